@@ -1,0 +1,12 @@
+//! relay: a WireGuard hub whose policy is decided and counted by eBPF in the kernel.
+//!
+//! Data flows one way: config → model → policy → plan → kernel → stats. Everything before `apply`
+//! is pure. ARCHITECTURE.md has the map and who may import whom.
+
+pub mod config;
+pub mod datapath;
+pub mod model;
+pub mod net;
+pub mod policy;
+pub mod stats;
+pub mod wireguard;

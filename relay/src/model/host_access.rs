@@ -1,0 +1,42 @@
+use std::fmt;
+
+/// What peers may reach on the relay itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostAccess {
+    /// Nothing.
+    None,
+    /// ICMP and ICMPv6 echo requests.
+    Ping,
+    /// Everything.
+    All,
+    /// Echo requests and these ports.
+    Ports(Vec<Port>),
+}
+
+/// One transport port of the relay, as `tcp/22`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    /// Its transport.
+    pub transport: Transport,
+    /// Its number, host byte order.
+    pub number: u16,
+}
+
+/// A transport protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// RFC 9293.
+    Tcp,
+    /// RFC 768.
+    Udp,
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transport = match self.transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        };
+        write!(f, "{transport}/{}", self.number)
+    }
+}

@@ -1,0 +1,17 @@
+//! The relay as its operator wants it: validated values, without files, formats or the kernel.
+//!
+//! `config` makes a [`Relay`]; `policy`, `wireguard` and `net` derive from it. Two words never
+//! mix: a peer's `allowed_ips` is policy (whom it may talk to), while the allowed IPs of the
+//! kernel's WireGuard peer are `address` and `routes` (what it owns).
+
+mod host_access;
+mod key;
+mod name;
+mod peer;
+mod relay;
+
+pub use host_access::{HostAccess, Port, Transport};
+pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use name::{InterfaceName, NameError, PeerName};
+pub use peer::{Peer, host_prefix};
+pub use relay::{Egress, Relay};

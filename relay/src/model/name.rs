@@ -1,0 +1,103 @@
+use std::{fmt, str::FromStr};
+
+/// Name of a network interface: 1 to 15 bytes of `[A-Za-z0-9_-]`, starting with a letter.
+///
+/// Narrower than `dev_valid_name()` (net/core/dev.c): the name becomes part of the pin path, where
+/// bpffs refuses dots, and of an nftables table's name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceName(String);
+
+/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`. It goes into terminals, labels and file names.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerName(String);
+
+/// Why a name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing in it.
+    #[error("is empty")]
+    Empty,
+    /// Longer than the given number of bytes.
+    #[error("is longer than {0} bytes")]
+    TooLong(usize),
+    /// A character that is not allowed, or not allowed first.
+    #[error("contains {0:?}")]
+    Character(char),
+}
+
+impl InterfaceName {
+    /// The kernel's IFNAMSIZ (16) less the closing NUL.
+    pub const MAX_LEN: usize = 15;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PeerName {
+    /// Longest name, bytes.
+    pub const MAX_LEN: usize = 63;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for InterfaceName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MAX_LEN, |index, c| {
+            c.is_ascii_alphabetic() || (index > 0 && (c.is_ascii_digit() || c == '_' || c == '-'))
+        })?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for PeerName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MAX_LEN, |index, c| {
+            c.is_ascii_lowercase() || c.is_ascii_digit() || (index > 0 && "_.-".contains(c))
+        })?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn check(text: &str, max: usize, allowed: impl Fn(usize, char) -> bool) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    match text.chars().enumerate().find(|&(index, c)| !allowed(index, c)) {
+        Some((_, c)) => Err(NameError::Character(c)),
+        None if text.len() > max => Err(NameError::TooLong(max)),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,44 @@
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::{HostAccess, InterfaceName, Peer};
+
+/// One relay: a WireGuard interface, its settings and its peers.
+///
+/// A value of this type has passed every check of `config`: addresses lie in the overlay, no
+/// address or key or name occurs twice, no peer's networks overlap another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// The WireGuard interface that `relay up` creates.
+    pub interface: InterfaceName,
+    /// The relay's own overlay addresses; their networks are the overlay. Host bits are kept.
+    pub addresses: Vec<IpNet>,
+    /// UDP port on the underlay.
+    pub listen_port: u16,
+    /// `host:port` that peers dial; printed into peer configs.
+    pub endpoint: Option<String>,
+    /// File that holds the private key in base64; made by `relay up` when absent.
+    pub private_key_file: PathBuf,
+    /// MTU of the WireGuard interface, bytes.
+    pub mtu: u16,
+    /// Whether packets leave by redirect; otherwise the host's IP stack forwards them.
+    pub fast_path: bool,
+    /// What peers may reach on the relay itself.
+    pub host_access: HostAccess,
+    /// What becomes of packets for addresses nobody in the overlay owns.
+    pub egress: Egress,
+    /// Whether the netfilter table that fails closed is put up.
+    pub fence: bool,
+    /// The peers, in the order of the files.
+    pub peers: Vec<Peer>,
+}
+
+/// What becomes of packets for addresses that neither a peer nor the relay owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// They are refused.
+    Deny,
+    /// They are handed to the host's routing when the sender's `allowed_ips` hold them.
+    Stack,
+}
