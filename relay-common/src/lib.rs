@@ -1,1 +1,21 @@
-//! Shared types.
+//! What relay's kernel programs and its loader share: names, keys, values, reasons, counters and
+//! the arithmetic on headers. Nothing here calls a helper or a system call, so that every
+//! decision can be tested on the host.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+pub mod counters;
+pub mod generation;
+pub mod header;
+pub mod leaf;
+pub mod names;
+pub mod pair;
+pub mod reason;
+pub mod verdict;
+
+pub use counters::{PeerCounters, refused_index};
+pub use generation::Generation;
+pub use leaf::Leaf;
+pub use pair::Pair;
+pub use reason::{Disposition, Reason};

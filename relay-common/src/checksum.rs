@@ -1,0 +1,85 @@
+//! The Internet checksum (RFC 1071), on words in the order they lie in memory.
+
+/// Ones' complement sum of an IPv4 header of 20 bytes, folded to 16 bits. A header with a right
+/// checksum sums to `0xffff`, whatever the byte order of the machine (RFC 1071, section 2 (B)).
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "three folds leave 16 bits")]
+pub const fn sum_ipv4(words: &[u32; 5]) -> u32 {
+    let sum =
+        words[0] as u64 + words[1] as u64 + words[2] as u64 + words[3] as u64 + words[4] as u64;
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u32
+}
+
+/// The word of TTL, protocol and checksum with the TTL one less and the checksum updated
+/// (RFC 1624, equation 3, as ip_decrease_ttl() in include/net/ip.h does it).
+#[inline(always)]
+pub const fn decrement_ttl(word: u32) -> u32 {
+    let word = u32::from_be(word);
+    let sum = (word & 0xffff) + 0x0100;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (((word & 0xffff_0000) - 0x0100_0000) | sum).to_be()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// RFC 1071 by the letter: 16-bit big-endian words, end-around carry, complement.
+    fn checksum(bytes: &[u8; 20]) -> u16 {
+        let mut sum = 0u32;
+        for pair in bytes.chunks(2) {
+            sum += u32::from(u16::from_be_bytes([pair[0], pair[1]]));
+        }
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !u16::try_from(sum).expect("folded")
+    }
+
+    fn words(bytes: &[u8; 20]) -> [u32; 5] {
+        core::array::from_fn(|i| {
+            u32::from_ne_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+        })
+    }
+
+    fn seal(mut bytes: [u8; 20]) -> [u8; 20] {
+        bytes[10] = 0;
+        bytes[11] = 0;
+        let sum = checksum(&bytes).to_be_bytes();
+        bytes[10] = sum[0];
+        bytes[11] = sum[1];
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn a_sealed_header_sums_to_all_ones_and_a_bit_flip_does_not(
+            bytes in any::<[u8; 20]>(), bit in 0usize..160
+        ) {
+            let mut header = seal(bytes);
+            header[0] |= 1;
+            let mut header = seal(header);
+            prop_assert_eq!(sum_ipv4(&words(&header)), 0xffff);
+            header[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_ne!(sum_ipv4(&words(&header)), 0xffff);
+        }
+
+        #[test]
+        fn decrementing_the_ttl_keeps_the_checksum_right(bytes in any::<[u8; 20]>(), ttl in 1u8..) {
+            let mut header = bytes;
+            header[0] |= 1;
+            header[8] = ttl;
+            let header = seal(header);
+            let mut words = words(&header);
+            words[2] = decrement_ttl(words[2]);
+            prop_assert_eq!(sum_ipv4(&words), 0xffff);
+            prop_assert_eq!(words[2].to_ne_bytes()[0], ttl - 1);
+            prop_assert_eq!(words[2].to_ne_bytes()[1], header[9]);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What is counted, by slot.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Reason;
+
+/// Traffic of one peer, seen from the relay: rx came from the peer, tx went to it.
+///
+/// Bytes are those of the inner IP packets on the wire: a GRO aggregate counts as the packets it
+/// was made of, each with its header. One cache line, written with atomic adds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct PeerCounters {
+    /// Packets from the peer that were relayed to another.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Packets of others relayed to the peer.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Packets from the peer for the relay itself, or through it beyond the overlay.
+    pub host_rx_packets: u64,
+    /// Their bytes.
+    pub host_rx_bytes: u64,
+    /// Packets from the relay itself, or through it from beyond the overlay, to the peer.
+    pub host_tx_packets: u64,
+    /// Their bytes.
+    pub host_tx_bytes: u64,
+}
+
+const _: () = assert!(size_of::<PeerCounters>() == 64);
+
+/// Refused counters a slot has room for, of which [`Reason::COUNT`] are used.
+pub const REFUSED_STRIDE: u32 = 32;
+
+const _: () = assert!(Reason::COUNT <= REFUSED_STRIDE as usize);
+
+/// Slot for packets whose source belongs to no peer.
+pub const UNATTRIBUTED_SLOT: u32 = 0;
+
+/// Index into the array of refused packets.
+#[inline(always)]
+pub const fn refused_index(slot: u32, reason: Reason) -> u32 {
+    slot * REFUSED_STRIDE + reason.index()
+}
+
+/// Bytes on the wire of an aggregate of `segments` packets, `len` bytes long with one header of
+/// `header_len` bytes (skb_gso_network_seglen(), net/core/gso.c).
+#[inline(always)]
+pub const fn wire_bytes(len: u32, segments: u32, header_len: u32) -> u64 {
+    len as u64 + (segments as u64 - 1) * header_len as u64
+}

@@ -1,0 +1,229 @@
+//! Inner IP headers, copied out of the packet as words in the order they lie there.
+
+#![expect(clippy::cast_possible_truncation, reason = "fields are cut out of wider words")]
+
+use crate::{Reason, checksum};
+
+/// Length of an IPv4 header without options, bytes.
+pub const IPV4_LEN: u32 = 20;
+/// Length of the fixed IPv6 header, bytes.
+pub const IPV6_LEN: u32 = 40;
+
+/// Protocol numbers (IANA "Assigned Internet Protocol Numbers").
+pub mod protocol {
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: u8 = 0;
+    /// ICMP.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// IPv6 routing header.
+    pub const ROUTING: u8 = 43;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
+}
+
+/// The first 20 bytes of an IPv4 packet (RFC 791, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv4Header([u32; 5]);
+
+/// The fixed header of an IPv6 packet (RFC 8200, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv6Header([u64; 5]);
+
+impl Ipv4Header {
+    /// A header from its words.
+    #[inline(always)]
+    pub const fn new(words: [u32; 5]) -> Self {
+        Self(words)
+    }
+
+    /// What ip_rcv_core() (net/ipv4/ip_input.c, 6.12) checks, for a packet of `len` bytes;
+    /// options and trailing bytes, which it lets pass, are refused.
+    ///
+    /// # Errors
+    /// The first thing wrong.
+    #[inline(always)]
+    pub fn check(&self, len: u32) -> Result<(), Reason> {
+        let first = u32::from_be(self.0[0]);
+        if first >> 24 != 0x45 {
+            return Err(if first >> 28 == 4 && first >> 24 > 0x45 {
+                Reason::IpOptions
+            } else {
+                Reason::MalformedHeader
+            });
+        }
+        if first & 0xffff != len {
+            return Err(Reason::MalformedHeader);
+        }
+        if checksum::sum_ipv4(&self.0) != 0xffff {
+            return Err(Reason::BadChecksum);
+        }
+        Ok(())
+    }
+
+    /// Source address, host order.
+    #[inline(always)]
+    pub const fn source(&self) -> u32 {
+        u32::from_be(self.0[3])
+    }
+
+    /// Destination address, host order.
+    #[inline(always)]
+    pub const fn destination(&self) -> u32 {
+        u32::from_be(self.0[4])
+    }
+
+    /// Time to live.
+    #[inline(always)]
+    pub const fn ttl(&self) -> u8 {
+        (u32::from_be(self.0[2]) >> 24) as u8
+    }
+
+    /// The third word with the TTL one less, as it goes back into the packet.
+    #[inline(always)]
+    pub const fn decremented(&self) -> u32 {
+        checksum::decrement_ttl(self.0[2])
+    }
+
+    /// Protocol number.
+    #[inline(always)]
+    pub const fn protocol(&self) -> u8 {
+        (u32::from_be(self.0[2]) >> 16) as u8
+    }
+
+    /// Whether routers may not fragment it.
+    #[inline(always)]
+    pub const fn dont_fragment(&self) -> bool {
+        u32::from_be(self.0[1]) & 0x4000 != 0
+    }
+
+    /// Whether it is a fragment other than the first, without a transport header.
+    #[inline(always)]
+    pub const fn is_later_fragment(&self) -> bool {
+        u32::from_be(self.0[1]) & 0x1fff != 0
+    }
+}
+
+impl Ipv6Header {
+    /// A header from its words.
+    #[inline(always)]
+    pub const fn new(words: [u64; 5]) -> Self {
+        Self(words)
+    }
+
+    /// What ip6_rcv_core() (net/ipv6/ip6_input.c, 6.12) checks, for a packet of `len` bytes.
+    ///
+    /// # Errors
+    /// The first thing wrong. Headers that every router on the path must look at are refused.
+    #[inline(always)]
+    pub fn check(&self, len: u32) -> Result<(), Reason> {
+        let first = u64::from_be(self.0[0]);
+        if first >> 60 != 6 || ((first >> 16) & 0xffff) as u32 + IPV6_LEN != len {
+            return Err(Reason::MalformedHeader);
+        }
+        match self.next_header() {
+            protocol::HOP_BY_HOP => Err(Reason::IpOptions),
+            protocol::ROUTING => Err(Reason::SourceRouting),
+            _ => Ok(()),
+        }
+    }
+
+    /// Source address, host order, upper and lower half.
+    #[inline(always)]
+    pub const fn source(&self) -> [u64; 2] {
+        [u64::from_be(self.0[1]), u64::from_be(self.0[2])]
+    }
+
+    /// Destination address, host order, upper and lower half.
+    #[inline(always)]
+    pub const fn destination(&self) -> [u64; 2] {
+        [u64::from_be(self.0[3]), u64::from_be(self.0[4])]
+    }
+
+    /// Hop limit.
+    #[inline(always)]
+    pub const fn hop_limit(&self) -> u8 {
+        u64::from_be(self.0[0]) as u8
+    }
+
+    /// Next header.
+    #[inline(always)]
+    pub const fn next_header(&self) -> u8 {
+        (u64::from_be(self.0[0]) >> 8) as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ipv4(bytes: [u8; 20]) -> Ipv4Header {
+        Ipv4Header::new(core::array::from_fn(|i| {
+            u32::from_ne_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+        }))
+    }
+
+    /// The example of RFC 1071's errata readers: 192.168.0.1 → 192.168.0.199, UDP, 115 bytes.
+    const SAMPLE: [u8; 20] = [
+        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00,
+        0x01, 0xc0, 0xa8, 0x00, 0xc7,
+    ];
+
+    #[test]
+    fn fields_are_where_rfc_791_puts_them() {
+        let header = ipv4(SAMPLE);
+        assert_eq!(header.check(115), Ok(()));
+        assert_eq!(header.source(), 0xc0a8_0001);
+        assert_eq!(header.destination(), 0xc0a8_00c7);
+        assert_eq!((header.ttl(), header.protocol()), (64, protocol::UDP));
+        assert!(header.dont_fragment() && !header.is_later_fragment());
+    }
+
+    #[test]
+    fn each_field_that_is_wrong_has_its_reason() {
+        let wrong = |index: usize, value: u8, len| {
+            let mut bytes = SAMPLE;
+            bytes[index] = value;
+            ipv4(bytes).check(len)
+        };
+        assert_eq!(wrong(0, 0x44, 115), Err(Reason::MalformedHeader));
+        assert_eq!(wrong(0, 0x46, 115), Err(Reason::IpOptions));
+        assert_eq!(wrong(0, 0x65, 115), Err(Reason::MalformedHeader));
+        assert_eq!(wrong(3, 0x72, 115), Err(Reason::MalformedHeader));
+        assert_eq!(wrong(3, 0x73, 114), Err(Reason::MalformedHeader));
+        assert_eq!(wrong(10, 0xb9, 115), Err(Reason::BadChecksum));
+    }
+
+    #[test]
+    fn ipv6_fields_are_where_rfc_8200_puts_them() {
+        let mut bytes = [0u8; 40];
+        bytes[0] = 0x60;
+        bytes[5] = 24;
+        bytes[6] = protocol::ICMPV6;
+        bytes[7] = 63;
+        bytes[8] = 0xfd;
+        bytes[23] = 2;
+        bytes[24] = 0xfe;
+        bytes[39] = 3;
+        let make = |bytes: [u8; 40]| {
+            Ipv6Header::new(core::array::from_fn(|i| {
+                let mut word = [0; 8];
+                word.copy_from_slice(&bytes[8 * i..8 * i + 8]);
+                u64::from_ne_bytes(word)
+            }))
+        };
+        let header = make(bytes);
+        assert_eq!(header.check(64), Ok(()));
+        assert_eq!(header.check(65), Err(Reason::MalformedHeader));
+        assert_eq!(header.source(), [0xfd00_0000_0000_0000, 2]);
+        assert_eq!(header.destination(), [0xfe00_0000_0000_0000, 3]);
+        assert_eq!((header.hop_limit(), header.next_header()), (63, protocol::ICMPV6));
+        bytes[6] = protocol::HOP_BY_HOP;
+        assert_eq!(make(bytes).check(64), Err(Reason::IpOptions));
+        bytes[6] = protocol::ROUTING;
+        assert_eq!(make(bytes).check(64), Err(Reason::SourceRouting));
+    }
+}

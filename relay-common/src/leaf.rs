@@ -1,0 +1,112 @@
+//! What an address is to the policy.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{Reason, counters::UNATTRIBUTED_SLOT};
+
+/// A leaf of the address space: all its addresses have one owner and equal permissions.
+///
+/// All zeros is an address that nobody owns and no list holds, so an entry that was never
+/// written refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Leaf {
+    /// Counter index of the owning peer, [`UNATTRIBUTED_SLOT`] for nobody, or a special owner.
+    slot: u32,
+    /// Where the row of its class starts in the pairs.
+    row: u32,
+    /// Column of its class in every row.
+    column: u32,
+    /// Tag of its class; the pairs of its row carry it.
+    tag: u32,
+}
+
+const _: () = assert!(size_of::<Leaf>() == 16);
+
+/// Slots from here on are no peers.
+const FIRST_SPECIAL: u32 = 0xffff_ff00;
+
+/// An owner that is no peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Special {
+    /// An address of the relay itself.
+    Host = FIRST_SPECIAL,
+    /// Multicast.
+    Multicast,
+    /// Broadcast.
+    Broadcast,
+    /// Link-local.
+    LinkLocal,
+    /// Loopback, unspecified, IPv4-mapped, reserved.
+    Reserved,
+}
+
+/// What an address turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A peer, by its slot.
+    Peer(u32),
+    /// Nobody.
+    Nobody,
+    /// The relay itself.
+    Host,
+    /// An address that is never relayed, and why.
+    Never(Reason),
+}
+
+impl Leaf {
+    /// An address nobody owns and no list holds.
+    pub const NOBODY: Self = Self { slot: UNATTRIBUTED_SLOT, row: 0, column: 0, tag: 0 };
+
+    /// A leaf of a class. `slot` is [`UNATTRIBUTED_SLOT`] when lists hold it but nobody owns it.
+    pub const fn new(slot: u32, row: u32, column: u32, tag: u32) -> Self {
+        Self { slot, row, column, tag }
+    }
+
+    /// A leaf that belongs to no peer whatever the lists say.
+    pub const fn special(special: Special) -> Self {
+        Self { slot: special as u32, row: 0, column: 0, tag: 0 }
+    }
+
+    /// Counter index of the owner.
+    #[inline(always)]
+    pub const fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Tag of its class, as in [`crate::Pair::new`].
+    #[inline(always)]
+    pub const fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// Index of the pair (self, destination).
+    #[inline(always)]
+    pub const fn pair_index(&self, destination: &Self) -> u32 {
+        self.row.wrapping_add(destination.column)
+    }
+
+    /// Slot that this leaf's refused packets are counted under.
+    #[inline(always)]
+    pub const fn counted_slot(&self) -> u32 {
+        if self.slot < FIRST_SPECIAL { self.slot } else { UNATTRIBUTED_SLOT }
+    }
+
+    /// What the address is.
+    #[inline(always)]
+    pub const fn owner(&self) -> Owner {
+        const MULTICAST: u32 = Special::Multicast as u32;
+        const BROADCAST: u32 = Special::Broadcast as u32;
+        const LINK_LOCAL: u32 = Special::LinkLocal as u32;
+        match self.slot {
+            UNATTRIBUTED_SLOT => Owner::Nobody,
+            slot if slot < FIRST_SPECIAL => Owner::Peer(slot),
+            FIRST_SPECIAL => Owner::Host,
+            MULTICAST => Owner::Never(Reason::Multicast),
+            BROADCAST => Owner::Never(Reason::Broadcast),
+            LINK_LOCAL => Owner::Never(Reason::LinkLocal),
+            _ => Owner::Never(Reason::ReservedAddress),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Names and numbers by which the loader finds what the programs declare.
+
+/// Version of every layout in this crate. Pins of another version are never used.
+pub const ABI_VERSION: u32 = 1;
+
+/// `skb->mark` of packets that a program let through; the fence drops what lacks it.
+pub const MARK: u32 = 0x7265_6c79;
+
+/// Program on ingress of the WireGuard interface.
+pub const INGRESS_PROGRAM: &str = "relay_ingress";
+/// Program on egress of the WireGuard interface.
+pub const EGRESS_PROGRAM: &str = "relay_egress";
+
+/// Array of [`crate::Leaf`], indexed by the host part of IPv4 overlay addresses.
+pub const LEAVES_V4: &str = "LEAVES_V4";
+/// Array of [`crate::Leaf`], indexed by the host part of IPv6 overlay addresses.
+pub const LEAVES_V6: &str = "LEAVES_V6";
+/// LPM trie of [`crate::Leaf`] for IPv4 addresses outside the array's range.
+pub const PREFIXES_V4: &str = "PREFIXES_V4";
+/// LPM trie of [`crate::Leaf`] for IPv6 addresses outside the array's range.
+pub const PREFIXES_V6: &str = "PREFIXES_V6";
+/// Array of [`crate::Pair`], row-displaced.
+pub const PAIRS: &str = "PAIRS";
+/// Hash of host ports open to peers: [`crate::verdict::port_key`] → 1.
+pub const HOST_PORTS: &str = "HOST_PORTS";
+/// Array with one [`crate::Generation`].
+pub const GENERATION: &str = "GENERATION";
+/// Array of [`crate::PeerCounters`], indexed by slot; outlives generations.
+pub const COUNTERS: &str = "COUNTERS";
+/// Array of `u64` packets, indexed by [`crate::refused_index`]; outlives generations.
+pub const REFUSED: &str = "REFUSED";
+
+/// Host-order network of the IPv4 array's range.
+pub const V4_BASE: &str = "V4_BASE";
+/// Host part of the IPv4 array's range: its size less one.
+pub const V4_HOST_MASK: &str = "V4_HOST_MASK";
+/// Upper 64 bits of the IPv6 array's range, host order.
+pub const V6_BASE_HIGH: &str = "V6_BASE_HIGH";
+/// Lower 64 bits of the IPv6 array's range, host order.
+pub const V6_BASE_LOW: &str = "V6_BASE_LOW";
+/// Host part of the IPv6 array's range: its size less one.
+pub const V6_HOST_MASK: &str = "V6_HOST_MASK";
+/// MTU of the WireGuard interface, bytes.
+pub const MTU: &str = "MTU";
+/// [`FAST_PATH`] and its neighbours.
+pub const FEATURES: &str = "FEATURES";
+/// One of [`crate::verdict::HostPolicy`]'s numbers.
+pub const HOST_POLICY: &str = "HOST_POLICY";
+
+/// Bit of [`FEATURES`]: packets between peers leave by redirect.
+pub const FAST_PATH: u32 = 1;
+/// Bit of [`FEATURES`]: packets to addresses nobody owns go to the host's routing when the
+/// sender's list holds them, and may come back.
+pub const EGRESS_STACK: u32 = 2;

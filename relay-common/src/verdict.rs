@@ -1,0 +1,153 @@
+//! What becomes of a packet, from what its two addresses are.
+
+use crate::{Leaf, Pair, Reason, leaf::Owner, pair::Lists};
+
+/// What the policy says of a packet that is not simply between two peers that list each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// From one peer to another.
+    Relay,
+    /// From a peer to the relay itself, if `host_access` allows what it is.
+    ToHost,
+    /// From a peer to beyond the overlay, by the host's routing.
+    ToStack,
+}
+
+/// The verdict on a source and destination leaf and the pair they point to.
+///
+/// The fast path asks [`Pair::is_mutual`] and compares slots, which is this function's
+/// [`Verdict::Relay`]; everything else comes here.
+///
+/// # Errors
+/// Why the packet is refused.
+#[inline(always)]
+pub fn decide(
+    source: &Leaf,
+    destination: &Leaf,
+    pair: Pair,
+    egress_stack: bool,
+) -> Result<Verdict, Reason> {
+    let from = match source.owner() {
+        Owner::Peer(slot) => slot,
+        Owner::Nobody | Owner::Host => return Err(Reason::SourceUnknown),
+        Owner::Never(reason) => return Err(reason),
+    };
+    match destination.owner() {
+        Owner::Host => Ok(Verdict::ToHost),
+        Owner::Never(reason) => Err(reason),
+        Owner::Peer(to) if to == from => Err(Reason::Hairpin),
+        Owner::Peer(_) => match pair.lists(source) {
+            Lists::Both => Ok(Verdict::Relay),
+            Lists::Source => Err(Reason::NotInDestinationList),
+            Lists::Destination => Err(Reason::NotInSourceList),
+            Lists::Neither => Err(Reason::NotInEitherList),
+        },
+        Owner::Nobody => match pair.lists(source) {
+            Lists::Source | Lists::Both if egress_stack => Ok(Verdict::ToStack),
+            Lists::Source | Lists::Both | Lists::Destination | Lists::Neither => {
+                Err(Reason::DestinationUnknown)
+            }
+        },
+    }
+}
+
+/// Whether the pair lets beyond-the-overlay traffic come back in to a peer: the peer's list holds
+/// the source. `pair` is the one of (source, destination).
+///
+/// # Errors
+/// Why the packet is refused.
+#[inline(always)]
+pub fn decide_inbound(
+    source: &Leaf,
+    destination: &Leaf,
+    pair: Pair,
+    egress_stack: bool,
+) -> Result<(), Reason> {
+    if !egress_stack {
+        return Err(Reason::ForwardedIn);
+    }
+    match (source.owner(), destination.owner(), pair.lists(source)) {
+        (Owner::Nobody, Owner::Peer(_), Lists::Destination | Lists::Both) => Ok(()),
+        _ => Err(Reason::ForwardedIn),
+    }
+}
+
+/// What peers may reach on the relay itself; the numbers are part of the ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum HostPolicy {
+    /// Nothing.
+    None = 0,
+    /// Echo requests.
+    Ping = 1,
+    /// Echo requests and listed ports.
+    Ports = 2,
+    /// Everything.
+    All = 3,
+}
+
+/// Key of a port in the map of open ports: protocol number above the port, host order.
+#[inline(always)]
+pub const fn port_key(protocol: u8, port: u16) -> u32 {
+    (protocol as u32) << 16 | port as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        leaf::Special,
+        pair::{DESTINATION_LISTS, SOURCE_LISTS},
+    };
+
+    fn peer(slot: u32) -> Leaf {
+        Leaf::new(slot, 0, 0, Pair::tag(0))
+    }
+
+    fn pair(bits: u32) -> Pair {
+        Pair::new(Pair::tag(0), bits)
+    }
+
+    #[test]
+    fn relayed_only_when_both_lists_hold_each_other() {
+        let verdict = |bits| decide(&peer(1), &peer(2), pair(bits), true);
+        assert_eq!(verdict(SOURCE_LISTS | DESTINATION_LISTS), Ok(Verdict::Relay));
+        assert_eq!(verdict(SOURCE_LISTS), Err(Reason::NotInDestinationList));
+        assert_eq!(verdict(DESTINATION_LISTS), Err(Reason::NotInSourceList));
+        assert_eq!(decide(&peer(1), &peer(2), Pair::EMPTY, true), Err(Reason::NotInEitherList));
+    }
+
+    #[test]
+    fn a_peer_never_reaches_itself_through_the_relay() {
+        assert_eq!(decide(&peer(1), &peer(1), pair(3), true), Err(Reason::Hairpin));
+    }
+
+    #[test]
+    fn special_addresses_come_before_lists() {
+        let host = Leaf::special(Special::Host);
+        assert_eq!(decide(&peer(1), &host, pair(3), false), Ok(Verdict::ToHost));
+        assert_eq!(decide(&host, &peer(1), pair(3), false), Err(Reason::SourceUnknown));
+        for (special, reason) in [
+            (Special::Multicast, Reason::Multicast),
+            (Special::Broadcast, Reason::Broadcast),
+            (Special::LinkLocal, Reason::LinkLocal),
+            (Special::Reserved, Reason::ReservedAddress),
+        ] {
+            let leaf = Leaf::special(special);
+            assert_eq!(decide(&peer(1), &leaf, pair(3), true), Err(reason));
+            assert_eq!(decide(&leaf, &peer(1), pair(3), true), Err(reason));
+        }
+    }
+
+    #[test]
+    fn beyond_the_overlay_only_with_egress_and_a_list_that_holds_it() {
+        let outside = Leaf::new(0, 9, 9, Pair::tag(5));
+        assert_eq!(decide(&peer(1), &outside, pair(1), true), Ok(Verdict::ToStack));
+        assert_eq!(decide(&peer(1), &outside, pair(1), false), Err(Reason::DestinationUnknown));
+        assert_eq!(decide(&peer(1), &outside, pair(2), true), Err(Reason::DestinationUnknown));
+        let back = Pair::new(Pair::tag(5), DESTINATION_LISTS);
+        assert_eq!(decide_inbound(&outside, &peer(1), back, true), Ok(()));
+        assert_eq!(decide_inbound(&outside, &peer(1), back, false), Err(Reason::ForwardedIn));
+        assert_eq!(decide_inbound(&peer(2), &peer(1), pair(3), true), Err(Reason::ForwardedIn));
+    }
+}

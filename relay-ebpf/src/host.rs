@@ -1,0 +1,137 @@
+//! What peers may reach on the relay itself.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{bpf_sock, bpf_sock_tuple},
+    helpers::generated::{bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
+};
+use relay_common::{
+    header::protocol,
+    verdict::{HostPolicy, port_key},
+};
+
+use crate::{
+    maps,
+    packet::{Headers, Packet},
+    settings,
+};
+
+/// ICMP types (RFC 792) that ask; everything else a host takes is an answer it checks itself.
+const ICMP_ECHO_REQUEST: u8 = 8;
+const ICMP_ECHO_REPLY: u8 = 0;
+const ICMP_UNREACHABLE: u8 = 3;
+const ICMP_TIME_EXCEEDED: u8 = 11;
+const ICMP_PARAMETER_PROBLEM: u8 = 12;
+/// ICMPv6 types (RFC 4443).
+const ICMPV6_ECHO_REQUEST: u8 = 128;
+const ICMPV6_ECHO_REPLY: u8 = 129;
+const ICMPV6_LAST_ERROR: u8 = 4;
+
+/// `BPF_F_CURRENT_NETNS`.
+const CURRENT_NETNS: u64 = u64::MAX;
+/// TCP_LISTEN and TCP_CLOSE of include/net/tcp_states.h; a connected UDP socket is ESTABLISHED.
+const LISTEN: u32 = 10;
+const CLOSE: u32 = 7;
+
+/// Whether `host_access` lets this packet up: what it opens, and answers to what the host began.
+#[inline(always)]
+pub fn may_reach(packet: &Packet<'_>, headers: &Headers) -> bool {
+    let policy = settings::host_policy();
+    if policy == HostPolicy::All as u32 {
+        return true;
+    }
+    if headers.is_later_fragment() {
+        return false;
+    }
+    match headers.protocol() {
+        protocol::ICMP if matches!(headers, Headers::V4(_)) => {
+            match packet.transport_byte(headers, 0) {
+                Some(ICMP_ECHO_REQUEST) => policy != HostPolicy::None as u32,
+                Some(
+                    ICMP_ECHO_REPLY | ICMP_UNREACHABLE | ICMP_TIME_EXCEEDED
+                    | ICMP_PARAMETER_PROBLEM,
+                ) => true,
+                _ => false,
+            }
+        }
+        protocol::ICMPV6 if matches!(headers, Headers::V6(_)) => {
+            match packet.transport_byte(headers, 0) {
+                Some(ICMPV6_ECHO_REQUEST) => policy != HostPolicy::None as u32,
+                Some(ICMPV6_ECHO_REPLY | 1..=ICMPV6_LAST_ERROR) => true,
+                _ => false,
+            }
+        }
+        number @ (protocol::TCP | protocol::UDP) => {
+            port_is_open(packet, headers, number) || answers_the_host(packet, headers, number)
+        }
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn port_is_open(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool {
+    settings::host_policy() == HostPolicy::Ports as u32
+        && packet
+            .transport_u16(headers, 2)
+            .is_some_and(|port| maps::host_port_is_open(port_key(number, port)))
+}
+
+/// Whether a connection or connected socket of the host's expects this packet.
+#[inline(always)]
+fn answers_the_host(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool {
+    let (Some(from), Some(to)) =
+        (packet.transport_u16(headers, 0), packet.transport_u16(headers, 2))
+    else {
+        return false;
+    };
+    // SAFETY: all zeros is a valid tuple.
+    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
+    let size = match headers {
+        Headers::V4(header) => {
+            // SAFETY: the tuple is zeroed, so every field of the union is initialised.
+            let v4 = unsafe { &mut tuple.__bindgen_anon_1.ipv4 };
+            v4.saddr = header.source().to_be();
+            v4.daddr = header.destination().to_be();
+            v4.sport = from.to_be();
+            v4.dport = to.to_be();
+            size_of_val(v4)
+        }
+        Headers::V6(header) => {
+            // SAFETY: the tuple is zeroed, so every field of the union is initialised.
+            let v6 = unsafe { &mut tuple.__bindgen_anon_1.ipv6 };
+            v6.saddr = words(header.source());
+            v6.daddr = words(header.destination());
+            v6.sport = from.to_be();
+            v6.dport = to.to_be();
+            size_of_val(v6)
+        }
+    };
+    let ctx = packet.context().as_ptr();
+    // SAFETY: context and tuple are valid, and size is that of the family's part of the tuple.
+    let socket: *mut bpf_sock = unsafe {
+        match number {
+            protocol::TCP => bpf_skc_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
+            _ => bpf_sk_lookup_udp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
+        }
+    };
+    if socket.is_null() {
+        return false;
+    }
+    // SAFETY: not null, and referenced until it is released here.
+    unsafe {
+        let state = (*socket).state;
+        bpf_sk_release(socket.cast());
+        state != LISTEN && state != CLOSE
+    }
+}
+
+/// The four words of an address as they lie in a packet.
+#[inline(always)]
+fn words([high, low]: [u64; 2]) -> [u32; 4] {
+    [
+        ((high >> 32) as u32).to_be(),
+        (high as u32).to_be(),
+        ((low >> 32) as u32).to_be(),
+        (low as u32).to_be(),
+    ]
+}

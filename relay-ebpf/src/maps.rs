@@ -1,0 +1,96 @@
+//! The maps and the look-ups in them.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
+};
+use relay_common::{Generation, Leaf, Pair, PeerCounters};
+
+use crate::settings;
+
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
+const MMAPABLE: u32 = 1 << 10;
+/// `BPF_F_RDONLY_PROG`: the policy is not the programs' to change.
+const READ_ONLY: u32 = 1 << 7;
+/// `BPF_F_NO_PREALLOC`, which LPM tries demand.
+const NO_PREALLOC: u32 = 1;
+
+#[map]
+static LEAVES_V4: Array<Leaf> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+#[map]
+static LEAVES_V6: Array<Leaf> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+#[map]
+static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
+#[map]
+static PREFIXES_V6: LpmTrie<[u8; 16], Leaf> =
+    LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
+#[map]
+static PAIRS: Array<Pair> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+#[map]
+static HOST_PORTS: HashMap<u32, u32> = HashMap::with_max_entries(1, READ_ONLY);
+#[map]
+static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+#[map]
+static COUNTERS: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static REFUSED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+
+/// The leaf of an IPv4 address in host order.
+#[inline(always)]
+pub fn leaf_v4(address: u32) -> Leaf {
+    let host = settings::v4_host_mask();
+    let leaf = if address & !host == settings::v4_base() {
+        LEAVES_V4.get(address & host)
+    } else {
+        PREFIXES_V4.get(&Key::new(32, address.to_be_bytes()))
+    };
+    leaf.copied().unwrap_or(Leaf::NOBODY)
+}
+
+/// The leaf of an IPv6 address in host order, upper and lower half.
+#[inline(always)]
+pub fn leaf_v6([high, low]: [u64; 2]) -> Leaf {
+    let host = settings::v6_host_mask();
+    let inside =
+        high == settings::v6_base_high() && low & !u64::from(host) == settings::v6_base_low();
+    let leaf = if inside {
+        LEAVES_V6.get(low as u32 & host)
+    } else {
+        let mut address = [0; 16];
+        address[..8].copy_from_slice(&high.to_be_bytes());
+        address[8..].copy_from_slice(&low.to_be_bytes());
+        PREFIXES_V6.get(&Key::new(128, address))
+    };
+    leaf.copied().unwrap_or(Leaf::NOBODY)
+}
+
+/// What the lists of two leaves' classes say.
+#[inline(always)]
+pub fn pair(source: &Leaf, destination: &Leaf) -> Pair {
+    PAIRS.get(source.pair_index(destination)).copied().unwrap_or(Pair::EMPTY)
+}
+
+/// Whether a port of the host is open to peers.
+#[inline(always)]
+pub fn host_port_is_open(key: u32) -> bool {
+    // SAFETY: no program deletes entries, so the value cannot be reused while it is looked at.
+    unsafe { HOST_PORTS.get(key).is_some() }
+}
+
+/// Counters of a slot.
+#[inline(always)]
+pub fn counters(slot: u32) -> Option<*mut PeerCounters> {
+    COUNTERS.get_ptr_mut(slot)
+}
+
+/// Refused packets of a slot and reason.
+#[inline(always)]
+pub fn refused(index: u32) -> Option<*mut u64> {
+    REFUSED.get_ptr_mut(index)
+}
+
+/// The identity of this generation.
+#[inline(always)]
+pub fn generation() -> Option<&'static Generation> {
+    GENERATION.get(0)
+}

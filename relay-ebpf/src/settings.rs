@@ -1,0 +1,46 @@
+//! Constants of a generation, set when it is loaded. The verifier knows their values and removes
+//! what they make unreachable.
+
+use core::ptr::read_volatile;
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident, $function:ident: $kind:ty;)+) => {
+        $(
+            #[unsafe(no_mangle)]
+            static $name: $kind = 0;
+
+            $(#[doc = $doc])+
+            #[inline(always)]
+            pub fn $function() -> $kind {
+                // SAFETY: the static is initialised and never written by a program. The volatile
+                // read keeps the compiler from using the zero above.
+                unsafe { read_volatile(&raw const $name) }
+            }
+        )+
+    };
+}
+
+settings! {
+    /// Host-order network of the IPv4 array's range.
+    V4_BASE, v4_base: u32;
+    /// Host part of the IPv4 array's range.
+    V4_HOST_MASK, v4_host_mask: u32;
+    /// Upper half of the IPv6 array's range, host order.
+    V6_BASE_HIGH, v6_base_high: u64;
+    /// Lower half of the IPv6 array's range, host order.
+    V6_BASE_LOW, v6_base_low: u64;
+    /// Host part of the IPv6 array's range.
+    V6_HOST_MASK, v6_host_mask: u32;
+    /// MTU of the interface, bytes.
+    MTU, mtu: u32;
+    /// Feature bits of `relay_common::names`.
+    FEATURES, features: u32;
+    /// Number of a `relay_common::verdict::HostPolicy`.
+    HOST_POLICY, host_policy: u32;
+}
+
+/// Whether a feature bit is set.
+#[inline(always)]
+pub fn has(feature: u32) -> bool {
+    features() & feature != 0
+}
