@@ -27,7 +27,7 @@ const _: () = assert!(size_of::<Leaf>() == 16);
 const FIRST_SPECIAL: u32 = 0xffff_ff00;
 
 /// An owner that is no peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Special {
     /// An address of the relay itself.

@@ -1,1 +1,41 @@
-//! (skeleton)
+//! Who may talk to whom: the formula and its compiled form, both pure.
+//!
+//! ```text
+//! deliver(src, dst)  ⇔  owner(src)=A ∧ owner(dst)=B ∧ A≠B ∧ dst ∈ allowed(A) ∧ src ∈ allowed(B)
+//! ```
+//!
+//! [`eval`] is the formula, by brute force. [`compile`] cuts the address space at every prefix
+//! that occurs; what lies between the cuts are leaves, and leaves whose owners' lists are equal
+//! and which are on equal lists share a class. Programs look up two leaves and one pair of classes.
+
+mod class;
+mod compiled;
+mod displacement;
+mod eval;
+mod range;
+mod space;
+
+pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
+pub use eval::eval;
+pub use range::Range;
+
+use std::net::IpAddr;
+
+use crate::model::{Peer, Relay};
+
+/// What a policy is made from: the relay and what its host says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The configured relay.
+    pub relay: &'a Relay,
+    /// Every address of the host, underlay ones too; they come before any peer's.
+    pub host_addresses: &'a [IpAddr],
+    /// Counter slot of each peer, in the order of `relay.peers`; never 0.
+    pub slots: &'a [u32],
+}
+
+impl<'a> Sources<'a> {
+    fn peers(&self) -> impl Iterator<Item = (u32, &'a Peer)> {
+        self.slots.iter().copied().zip(&self.relay.peers)
+    }
+}

@@ -1,0 +1,81 @@
+//! Classes of leaves, and which class lists which.
+
+use std::collections::HashMap;
+
+use relay_common::pair::{DESTINATION_LISTS, SOURCE_LISTS};
+
+use super::space::{Group, Owner, Space};
+
+/// Leaves are of one class when their owners' lists are the same and the same lists hold them.
+pub(super) struct Classes {
+    /// Class of each cut that has one: those of peers, and those that lists hold without an owner.
+    pub of_cut: Vec<Option<u32>>,
+    /// For each class as source, the columns of classes as destination with the pair's bits.
+    pub rows: Vec<Vec<(u32, u32)>>,
+}
+
+/// More pairs of classes than a generation holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooManyPairs(pub u64);
+
+impl Classes {
+    /// Column of a class in every row. Column 0 stays empty: it is the one that leaves without a
+    /// class point to.
+    pub(super) const fn column(class: u32) -> u32 {
+        class + 1
+    }
+
+    /// Finds the classes. `unowned` says whether leaves without an owner need one.
+    pub(super) fn find(space: &Space, unowned: bool, most: u64) -> Result<Self, TooManyPairs> {
+        let mut numbers: HashMap<(Option<Group>, usize), u32> = HashMap::new();
+        let mut keys: Vec<(Option<Group>, usize)> = Vec::new();
+        let mut number = |key| {
+            *numbers.entry(key).or_insert_with(|| {
+                keys.push(key);
+                u32::try_from(keys.len() - 1).expect("fewer classes than prefixes")
+            })
+        };
+        let of_cut = space
+            .cuts
+            .iter()
+            .map(|cut| match cut.owner {
+                Owner::Peer(peer) => Some(number((Some(space.groups[peer]), cut.set))),
+                Owner::Nobody if unowned && cut.set != 0 => Some(number((None, cut.set))),
+                Owner::Nobody | Owner::Special(_) => None,
+            })
+            .collect();
+
+        let mut of_group: HashMap<Group, Vec<u32>> = HashMap::new();
+        for (class, (group, _)) in (0..).zip(&keys) {
+            if let Some(group) = group {
+                of_group.entry(*group).or_default().push(class);
+            }
+        }
+        let listing = |class: usize| {
+            space.sets[keys[class].1].iter().flat_map(|group| of_group.get(group)).flatten()
+        };
+        let pairs: u64 = (0..keys.len()).map(|class| listing(class).count() as u64 * 2).sum();
+        if pairs > most {
+            return Err(TooManyPairs(pairs));
+        }
+
+        let mut rows: Vec<Vec<(u32, u32)>> = vec![Vec::new(); keys.len()];
+        for (listed, class) in (0..).zip(0..keys.len()) {
+            for &lister in listing(class) {
+                rows[lister as usize].push((Self::column(listed), SOURCE_LISTS));
+                rows[class].push((Self::column(lister), DESTINATION_LISTS));
+            }
+        }
+        for row in &mut rows {
+            row.sort_unstable();
+            row.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 |= later.1;
+                }
+                same
+            });
+        }
+        Ok(Self { of_cut, rows })
+    }
+}

@@ -1,0 +1,219 @@
+//! The policy as the programs read it.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use relay_common::{
+    Leaf, Pair, Reason,
+    header::protocol,
+    names::{EGRESS_STACK, FAST_PATH},
+    verdict::{HostPolicy, Verdict, decide, port_key},
+};
+
+use super::{
+    Range, Sources,
+    class::{Classes, TooManyPairs},
+    displacement::displace,
+    space::{Cut, Owner, Space},
+};
+use crate::model::{Egress, HostAccess, Relay, Transport};
+
+/// Most pairs of classes in one generation: 256 MiB of map.
+const MAX_PAIRS: u64 = 1 << 25;
+
+/// A policy in the form of a generation's maps and constants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// IPv4 addresses held in an array, as numbers below 2^32.
+    pub range_v4: Range,
+    /// IPv6 addresses held in an array.
+    pub range_v6: Range,
+    /// Leaf of each address of `range_v4`.
+    pub leaves_v4: Vec<Leaf>,
+    /// Leaf of each address of `range_v6`.
+    pub leaves_v6: Vec<Leaf>,
+    /// Leaf of each prefix, for addresses outside the ranges: longest match wins.
+    pub prefixes: Vec<(IpNet, Leaf)>,
+    /// Class pairs, rows displaced.
+    pub pairs: Vec<Pair>,
+    /// MTU of the interface, bytes.
+    pub mtu: u32,
+    /// Feature bits of [`relay_common::names`].
+    pub features: u32,
+    /// What peers may reach on the relay.
+    pub host_policy: HostPolicy,
+    /// Keys of open ports, sorted.
+    pub host_ports: HostPorts,
+}
+
+/// Keys ([`port_key`]) of the relay's ports that are open to peers.
+pub type HostPorts = BTreeSet<u32>;
+
+/// How large a compiled policy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Addresses held in arrays.
+    pub leaves: usize,
+    /// Prefixes held in tries.
+    pub prefixes: usize,
+    /// Cells of class pairs.
+    pub pairs: usize,
+}
+
+/// Why a policy cannot be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Lists so many and different that their pairs do not fit.
+    #[error(
+        "the peers' allowed_ips make {found} pairs of classes, expected at most {MAX_PAIRS}; \
+         give peers that may talk to the same others the same list, or one range instead of many \
+         addresses"
+    )]
+    TooManyPairs {
+        /// How many there would be.
+        found: u64,
+    },
+}
+
+/// Compiles a policy.
+///
+/// # Errors
+/// The lists make more pairs than a generation holds.
+pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
+    let relay = sources.relay;
+    let space = Space::cut(sources);
+    let classes = Classes::find(&space, relay.egress == Egress::Stack, MAX_PAIRS)
+        .map_err(|TooManyPairs(found)| CompileError::TooManyPairs { found })?;
+    let placed = displace(&classes.rows);
+    let pairs = placed.cells.iter().map(|cell| match cell {
+        Some((class, bits)) => Pair::new(Pair::tag(*class), *bits),
+        None => Pair::EMPTY,
+    });
+
+    let leaf = |cut: &Cut, class: Option<u32>| match (cut.owner, class) {
+        (Owner::Special(special), _) => Leaf::special(special),
+        (_, None) => Leaf::NOBODY,
+        (owner, Some(class)) => {
+            let slot = match owner {
+                Owner::Peer(peer) => sources.slots[peer],
+                Owner::Nobody | Owner::Special(_) => 0,
+            };
+            Leaf::new(slot, placed.starts[class as usize], Classes::column(class), Pair::tag(class))
+        }
+    };
+    let prefixes: Vec<(IpNet, Leaf)> = space
+        .cuts
+        .iter()
+        .zip(&classes.of_cut)
+        .map(|(cut, &class)| (cut.prefix, leaf(cut, class)))
+        .collect();
+
+    let owned = |v4: bool| {
+        let addresses = relay.peers.iter().flat_map(|peer| peer.addresses.iter());
+        addresses.filter(move |address| address.is_ipv4() == v4).map(|&address| number(address))
+    };
+    let range_v4 = Range::around(owned(true));
+    let range_v6 = Range::around(owned(false));
+    Ok(Compiled {
+        range_v4,
+        range_v6,
+        leaves_v4: paint(&range_v4, &prefixes, true),
+        leaves_v6: paint(&range_v6, &prefixes, false),
+        prefixes: prefixes
+            .into_iter()
+            .filter(|(p, _)| reaches_out(p, &range_v4, &range_v6))
+            .collect(),
+        pairs: pairs.collect(),
+        mtu: u32::from(relay.mtu),
+        features: features(relay),
+        host_policy: match &relay.host_access {
+            HostAccess::None => HostPolicy::None,
+            HostAccess::Ping => HostPolicy::Ping,
+            HostAccess::Ports(_) => HostPolicy::Ports,
+            HostAccess::All => HostPolicy::All,
+        },
+        host_ports: host_ports(&relay.host_access),
+    })
+}
+
+impl Compiled {
+    /// What the programs answer for a packet between two addresses, from the same tables.
+    ///
+    /// # Errors
+    /// Why the packet is refused.
+    pub fn decide(&self, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
+        let (source, destination) = (self.leaf(source), self.leaf(destination));
+        let pair = self.pairs.get(source.pair_index(&destination) as usize).copied();
+        let stack = self.features & EGRESS_STACK != 0;
+        decide(&source, &destination, pair.unwrap_or(Pair::EMPTY), stack)
+    }
+
+    /// How large it is.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            leaves: self.leaves_v4.len() + self.leaves_v6.len(),
+            prefixes: self.prefixes.len(),
+            pairs: self.pairs.len(),
+        }
+    }
+
+    fn leaf(&self, address: IpAddr) -> Leaf {
+        let (range, leaves) = match address {
+            IpAddr::V4(_) => (&self.range_v4, &self.leaves_v4),
+            IpAddr::V6(_) => (&self.range_v6, &self.leaves_v6),
+        };
+        if let Some(index) = range.index(number(address)) {
+            return leaves[index];
+        }
+        let holding = self.prefixes.iter().filter(|(prefix, _)| prefix.contains(&address));
+        holding
+            .max_by_key(|(prefix, _)| prefix.prefix_len())
+            .map_or(Leaf::NOBODY, |&(_, leaf)| leaf)
+    }
+}
+
+/// An address as a number: the upper 96 bits of an IPv4 address are zero.
+pub(super) fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The leaf of every address of a range. Prefixes come shorter before longer inside each other,
+/// so that the last to paint an address is its longest match.
+fn paint(range: &Range, prefixes: &[(IpNet, Leaf)], v4: bool) -> Vec<Leaf> {
+    let mut leaves = vec![Leaf::NOBODY; range.len() as usize];
+    for (prefix, leaf) in prefixes.iter().filter(|(prefix, _)| prefix.addr().is_ipv4() == v4) {
+        let host_bits = u32::from(prefix.max_prefix_len() - prefix.prefix_len());
+        if let Some((first, count)) = range.overlap(number(prefix.network()), host_bits) {
+            leaves[first..first + count].fill(*leaf);
+        }
+    }
+    leaves
+}
+
+/// Whether some address of the prefix lies outside its family's range.
+fn reaches_out(prefix: &IpNet, v4: &Range, v6: &Range) -> bool {
+    let range = if prefix.addr().is_ipv4() { v4 } else { v6 };
+    let inside = |address| range.index(number(address)).is_some();
+    !(inside(prefix.network()) && inside(prefix.broadcast()))
+}
+
+fn features(relay: &Relay) -> u32 {
+    let fast_path = if relay.fast_path { FAST_PATH } else { 0 };
+    let egress = if relay.egress == Egress::Stack { EGRESS_STACK } else { 0 };
+    fast_path | egress
+}
+
+fn host_ports(access: &HostAccess) -> HostPorts {
+    let HostAccess::Ports(ports) = access else { return HostPorts::new() };
+    let keys = ports.iter().map(|port| match port.transport {
+        Transport::Tcp => port_key(protocol::TCP, port.number),
+        Transport::Udp => port_key(protocol::UDP, port.number),
+    });
+    keys.collect()
+}
+
+#[cfg(test)]
+mod tests;

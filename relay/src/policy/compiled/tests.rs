@@ -1,0 +1,155 @@
+//! The compiled policy gives the formula's answer, always.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    model::{InterfaceName, Peer, PeerName, PublicKey},
+    policy::eval,
+};
+
+/// A relay at 10.3.2.1/16 and fd00::3:2:1/112 with these peers.
+fn relay(peers: Vec<Peer>, egress: Egress) -> Relay {
+    Relay {
+        interface: "relay0".parse::<InterfaceName>().expect("a name"),
+        addresses: vec![net("10.3.2.1/16"), net("fd00::3:2:1/112")],
+        listen_port: 51820,
+        endpoint: None,
+        private_key_file: "/none".into(),
+        mtu: 1420,
+        fast_path: true,
+        host_access: HostAccess::Ping,
+        egress,
+        fence: true,
+        peers,
+    }
+}
+
+fn peer(index: usize, addresses: &[&str], routes: Vec<IpNet>, allowed_ips: Vec<IpNet>) -> Peer {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&index.to_le_bytes());
+    Peer {
+        name: format!("p{index}").parse::<PeerName>().expect("a name"),
+        description: None,
+        public_key: PublicKey::from_bytes(key),
+        preshared_key_file: None,
+        addresses: addresses.iter().map(|a| a.parse().expect("an address")).collect(),
+        routes,
+        allowed_ips,
+        persistent_keepalive: 25,
+        mtu: 1280,
+        dns: vec![],
+        endpoint: None,
+    }
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().expect("a prefix")
+}
+
+fn compiled(relay: &Relay) -> Compiled {
+    let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+    compile(&Sources { relay, host_addresses: &[], slots: &slots }).expect("small")
+}
+
+#[test]
+fn one_to_many_is_two_classes_and_each_pair_has_its_answer() {
+    let lists = |text: &str| vec![net(text)];
+    let relay = relay(
+        vec![
+            peer(0, &["10.3.2.2"], vec![], vec![net("10.3.2.0/24")]),
+            peer(1, &["10.3.2.3"], vec![], lists("10.3.2.2/32")),
+            peer(2, &["10.3.2.4"], vec![], lists("10.3.2.2/32")),
+            peer(3, &["10.3.2.5"], vec![], vec![]),
+        ],
+        Egress::Deny,
+    );
+    let compiled = compiled(&relay);
+    let answer = |from: &str, to: &str| {
+        compiled.decide(from.parse().expect("an address"), to.parse().expect("an address"))
+    };
+    assert_eq!(answer("10.3.2.2", "10.3.2.3"), Ok(Verdict::Relay));
+    assert_eq!(answer("10.3.2.4", "10.3.2.2"), Ok(Verdict::Relay));
+    assert_eq!(answer("10.3.2.3", "10.3.2.4"), Err(Reason::NotInEitherList));
+    assert_eq!(answer("10.3.2.2", "10.3.2.5"), Err(Reason::NotInDestinationList));
+    assert_eq!(answer("10.3.2.5", "10.3.2.2"), Err(Reason::NotInSourceList));
+    assert_eq!(answer("10.3.2.2", "10.3.2.2"), Err(Reason::Hairpin));
+    assert_eq!(answer("10.3.2.2", "10.3.2.1"), Ok(Verdict::ToHost));
+    assert_eq!(answer("10.3.2.2", "10.3.255.255"), Err(Reason::Broadcast));
+    assert_eq!(answer("10.3.2.2", "224.0.0.1"), Err(Reason::Multicast));
+    assert_eq!(answer("10.3.2.2", "8.8.8.8"), Err(Reason::DestinationUnknown));
+    assert_eq!(answer("10.3.2.9", "10.3.2.2"), Err(Reason::SourceUnknown));
+    assert!(compiled.pairs.len() <= 9, "{} cells", compiled.pairs.len());
+}
+
+/// Prefixes of both families that nest and overlap, inside the overlay and out.
+fn prefix() -> impl Strategy<Value = IpNet> {
+    let v4 = (0u32..2, 0u32..1 << 9, 20u8..=32).prop_map(|(outside, host, len)| {
+        let base = if outside == 1 { 0xc0a8_0000 } else { 0x0a03_0200 };
+        IpNet::new(Ipv4Addr::from_bits(base + host).into(), len).expect("a length").trunc()
+    });
+    let v6 = (0u128..2, 0u128..1 << 7, 116u8..=128).prop_map(|(outside, host, len)| {
+        let base = if outside == 1 { 0xfd01 << 112 } else { (0xfd00 << 112) + 0x3_0002_0000 };
+        IpNet::new(Ipv6Addr::from_bits(base + host).into(), len).expect("a length").trunc()
+    });
+    let whole = prop_oneof![Just(net("0.0.0.0/0")), Just(net("::/0")), Just(net("224.0.0.5/32"))];
+    prop_oneof![5 => v4, 3 => v6, 1 => whole]
+}
+
+/// Relays whose peers have an address of each family; routes are owned once.
+fn any_relay() -> impl Strategy<Value = Relay> {
+    let peers = prop::collection::vec(
+        (prop::collection::vec(prefix(), 0..3), prop::collection::vec(prefix(), 0..6)),
+        1..40,
+    );
+    (peers, any::<bool>()).prop_map(|(peers, stack)| {
+        let mut taken = std::collections::HashSet::new();
+        let peers = peers.into_iter().enumerate().map(|(index, (routes, mut allowed))| {
+            let addresses = [format!("10.3.2.{}", index + 2), format!("fd00::3:2:{:x}", index + 2)];
+            allowed.retain(|net| !net.addr().is_multicast() || index % 3 == 0);
+            let routes = routes
+                .into_iter()
+                .filter(|net| net.prefix_len() < net.max_prefix_len() && taken.insert(*net))
+                .collect();
+            peer(index, &[&addresses[0], &addresses[1]], routes, allowed)
+        });
+        let egress = if stack { Egress::Stack } else { Egress::Deny };
+        relay(peers.collect(), egress)
+    })
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        8 => (0u32..2, 0u32..1 << 9).prop_map(|(outside, host)| {
+            let base = if outside == 1 { 0xc0a8_0000 } else { 0x0a03_0200 };
+            IpAddr::V4(Ipv4Addr::from_bits(base + host))
+        }),
+        6 => (0u128..2, 0u128..1 << 7).prop_map(|(outside, host)| {
+            let base = if outside == 1 { 0xfd01 << 112 } else { (0xfd00 << 112) + 0x3_0002_0000 };
+            IpAddr::V6(Ipv6Addr::from_bits(base + host))
+        }),
+        1 => any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
+        1 => any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn compiled_and_formula_agree(
+        relay in any_relay(),
+        pairs in prop::collection::vec((address(), address()), 200),
+    ) {
+        let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+        let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
+        let compiled = compile(&sources).expect("small");
+        for (source, destination) in pairs {
+            prop_assert_eq!(
+                compiled.decide(source, destination),
+                eval(&sources, source, destination),
+                "{} → {}", source, destination
+            );
+        }
+    }
+}

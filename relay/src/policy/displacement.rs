@@ -1,0 +1,86 @@
+//! A sparse matrix in one array: rows displaced so that they interlock.
+//!
+//! The table compression of Tarjan and Yao ("Storing a sparse table", 1979). A cell carries the
+//! tag of its row, so that a look-up that lands in another row's cell finds nothing.
+
+/// How many free cells a row's first entry is tried at before the row goes to the end.
+const MAX_TRIES: usize = 256;
+
+/// Rows placed in one array.
+pub(super) struct Displaced {
+    /// Where each row starts, modulo 2^32: a row's first columns may lie before the array.
+    pub starts: Vec<u32>,
+    /// `(row, value)` of every cell.
+    pub cells: Vec<Option<(u32, u32)>>,
+}
+
+/// Places rows, given as `(column, value)` in the order of columns.
+pub(super) fn displace(rows: &[Vec<(u32, u32)>]) -> Displaced {
+    let mut order: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].is_empty()).collect();
+    order.sort_by_key(|&row| std::cmp::Reverse(rows[row].len()));
+
+    let mut starts = vec![0; rows.len()];
+    let mut cells: Vec<Option<(u32, u32)>> = Vec::new();
+    let mut first_free = 0;
+    for row in order {
+        let entries = &rows[row];
+        while cells.get(first_free).is_some_and(Option::is_some) {
+            first_free += 1;
+        }
+        let first_column = entries[0].0 as usize;
+        let fits = |at: usize| {
+            entries.iter().all(|&(column, _)| {
+                let cell = at + column as usize - first_column;
+                cells.get(cell).is_none_or(Option::is_none)
+            })
+        };
+        let at =
+            (first_free..cells.len()).take(MAX_TRIES).find(|&at| fits(at)).unwrap_or(cells.len());
+        let last = at + entries[entries.len() - 1].0 as usize - first_column;
+        if cells.len() <= last {
+            cells.resize(last + 1, None);
+        }
+        let tag = u32::try_from(row).expect("rows are classes, which are counted in 32 bits");
+        for &(column, value) in entries {
+            cells[at + column as usize - first_column] = Some((tag, value));
+        }
+        let at = u32::try_from(at).expect("the number of cells was checked before");
+        starts[row] = at.wrapping_sub(entries[0].0);
+    }
+    Displaced { starts, cells }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn look_up(displaced: &Displaced, row: u32, column: u32) -> Option<u32> {
+        let index = displaced.starts[row as usize].wrapping_add(column) as usize;
+        match displaced.cells.get(index).copied().flatten() {
+            Some((owner, value)) if owner == row => Some(value),
+            _ => None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_cell_is_found_again_and_no_other(
+            matrix in prop::collection::vec(prop::collection::btree_map(0u32..40, 1u32..4, 0..20), 1..40)
+        ) {
+            let rows: Vec<Vec<_>> = matrix.iter().map(|row| row.clone().into_iter().collect()).collect();
+            let displaced = displace(&rows);
+            for (row, entries) in (0u32..).zip(&matrix) {
+                for column in 0..40 {
+                    prop_assert_eq!(look_up(&displaced, row, column), entries.get(&column).copied());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_permutation_takes_no_more_cells_than_it_has() {
+        let rows: Vec<_> = (0..1000).map(|row| vec![((row * 7 + 3) % 1000, 3)]).collect();
+        assert_eq!(displace(&rows).cells.len(), 1000);
+    }
+}

@@ -1,0 +1,166 @@
+//! The address space, cut into leaves at every prefix that occurs.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+use relay_common::leaf::Special;
+
+use super::Sources;
+use crate::model::host_prefix;
+
+/// Peers whose `allowed_ips` are the same are one group, by its number.
+pub(super) type Group = u32;
+
+/// Whose a leaf is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// A peer, by its index.
+    Peer(usize),
+    /// No peer, whatever the lists say.
+    Special(Special),
+    /// Nobody.
+    Nobody,
+}
+
+/// A leaf: the addresses of a prefix less those of the longer prefixes that occur.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub prefix: IpNet,
+    pub owner: Owner,
+    /// Groups that list it: index into [`Space::sets`].
+    pub set: usize,
+}
+
+/// All leaves, in the order of their addresses, shorter prefixes first.
+#[derive(Debug)]
+pub(super) struct Space {
+    pub cuts: Vec<Cut>,
+    /// Sets of groups, each sorted. The first is empty.
+    pub sets: Vec<Vec<Group>>,
+    /// Group of each peer.
+    pub groups: Vec<Group>,
+}
+
+/// What a prefix says itself, before it inherits.
+#[derive(Default)]
+struct Mark {
+    owner: Option<Owner>,
+    groups: Vec<Group>,
+}
+
+impl Space {
+    /// Cuts at addresses, routes, `allowed_ips`, the host's addresses and special networks.
+    pub(super) fn cut(sources: &Sources<'_>) -> Self {
+        let (groups, lists) = group(sources);
+        let mut marks: BTreeMap<IpNet, Mark> = BTreeMap::new();
+        for (index, peer) in sources.relay.peers.iter().enumerate() {
+            for prefix in peer.owned() {
+                marks.entry(prefix).or_default().owner = Some(Owner::Peer(index));
+            }
+        }
+        for (prefix, special) in specials(sources) {
+            marks.entry(prefix).or_default().owner = Some(Owner::Special(special));
+        }
+        for (group, list) in (0..).zip(&lists) {
+            for &prefix in list {
+                marks.entry(prefix).or_default().groups.push(group);
+            }
+        }
+
+        let mut sets = Sets::new();
+        let mut cuts: Vec<Cut> = Vec::with_capacity(marks.len());
+        let mut ancestors: Vec<usize> = Vec::new();
+        for (prefix, mark) in marks {
+            while ancestors.last().is_some_and(|&at| !cuts[at].prefix.contains(&prefix)) {
+                ancestors.pop();
+            }
+            let parent = ancestors.last().map(|&at| &cuts[at]);
+            let owner = mark.owner.unwrap_or(parent.map_or(Owner::Nobody, |cut| cut.owner));
+            let set = sets.with(parent.map_or(0, |cut| cut.set), &mark.groups);
+            ancestors.push(cuts.len());
+            cuts.push(Cut { prefix, owner, set });
+        }
+        Self { cuts, sets: sets.sets, groups }
+    }
+}
+
+/// Networks that belong to nobody, and addresses that belong to the host. The host's come last,
+/// so that they win over a special network of the same prefix.
+pub(super) fn specials(sources: &Sources<'_>) -> Vec<(IpNet, Special)> {
+    const NETWORKS: &[(&str, Special)] = &[
+        ("0.0.0.0/8", Special::Reserved),
+        ("127.0.0.0/8", Special::Reserved),
+        ("169.254.0.0/16", Special::LinkLocal),
+        ("224.0.0.0/4", Special::Multicast),
+        ("240.0.0.0/4", Special::Reserved),
+        ("255.255.255.255/32", Special::Broadcast),
+        ("::/128", Special::Reserved),
+        ("::1/128", Special::Reserved),
+        ("::ffff:0:0/96", Special::Reserved),
+        ("fe80::/10", Special::LinkLocal),
+        ("ff00::/8", Special::Multicast),
+    ];
+    let networks = NETWORKS
+        .iter()
+        .map(|&(prefix, special)| (prefix.parse().expect("a prefix of the table"), special));
+    let broadcasts = sources.relay.addresses.iter().filter_map(|overlay| match overlay {
+        IpNet::V4(net) if net.prefix_len() < 31 => Some([net.network(), net.broadcast()]),
+        IpNet::V4(_) | IpNet::V6(_) => None,
+    });
+    let host = sources.relay.addresses.iter().map(IpNet::addr);
+    networks
+        .chain(
+            broadcasts
+                .flatten()
+                .map(|address| (host_prefix(IpAddr::V4(address)), Special::Broadcast)),
+        )
+        .chain(
+            host.chain(sources.host_addresses.iter().copied())
+                .map(|address| (host_prefix(address), Special::Host)),
+        )
+        .collect()
+}
+
+/// The group of each peer, and the list of each group in its shortest form.
+fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
+    let mut numbers: HashMap<Vec<IpNet>, Group> = HashMap::new();
+    let mut lists = Vec::new();
+    let groups = sources.relay.peers.iter().map(|peer| {
+        let mut list = IpNet::aggregate(&peer.allowed_ips);
+        list.sort_unstable();
+        *numbers.entry(list).or_insert_with_key(|list| {
+            lists.push(list.clone());
+            Group::try_from(lists.len() - 1).expect("fewer groups than peers, of which 2^20 fit")
+        })
+    });
+    (groups.collect(), lists)
+}
+
+/// Sets of groups, each held once.
+struct Sets {
+    sets: Vec<Vec<Group>>,
+    numbers: HashMap<Vec<Group>, usize>,
+}
+
+impl Sets {
+    fn new() -> Self {
+        Self { sets: vec![Vec::new()], numbers: HashMap::from([(Vec::new(), 0)]) }
+    }
+
+    /// The set with more groups in it.
+    fn with(&mut self, set: usize, more: &[Group]) -> usize {
+        if more.is_empty() {
+            return set;
+        }
+        let mut union = [&self.sets[set], more].concat();
+        union.sort_unstable();
+        union.dedup();
+        *self.numbers.entry(union).or_insert_with_key(|union| {
+            self.sets.push(union.clone());
+            self.sets.len() - 1
+        })
+    }
+}
