@@ -1,0 +1,115 @@
+use std::{io, path::PathBuf};
+
+use aya::{
+    EbpfError,
+    maps::MapError,
+    pin::PinError,
+    programs::{ProgramError, links::LinkError},
+};
+
+/// What the kernel refused of the datapath.
+#[derive(Debug, thiserror::Error)]
+pub enum DatapathError {
+    /// The pin root is not on a BPF file system.
+    #[error(
+        "{}: found no BPF file system, expected one to keep the programs in; \
+         run `mount -t bpf bpf {}`, or name another with --bpffs", .0.display(), .0.display()
+    )]
+    NoBpffs(PathBuf),
+    /// A file of the pin directory.
+    #[error("{}: {action}", path.display())]
+    Pin {
+        /// Which one.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A pinned map is not what this version makes.
+    #[error(
+        "{}: found a map of {found}, expected {expected}; it belongs to another version: \
+         `relay down` removes it, with its counts", path.display()
+    )]
+    Incompatible {
+        /// Its pin.
+        path: PathBuf,
+        /// Its shape.
+        found: String,
+        /// The shape of this version.
+        expected: String,
+    },
+    /// The object does not load.
+    #[error("load the BPF object of relay")]
+    Load(#[source] Box<EbpfError>),
+    /// A program does not load or attach.
+    #[error("{action} program {program}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: Box<ProgramError>,
+    },
+    /// A map cannot be used.
+    #[error("{action} map {map}")]
+    Map {
+        /// Its name.
+        map: String,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: Box<MapError>,
+    },
+    /// A map cannot be mapped into memory.
+    #[error("mmap map {map}")]
+    Mmap {
+        /// Its name.
+        map: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A link cannot be used.
+    #[error("{action} link {}", path.display())]
+    Link {
+        /// Its pin.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: Box<LinkError>,
+    },
+    /// A pin cannot be made.
+    #[error("pin {}", path.display())]
+    Pinning {
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: Box<PinError>,
+    },
+    /// The programs lack what the loader expects of them.
+    #[error("the BPF object lacks {0}; this binary is broken, build it again")]
+    Lacks(&'static str),
+    /// No slot is left.
+    #[error("{found} peers, expected at most {most}")]
+    TooManyPeers {
+        /// How many there are.
+        found: usize,
+        /// How many slots there are.
+        most: u32,
+    },
+}
+
+impl DatapathError {
+    pub(super) fn map(map: &str, action: &'static str) -> impl FnOnce(MapError) -> Self {
+        move |source| Self::Map { map: map.to_owned(), action, source: Box::new(source) }
+    }
+
+    pub(super) fn program(
+        program: &'static str,
+        action: &'static str,
+    ) -> impl FnOnce(ProgramError) -> Self {
+        move |source| Self::Program { program, action, source: Box::new(source) }
+    }
+}

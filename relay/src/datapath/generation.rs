@@ -1,0 +1,231 @@
+//! One policy, loaded: fresh maps that are filled before anything uses them, and programs with
+//! that policy's constants.
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{HashMap, LpmTrie, Map, MapData, MapInfo, lpm_trie::Key},
+    programs::{ProgramError, ProgramInfo, SchedClassifier},
+};
+use blake2::{Blake2s256, Digest as _};
+use bytemuck::Pod;
+use ipnet::IpNet;
+use relay_common::{
+    Generation, Leaf,
+    counters::REFUSED_STRIDE,
+    names::{self, ABI_VERSION},
+};
+
+use super::{DatapathError, Direction, Pins, counters, mapped::Mapped};
+use crate::policy::Compiled;
+
+/// The programs, as the build script made them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
+
+/// A generation whose programs are in the kernel, not yet attached.
+#[derive(Debug)]
+pub struct Loaded {
+    ebpf: Ebpf,
+}
+
+/// Names a compiled policy together with the programs that carry it out: equal hashes behave
+/// alike.
+pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
+    let mut hash = Blake2s256::new();
+    hash.update(ABI_VERSION.to_le_bytes());
+    hash.update(OBJECT);
+    for range in [&compiled.range_v4, &compiled.range_v6] {
+        hash.update(range.base().to_le_bytes());
+        hash.update(range.len().to_le_bytes());
+    }
+    for number in [compiled.mtu, compiled.features, compiled.host_policy as u32] {
+        hash.update(number.to_le_bytes());
+    }
+    hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
+    hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.pairs));
+    for (prefix, leaf) in &compiled.prefixes {
+        hash.update(prefix.to_string());
+        hash.update(bytemuck::bytes_of(leaf));
+    }
+    for port in &compiled.host_ports {
+        hash.update(port.to_le_bytes());
+    }
+    let mut name = [0; 16];
+    name.copy_from_slice(&hash.finalize()[..16]);
+    name
+}
+
+impl Loaded {
+    /// Loads a compiled policy. With `pins`, counters are the pinned ones of that epoch, made if
+    /// absent; without, the generation has counters of its own.
+    ///
+    /// # Errors
+    /// The kernel refuses a map or a program.
+    pub fn load(
+        compiled: &Compiled,
+        number: u64,
+        pins: Option<(&Pins, u32)>,
+        slots: u32,
+    ) -> Result<Self, DatapathError> {
+        let v6_base = compiled.range_v6.base();
+        let (v4_host, v6_host) = (compiled.range_v4.len() - 1, compiled.range_v6.len() - 1);
+        let v4_base = truncate(compiled.range_v4.base());
+        let v6_high = (v6_base >> 64) as u64;
+        let v6_low = (v6_base & u128::from(u64::MAX)) as u64;
+        let host_policy = compiled.host_policy as u32;
+        let prefixes = |v4: bool| {
+            let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
+            size(count)
+        };
+        let capacity = counters::capacity_for(slots);
+
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global(names::V4_BASE, &v4_base, true)
+            .override_global(names::V4_HOST_MASK, &v4_host, true)
+            .override_global(names::V6_BASE_HIGH, &v6_high, true)
+            .override_global(names::V6_BASE_LOW, &v6_low, true)
+            .override_global(names::V6_HOST_MASK, &v6_host, true)
+            .override_global(names::MTU, &compiled.mtu, true)
+            .override_global(names::FEATURES, &compiled.features, true)
+            .override_global(names::HOST_POLICY, &host_policy, true)
+            .map_max_entries(names::LEAVES_V4, compiled.range_v4.len())
+            .map_max_entries(names::LEAVES_V6, compiled.range_v6.len())
+            .map_max_entries(names::PREFIXES_V4, prefixes(true))
+            .map_max_entries(names::PREFIXES_V6, prefixes(false))
+            .map_max_entries(names::PAIRS, size(compiled.pairs.len()))
+            .map_max_entries(names::HOST_PORTS, size(compiled.host_ports.len()))
+            .map_max_entries(names::COUNTERS, capacity)
+            .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
+        if let Some((pins, epoch)) = pins {
+            loader
+                .map_pin_path(names::COUNTERS, pins.counters(epoch))
+                .map_pin_path(names::REFUSED, pins.refused(epoch));
+        }
+        let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
+        let mut loaded = Self { ebpf };
+        loaded.fill(compiled, number)?;
+        for direction in Direction::BOTH {
+            loaded
+                .program(direction)?
+                .load()
+                .map_err(DatapathError::program(direction.program(), "load"))?;
+        }
+        Ok(loaded)
+    }
+
+    /// One of its two programs.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier, DatapathError> {
+        let program = self.ebpf.program_mut(direction.program());
+        program
+            .ok_or(DatapathError::Lacks(direction.program()))?
+            .try_into()
+            .map_err(DatapathError::program(direction.program(), "find"))
+    }
+
+    fn fill(&mut self, compiled: &Compiled, number: u64) -> Result<(), DatapathError> {
+        let generation = Generation {
+            abi_version: ABI_VERSION,
+            reserved: 0,
+            number,
+            policy_hash: policy_hash(compiled),
+        };
+        self.fill_array(names::LEAVES_V4, &compiled.leaves_v4)?;
+        self.fill_array(names::LEAVES_V6, &compiled.leaves_v6)?;
+        self.fill_array(names::PAIRS, &compiled.pairs)?;
+        self.fill_array(names::GENERATION, &[generation])?;
+
+        let map = self.map(names::PREFIXES_V4)?;
+        let failed = || DatapathError::map(names::PREFIXES_V4, "fill");
+        let mut v4 = LpmTrie::<_, [u8; 4], [u32; 4]>::try_from(map).map_err(failed())?;
+        for (prefix, leaf) in &compiled.prefixes {
+            if let IpNet::V4(net) = prefix {
+                let key = Key::new(u32::from(net.prefix_len()), net.network().octets());
+                v4.insert(&key, words(leaf), 0).map_err(failed())?;
+            }
+        }
+        let map = self.map(names::PREFIXES_V6)?;
+        let failed = || DatapathError::map(names::PREFIXES_V6, "fill");
+        let mut v6 = LpmTrie::<_, [u8; 16], [u32; 4]>::try_from(map).map_err(failed())?;
+        for (prefix, leaf) in &compiled.prefixes {
+            if let IpNet::V6(net) = prefix {
+                let key = Key::new(u32::from(net.prefix_len()), net.network().octets());
+                v6.insert(&key, words(leaf), 0).map_err(failed())?;
+            }
+        }
+        let map = self.map(names::HOST_PORTS)?;
+        let failed = || DatapathError::map(names::HOST_PORTS, "fill");
+        let mut ports = HashMap::<_, u32, u32>::try_from(map).map_err(failed())?;
+        for port in &compiled.host_ports {
+            ports.insert(port, 1, 0).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    fn fill_array<T: Pod>(
+        &mut self,
+        name: &'static str,
+        elements: &[T],
+    ) -> Result<(), DatapathError> {
+        let Map::Array(map) = self.map(name)? else { return Err(DatapathError::Lacks(name)) };
+        Mapped::new(name, map, elements.len().max(1))?.fill(elements);
+        Ok(())
+    }
+
+    fn map(&mut self, name: &'static str) -> Result<&mut Map, DatapathError> {
+        self.ebpf.map_mut(name).ok_or(DatapathError::Lacks(name))
+    }
+}
+
+/// The generation that two attached programs carry out, if it is one and the same and of this
+/// version.
+pub(super) fn in_force(
+    [ingress, egress]: [ProgramInfo; 2],
+) -> Result<Option<Generation>, DatapathError> {
+    let ingress = held_by(ingress, Direction::Ingress)?;
+    let egress = held_by(egress, Direction::Egress)?;
+    Ok(ingress
+        .filter(|generation| generation.abi_version == ABI_VERSION && Some(*generation) == egress))
+}
+
+fn held_by(
+    program: ProgramInfo,
+    direction: Direction,
+) -> Result<Option<Generation>, DatapathError> {
+    let failed =
+        |source: ProgramError| DatapathError::program(direction.program(), "inspect")(source);
+    for id in program.map_ids().map_err(failed)?.unwrap_or_default() {
+        let failed = || DatapathError::map(names::GENERATION, "read");
+        let info = MapInfo::from_id(id).map_err(failed())?;
+        if info.name_as_str() != Some(names::GENERATION)
+            || info.value_size() as usize != size_of::<Generation>()
+        {
+            continue;
+        }
+        let map = MapData::from_id(id).map_err(failed())?;
+        let words: Vec<u64> = {
+            let mapped = Mapped::<u64>::new(names::GENERATION, &map, size_of::<Generation>() / 8)?;
+            (0..size_of::<Generation>() / 8).filter_map(|word| mapped.get(word)).collect()
+        };
+        return Ok(Some(*bytemuck::from_bytes(bytemuck::cast_slice(&words))));
+    }
+    Ok(None)
+}
+
+/// A leaf in the form that aya takes as a value.
+fn words(leaf: &Leaf) -> [u32; 4] {
+    bytemuck::cast(*leaf)
+}
+
+/// `max_entries` for so many: at least one, as the kernel asks.
+fn size(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX).max(1)
+}
+
+/// An IPv4 address out of a range's number.
+fn truncate(base: u128) -> u32 {
+    u32::try_from(base).unwrap_or(u32::MAX)
+}

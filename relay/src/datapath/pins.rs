@@ -1,0 +1,93 @@
+//! Where everything that outlives the command is kept: `<bpffs>/relay/<interface>/v<ABI>/`.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use relay_common::names::ABI_VERSION;
+
+use super::{DatapathError, Direction};
+
+/// `f_type` of a BPF file system (`BPF_FS_MAGIC`, include/uapi/linux/magic.h).
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// The pins of one interface. Directories are 0700; names hold no dots, which bpffs refuses.
+#[derive(Debug, Clone)]
+pub struct Pins {
+    dir: PathBuf,
+}
+
+impl Pins {
+    /// The pins of an interface below a BPF file system.
+    ///
+    /// # Errors
+    /// There is no BPF file system.
+    pub fn new(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
+        let found = rustix::fs::statfs(bpffs).ok().and_then(|fs| u64::try_from(fs.f_type).ok());
+        if found != Some(BPF_FS_MAGIC) {
+            return Err(DatapathError::NoBpffs(bpffs.to_owned()));
+        }
+        let version = format!("v{ABI_VERSION}");
+        Ok(Self { dir: bpffs.join("relay").join(interface).join(version) })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn slots(&self) -> PathBuf {
+        self.dir.join("slots")
+    }
+
+    /// Counters of an epoch: when peers outgrow one, the next is added, and all are summed.
+    pub(super) fn counters(&self, epoch: u32) -> PathBuf {
+        self.dir.join(format!("counters_{epoch}"))
+    }
+
+    pub(super) fn refused(&self, epoch: u32) -> PathBuf {
+        self.dir.join(format!("refused_{epoch}"))
+    }
+
+    pub(super) fn link(&self, direction: Direction) -> PathBuf {
+        self.dir.join(format!("{}_link", direction.label()))
+    }
+
+    pub(super) fn make(&self) -> Result<(), DatapathError> {
+        let failed =
+            |source| DatapathError::Pin { path: self.dir.clone(), action: "create", source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
+        let relay =
+            self.dir.ancestors().nth(2).ok_or_else(|| failed(io::Error::other("no parent")))?;
+        fs::set_permissions(relay, fs::Permissions::from_mode(0o700)).map_err(failed)
+    }
+
+    /// Removes every file and the directories that are empty then; tells whether there were any.
+    pub(super) fn remove(&self) -> Result<bool, DatapathError> {
+        let failed = |path: &Path, source| DatapathError::Pin {
+            path: path.to_owned(),
+            action: "remove",
+            source,
+        };
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(|error| failed(&self.dir, error))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| failed(&self.dir, error))?.path();
+            fs::remove_file(&path).map_err(|error| failed(&path, error))?;
+        }
+        fs::remove_dir(&self.dir).map_err(|error| failed(&self.dir, error))?;
+        for parent in self.dir.ancestors().skip(1).take(2) {
+            match fs::remove_dir(parent) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => break,
+                Err(error) => return Err(failed(parent, error)),
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,188 @@
+//! Which counter belongs to which key. A slot is a peer's for as long as it is configured; it is
+//! kept in a pinned hash, which no program reads.
+
+use std::collections::BTreeMap;
+
+use aya::maps::{HashMap, Map, MapData, MapInfo};
+
+use super::{DatapathError, Pins, counters};
+use crate::model::{Peer, PublicKey};
+
+/// As many peers as kernel WireGuard takes: `MAX_PEERS_PER_DEVICE`
+/// (drivers/net/wireguard/messages.h, 6.12).
+const MAX_PEERS: u32 = 1 << 20;
+
+/// `BPF_F_NO_PREALLOC`: memory goes with the peers that there are.
+const NO_PREALLOC: u32 = 1;
+
+/// Slots of the peers of a configuration, and what changes for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slots {
+    slots: Vec<u32>,
+    new: Vec<(PublicKey, u32)>,
+    gone: Vec<PublicKey>,
+    capacity: u32,
+}
+
+impl Slots {
+    /// Gives each peer the slot its key has, or else the lowest that nobody has. Slot 0 counts
+    /// what no peer sent.
+    ///
+    /// # Errors
+    /// More peers than slots.
+    pub fn assign(
+        peers: &[Peer],
+        existing: &BTreeMap<PublicKey, u32>,
+    ) -> Result<Self, DatapathError> {
+        let mut taken: Vec<u32> = existing.values().copied().collect();
+        taken.sort_unstable();
+        let mut taken = taken.into_iter().peekable();
+        let mut free = (1..MAX_PEERS).filter(|slot| {
+            while taken.next_if(|taken| taken < slot).is_some() {}
+            taken.peek() != Some(slot)
+        });
+        let mut new = Vec::new();
+        let mut slots = Vec::with_capacity(peers.len());
+        for peer in peers {
+            let slot = match existing.get(&peer.public_key) {
+                Some(&slot) => slot,
+                None => {
+                    let slot = free.next().ok_or(DatapathError::TooManyPeers {
+                        found: peers.len(),
+                        most: MAX_PEERS - 1,
+                    })?;
+                    new.push((peer.public_key, slot));
+                    slot
+                }
+            };
+            slots.push(slot);
+        }
+        let keys: std::collections::BTreeSet<_> =
+            peers.iter().map(|peer| peer.public_key).collect();
+        let gone = existing.keys().filter(|key| !keys.contains(key)).copied().collect();
+        let highest = slots.iter().copied().max().unwrap_or(0);
+        Ok(Self { slots, new, gone, capacity: highest + 1 })
+    }
+
+    /// Slot of each peer, in the order of the configuration.
+    pub fn as_slice(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// How many slots the counters need.
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Whether keys come or go.
+    pub fn changed(&self) -> bool {
+        !self.new.is_empty() || !self.gone.is_empty()
+    }
+}
+
+type Pinned = HashMap<MapData, [u8; 32], u32>;
+
+/// The slot of each key; none when nothing is pinned.
+pub(super) fn read(pins: &Pins) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
+    let Some(pinned) = open(pins)? else { return Ok(BTreeMap::new()) };
+    pinned
+        .iter()
+        .map(|entry| entry.map(|(key, slot)| (PublicKey::from_bytes(key), slot)))
+        .collect::<Result<_, _>>()
+        .map_err(DatapathError::map("slots", "read"))
+}
+
+/// Writes the slots of new keys, with their counters at zero.
+pub(super) fn claim(pins: &Pins, slots: &Slots) -> Result<(), DatapathError> {
+    let mut pinned = match open(pins)? {
+        Some(pinned) => pinned,
+        None => create(pins)?,
+    };
+    counters::clear(pins, slots.new.iter().map(|&(_, slot)| slot))?;
+    for (key, slot) in &slots.new {
+        pinned.insert(key.as_bytes(), slot, 0).map_err(DatapathError::map("slots", "write"))?;
+    }
+    Ok(())
+}
+
+/// Gives up the slots of keys that are gone. After the switch: until then the old programs count
+/// there.
+pub(super) fn release(pins: &Pins, slots: &Slots) -> Result<(), DatapathError> {
+    let Some(mut pinned) = open(pins)? else { return Ok(()) };
+    for key in &slots.gone {
+        pinned.remove(key.as_bytes()).map_err(DatapathError::map("slots", "write"))?;
+    }
+    Ok(())
+}
+
+fn open(pins: &Pins) -> Result<Option<Pinned>, DatapathError> {
+    let path = pins.slots();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let failed = || DatapathError::map("slots", "open");
+    let info = MapInfo::from_pin(&path).map_err(failed())?;
+    let found = (info.key_size(), info.value_size());
+    if found != (32, 4) {
+        return Err(DatapathError::Incompatible {
+            path,
+            found: format!("keys of {} and values of {} bytes", found.0, found.1),
+            expected: "keys of 32 and values of 4 bytes".to_owned(),
+        });
+    }
+    let map = MapData::from_pin(&path).map_err(failed())?;
+    Map::from_map_data(map).and_then(Pinned::try_from).map(Some).map_err(failed())
+}
+
+fn create(pins: &Pins) -> Result<Pinned, DatapathError> {
+    let pinned =
+        Pinned::create(MAX_PEERS, NO_PREALLOC).map_err(DatapathError::map("slots", "create"))?;
+    let path = pins.slots();
+    pinned
+        .pin(&path)
+        .map_err(|source| DatapathError::Pinning { path, source: Box::new(source) })?;
+    open(pins)?.ok_or(DatapathError::Lacks("the slots it just pinned"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> PublicKey {
+        PublicKey::from_bytes([byte; 32])
+    }
+
+    fn peer(byte: u8) -> Peer {
+        Peer {
+            name: format!("p{byte}").parse().expect("a name"),
+            description: None,
+            public_key: key(byte),
+            preshared_key_file: None,
+            addresses: vec![],
+            routes: vec![],
+            allowed_ips: vec![],
+            persistent_keepalive: 0,
+            mtu: 1280,
+            dns: vec![],
+            endpoint: None,
+        }
+    }
+
+    #[test]
+    fn a_key_keeps_its_slot_and_a_new_one_takes_the_lowest_free() {
+        let existing = BTreeMap::from([(key(1), 1), (key(2), 4), (key(9), 2)]);
+        let slots =
+            Slots::assign(&[peer(2), peer(5), peer(1), peer(6)], &existing).expect("few peers");
+        assert_eq!(slots.as_slice(), [4, 3, 1, 5]);
+        assert_eq!(slots.gone, [key(9)]);
+        assert_eq!(slots.capacity(), 6);
+        assert!(slots.changed());
+    }
+
+    #[test]
+    fn a_slot_is_not_given_on_while_the_peer_that_leaves_still_counts_there() {
+        let existing = BTreeMap::from([(key(1), 1)]);
+        let slots = Slots::assign(&[peer(2)], &existing).expect("few peers");
+        assert_eq!((slots.as_slice(), &slots.gone), (&[2][..], &vec![key(1)]));
+    }
+}
