@@ -8,16 +8,20 @@ use std::path::Path;
 use crate::model::Relay;
 
 mod check;
+mod client;
 mod findings;
 mod parse;
 mod problem;
 mod reach;
+mod secrets;
 mod source;
 mod table;
 mod tables;
 mod value;
 
+pub use client::render_client_into;
 pub use problem::{Problem, Problems};
+pub use secrets::{CreateKeyError, Secrets, create_private_key};
 
 use parse::{Parsed, PeerLocations, parse};
 use source::{Source, read};
@@ -48,5 +52,8 @@ pub struct Loaded {
 /// Every problem in every file.
 pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
     let Parsed { relay, warnings, private_key_file, peers } = parse(&read(path), options)?;
-    Ok(Loaded { relay, warnings, peers, private_key_file })
+    let mut loaded = Loaded { relay, warnings, peers, private_key_file };
+    let exposed = secrets::exposed_key_files(&loaded);
+    loaded.warnings.extend(exposed);
+    Ok(loaded)
 }
