@@ -165,7 +165,7 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
         let fault = match overlay.network_of(*address) {
             None if overlay.complete => Fault::new(
                 format!("{address} is outside the overlay {overlay}"),
-                "write an address inside; networks behind the peer belong in routes",
+                "write an address inside, and networks behind the peer in routes",
             ),
             None => continue,
             Some(network) => match taken_by_network(*address, network) {
@@ -181,8 +181,7 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
     for Located { value: route, place } in &peer.routes.items {
         if overlay.addresses.iter().any(|network| network.value.trunc() == *route) {
             let problem = format!("{route} is the overlay itself");
-            let remedy = "routes are networks behind the peer; whom it may talk to belongs in \
-                          allowed_ips";
+            let remedy = "write whom the peer may talk to in allowed_ips";
             findings.present(*place, format!("{}.routes", peer.label), Fault::new(problem, remedy));
         }
     }

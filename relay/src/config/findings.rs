@@ -98,8 +98,8 @@ enum Kind {
     Unreadable,
     /// Something that stands in the file is wrong.
     Present,
-    /// Something that should be there is not.
-    Absent,
+    /// Something that should be there is not, or belongs elsewhere.
+    Misplaced,
 }
 
 struct Finding {
@@ -120,12 +120,18 @@ impl Findings {
         self.found.push(Finding { kind: Kind::Present, place, key: key.into(), fault });
     }
 
-    pub(super) fn absent(&mut self, place: Place, key: impl Into<String>, fault: Fault) {
-        self.found.push(Finding { kind: Kind::Absent, place, key: key.into(), fault });
+    /// For what would be put down to a syntax error, if there is one in the file.
+    pub(super) fn misplaced(&mut self, place: Place, key: impl Into<String>, fault: Fault) {
+        self.found.push(Finding { kind: Kind::Misplaced, place, key: key.into(), fault });
     }
 
     pub(super) fn unreadable(&mut self, place: Place, key: impl Into<String>, fault: Fault) {
         self.found.push(Finding { kind: Kind::Unreadable, place, key: key.into(), fault });
+    }
+
+    /// Whether a file could not be read to its end.
+    pub(super) fn any_unreadable(&self) -> bool {
+        self.found.iter().any(|finding| finding.kind == Kind::Unreadable)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -134,14 +140,15 @@ impl Findings {
 
     /// All problems in the order of the files and the text.
     ///
-    /// A syntax error hides what follows from it: other findings of its line, and everything said
-    /// to be missing, since it may stand in the part that could not be read.
+    /// A syntax error hides what follows from it: other findings of its line, and in its file
+    /// everything said to be missing or misplaced, since a part could not be read.
     pub(super) fn into_problems(mut self, files: &Files<'_>) -> Vec<Problem> {
         self.found.sort_by_key(|finding| finding.place);
         let unreadable = |finding: &&Finding| finding.kind == Kind::Unreadable;
-        let any_unreadable = self.found.iter().any(|finding| unreadable(&finding));
+        let mut bad_files = HashSet::new();
         let mut bad_lines = HashSet::new();
         for finding in self.found.iter().filter(unreadable) {
+            bad_files.insert(finding.place.file);
             bad_lines.insert((finding.place.file, files.locate(finding.place).line));
         }
         let mut shown_lines = HashSet::new();
@@ -152,7 +159,7 @@ impl Findings {
             let stands = match kind {
                 Kind::Unreadable => shown_lines.insert(line),
                 Kind::Present => !bad_lines.contains(&line),
-                Kind::Absent => !any_unreadable,
+                Kind::Misplaced => !bad_files.contains(&place.file),
             };
             if stands {
                 problems.push(location.problem(key, fault));

@@ -17,6 +17,8 @@ mod secrets;
 mod source;
 mod table;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use client::render_client_into;

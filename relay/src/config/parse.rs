@@ -50,10 +50,11 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Parsed, Prob
         }
     }
     check(&tables, &files, &mut findings);
-    if tables.peers.is_empty() && !options.allow_empty {
+    let empty = tables.peers.is_empty() && !tables.peer_refused;
+    if empty && !options.allow_empty && !findings.any_unreadable() {
         let remedy = "add a [[peer]], or allow an empty list with --allow-empty";
         let fault = Fault::new("there is none", remedy);
-        findings.absent(Place { file: 0, offset: 0 }, "peer", fault);
+        findings.misplaced(Place { file: 0, offset: 0 }, "peer", fault);
     }
     let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
     match build(&tables, base) {

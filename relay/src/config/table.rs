@@ -7,6 +7,9 @@ use toml::{
 
 use super::findings::{Fault, Findings, Located, Place};
 
+/// Edits up to which a key is called the nearest; beyond, all keys are listed.
+const NEAR_MAX: usize = 3;
+
 /// One key of a table, with a line that shows how it is written.
 pub(super) struct Key {
     pub(super) name: &'static str,
@@ -164,7 +167,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
     pub(super) fn require(&mut self, name: &str) {
         if self.table.get(name).is_none() {
             let fault = Fault::new("is missing", format!("add {}", self.example(name)));
-            self.findings.absent(self.place, self.key(name), fault);
+            self.findings.misplaced(self.place, self.key(name), fault);
         }
     }
 
@@ -218,17 +221,32 @@ impl<'t, 'f> TableReader<'t, 'f> {
 /// What to say of a key that `keys` do not have.
 pub(super) fn unknown(name: &str, header: &str, keys: &[Key]) -> Fault {
     let problem = format!("is not a key of {header}");
-    let plain = plain(name);
-    let near = |key: &&Key| strsim::damerau_levenshtein(&plain, &self::plain(key.name));
-    let nearest = keys.iter().min_by_key(near);
+    let nearest = keys.iter().map(|key| (distance(name, key.name), key)).min_by_key(|near| near.0);
     let remedy = match nearest {
-        Some(key) if key.name.strip_suffix("_file") == Some(name) => {
+        Some((_, key)) if key.name.strip_suffix("_file") == Some(name) => {
             format!("write {} (a key has a file of its own, mode 0600)", key.name)
         }
-        Some(key) => format!("the nearest is {}", key.name),
-        None => "remove it".to_owned(),
+        Some((distance, key)) if distance <= NEAR_MAX => format!("the nearest is {}", key.name),
+        _ => {
+            let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+            format!("the keys are {}", names.join(", "))
+        }
     };
     Fault::new(problem, remedy)
+}
+
+/// How far `name` is from a key: edits, and one at most when it is a part of the key or the key of
+/// it, as `keepalive` of `persistent_keepalive`.
+fn distance(name: &str, key: &str) -> usize {
+    const PART_MIN: usize = 4;
+    let (name, key) = (plain(name), plain(key));
+    let part = |part: &str, whole: &str| part.len() >= PART_MIN && whole.contains(part);
+    let edits = strsim::damerau_levenshtein(&name, &key);
+    if name == "psk" && key.starts_with("presharedkey") || part(&name, &key) || part(&key, &name) {
+        edits.min(1)
+    } else {
+        edits
+    }
 }
 
 /// The name without what people vary: case, `_` and `-`. So `AllowedIPs` is nearest to
@@ -276,7 +294,7 @@ fn article(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

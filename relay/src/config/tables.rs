@@ -26,6 +26,8 @@ const ROOT_KEYS: &[Key] = &[
     Key { name: "peer", example: "[[peer]]" },
 ];
 
+const FRAGMENT_KEYS: &[Key] = &[Key { name: "peer", example: "[[peer]]" }];
+
 const RELAY_KEYS: &[Key] = &[
     Key { name: "interface", example: "interface = \"relay0\"" },
     Key { name: "address", example: "address = [\"10.3.2.1/24\", \"fd00::3:2:1/120\"]" },
@@ -34,7 +36,7 @@ const RELAY_KEYS: &[Key] = &[
     Key { name: "private_key_file", example: "private_key_file = \"/etc/relay/private.key\"" },
     Key { name: "mtu", example: "mtu = 1420" },
     Key { name: "fast_path", example: "fast_path = true" },
-    Key { name: "host_access", example: "host_access = \"ping\"" },
+    Key { name: "host_access", example: "host_access = \"ping\" or [\"tcp/22\"]" },
     Key { name: "egress", example: "egress = \"deny\"" },
     Key { name: "fence", example: "fence = true" },
 ];
@@ -107,6 +109,8 @@ pub(super) struct Tables {
     pub(super) relay: Option<RelayTable>,
     pub(super) defaults: DefaultsTable,
     pub(super) peers: Vec<PeerTable>,
+    /// Whether something under `peer` was refused as a whole.
+    pub(super) peer_refused: bool,
 }
 
 impl Tables {
@@ -133,14 +137,17 @@ impl Tables {
                     }
                 }
                 "peer" => self.read_peers(file, value, findings),
+                name if main && RELAY_KEYS.iter().any(|key| key.name == name) => {
+                    let fault = Fault::new("stands before any table", "move it below [relay]");
+                    findings.misplaced(key_place, name, fault);
+                }
+                name if PEER_KEYS.iter().any(|key| key.name == name) => {
+                    let fault = Fault::new("stands before any table", "move it below [[peer]]");
+                    findings.misplaced(key_place, name, fault);
+                }
                 name => {
-                    let fault = if RELAY_KEYS.iter().any(|key| key.name == name) && main {
-                        Fault::new("stands before any table", "move it below [relay]")
-                    } else if PEER_KEYS.iter().any(|key| key.name == name) {
-                        Fault::new("stands before any table", "move it below [[peer]]")
-                    } else {
-                        unknown(name, "the file", if main { ROOT_KEYS } else { &ROOT_KEYS[2..] })
-                    };
+                    let keys = if main { ROOT_KEYS } else { FRAGMENT_KEYS };
+                    let fault = unknown(name, "the file", keys);
                     findings.present(key_place, shown_key(name), fault);
                 }
             }
@@ -148,13 +155,14 @@ impl Tables {
         if main && !root.contains_key("relay") {
             let remedy = "add [relay] with the relay's address, such as \"10.3.2.1/24\"";
             let place = Place { file, offset: 0 };
-            findings.absent(place, "relay", Fault::new("is missing", remedy));
+            findings.misplaced(place, "relay", Fault::new("is missing", remedy));
         }
     }
 
     fn read_peers(&mut self, file: usize, value: &Spanned<DeValue<'_>>, findings: &mut Findings) {
         let place = Place { file, offset: value.span().start };
         let Some(array) = value.get_ref().as_array() else {
+            self.peer_refused = true;
             let problem = "is not a list of tables";
             findings.present(place, "peer", Fault::new(problem, "write [[peer]] above each peer"));
             return;
@@ -164,6 +172,7 @@ impl Tables {
             match element.get_ref().as_table() {
                 Some(table) => self.peers.push(PeerTable::read(table, place, findings)),
                 None => {
+                    self.peer_refused = true;
                     let fault = Fault::new("is not a table", "write [[peer]] above each peer");
                     findings.present(place, "peer", fault);
                 }
@@ -275,6 +284,10 @@ fn host_access(reader: &mut TableReader<'_, '_>) -> Option<HostAccess> {
             reader.report_key(NAME, Fault::new("is an empty list", remedy));
         }
         return Some(HostAccess::Ports(ports.items.iter().map(|port| port.value).collect()));
+    }
+    if !value.get_ref().is_str() {
+        reader.wrong_type(NAME, value, "a string or a list");
+        return None;
     }
     let access = reader.text(NAME, |text| match text {
         "none" => Ok(HostAccess::None),

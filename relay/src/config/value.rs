@@ -13,7 +13,7 @@ use super::{
     table::{looks_secret, shown},
 };
 use crate::model::{
-    Egress, InterfaceName, KeyError, PeerName, Port, PublicKey, Transport, host_prefix,
+    Egress, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport, host_prefix,
 };
 
 /// Longest `description`, characters.
@@ -22,17 +22,13 @@ const DESCRIPTION_MAX: usize = 200;
 const DNS_NAME_MAX: usize = 253;
 
 pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
-    text.parse().map_err(|error| {
-        let remedy = "write 1 to 15 of A-Z a-z 0-9 _ -, a letter first";
-        Fault::new(format!("{} {error}", shown(text)), remedy)
-    })
+    let remedy = "write 1 to 15 of A-Z a-z 0-9 _ -, a letter first";
+    text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
 }
 
 pub(super) fn peer_name(text: &str) -> Result<PeerName, Fault> {
-    text.parse().map_err(|error| {
-        let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
-        Fault::new(format!("{} {error}", shown(text)), remedy)
-    })
+    let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
+    text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
 }
 
 pub(super) fn description(text: &str) -> Result<String, Fault> {
@@ -315,6 +311,15 @@ fn prefix(text: &str) -> Result<(IpAddr, Option<u8>), Fault> {
             format!("{} has no length from 0 to {most} after the slash", shown(text)),
             format!("write \"{address}/{most}\" for the address alone"),
         )),
+    }
+}
+
+fn refused_name(text: &str, error: NameError) -> String {
+    if looks_secret(text) {
+        // The error quotes a character of it.
+        format!("{} is not a name", shown(text))
+    } else {
+        format!("{} {error}", shown(text))
     }
 }
 
