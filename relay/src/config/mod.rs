@@ -1,1 +1,61 @@
-//! (skeleton)
+//! The configuration: `relay.toml` and the fragments beside it, read into the model.
+//!
+//! [`load`] touches files; what it calls to make a [`Relay`] of their text is pure. All problems
+//! of all files are reported at once.
+
+use std::path::Path;
+
+use crate::model::Relay;
+
+mod check;
+mod client;
+mod findings;
+mod parse;
+mod problem;
+mod reach;
+mod secrets;
+mod source;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use client::render_client_into;
+pub use problem::{Problem, Problems};
+pub use secrets::{CreateKeyError, Secrets, create_private_key};
+
+use parse::{Parsed, PeerLocations, parse};
+use source::{Source, read};
+
+/// How a configuration is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether a relay without peers is fine. It is not unless asked for: an empty list where
+    /// there was a full one cuts everybody off.
+    pub allow_empty: bool,
+}
+
+/// A configuration without problems.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The relay it describes.
+    pub relay: Relay,
+    /// What is allowed but looks wrong.
+    pub warnings: Vec<Problem>,
+    peers: Vec<PeerLocations>,
+    private_key_file: findings::Location,
+}
+
+/// Reads the main file at `path` and the fragments beside it: `relay.d/*.toml` for `relay.toml`,
+/// in the order of their names. Relative names of key files are looked up beside the main file.
+///
+/// # Errors
+/// Every problem in every file.
+pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
+    let Parsed { relay, warnings, private_key_file, peers } = parse(&read(path), options)?;
+    let mut loaded = Loaded { relay, warnings, peers, private_key_file };
+    let exposed = secrets::exposed_key_files(&loaded);
+    loaded.warnings.extend(exposed);
+    Ok(loaded)
+}

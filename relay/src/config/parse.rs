@@ -1,0 +1,148 @@
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::{
+    Options, Problem, Problems, Source,
+    check::check,
+    findings::{Fault, Files, Findings, Located, Location, Place},
+    reach,
+    table::List,
+    tables::{PeerTable, Tables},
+};
+use crate::model::{Egress, HostAccess, InterfaceName, Peer, Relay};
+
+const INTERFACE: &str = "relay0";
+const LISTEN_PORT: u16 = 51820;
+const PRIVATE_KEY_FILE: &str = "/etc/relay/private.key";
+const RELAY_MTU: u16 = 1420;
+const PEER_MTU: u16 = 1280;
+const PERSISTENT_KEEPALIVE: u16 = 25;
+
+/// A configuration without problems.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) relay: Relay,
+    pub(super) warnings: Vec<Problem>,
+    pub(super) private_key_file: Location,
+    /// In the order of `relay.peers`.
+    pub(super) peers: Vec<PeerLocations>,
+}
+
+/// Where a peer's keys stand.
+#[derive(Debug, Clone)]
+pub(super) struct PeerLocations {
+    pub(super) public_key: Location,
+    pub(super) preshared_key_file: Option<Location>,
+}
+
+/// Makes the relay of the sources, the main file first. Pure: no file is touched.
+pub(super) fn parse(sources: &[Source], options: Options) -> Result<Parsed, Problems> {
+    let files = Files::new(sources);
+    let mut findings = Findings::default();
+    let mut tables = Tables::default();
+    for (file, source) in sources.iter().enumerate() {
+        match &source.text {
+            Ok(text) => parse_file(file, text, &mut tables, &mut findings),
+            Err(fault) => {
+                findings.unreadable(Place { file, offset: 0 }, "file", fault.clone());
+            }
+        }
+    }
+    check(&tables, &files, &mut findings);
+    let empty = tables.peers.is_empty() && !tables.peer_refused;
+    if empty && !options.allow_empty && !findings.any_unreadable() {
+        let remedy = "add a [[peer]], or allow an empty list with --allow-empty";
+        let fault = Fault::new("there is none", remedy);
+        findings.misplaced(Place { file: 0, offset: 0 }, "peer", fault);
+    }
+    let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
+    match build(&tables, base) {
+        Some(relay) if findings.is_empty() => {
+            let warnings = reach::warnings(&relay, &tables);
+            let private_key_file =
+                tables.relay.as_ref().and_then(|relay| relay.private_key_file.as_ref());
+            let private_key_file =
+                private_key_file.map_or(Place { file: 0, offset: 0 }, |path| path.place);
+            Ok(Parsed {
+                relay,
+                warnings: warnings.into_problems(&files),
+                private_key_file: files.locate(private_key_file),
+                peers: tables.peers.iter().map(|peer| locations(peer, &files)).collect(),
+            })
+        }
+        _ => Err(Problems::new(findings.into_problems(&files))),
+    }
+}
+
+fn parse_file(file: usize, text: &str, tables: &mut Tables, findings: &mut Findings) {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let offset = error.span().map_or(text.len(), |span| span.start);
+        let place = Place { file, offset };
+        findings.unreadable(place, "syntax", Fault::new(error.message(), "correct the TOML"));
+    }
+    tables.read_file(file, root.get_ref(), findings);
+}
+
+fn locations(peer: &PeerTable, files: &Files<'_>) -> PeerLocations {
+    let public_key = peer.public_key.as_ref().map_or(peer.place, |key| key.place);
+    PeerLocations {
+        public_key: files.locate(public_key),
+        preshared_key_file: peer.preshared_key_file.as_ref().map(|path| files.locate(path.place)),
+    }
+}
+
+/// Fills in the defaults. `None` when something required is missing, which is reported.
+fn build(tables: &Tables, base: &Path) -> Option<Relay> {
+    let relay = tables.relay.as_ref()?;
+    let peers = tables.peers.iter().map(|peer| build_peer(peer, tables, base));
+    let interface = match &relay.interface {
+        Some(interface) => interface.value.clone(),
+        None => INTERFACE.parse::<InterfaceName>().ok()?,
+    };
+    let private_key_file = relay.private_key_file.as_ref();
+    Some(Relay {
+        interface,
+        addresses: values(&relay.addresses),
+        listen_port: or(&relay.listen_port, LISTEN_PORT),
+        endpoint: relay.endpoint.as_ref().map(|endpoint| endpoint.value.clone()),
+        private_key_file: private_key_file
+            .map_or(PRIVATE_KEY_FILE.into(), |path| base.join(&path.value)),
+        mtu: or(&relay.mtu, RELAY_MTU),
+        fast_path: or(&relay.fast_path, true),
+        host_access: relay.host_access.clone().unwrap_or(HostAccess::Ping),
+        egress: or(&relay.egress, Egress::Deny),
+        fence: or(&relay.fence, true),
+        peers: peers.collect::<Option<_>>()?,
+    })
+}
+
+fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
+    let defaults = &tables.defaults;
+    let keepalive = peer.persistent_keepalive.as_ref().or(defaults.persistent_keepalive.as_ref());
+    let mtu = peer.mtu.as_ref().or(defaults.mtu.as_ref());
+    let dns = peer.dns.as_ref().or(defaults.dns.as_ref());
+    let allowed_ips = peer.allowed_ips.as_ref().or(defaults.allowed_ips.as_ref());
+    Some(Peer {
+        name: peer.name.as_ref()?.value.clone(),
+        description: peer.description.as_ref().map(|description| description.value.clone()),
+        public_key: peer.public_key.as_ref()?.value,
+        preshared_key_file: peer.preshared_key_file.as_ref().map(|path| base.join(&path.value)),
+        addresses: values(&peer.addresses),
+        routes: values(&peer.routes),
+        allowed_ips: allowed_ips.map(values).unwrap_or_default(),
+        persistent_keepalive: keepalive.map_or(PERSISTENT_KEEPALIVE, |it| it.value),
+        mtu: mtu.map_or(PEER_MTU, |it| it.value),
+        dns: dns.map(values).unwrap_or_default(),
+        endpoint: peer.endpoint.as_ref().map(|endpoint| endpoint.value.clone()),
+    })
+}
+
+fn values<T: Clone>(list: &List<T>) -> Vec<T> {
+    list.items.iter().map(|item| item.value.clone()).collect()
+}
+
+fn or<T: Copy>(said: &Option<Located<T>>, default: T) -> T {
+    said.as_ref().map_or(default, |said| said.value)
+}

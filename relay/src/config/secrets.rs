@@ -1,0 +1,251 @@
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+use super::{
+    Loaded, Problem, Problems,
+    findings::{Fault, Location},
+};
+use crate::model::{KeyError, Peer, PresharedKey, PrivateKey, PublicKey};
+
+/// The largest key file that is read, bytes. A key takes 44 and a line break.
+const KEY_FILE_MAX: usize = 4096;
+/// Mode bits of group and others.
+const OTHERS: u32 = 0o077;
+
+/// The keys that the configuration names by file. Redacted `Debug`; the keys are wiped on drop.
+pub struct Secrets {
+    private_key: Option<PrivateKey>,
+    preshared_keys: HashMap<PublicKey, PresharedKey>,
+}
+
+/// Why the private key's file could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateKeyError {
+    /// The system's random number generator gave nothing.
+    #[error("no random bytes for a private key")]
+    Random(#[source] getrandom::Error),
+    /// The file is there already.
+    #[error("{} exists already; it is left as it is", .0.display())]
+    Exists(PathBuf),
+    /// A file or directory could not be written.
+    #[error("cannot {action} {}", .path.display())]
+    Write {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Secrets {
+    /// Reads the key files that `loaded` names. An absent private key is no problem: `relay up`
+    /// makes one.
+    ///
+    /// # Errors
+    /// A preshared key is absent, a file holds no key, or a peer has the relay's own key. Each
+    /// problem points at the line that names the file or holds the public key.
+    pub fn read(loaded: &Loaded) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let path = &loaded.relay.private_key_file;
+        let private_key = read_key::<PrivateKey>(path).unwrap_or_else(|fault| {
+            problems.push(loaded.private_key_file.problem("relay.private_key_file", fault));
+            None
+        });
+        let own = private_key.as_ref().map(PrivateKey::public_key);
+        let mut preshared_keys = HashMap::new();
+        for (peer, locations) in loaded.relay.peers.iter().zip(&loaded.peers) {
+            if own == Some(peer.public_key) {
+                let fault = Fault::new(
+                    "is the relay's own key",
+                    "write what `wg pubkey` gives for the peer's private key",
+                );
+                let key = format!("{}.public_key", peer.name);
+                problems.push(locations.public_key.problem(key, fault));
+            }
+            if let (Some(path), Some(at)) =
+                (&peer.preshared_key_file, &locations.preshared_key_file)
+            {
+                match read_preshared_key(path) {
+                    Ok(preshared_key) => {
+                        preshared_keys.insert(peer.public_key, preshared_key);
+                    }
+                    Err(fault) => {
+                        let key = format!("{}.preshared_key_file", peer.name);
+                        problems.push(at.problem(key, fault));
+                    }
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { private_key, preshared_keys })
+        } else {
+            Err(Problems::new(problems))
+        }
+    }
+
+    /// The relay's private key; `None` when its file does not exist.
+    pub const fn private_key(&self) -> Option<&PrivateKey> {
+        self.private_key.as_ref()
+    }
+
+    /// The key shared with `peer`; `None` when it names no file.
+    pub fn preshared_key(&self, peer: &Peer) -> Option<&PresharedKey> {
+        self.preshared_keys.get(&peer.public_key)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Makes a private key and its file at `path`, mode 0600, with the file's directory (mode 0700)
+/// when that is missing. The file appears whole and synced, or not at all.
+///
+/// # Errors
+/// Something is there already, or it could not be written.
+pub fn create_private_key(path: &Path) -> Result<PrivateKey, CreateKeyError> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    create_directory(directory)?;
+    let key = PrivateKey::generate().map_err(CreateKeyError::Random)?;
+    let mut suffix = [0; 8];
+    getrandom::fill(&mut suffix).map_err(CreateKeyError::Random)?;
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
+    let unfinished = directory.join(name);
+    let result = write_key(&unfinished, &key).and_then(|()| {
+        // Unlike a rename, a link never replaces what is there.
+        fs::hard_link(&unfinished, path).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => CreateKeyError::Exists(path.to_owned()),
+            _ => failed("create", path)(source),
+        })
+    });
+    let removed = fs::remove_file(&unfinished);
+    result?;
+    removed.map_err(failed("remove", &unfinished))?;
+    sync_directory(directory)?;
+    Ok(key)
+}
+
+/// Warnings for key files that others than their owner can read or change.
+pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
+    let relay = &loaded.relay;
+    let own = (&relay.private_key_file, &loaded.private_key_file, "relay.private_key_file".into());
+    let peers = relay.peers.iter().zip(&loaded.peers).filter_map(|(peer, locations)| {
+        let at = locations.preshared_key_file.as_ref()?;
+        let key = format!("{}.preshared_key_file", peer.name);
+        Some((peer.preshared_key_file.as_ref()?, at, key))
+    });
+    let files = std::iter::once(own).chain(peers);
+    files
+        .filter_map(|(path, at, key): (_, &Location, String)| {
+            // A file that is not there, or not reachable, is not exposed; reading it tells the rest.
+            let mode = fs::metadata(path).ok()?.mode() & 0o7777;
+            let problem = format!("{} has mode {mode:04o}, so others can use it", path.display());
+            let remedy = format!("chmod 0600 {}", path.display());
+            (mode & OTHERS != 0).then(|| at.problem(key, Fault::new(problem, remedy)))
+        })
+        .collect()
+}
+
+fn read_preshared_key(path: &Path) -> Result<PresharedKey, Fault> {
+    read_key(path)?.ok_or_else(|| {
+        let remedy = format!("make it with (umask 077; wg genpsk > {})", path.display());
+        Fault::new(format!("{} does not exist", path.display()), remedy)
+    })
+}
+
+/// The key in a file; `None` when there is no such file. Messages never hold the content.
+fn read_key<K>(path: &Path) -> Result<Option<K>, Fault>
+where
+    K: std::str::FromStr<Err = KeyError>,
+{
+    let shown = path.display();
+    let bytes = match read_small(path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            let problem = format!("{shown} is no regular file of at most {KEY_FILE_MAX} bytes");
+            return Err(Fault::new(problem, "name a file with a key in base64"));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let problem = format!("{shown} cannot be read: {error}");
+            return Err(Fault::new(problem, "make it readable for the one who runs relay"));
+        }
+    };
+    let text = str::from_utf8(&bytes).unwrap_or_default().trim();
+    text.parse().map(Some).map_err(|error| {
+        let remedy = "write one key into it, as `wg genkey` or `wg genpsk` prints it";
+        Fault::new(format!("the content of {shown} {error}"), remedy)
+    })
+}
+
+/// `None` for what is not a regular file, or too large.
+fn read_small(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    // A FIFO without a writer would hold up the open.
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    // A buffer that never grows leaves no copy of the key behind.
+    let mut bytes = Zeroizing::new(vec![0; KEY_FILE_MAX + 1]);
+    let mut len = 0;
+    let mut file = &file;
+    loop {
+        match file.read(&mut bytes[len..])? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    bytes.truncate(len);
+    Ok((len <= KEY_FILE_MAX).then_some(bytes))
+}
+
+fn create_directory(directory: &Path) -> Result<(), CreateKeyError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => directory.parent().map_or(Ok(()), |parent| {
+            sync_directory(if parent == Path::new("") { Path::new(".") } else { parent })
+        }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed("create the directory", directory)(error)),
+    }
+}
+
+fn write_key(path: &Path, key: &PrivateKey) -> Result<(), CreateKeyError> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed("create", path))?;
+    let text = key.to_base64();
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n"));
+    written.and_then(|()| file.sync_all()).map_err(failed("write", path))
+}
+
+fn sync_directory(directory: &Path) -> Result<(), CreateKeyError> {
+    let opened = fs::File::open(directory);
+    opened.and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
+}
+
+fn failed<'p>(
+    action: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> CreateKeyError + 'p {
+    move |source| CreateKeyError::Write { action, path: path.to_owned(), source }
+}

@@ -1,0 +1,70 @@
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::findings::Fault;
+
+/// One configuration file: the main one, or a fragment.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The file, as it was named.
+    pub(super) path: PathBuf,
+    /// Its text, or why there is none.
+    pub(super) text: Result<String, Fault>,
+}
+
+/// Reads the main file at `path` and the fragments beside it (`relay.d/*.toml` for `relay.toml`)
+/// in the order of their names. What cannot be read is there with the reason.
+pub(super) fn read(path: &Path) -> Vec<Source> {
+    let mut sources = vec![read_file(path)];
+    let directory = path.with_extension("d");
+    match fragments(&directory) {
+        Ok(paths) => sources.extend(paths.iter().map(|path| read_file(path))),
+        Err(error) => {
+            let fault = Fault::new(
+                format!("the directory of fragments cannot be read: {error}"),
+                "make it readable, or remove it",
+            );
+            sources.push(Source { path: directory, text: Err(fault) });
+        }
+    }
+    sources
+}
+
+/// The `*.toml` in `directory`, sorted; none when there is no such directory. Hidden files are
+/// editors' and package managers' leftovers, and no shell's `*.toml` matches them either.
+fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        if !hidden && Path::new(&name).extension() == Some(OsStr::new("toml")) {
+            paths.push(directory.join(name));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_file(path: &Path) -> Source {
+    let text = match fs::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Fault::new(format!("is not UTF-8 (byte {at})"), "save it as UTF-8")
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Fault::new("does not exist", "write it, or name another with --config"))
+        }
+        Err(error) => {
+            Err(Fault::new(format!("cannot be read: {error}"), "make it a readable file"))
+        }
+    };
+    Source { path: path.to_owned(), text }
+}

@@ -1,0 +1,302 @@
+use std::{collections::HashSet, hash::Hash, ops::RangeInclusive};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::findings::{Fault, Findings, Located, Place};
+
+/// Edits up to which a key is called the nearest; beyond, all keys are listed.
+const NEAR_MAX: usize = 3;
+
+/// One key of a table, with a line that shows how it is written.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) example: &'static str,
+}
+
+/// A list of values; `complete` when none was left out for a problem.
+#[derive(Debug, Clone)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<Located<T>>,
+    pub(super) complete: bool,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), complete: true }
+    }
+}
+
+/// Reads one TOML table by its list of keys. A value that is absent gives `None`; a wrong one
+/// gives `None` and a finding.
+pub(super) struct TableReader<'t, 'f> {
+    table: &'t DeTable<'t>,
+    place: Place,
+    label: &'t str,
+    keys: &'static [Key],
+    findings: &'f mut Findings,
+}
+
+impl<'t, 'f> TableReader<'t, 'f> {
+    /// Starts to read `table`, which problems call `label`, and reports keys it may not have.
+    /// `header` is what the table is called in the file, such as `[relay]`.
+    pub(super) fn new(
+        table: &'t DeTable<'t>,
+        place: Place,
+        (label, header): (&'t str, &str),
+        keys: &'static [Key],
+        findings: &'f mut Findings,
+    ) -> Self {
+        for key in table.keys() {
+            let name = key.get_ref();
+            if !keys.iter().any(|known| known.name == name.as_ref()) {
+                let place = Place { offset: key.span().start, ..place };
+                findings.present(
+                    place,
+                    format!("{label}.{}", shown_key(name)),
+                    unknown(name, header, keys),
+                );
+            }
+        }
+        Self { table, place, label, keys, findings }
+    }
+
+    /// A text that `parse` takes.
+    pub(super) fn text<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<Located<T>> {
+        let value = self.value(name)?;
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong_type(name, value, "a string");
+            return None;
+        };
+        self.keep(name, value, parse(text))
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u16>,
+    ) -> Option<Located<u16>> {
+        let value = self.value(name)?;
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong_type(name, value, "a whole number");
+            return None;
+        };
+        let number = u16::from_str_radix(integer.as_str(), integer.radix());
+        let number = number.ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            Fault::new(
+                format!("{} is outside {low} to {high}", shown_number(&integer.to_string())),
+                format!("write {}", self.example(name)),
+            )
+        });
+        self.keep(name, value, number)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<Located<bool>> {
+        let value = self.value(name)?;
+        let Some(boolean) = value.get_ref().as_bool() else {
+            self.wrong_type(name, value, "true or false");
+            return None;
+        };
+        self.keep(name, value, Ok(boolean))
+    }
+
+    /// A list of texts that `parse` takes, none of them twice.
+    pub(super) fn list<T: Clone + Eq + Hash>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<List<T>> {
+        let value = self.value(name)?;
+        let Some(array) = value.get_ref().as_array() else {
+            if let Some(text) = value.get_ref().as_str() {
+                let remedy = format!("write {name} = [{}]", shown(text));
+                let fault = Fault::new("is a string, not a list", remedy);
+                self.findings.present(self.at(value), self.key(name), fault);
+            } else {
+                self.wrong_type(name, value, "a list");
+            }
+            return None;
+        };
+        let mut list = List::default();
+        let mut seen = HashSet::new();
+        for element in array.iter() {
+            let item = match element.get_ref().as_str() {
+                Some(text) => {
+                    let parsed = parse(text).and_then(|value| match seen.insert(value.clone()) {
+                        true => Ok(value),
+                        false => {
+                            let problem = format!("{} stands in the list twice", shown(text));
+                            Err(Fault::new(problem, "remove one"))
+                        }
+                    });
+                    self.keep(name, element, parsed)
+                }
+                None => {
+                    let found = article(element.get_ref());
+                    let fault = Fault::new(
+                        format!("holds {found} where a string belongs"),
+                        format!("write {}", self.example(name)),
+                    );
+                    self.findings.present(self.at(element), self.key(name), fault);
+                    None
+                }
+            };
+            match item {
+                Some(item) => list.items.push(item),
+                None => list.complete = false,
+            }
+        }
+        Some(list)
+    }
+
+    /// The value under `name` as it stands, for keys that take more than one type.
+    pub(super) fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.table.get(name)
+    }
+
+    /// Reports that `name` has to be there and is not.
+    pub(super) fn require(&mut self, name: &str) {
+        if self.table.get(name).is_none() {
+            let fault = Fault::new("is missing", format!("add {}", self.example(name)));
+            self.findings.misplaced(self.place, self.key(name), fault);
+        }
+    }
+
+    /// Reports `fault` of what stands under `name`.
+    pub(super) fn report_key(&mut self, name: &str, fault: Fault) {
+        if let Some(value) = self.value(name) {
+            self.report(name, value, fault);
+        }
+    }
+
+    /// Reports `fault` of `value` under `name`.
+    pub(super) fn report(&mut self, name: &str, value: &Spanned<DeValue<'_>>, fault: Fault) {
+        self.findings.present(self.at(value), self.key(name), fault);
+    }
+
+    /// Reports that `value` is not of the type that `name` takes.
+    pub(super) fn wrong_type(&mut self, name: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let problem = format!("is {}, not {wanted}", article(value.get_ref()));
+        let remedy = format!("write {}", self.example(name));
+        self.report(name, value, Fault::new(problem, remedy));
+    }
+
+    fn keep<T>(
+        &mut self,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+        parsed: Result<T, Fault>,
+    ) -> Option<Located<T>> {
+        match parsed {
+            Ok(parsed) => Some(Located { value: parsed, place: self.at(value) }),
+            Err(fault) => {
+                self.report(name, value, fault);
+                None
+            }
+        }
+    }
+
+    fn at(&self, value: &Spanned<DeValue<'_>>) -> Place {
+        Place { offset: value.span().start, ..self.place }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.label)
+    }
+
+    fn example(&self, name: &str) -> &'static str {
+        self.keys.iter().find(|key| key.name == name).map_or("", |key| key.example)
+    }
+}
+
+/// What to say of a key that `keys` do not have.
+pub(super) fn unknown(name: &str, header: &str, keys: &[Key]) -> Fault {
+    let problem = format!("is not a key of {header}");
+    let nearest = keys.iter().map(|key| (distance(name, key.name), key)).min_by_key(|near| near.0);
+    let remedy = match nearest {
+        Some((_, key)) if key.name.strip_suffix("_file") == Some(name) => {
+            format!("write {} (a key has a file of its own, mode 0600)", key.name)
+        }
+        Some((distance, key)) if distance <= NEAR_MAX => format!("the nearest is {}", key.name),
+        _ => {
+            let names: Vec<_> = keys.iter().map(|key| key.name).collect();
+            format!("the keys are {}", names.join(", "))
+        }
+    };
+    Fault::new(problem, remedy)
+}
+
+/// How far `name` is from a key: edits, and one at most when it is a part of the key or the key of
+/// it, as `keepalive` of `persistent_keepalive`.
+fn distance(name: &str, key: &str) -> usize {
+    const PART_MIN: usize = 4;
+    let (name, key) = (plain(name), plain(key));
+    let part = |part: &str, whole: &str| part.len() >= PART_MIN && whole.contains(part);
+    let edits = strsim::damerau_levenshtein(&name, &key);
+    if name == "psk" && key.starts_with("presharedkey") || part(&name, &key) || part(&key, &name) {
+        edits.min(1)
+    } else {
+        edits
+    }
+}
+
+/// The name without what people vary: case, `_` and `-`. So `AllowedIPs` is nearest to
+/// `allowed_ips`.
+fn plain(name: &str) -> String {
+    name.chars().take(64).filter(|c| !"_-".contains(*c)).flat_map(char::to_lowercase).collect()
+}
+
+/// A value in quotes for a message, cut when long, and hidden when it may be a key.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 64;
+    if looks_secret(text) {
+        "(hidden)".to_owned()
+    } else if text.chars().count() > MOST {
+        let start: String = text.chars().take(MOST).collect();
+        format!("{start:?}...")
+    } else {
+        format!("{text:?}")
+    }
+}
+
+/// A key's name for a message: as it is when it could stand bare, otherwise as [`shown`].
+pub(super) fn shown_key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.len() < 40 && name.chars().all(bare) {
+        name.to_owned()
+    } else {
+        shown(name)
+    }
+}
+
+/// Whether a text could be, or hold, key material: 40 base64 or hexadecimal characters in a row.
+/// (A key is 44 in base64 and 64 in hexadecimal, and may have been cut in pasting.)
+pub(super) fn looks_secret(text: &str) -> bool {
+    let in_key = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    text.split(|c| !in_key(c)).any(|run| run.len() >= 40)
+}
+
+fn shown_number(text: &str) -> String {
+    if text.len() > 20 { "the number".to_owned() } else { text.to_owned() }
+}
+
+fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,306 @@
+//! The tables of the file: `[relay]`, `[defaults]` and `[[peer]]`, each with its keys.
+
+use std::{hash::Hash, net::IpAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    findings::{Fault, Findings, Located, Place},
+    table::{Key, List, TableReader, shown, shown_key, unknown},
+    value,
+};
+use crate::model::{Egress, HostAccess, InterfaceName, PeerName, PublicKey};
+
+/// Every MTU is at most this: a jumbo frame, and what a loopback-less underlay can carry.
+pub(super) const MTU_MAX: u16 = 9000;
+/// The least MTU of IPv4 hosts (RFC 1122, section 3.3.3, rounded as Linux clients accept it).
+const MTU_MIN: u16 = 576;
+
+const ROOT_KEYS: &[Key] = &[
+    Key { name: "relay", example: "[relay]" },
+    Key { name: "defaults", example: "[defaults]" },
+    Key { name: "peer", example: "[[peer]]" },
+];
+
+const FRAGMENT_KEYS: &[Key] = &[Key { name: "peer", example: "[[peer]]" }];
+
+const RELAY_KEYS: &[Key] = &[
+    Key { name: "interface", example: "interface = \"relay0\"" },
+    Key { name: "address", example: "address = [\"10.3.2.1/24\", \"fd00::3:2:1/120\"]" },
+    Key { name: "listen_port", example: "listen_port = 51820" },
+    Key { name: "endpoint", example: "endpoint = \"vpn.example.org:51820\"" },
+    Key { name: "private_key_file", example: "private_key_file = \"/etc/relay/private.key\"" },
+    Key { name: "mtu", example: "mtu = 1420" },
+    Key { name: "fast_path", example: "fast_path = true" },
+    Key { name: "host_access", example: "host_access = \"ping\" or [\"tcp/22\"]" },
+    Key { name: "egress", example: "egress = \"deny\"" },
+    Key { name: "fence", example: "fence = true" },
+];
+
+const DEFAULTS_KEYS: &[Key] = &[
+    Key { name: "persistent_keepalive", example: "persistent_keepalive = 25" },
+    Key { name: "mtu", example: "mtu = 1280" },
+    Key { name: "dns", example: "dns = [\"10.3.2.1\"]" },
+    Key { name: "allowed_ips", example: "allowed_ips = [\"10.3.2.2/32\"]" },
+];
+
+const PEER_KEYS: &[Key] = &[
+    Key { name: "name", example: "name = \"node-b\"" },
+    Key { name: "description", example: "description = \"in the cellar\"" },
+    Key { name: "public_key", example: "public_key = \"...\"" },
+    Key { name: "preshared_key_file", example: "preshared_key_file = \"/etc/relay/psk/node-b\"" },
+    Key { name: "address", example: "address = [\"10.3.2.3\"]" },
+    Key { name: "routes", example: "routes = [\"192.168.40.0/24\"]" },
+    Key { name: "allowed_ips", example: "allowed_ips = [\"10.3.2.2/32\"]" },
+    Key { name: "persistent_keepalive", example: "persistent_keepalive = 25" },
+    Key { name: "mtu", example: "mtu = 1280" },
+    Key { name: "dns", example: "dns = [\"10.3.2.1\"]" },
+    Key { name: "endpoint", example: "endpoint = \"vpn.example.org:51820\"" },
+];
+
+/// What `[relay]` says. `None`: not said, or wrong and reported.
+pub(super) struct RelayTable {
+    pub(super) interface: Option<Located<InterfaceName>>,
+    pub(super) addresses: List<IpNet>,
+    pub(super) listen_port: Option<Located<u16>>,
+    pub(super) endpoint: Option<Located<String>>,
+    pub(super) private_key_file: Option<Located<PathBuf>>,
+    pub(super) mtu: Option<Located<u16>>,
+    pub(super) fast_path: Option<Located<bool>>,
+    pub(super) host_access: Option<HostAccess>,
+    pub(super) egress: Option<Located<Egress>>,
+    pub(super) fence: Option<Located<bool>>,
+}
+
+/// What `[defaults]` says.
+#[derive(Default)]
+pub(super) struct DefaultsTable {
+    pub(super) persistent_keepalive: Option<Located<u16>>,
+    pub(super) mtu: Option<Located<u16>>,
+    pub(super) dns: Option<List<IpAddr>>,
+    pub(super) allowed_ips: Option<List<IpNet>>,
+}
+
+/// What one `[[peer]]` says.
+pub(super) struct PeerTable {
+    /// Its name for problems: `peer` until it has a good one.
+    pub(super) label: String,
+    pub(super) place: Place,
+    pub(super) name: Option<Located<PeerName>>,
+    pub(super) description: Option<Located<String>>,
+    pub(super) public_key: Option<Located<PublicKey>>,
+    pub(super) preshared_key_file: Option<Located<PathBuf>>,
+    pub(super) addresses: List<IpAddr>,
+    pub(super) routes: List<IpNet>,
+    pub(super) allowed_ips: Option<List<IpNet>>,
+    pub(super) persistent_keepalive: Option<Located<u16>>,
+    pub(super) mtu: Option<Located<u16>>,
+    pub(super) dns: Option<List<IpAddr>>,
+    pub(super) endpoint: Option<Located<String>>,
+}
+
+/// What all files say, in their order.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) relay: Option<RelayTable>,
+    pub(super) defaults: DefaultsTable,
+    pub(super) peers: Vec<PeerTable>,
+    /// Whether something under `peer` was refused as a whole.
+    pub(super) peer_refused: bool,
+}
+
+impl Tables {
+    /// Adds what one file says. The first file is the main one; the others hold peers only.
+    pub(super) fn read_file(&mut self, file: usize, root: &DeTable<'_>, findings: &mut Findings) {
+        let main = file == 0;
+        for (key, value) in root {
+            let key_place = Place { file, offset: key.span().start };
+            let place = Place { file, offset: value.span().start };
+            match key.get_ref().as_ref() {
+                name @ ("relay" | "defaults") if !main => {
+                    let problem = "does not belong in a fragment, which holds [[peer]] tables only";
+                    let remedy = format!("move [{name}] to the main file");
+                    findings.present(key_place, name, Fault::new(problem, remedy));
+                }
+                "relay" => {
+                    if let Some(table) = single(value, "relay", place, findings) {
+                        self.relay = Some(RelayTable::read(table, place, findings));
+                    }
+                }
+                "defaults" => {
+                    if let Some(table) = single(value, "defaults", place, findings) {
+                        self.defaults = DefaultsTable::read(table, place, findings);
+                    }
+                }
+                "peer" => self.read_peers(file, value, findings),
+                name if main && RELAY_KEYS.iter().any(|key| key.name == name) => {
+                    let fault = Fault::new("stands before any table", "move it below [relay]");
+                    findings.misplaced(key_place, name, fault);
+                }
+                name if PEER_KEYS.iter().any(|key| key.name == name) => {
+                    let fault = Fault::new("stands before any table", "move it below [[peer]]");
+                    findings.misplaced(key_place, name, fault);
+                }
+                name => {
+                    let keys = if main { ROOT_KEYS } else { FRAGMENT_KEYS };
+                    let fault = unknown(name, "the file", keys);
+                    findings.present(key_place, shown_key(name), fault);
+                }
+            }
+        }
+        if main && !root.contains_key("relay") {
+            let remedy = "add [relay] with the relay's address, such as \"10.3.2.1/24\"";
+            let place = Place { file, offset: 0 };
+            findings.misplaced(place, "relay", Fault::new("is missing", remedy));
+        }
+    }
+
+    fn read_peers(&mut self, file: usize, value: &Spanned<DeValue<'_>>, findings: &mut Findings) {
+        let place = Place { file, offset: value.span().start };
+        let Some(array) = value.get_ref().as_array() else {
+            self.peer_refused = true;
+            let problem = "is not a list of tables";
+            findings.present(place, "peer", Fault::new(problem, "write [[peer]] above each peer"));
+            return;
+        };
+        for element in array.iter() {
+            let place = Place { file, offset: element.span().start };
+            match element.get_ref().as_table() {
+                Some(table) => self.peers.push(PeerTable::read(table, place, findings)),
+                None => {
+                    self.peer_refused = true;
+                    let fault = Fault::new("is not a table", "write [[peer]] above each peer");
+                    findings.present(place, "peer", fault);
+                }
+            }
+        }
+    }
+}
+
+fn single<'t>(
+    value: &'t Spanned<DeValue<'t>>,
+    name: &str,
+    place: Place,
+    findings: &mut Findings,
+) -> Option<&'t DeTable<'t>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        let fault = Fault::new("is not a single table", format!("write [{name}], once"));
+        findings.present(place, name, fault);
+    }
+    table
+}
+
+impl RelayTable {
+    fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
+        let mut reader = TableReader::new(table, place, ("relay", "[relay]"), RELAY_KEYS, findings);
+        reader.require("address");
+        Self {
+            interface: reader.text("interface", value::interface_name),
+            addresses: listed(&mut reader, "address", value::overlay_address),
+            listen_port: reader.number("listen_port", 1..=u16::MAX),
+            endpoint: reader.text("endpoint", value::endpoint),
+            private_key_file: reader.text("private_key_file", value::key_file),
+            mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
+            fast_path: reader.boolean("fast_path"),
+            host_access: host_access(&mut reader),
+            egress: reader.text("egress", value::egress),
+            fence: reader.boolean("fence"),
+        }
+    }
+}
+
+impl DefaultsTable {
+    fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
+        let names = ("defaults", "[defaults]");
+        let mut reader = TableReader::new(table, place, names, DEFAULTS_KEYS, findings);
+        Self {
+            persistent_keepalive: reader.number("persistent_keepalive", 0..=u16::MAX),
+            mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
+            dns: reader.list("dns", value::resolver),
+            allowed_ips: reader.list("allowed_ips", value::network),
+        }
+    }
+}
+
+impl PeerTable {
+    fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
+        let name = table.get("name").and_then(|name| name.get_ref().as_str());
+        let name = name.and_then(|name| value::peer_name(name).ok());
+        let label = name.map_or_else(|| "peer".to_owned(), |name| name.to_string());
+        let names = (label.as_str(), "[[peer]]");
+        let mut reader = TableReader::new(table, place, names, PEER_KEYS, findings);
+        for key in ["name", "public_key", "address"] {
+            reader.require(key);
+        }
+        let peer = Self {
+            label: String::new(),
+            place,
+            name: reader.text("name", value::peer_name),
+            description: reader.text("description", value::description),
+            public_key: reader.text("public_key", value::public_key),
+            preshared_key_file: reader.text("preshared_key_file", value::key_file),
+            addresses: listed(&mut reader, "address", value::address),
+            routes: reader.list("routes", value::network).unwrap_or_default(),
+            allowed_ips: reader.list("allowed_ips", value::network),
+            persistent_keepalive: reader.number("persistent_keepalive", 0..=u16::MAX),
+            mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
+            dns: reader.list("dns", value::resolver),
+            endpoint: reader.text("endpoint", value::endpoint),
+        };
+        Self { label, ..peer }
+    }
+}
+
+/// A list that must not be empty. It counts as incomplete when it is absent or wrong.
+fn listed<T: Clone + Eq + Hash>(
+    reader: &mut TableReader<'_, '_>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, Fault>,
+) -> List<T> {
+    match reader.list(name, parse) {
+        Some(list) if list.items.is_empty() && list.complete => {
+            let remedy = "write at least one address";
+            reader.report_key(name, Fault::new("is empty", remedy));
+            List { complete: false, ..list }
+        }
+        Some(list) => list,
+        None => List { items: Vec::new(), complete: false },
+    }
+}
+
+/// `"none"`, `"ping"`, `"all"`, or a list of ports.
+fn host_access(reader: &mut TableReader<'_, '_>) -> Option<HostAccess> {
+    const NAME: &str = "host_access";
+    let value = reader.value(NAME)?;
+    if value.get_ref().is_array() {
+        let ports = reader.list(NAME, value::port)?;
+        if ports.items.is_empty() && ports.complete {
+            let remedy = "write \"none\", \"ping\", or ports such as [\"tcp/22\"]";
+            reader.report_key(NAME, Fault::new("is an empty list", remedy));
+        }
+        return Some(HostAccess::Ports(ports.items.iter().map(|port| port.value).collect()));
+    }
+    if !value.get_ref().is_str() {
+        reader.wrong_type(NAME, value, "a string or a list");
+        return None;
+    }
+    let access = reader.text(NAME, |text| match text {
+        "none" => Ok(HostAccess::None),
+        "ping" => Ok(HostAccess::Ping),
+        "all" => Ok(HostAccess::All),
+        port if value::port(port).is_ok() => {
+            let problem = "is a string, not a list";
+            Err(Fault::new(problem, format!("write host_access = [{}]", shown(port))))
+        }
+        other => Err(Fault::new(
+            format!("{} is not a kind of access", shown(other)),
+            "write \"none\", \"ping\", \"all\", or ports such as [\"tcp/22\", \"udp/53\"]",
+        )),
+    });
+    access.map(|access| access.value)
+}

@@ -1,0 +1,122 @@
+use super::*;
+use crate::model::{Egress, HostAccess, Peer};
+
+fn example(name: &str) -> crate::model::Relay {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let loaded = load(&path, Options::default()).expect("no problems");
+    assert_eq!(loaded.warnings, [], "{name}");
+    loaded.relay
+}
+
+fn shape(peer: &Peer) -> String {
+    let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(" ");
+    let addresses = list(&mut peer.addresses.iter().map(ToString::to_string));
+    let allowed_ips = list(&mut peer.allowed_ips.iter().map(ToString::to_string));
+    let keepalive = peer.persistent_keepalive;
+    format!("{}: {addresses} -> {allowed_ips}, keepalive {keepalive}\n", peer.name)
+}
+
+#[test]
+fn node_to_node() {
+    let relay = example("node-to-node.toml");
+    insta::assert_snapshot!(relay.peers.iter().map(shape).collect::<String>(), @r"
+    node-a: 10.3.2.3 fd00::3:2:3 -> 10.3.2.2/32 fd00::3:2:2/128, keepalive 25
+    node-b: 10.3.2.2 fd00::3:2:2 -> 10.3.2.3/32 fd00::3:2:3/128, keepalive 25
+    ");
+}
+
+#[test]
+fn one_to_many() {
+    let relay = example("one-to-many.toml");
+    insta::assert_snapshot!(relay.peers.iter().map(shape).collect::<String>(), @r"
+    node-a: 10.3.2.2 fd00::3:2:2 -> 10.3.2.3/32 10.3.2.4/32 10.3.2.5/32 fd00::3:2:3/128 fd00::3:2:4/128 fd00::3:2:5/128, keepalive 25
+    node-b: 10.3.2.3 fd00::3:2:3 -> 10.3.2.2/32 fd00::3:2:2/128, keepalive 25
+    node-c: 10.3.2.4 fd00::3:2:4 -> 10.3.2.2/32 fd00::3:2:2/128, keepalive 25
+    node-d: 10.3.2.5 fd00::3:2:5 -> 10.3.2.2/32 fd00::3:2:2/128, keepalive 25
+    ");
+}
+
+#[test]
+fn the_full_example_shows_the_defaults() {
+    let full = example("full.toml");
+    let sparse = parsed(
+        "[relay]\naddress = [\"10.3.2.1/24\"]\n[[peer]]\nname = \"a\"\npublic_key = \"{KEY_A}\"\n\
+         address = [\"10.3.2.2\"]\n",
+    );
+    let sparse = sparse.expect("no problems").relay;
+    assert_eq!(full.interface, sparse.interface);
+    assert_eq!(full.listen_port, sparse.listen_port);
+    assert_eq!(full.private_key_file, sparse.private_key_file);
+    assert_eq!(full.mtu, sparse.mtu);
+    assert_eq!(full.fast_path, sparse.fast_path);
+    assert_eq!(full.host_access, sparse.host_access);
+    assert_eq!(full.egress, sparse.egress);
+    assert_eq!(full.fence, sparse.fence);
+    assert_eq!(full.peers[0].persistent_keepalive, sparse.peers[0].persistent_keepalive);
+    assert_eq!(full.peers[0].mtu, sparse.peers[0].mtu);
+    assert_eq!(full.peers[0].dns, sparse.peers[0].dns);
+    assert_eq!(full.peers[0].routes, sparse.peers[0].routes);
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let relay = parsed(
+        "[relay]\naddress = [\"10.3.2.1/24\"]\n[[peer]]\nname = \"a\"\npublic_key = \"{KEY_A}\"\n\
+         address = [\"10.3.2.2/32\"]\n",
+    );
+    let relay = relay.expect("no problems").relay;
+    assert_eq!(relay.interface.as_str(), "relay0");
+    assert_eq!((relay.listen_port, relay.mtu), (51820, 1420));
+    assert_eq!(relay.private_key_file, Path::new("/etc/relay/private.key"));
+    assert_eq!((relay.fast_path, relay.fence), (true, true));
+    assert_eq!((relay.host_access, relay.egress), (HostAccess::Ping, Egress::Deny));
+    let peer = &relay.peers[0];
+    assert_eq!((peer.persistent_keepalive, peer.mtu), (25, 1280));
+    assert!(peer.allowed_ips.is_empty() && peer.dns.is_empty() && peer.endpoint.is_none());
+}
+
+#[test]
+fn a_peer_overrides_the_defaults() {
+    let relay = parsed(
+        "{RELAY}
+host_access = [\"tcp/22\", \"udp/53\"]
+egress = \"stack\"
+fast_path = false
+fence = false
+[defaults]
+persistent_keepalive = 10
+mtu = 1300
+dns = [\"10.3.2.1\"]
+allowed_ips = [\"10.3.2.0/24\"]
+[[peer]]
+name = \"a\"
+public_key = \"{KEY_A}\"
+address = [\"10.3.2.2\"]
+[[peer]]
+name = \"b\"
+public_key = \"{KEY_B}\"
+address = [\"10.3.2.3\"]
+routes = [\"0.0.0.0/0\", \"::/0\"]
+persistent_keepalive = 0
+mtu = 1400
+dns = []
+allowed_ips = [\"10.3.2.2\"]
+",
+    );
+    let relay = relay.expect("no problems").relay;
+    let [a, b] = &relay.peers[..] else { panic!("two peers") };
+    assert_eq!((a.persistent_keepalive, a.mtu, a.dns.len()), (10, 1300, 1));
+    assert_eq!((b.persistent_keepalive, b.mtu, b.dns.len()), (0, 1400, 0));
+    assert_eq!(a.allowed_ips, ["10.3.2.0/24".parse().expect("a network")]);
+    assert_eq!(b.allowed_ips, ["10.3.2.2/32".parse().expect("a network")]);
+    assert_eq!(b.routes.len(), 2);
+    let HostAccess::Ports(ports) = relay.host_access else { panic!("ports") };
+    assert_eq!(ports.iter().map(ToString::to_string).collect::<Vec<_>>(), ["tcp/22", "udp/53"]);
+    assert_eq!((relay.egress, relay.fast_path, relay.fence), (Egress::Stack, false, false));
+}
+
+#[test]
+fn an_empty_list_of_peers_is_fine_when_asked_for() {
+    let options = Options { allow_empty: true };
+    assert!(parse(&sources(&["{RELAY}\n"]), options).is_ok());
+}

@@ -1,0 +1,144 @@
+use super::*;
+
+fn warnings(text: &str) -> String {
+    let parsed = parsed(text).expect("no problems");
+    Problems::new(parsed.warnings).to_string()
+}
+
+const A: &str = "[[peer]]\nname = \"a\"\npublic_key = \"{KEY_A}\"\n";
+const B: &str = "[[peer]]\nname = \"b\"\npublic_key = \"{KEY_B}\"\n";
+const C: &str = "[[peer]]\nname = \"c\"\npublic_key = \"{KEY_C}\"\n";
+
+fn config(before: &str, a: &str, b: &str, c: &str) -> String {
+    format!("{RELAY}{before}\n{A}{a}\n{B}{b}\n{C}{c}\n")
+}
+
+#[test]
+fn one_sided_pairs() {
+    let text = config(
+        "",
+        "address = [\"10.3.2.2\"]\nallowed_ips = [\"10.3.2.1\", \"10.3.2.3\", \"10.3.2.4\"]",
+        "address = [\"10.3.2.3\"]\nallowed_ips = [\"10.3.2.2\"]",
+        "address = [\"10.3.2.4\"]",
+    );
+    insta::assert_snapshot!(warnings(&text), @r#"
+    relay.toml:8:40: a.allowed_ips: covers c (10.3.2.4), whose allowed_ips lack 10.3.2.2; add "10.3.2.2/32" to the allowed_ips of c, or leave 10.3.2.4 out of these
+    "#);
+}
+
+#[test]
+fn each_family_is_looked_at_by_itself() {
+    let text = config(
+        "",
+        "address = [\"10.3.2.2\", \"fd00::3:2:2\"]\nallowed_ips = [\"10.3.2.3\", \"fd00::3:2:3\"]",
+        "address = [\"10.3.2.3\", \"fd00::3:2:3\"]\nallowed_ips = [\"10.3.2.2\"]",
+        // It has no IPv6 address, so its IPv6 entries come to nothing and need no answer.
+        "address = [\"10.3.2.4\"]\nallowed_ips = [\"fd00::3:2:3\"]",
+    );
+    insta::assert_snapshot!(warnings(&text), @r#"
+    relay.toml:8:28: a.allowed_ips: covers b (fd00::3:2:3), whose allowed_ips lack fd00::3:2:2; add "fd00::3:2:2/128" to the allowed_ips of b, or leave fd00::3:2:3 out of these
+    "#);
+}
+
+#[test]
+fn an_inherited_list_counts_as_the_peers_own() {
+    let text = config(
+        "[defaults]\nallowed_ips = [\"10.3.2.2\"]",
+        "address = [\"10.3.2.2\"]\nallowed_ips = [\"10.3.2.3\"]",
+        "address = [\"10.3.2.3\"]",
+        "address = [\"10.3.2.4\"]",
+    );
+    insta::assert_snapshot!(warnings(&text), @r#"
+    relay.toml:4:16: c.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.4; add "10.3.2.4/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
+    "#);
+}
+
+#[test]
+fn routes_are_owned_by_longest_match() {
+    let text = config(
+        "",
+        "address = [\"10.3.2.2\"]\nallowed_ips = [\"10.1.2.0/24\", \"10.2.0.0/16\"]",
+        "address = [\"10.3.2.3\"]\nroutes = [\"10.0.0.0/8\"]\nallowed_ips = [\"10.3.2.2\"]",
+        "address = [\"10.3.2.4\"]\nroutes = [\"10.1.0.0/16\"]",
+    );
+    insta::assert_snapshot!(warnings(&text), @r#"
+    relay.toml:8:16: a.allowed_ips: covers c (10.1.0.0/16), whose allowed_ips lack 10.3.2.2; add "10.3.2.2/32" to the allowed_ips of c, or leave 10.1.0.0/16 out of these
+    "#);
+}
+
+#[test]
+fn entries_that_cover_nobody() {
+    let text = config(
+        "[defaults]\nallowed_ips = [\"10.3.2.77\"]",
+        "address = [\"10.3.2.2\"]\nallowed_ips = [\"10.3.2.2\", \"10.3.2.128/25\", \"192.168.1.0/24\"]",
+        "address = [\"10.3.2.3\"]\nallowed_ips = [\"10.3.2.1\", \"0.0.0.0/0\", \"::/0\"]",
+        "address = [\"10.3.2.4\"]\nallowed_ips = [\"10.3.2.3\", \"10.3.2.2\"]",
+    );
+    insta::assert_snapshot!(warnings(&text), @r#"
+    relay.toml:4:16: defaults.allowed_ips: 10.3.2.77 covers nobody; remove it, or give a peer such an address
+    relay.toml:9:16: a.allowed_ips: 10.3.2.2 covers nobody but the peer itself; remove it, or give a peer such an address
+    relay.toml:9:28: a.allowed_ips: 10.3.2.128/25 covers nobody; remove it, or give a peer such an address
+    relay.toml:9:45: a.allowed_ips: 192.168.1.0/24 covers nobody; remove it, or give a peer such an address
+    relay.toml:14:28: b.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.3; add "10.3.2.3/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
+    relay.toml:19:28: c.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.4; add "10.3.2.4/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
+    "#);
+}
+
+#[test]
+fn with_egress_an_entry_outside_the_overlay_is_a_permission() {
+    let text = config(
+        "egress = \"stack\"",
+        "address = [\"10.3.2.2\"]\nallowed_ips = [\"192.168.1.0/24\"]",
+        "address = [\"10.3.2.3\"]\nallowed_ips = [\"10.3.2.9\"]",
+        "address = [\"10.3.2.4\"]\nallowed_ips = [\"10.3.2.1\"]",
+    );
+    insta::assert_snapshot!(warnings(&text), @r"
+    relay.toml:13:16: b.allowed_ips: 10.3.2.9 covers nobody; remove it, or give a peer such an address
+    ");
+}
+
+#[test]
+fn only_the_first_one_sided_pairs_are_listed() {
+    let text = many_peers(100, "", |index| match index {
+        0 => "allowed_ips = [\"10.0.0.0/16\"]".to_owned(),
+        _ => String::new(),
+    });
+    let warnings = parsed(&text).expect("no problems").warnings;
+    assert_eq!(warnings.len(), 21);
+    assert_eq!(warnings[20].problem, "79 more one-sided pairs are not listed");
+}
+
+#[test]
+fn a_large_mesh_is_mutual() {
+    let text = many_peers(2000, "allowed_ips = [\"10.0.0.0/16\"]", |_| String::new());
+    let parsed = parsed(&text).expect("no problems");
+    assert_eq!(parsed.relay.peers.len(), 2000);
+    for (index, peer) in parsed.relay.peers.iter().enumerate() {
+        assert_eq!(peer.name.as_str(), format!("n{index}"));
+        assert_eq!(peer.addresses, [std::net::IpAddr::V4(many_address(index))]);
+        assert_eq!(peer.allowed_ips.len(), 1);
+    }
+    assert_eq!(parsed.warnings, []);
+}
+
+#[test]
+fn pairs_agree_with_a_search_of_all_pairs() {
+    // Every third list is short, each in its own way.
+    let text = many_peers(60, "allowed_ips = [\"10.0.0.0/16\"]", |index| match index % 3 {
+        0 => format!("allowed_ips = [\"10.0.0.{}/30\"]", (index * 4) % 64),
+        _ => String::new(),
+    });
+    let parsed = parsed(&text).expect("no problems");
+    let peers = &parsed.relay.peers;
+    let lists = |from: &crate::model::Peer, to: &crate::model::Peer| {
+        from.allowed_ips.iter().any(|entry| entry.contains(&to.addresses[0]))
+    };
+    let pairs = peers.iter().flat_map(|from| peers.iter().map(move |to| (from, to)));
+    let one_sided = pairs
+        .filter(|(from, to)| from.name != to.name && lists(from, to) && !lists(to, from))
+        .count();
+    let pairs = parsed.warnings.iter().filter(|warning| warning.problem.contains("whose"));
+    assert_eq!(pairs.count(), 20);
+    let last = parsed.warnings.last().expect("a warning");
+    assert_eq!(last.problem, format!("{} more one-sided pairs are not listed", one_sided - 20));
+}
