@@ -83,6 +83,11 @@ impl PresharedKey {
         Ok(Self(*bytes))
     }
 
+    /// The key of these bytes, as the kernel gives them; all zeros are its "no key".
+    pub fn from_bytes(bytes: &[u8; KEY_LEN]) -> Option<Self> {
+        bytes.iter().any(|&byte| byte != 0).then(|| Self(*bytes))
+    }
+
     /// Its bytes, for the kernel alone.
     pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0

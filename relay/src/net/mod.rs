@@ -1,1 +1,17 @@
-//! (skeleton)
+//! Links, addresses, routes and the netfilter fence, by netlink, in the network namespace in which
+//! [`connect`] was called.
+//!
+//! Order of `up`: fence → link (down) → policy and peers → addresses → link up → routes, since the
+//! kernel takes routes only for a link that is up. Everything is changed by difference, and what
+//! something else made is left alone or named in an error.
+
+pub mod address;
+mod error;
+pub mod fence;
+mod handle;
+pub mod link;
+pub mod route;
+
+pub use address::host_addresses;
+pub use error::NetError;
+pub use handle::{Handle, connect};

@@ -1,0 +1,207 @@
+//! Addresses of the WireGuard interface, and of the host.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use rtnetlink::{
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        address::{AddressAttribute, AddressFlags, AddressMessage},
+    },
+};
+
+use super::{Handle, NetError, link};
+use crate::model::InterfaceName;
+
+/// One change of the interface's addresses. Its text is a line of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressChange {
+    /// An address that is not wanted.
+    Remove {
+        /// It, with the length of its network.
+        address: IpNet,
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// An address that is missing.
+    Add {
+        /// It, with the length of its network.
+        address: IpNet,
+        /// The interface.
+        interface: InterfaceName,
+    },
+}
+
+/// What turns the observed addresses into the desired ones, removals first. IPv6 link-local
+/// addresses, which the kernel makes on its own, are left alone.
+pub fn plan(
+    interface: &InterfaceName,
+    desired: &[IpNet],
+    observed: &[IpNet],
+) -> Vec<AddressChange> {
+    let unwanted = observed
+        .iter()
+        .filter(|address| !desired.contains(address) && !is_link_local(address))
+        .map(|&address| AddressChange::Remove { address, interface: interface.clone() });
+    let missing = desired
+        .iter()
+        .filter(|address| !observed.contains(address))
+        .map(|&address| AddressChange::Add { address, interface: interface.clone() });
+    unwanted.chain(missing).collect()
+}
+
+/// Gives the interface exactly these addresses; the kernel adds the routes to their networks.
+///
+/// # Errors
+/// There is no such interface, the kernel refuses an address, the caller may not.
+pub async fn apply(
+    handle: &Handle,
+    interface: &InterfaceName,
+    desired: &[IpNet],
+) -> Result<(), NetError> {
+    let index = link::index(handle, interface).await?;
+    let observed = read(handle, index).await?;
+    for change in plan(interface, desired, &observed) {
+        if let AddressChange::Remove { address, .. } = change {
+            remove(handle, index, address).await?;
+        }
+    }
+    // With an IPv4 address go the others of its network, unless promote_secondaries is set.
+    let observed = read(handle, index).await?;
+    for change in plan(interface, desired, &observed) {
+        if let AddressChange::Add { address, .. } = change {
+            add(handle, index, address).await?;
+        }
+    }
+    Ok(())
+}
+
+/// All addresses of the host in this network namespace, sorted, each once: those of every link, up
+/// or down, the loopback, link-local ones and the relay's own included.
+///
+/// # Errors
+/// The kernel did not answer.
+pub async fn host_addresses(handle: &Handle) -> Result<Vec<IpAddr>, NetError> {
+    let mut addresses: Vec<IpAddr> =
+        dump(handle, 0).await?.iter().map(|(_, address)| address.addr()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// Addresses of the link with this index, sorted.
+pub(super) async fn read(handle: &Handle, index: u32) -> Result<Vec<IpNet>, NetError> {
+    let mut addresses: Vec<IpNet> = dump(handle, index)
+        .await?
+        .into_iter()
+        .filter_map(|(of, address)| (of == index).then_some(address))
+        .collect();
+    addresses.sort_unstable();
+    Ok(addresses)
+}
+
+/// Link index and address; all links for index 0.
+async fn dump(handle: &Handle, index: u32) -> Result<Vec<(u32, IpNet)>, NetError> {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    let request = RouteNetlinkMessage::GetAddress(message);
+    let answers = handle.dump("RTM_GETADDR", "addresses", request).await?;
+    Ok(answers
+        .iter()
+        .filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewAddress(message) => {
+                Some((message.header.index, own_address(message)?))
+            }
+            _ => None,
+        })
+        .collect())
+}
+
+/// On a link with a remote end IFA_ADDRESS is the remote's and IFA_LOCAL the link's own.
+fn own_address(message: &AddressMessage) -> Option<IpNet> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    });
+    IpNet::new(local.or(address)?, message.header.prefix_len).ok()
+}
+
+async fn add(handle: &Handle, index: u32, address: IpNet) -> Result<(), NetError> {
+    let mut message = message(index, address);
+    if address.addr().is_ipv6() {
+        // Nothing answers duplicate address detection on a link without neighbours.
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    let request = RouteNetlinkMessage::NewAddress(message);
+    handle.change("RTM_NEWADDR", &address.to_string(), request, NLM_F_CREATE | NLM_F_EXCL).await
+}
+
+async fn remove(handle: &Handle, index: u32, address: IpNet) -> Result<(), NetError> {
+    let request = RouteNetlinkMessage::DelAddress(message(index, address));
+    match handle.change("RTM_DELADDR", &address.to_string(), request, 0).await {
+        Err(error) if error.os_error() == Some(libc::EADDRNOTAVAIL) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn message(index: u32, address: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = match address {
+        IpNet::V4(_) => AddressFamily::Inet,
+        IpNet::V6(_) => AddressFamily::Inet6,
+    };
+    message.header.index = index;
+    message.header.prefix_len = address.prefix_len();
+    message.attributes.push(AddressAttribute::Local(address.addr()));
+    message.attributes.push(AddressAttribute::Address(address.addr()));
+    message
+}
+
+fn is_link_local(address: &IpNet) -> bool {
+    match address {
+        IpNet::V4(_) => false,
+        IpNet::V6(address) => address.addr().is_unicast_link_local(),
+    }
+}
+
+impl fmt::Display for AddressChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remove { address, interface } => {
+                write!(f, "- address {address} on {interface}")
+            }
+            Self::Add { address, interface } => write!(f, "+ address {address} on {interface}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unwanted_goes_first_and_link_local_stays() {
+        let interface = "relay0".parse().expect("a name");
+        let observed = nets(&["10.3.2.9/24", "fd00::1/64", "fe80::1/64"]);
+        let desired = nets(&["10.3.2.1/24", "fd00::1/64"]);
+        let text: Vec<String> =
+            plan(&interface, &desired, &observed).iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["- address 10.3.2.9/24 on relay0", "+ address 10.3.2.1/24 on relay0"]);
+    }
+
+    #[test]
+    fn the_same_address_with_another_network_is_replaced() {
+        let interface = "relay0".parse().expect("a name");
+        let changes = plan(&interface, &nets(&["10.3.2.1/24"]), &nets(&["10.3.2.1/16"]));
+        assert_eq!(changes.len(), 2);
+    }
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().expect("a prefix")).collect()
+    }
+}

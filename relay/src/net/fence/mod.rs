@@ -1,0 +1,252 @@
+//! The netfilter table that fails closed where the policy's own programs are gone.
+//!
+//! `inet relay_<interface>` drops what comes in from the interface, or is forwarded from or to it,
+//! without the mark that the programs set. It matches the interface by name, so it holds before the
+//! interface exists and after it was created anew, and it covers IPv4 and IPv6 alike. The table has
+//! no owner: it outlives whoever made it.
+
+mod nfnetlink;
+
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions, Hook,
+    Immediate, InetHookNumber, ListAttribute, Meta, MetaKey, NfTablesMessage, Operator, Register,
+    RuleAttribute, RuleMessage, TableAttribute, TableMessage, Verdict, VerdictAttribute,
+};
+use nfnetlink::Request;
+use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+
+use super::NetError;
+use crate::model::InterfaceName;
+
+/// Priority of both chains: NF_IP_PRI_MANGLE, ahead of every filter chain of the host.
+const PRIORITY: i32 = -150;
+
+/// NF_ACCEPT and NF_DROP of linux/netfilter.h.
+const ACCEPT: u32 = 1;
+const DROP: Verdict = Verdict::Other(0);
+
+/// IFNAMSIZ: the kernel compares the whole field.
+const NAME_FIELD_LEN: usize = 16;
+
+/// How the fence stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FenceState {
+    /// There is no such table.
+    Absent,
+    /// It is what [`put_up`] makes.
+    Intact,
+    /// There is a table of that name with other contents, or a dormant one.
+    Different,
+}
+
+/// Name of the table of an interface, in the family `inet`.
+pub fn table_name(interface: &InterfaceName) -> String {
+    format!("relay_{interface}")
+}
+
+/// Compares the table in the kernel with the one that [`put_up`] makes for this mark. Counters do
+/// not count.
+///
+/// # Errors
+/// The kernel has no nf_tables, the caller may not.
+pub fn present(interface: &InterfaceName, mark: u32) -> Result<FenceState, NetError> {
+    let table = table_name(interface);
+    let Some(attributes) = nfnetlink::table(&table)? else {
+        return Ok(FenceState::Absent);
+    };
+    let plain = attributes.iter().all(|attribute| match attribute {
+        TableAttribute::Flags(flags) => flags.bits() == 0,
+        _ => true,
+    });
+    let mut found: Vec<Chain> = nfnetlink::chains(&table)?.into_iter().map(chain).collect();
+    for rule in nfnetlink::rules(&table)? {
+        add_rule(&mut found, rule);
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    if plain && found == chains(interface, mark) {
+        Ok(FenceState::Intact)
+    } else {
+        Ok(FenceState::Different)
+    }
+}
+
+/// Puts up the fence in one transaction, in the place of any table of that name; packets see the
+/// old one or the new one. Counters begin at zero.
+///
+/// # Errors
+/// The kernel has no nf_tables, the caller may not.
+pub fn put_up(interface: &InterfaceName, mark: u32) -> Result<(), NetError> {
+    let table = table_name(interface);
+    nfnetlink::transact(&table, requests(interface, mark))
+}
+
+/// Takes the fence down. Whether there was one.
+///
+/// # Errors
+/// The kernel has no nf_tables, the caller may not.
+pub fn take_down(interface: &InterfaceName) -> Result<bool, NetError> {
+    let table = table_name(interface);
+    match nfnetlink::transact(&table, vec![delete_table(&table)]) {
+        Err(error) if error.os_error() == Some(libc::ENOENT) => Ok(false),
+        outcome => outcome.map(|()| true),
+    }
+}
+
+/// One chain of the fence, as it is sent and as it is read back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Chain {
+    name: String,
+    /// Hook number, then priority.
+    hook: Vec<Hook>,
+    policy: Option<u32>,
+    kind: Option<String>,
+    rules: Vec<Vec<Expressions>>,
+}
+
+/// Sorted by name.
+fn chains(interface: &InterfaceName, mark: u32) -> [Chain; 2] {
+    let from = || drop_unmarked(MetaKey::Iifname, interface, mark);
+    let to = || drop_unmarked(MetaKey::Oifname, interface, mark);
+    [
+        base_chain("forward", InetHookNumber::Forward, vec![from(), to()]),
+        base_chain("input", InetHookNumber::LocalIn, vec![from()]),
+    ]
+}
+
+fn base_chain(name: &str, hook: InetHookNumber, rules: Vec<Vec<Expressions>>) -> Chain {
+    Chain {
+        name: name.to_owned(),
+        hook: vec![Hook::Number(hook.into()), Hook::Priority(PRIORITY.cast_unsigned())],
+        policy: Some(ACCEPT),
+        kind: Some("filter".to_owned()),
+        rules,
+    }
+}
+
+/// `iifname "<interface>" meta mark != <mark> counter drop`. The attributes stand in the order in
+/// which the kernel gives them back.
+fn drop_unmarked(key: MetaKey, interface: &InterfaceName, mark: u32) -> Vec<Expressions> {
+    let mut name = interface.as_str().as_bytes().to_vec();
+    name.resize(NAME_FIELD_LEN, 0);
+    vec![
+        load(key),
+        compare(Operator::Equal, name),
+        load(MetaKey::Mark),
+        // A mark is a number of the host's byte order in the register.
+        compare(Operator::NotEqual, mark.to_ne_bytes().to_vec()),
+        counter(),
+        Expressions::Immediate(vec![
+            Immediate::DestinationRegister(Register::Verdict),
+            Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(DROP)])),
+        ]),
+    ]
+}
+
+fn load(key: MetaKey) -> Expressions {
+    Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(Register::Reg1)])
+}
+
+fn compare(operator: Operator, value: Vec<u8>) -> Expressions {
+    Expressions::Cmp(vec![
+        Cmp::SourceRegister(Register::Reg1),
+        Cmp::Op(operator),
+        Cmp::Data(DataAttribute::Value(value)),
+    ])
+}
+
+fn counter() -> Expressions {
+    Expressions::Other { expression_type: "counter".to_owned(), attributes: Vec::new() }
+}
+
+/// The transaction. Its first two requests clear the way whether or not the table exists: creating
+/// one that exists is no error, deleting one that does not is.
+fn requests(interface: &InterfaceName, mark: u32) -> Vec<Request> {
+    let table = table_name(interface);
+    let mut requests = vec![new_table(&table), delete_table(&table), new_table(&table)];
+    for chain in chains(interface, mark) {
+        requests.push(new_chain(&table, &chain));
+        requests.extend(chain.rules.into_iter().map(|rule| new_rule(&table, &chain.name, rule)));
+    }
+    requests
+}
+
+fn new_table(table: &str) -> Request {
+    let attributes = vec![TableAttribute::Name(table.to_owned())];
+    let message = NfTablesMessage::NewTable(TableMessage { attributes });
+    Request { name: "NFT_MSG_NEWTABLE", flags: NLM_F_CREATE, message }
+}
+
+fn delete_table(table: &str) -> Request {
+    let attributes = vec![TableAttribute::Name(table.to_owned())];
+    let message = NfTablesMessage::DeleteTable(TableMessage { attributes });
+    Request { name: "NFT_MSG_DELTABLE", flags: 0, message }
+}
+
+fn new_chain(table: &str, chain: &Chain) -> Request {
+    let mut attributes = vec![
+        ChainAttribute::Table(table.to_owned()),
+        ChainAttribute::Name(chain.name.clone()),
+        ChainAttribute::Hook(chain.hook.clone()),
+    ];
+    attributes.extend(chain.policy.map(ChainAttribute::Policy));
+    attributes.extend(chain.kind.clone().map(ChainAttribute::Type));
+    let message = NfTablesMessage::NewChain(ChainMessage { attributes });
+    Request { name: "NFT_MSG_NEWCHAIN", flags: NLM_F_CREATE, message }
+}
+
+fn new_rule(table: &str, chain: &str, rule: Vec<Expressions>) -> Request {
+    let attributes = vec![
+        RuleAttribute::Table(table.to_owned()),
+        RuleAttribute::Chain(chain.to_owned()),
+        RuleAttribute::Expressions(rule.into_iter().map(ListAttribute::from).collect()),
+    ];
+    let message = NfTablesMessage::NewRule(RuleMessage { attributes });
+    Request { name: "NFT_MSG_NEWRULE", flags: NLM_F_CREATE | NLM_F_APPEND, message }
+}
+
+fn chain(attributes: Vec<ChainAttribute>) -> Chain {
+    let mut chain = Chain::default();
+    for attribute in attributes {
+        match attribute {
+            ChainAttribute::Name(name) => chain.name = name,
+            ChainAttribute::Hook(hook) => chain.hook = hook,
+            ChainAttribute::Policy(policy) => chain.policy = Some(policy),
+            ChainAttribute::Type(kind) => chain.kind = Some(kind),
+            _ => {}
+        }
+    }
+    chain
+}
+
+fn add_rule(chains: &mut [Chain], attributes: Vec<RuleAttribute>) {
+    let mut name = None;
+    let mut expressions = Vec::new();
+    for attribute in attributes {
+        match attribute {
+            RuleAttribute::Chain(chain) => name = Some(chain),
+            RuleAttribute::Expressions(list) => {
+                expressions = list.into_iter().flat_map(without_counts).collect();
+            }
+            _ => {}
+        }
+    }
+    if let Some(chain) = chains.iter_mut().find(|chain| Some(&chain.name) == name.as_ref()) {
+        chain.rules.push(expressions);
+    }
+}
+
+fn without_counts(element: ListAttribute<ExpressionAttribute>) -> Option<Expressions> {
+    let ListAttribute::Element(attributes) = element else {
+        return None;
+    };
+    let expression = attributes.into_iter().find_map(|attribute| match attribute {
+        ExpressionAttribute::Data(expression) => Some(expression),
+        _ => None,
+    });
+    match expression {
+        Some(Expressions::Other { expression_type, .. }) if expression_type == "counter" => {
+            Some(counter())
+        }
+        other => other,
+    }
+}

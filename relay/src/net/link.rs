@@ -1,0 +1,338 @@
+//! The WireGuard interface as a network link.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use rtnetlink::{
+    LinkMessageBuilder, LinkUnspec, LinkWireguard,
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    },
+};
+
+use super::{Handle, NetError, address};
+use crate::model::InterfaceName;
+
+/// A link as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index in this network namespace; another one after it was created anew.
+    pub index: u32,
+    /// What it is.
+    pub kind: LinkKind,
+    /// Largest packet, bytes.
+    pub mtu: u32,
+    /// Whether it is administratively up.
+    pub up: bool,
+    /// Its own addresses with the length of their network, host bits kept, sorted.
+    pub addresses: Vec<IpNet>,
+}
+
+/// What a link is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A WireGuard interface of the kernel.
+    Wireguard,
+    /// Anything else, as `ip -d link` calls it; `device` where the kernel names no kind.
+    Other(String),
+}
+
+/// One change of the link. Its text is a line of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkChange {
+    /// It is created, down.
+    Create {
+        /// Its name.
+        interface: InterfaceName,
+        /// Its MTU, bytes.
+        mtu: u16,
+    },
+    /// Its MTU changes.
+    Mtu {
+        /// Its name.
+        interface: InterfaceName,
+        /// The one before, bytes.
+        previous: u32,
+        /// The one wanted, bytes.
+        mtu: u16,
+    },
+    /// It is set up.
+    Up {
+        /// Its name.
+        interface: InterfaceName,
+    },
+}
+
+/// What turns the observed link into a WireGuard interface with that MTU, up.
+///
+/// # Errors
+/// The name belongs to a link of another kind.
+pub fn plan(
+    interface: &InterfaceName,
+    mtu: u16,
+    observed: Option<&Link>,
+) -> Result<Vec<LinkChange>, NetError> {
+    let interface = interface.clone();
+    let mut changes = Vec::new();
+    match observed {
+        None => changes.push(LinkChange::Create { interface: interface.clone(), mtu }),
+        Some(link) => {
+            link.require_wireguard(&interface)?;
+            if link.mtu != u32::from(mtu) {
+                let previous = link.mtu;
+                changes.push(LinkChange::Mtu { interface: interface.clone(), previous, mtu });
+            }
+        }
+    }
+    if !observed.is_some_and(|link| link.up) {
+        changes.push(LinkChange::Up { interface });
+    }
+    Ok(changes)
+}
+
+/// Reads the link of that name; `None` if there is none.
+///
+/// # Errors
+/// The kernel did not answer.
+pub async fn read(handle: &Handle, interface: &InterfaceName) -> Result<Option<Link>, NetError> {
+    let Some(message) = find(handle, interface).await? else {
+        return Ok(None);
+    };
+    let index = message.header.index;
+    let mtu = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    });
+    Ok(Some(Link {
+        index,
+        kind: kind(&message),
+        mtu: mtu.unwrap_or(0),
+        up: message.header.flags.contains(LinkFlags::Up),
+        addresses: address::read(handle, index).await?,
+    }))
+}
+
+/// Creates the WireGuard interface, down.
+///
+/// # Errors
+/// The kernel has no WireGuard, the name is taken, the caller may not.
+pub async fn create(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Result<(), NetError> {
+    let message =
+        LinkMessageBuilder::<LinkWireguard>::new(interface.as_str()).mtu(u32::from(mtu)).build();
+    let request = RouteNetlinkMessage::NewLink(message);
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    match handle.change("RTM_NEWLINK", interface.as_str(), request, flags).await {
+        Err(error) if error.os_error() == Some(libc::EOPNOTSUPP) => {
+            Err(NetError::WireguardMissing { interface: interface.clone() })
+        }
+        Err(error) if error.os_error() == Some(libc::EEXIST) => {
+            let kind = match find(handle, interface).await? {
+                Some(message) => kind(&message).to_string(),
+                None => "gone again".to_owned(),
+            };
+            Err(NetError::NameTaken { interface: interface.clone(), kind })
+        }
+        outcome => outcome,
+    }
+}
+
+/// Deletes the WireGuard interface with its peers, addresses and routes. Whether there was one.
+///
+/// # Errors
+/// The name belongs to a link of another kind, which stays; the caller may not.
+pub async fn delete(handle: &Handle, interface: &InterfaceName) -> Result<bool, NetError> {
+    let Some(found) = find(handle, interface).await? else {
+        return Ok(false);
+    };
+    require_wireguard(interface, &kind(&found))?;
+    let mut message = LinkMessage::default();
+    message.header.index = found.header.index;
+    let request = RouteNetlinkMessage::DelLink(message);
+    match handle.change("RTM_DELLINK", interface.as_str(), request, 0).await {
+        Err(error) if error.os_error() == Some(libc::ENODEV) => Ok(false),
+        outcome => outcome.map(|()| true),
+    }
+}
+
+/// Sets the MTU, bytes.
+///
+/// # Errors
+/// There is no such link, the kernel refuses that MTU, the caller may not.
+pub async fn set_mtu(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Result<(), NetError> {
+    let message = LinkUnspec::new_with_name(interface.as_str()).mtu(u32::from(mtu)).build();
+    set(handle, interface, message).await
+}
+
+/// Sets the link up; the kernel opens WireGuard's sockets on `port` now.
+///
+/// # Errors
+/// The port is in use, there is no such link, the caller may not.
+pub async fn set_up(handle: &Handle, interface: &InterfaceName, port: u16) -> Result<(), NetError> {
+    let message = LinkUnspec::new_with_name(interface.as_str()).up().build();
+    match set(handle, interface, message).await {
+        Err(error) if error.os_error() == Some(libc::EADDRINUSE) => {
+            Err(NetError::PortInUse { interface: interface.clone(), port })
+        }
+        outcome => outcome,
+    }
+}
+
+/// The index of the link of that name.
+pub(super) async fn index(handle: &Handle, interface: &InterfaceName) -> Result<u32, NetError> {
+    match find(handle, interface).await? {
+        Some(message) => Ok(message.header.index),
+        None => Err(NetError::NoInterface { interface: interface.clone() }),
+    }
+}
+
+/// Index and name of every link.
+pub(super) async fn names(handle: &Handle) -> Result<Vec<(u32, String)>, NetError> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let links = handle.dump("RTM_GETLINK", "all links", request).await?;
+    Ok(links
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        })
+        .filter_map(|link| {
+            link.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some((link.header.index, name.clone())),
+                _ => None,
+            })
+        })
+        .collect())
+}
+
+async fn find(handle: &Handle, interface: &InterfaceName) -> Result<Option<LinkMessage>, NetError> {
+    let message = LinkUnspec::new_with_name(interface.as_str()).build();
+    let request = RouteNetlinkMessage::GetLink(message);
+    match handle.get("RTM_GETLINK", interface.as_str(), request).await {
+        Ok(Some(RouteNetlinkMessage::NewLink(link))) => Ok(Some(link)),
+        Ok(_) => Err(NetError::Answer {
+            request: "RTM_GETLINK",
+            object: interface.to_string(),
+            reason: "it is no link".to_owned(),
+        }),
+        Err(error) if error.os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn set(
+    handle: &Handle,
+    interface: &InterfaceName,
+    message: LinkMessage,
+) -> Result<(), NetError> {
+    let request = RouteNetlinkMessage::SetLink(message);
+    match handle.change("RTM_SETLINK", interface.as_str(), request, 0).await {
+        Err(error) if error.os_error() == Some(libc::ENODEV) => {
+            Err(NetError::NoInterface { interface: interface.clone() })
+        }
+        outcome => outcome,
+    }
+}
+
+fn kind(message: &LinkMessage) -> LinkKind {
+    let infos = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    let kind = infos.into_iter().flatten().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind),
+        _ => None,
+    });
+    match kind {
+        Some(InfoKind::Wireguard) => LinkKind::Wireguard,
+        Some(kind) => LinkKind::Other(kind.to_string()),
+        None => LinkKind::Other("device".to_owned()),
+    }
+}
+
+fn require_wireguard(interface: &InterfaceName, kind: &LinkKind) -> Result<(), NetError> {
+    match kind {
+        LinkKind::Wireguard => Ok(()),
+        LinkKind::Other(kind) => {
+            Err(NetError::NameTaken { interface: interface.clone(), kind: kind.clone() })
+        }
+    }
+}
+
+impl Link {
+    /// That it is WireGuard.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn require_wireguard(&self, interface: &InterfaceName) -> Result<(), NetError> {
+        require_wireguard(interface, &self.kind)
+    }
+}
+
+impl fmt::Display for LinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wireguard => f.write_str("wireguard"),
+            Self::Other(kind) => f.write_str(kind),
+        }
+    }
+}
+
+impl fmt::Display for LinkChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { interface, mtu } => {
+                write!(f, "+ interface {interface} (wireguard, mtu {mtu})")
+            }
+            Self::Mtu { interface, previous, mtu } => {
+                write!(f, "~ interface {interface}: mtu {previous} → {mtu}")
+            }
+            Self::Up { interface } => write!(f, "~ interface {interface}: up"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_link_is_created_and_set_up() {
+        let changes = plan(&relay0(), 1420, None).expect("a plan");
+        let text: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["+ interface relay0 (wireguard, mtu 1420)", "~ interface relay0: up"]);
+    }
+
+    #[test]
+    fn a_link_that_is_right_is_left_alone() {
+        assert_eq!(plan(&relay0(), 1420, Some(&link(LinkKind::Wireguard))).expect("a plan"), []);
+    }
+
+    #[test]
+    fn another_mtu_is_one_change() {
+        let changes = plan(&relay0(), 1280, Some(&link(LinkKind::Wireguard))).expect("a plan");
+        let text: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["~ interface relay0: mtu 1420 → 1280"]);
+    }
+
+    #[test]
+    fn a_name_that_something_else_has_is_refused() {
+        let error = plan(&relay0(), 1420, Some(&link(LinkKind::Other("bridge".to_owned()))))
+            .expect_err("taken");
+        assert!(error.is_lack());
+        assert_eq!(
+            error.to_string(),
+            "interface relay0 exists and is bridge, not wireguard; rename or remove it, or choose \
+             another name"
+        );
+    }
+
+    fn relay0() -> InterfaceName {
+        "relay0".parse().expect("a name")
+    }
+
+    fn link(kind: LinkKind) -> Link {
+        Link { index: 7, kind, mtu: 1420, up: true, addresses: Vec::new() }
+    }
+}

@@ -1,0 +1,296 @@
+//! Routes to the networks behind peers.
+
+use std::{collections::HashMap, fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use rtnetlink::{
+    RouteMessageBuilder,
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        route::{
+            RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol,
+            RouteScope,
+        },
+    },
+};
+
+use super::{Handle, NetError, link};
+use crate::model::{InterfaceName, Relay};
+
+/// The routing protocol number of the routes made here (`proto 119` in `ip route`), of the range
+/// that rtnetlink(7) leaves to users. Routes of another number are never removed.
+pub const PROTOCOL: u8 = 0x77;
+
+/// One route of the main table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads, host bits zero.
+    pub destination: IpNet,
+    /// The interface it leads through; `None` for several, or for none at all.
+    pub interface: Option<String>,
+    /// Who made it: [`PROTOCOL`] is this project.
+    pub protocol: u8,
+}
+
+/// One change of the routes. Its text is a line of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteChange {
+    /// A route of ours that is not wanted.
+    Remove {
+        /// Where it leads.
+        destination: IpNet,
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// A route that is missing.
+    Add {
+        /// Where it leads.
+        destination: IpNet,
+        /// The interface.
+        interface: InterfaceName,
+    },
+}
+
+/// The networks that need a route: every peer's `routes` that no overlay network covers, sorted.
+pub fn desired(relay: &Relay) -> Vec<IpNet> {
+    let mut destinations: Vec<IpNet> = relay
+        .peers
+        .iter()
+        .flat_map(|peer| &peer.routes)
+        .filter(|route| !relay.addresses.iter().any(|overlay| overlay.contains(*route)))
+        .map(IpNet::trunc)
+        .collect();
+    destinations.sort_unstable();
+    destinations.dedup();
+    destinations
+}
+
+/// What turns the observed main table into one with the desired routes, removals first.
+///
+/// # Errors
+/// A desired destination has a route through something else.
+pub fn plan(
+    interface: &InterfaceName,
+    desired: &[IpNet],
+    observed: &[Route],
+) -> Result<Vec<RouteChange>, NetError> {
+    let is_here = |route: &Route| route.interface.as_deref() == Some(interface.as_str());
+    let mut changes: Vec<RouteChange> = observed
+        .iter()
+        .filter(|route| is_here(route) && route.protocol == PROTOCOL)
+        .filter(|route| !desired.contains(&route.destination))
+        .map(|route| RouteChange::Remove {
+            destination: route.destination,
+            interface: interface.clone(),
+        })
+        .collect();
+    for &destination in desired {
+        let mut same = observed.iter().filter(|route| route.destination == destination).peekable();
+        if same.peek().is_none() {
+            changes.push(RouteChange::Add { destination, interface: interface.clone() });
+        } else if let Some(other) = same.find(|route| !is_here(route)) {
+            return Err(NetError::RouteConflict {
+                destination,
+                interface: interface.clone(),
+                through: other
+                    .interface
+                    .clone()
+                    .unwrap_or_else(|| "no single interface".to_owned()),
+            });
+        }
+    }
+    Ok(changes)
+}
+
+/// Reads the main table, IPv4 and IPv6.
+///
+/// # Errors
+/// The kernel did not answer.
+pub async fn read(handle: &Handle) -> Result<Vec<Route>, NetError> {
+    let names: HashMap<u32, String> = link::names(handle).await?.into_iter().collect();
+    let mut routes = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        let request = RouteNetlinkMessage::GetRoute(message);
+        let answers = handle.dump("RTM_GETROUTE", "the main table", request).await?;
+        routes.extend(answers.iter().filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewRoute(message) if message.header.address_family == family => {
+                main_route(message, &names)
+            }
+            _ => None,
+        }));
+    }
+    Ok(routes)
+}
+
+/// Makes the routes of the interface, which has to be up, the desired ones.
+///
+/// # Errors
+/// A destination has a route through something else, the interface is down or not there, the caller
+/// may not.
+pub async fn apply(
+    handle: &Handle,
+    interface: &InterfaceName,
+    desired: &[IpNet],
+) -> Result<(), NetError> {
+    let changes = plan(interface, desired, &read(handle).await?)?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let index = link::index(handle, interface).await?;
+    for change in changes {
+        match change {
+            RouteChange::Remove { destination, .. } => remove(handle, index, destination).await?,
+            RouteChange::Add { destination, .. } => add(handle, index, destination).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn add(handle: &Handle, index: u32, destination: IpNet) -> Result<(), NetError> {
+    let request = RouteNetlinkMessage::NewRoute(message(index, destination)?);
+    handle
+        .change("RTM_NEWROUTE", &destination.to_string(), request, NLM_F_CREATE | NLM_F_EXCL)
+        .await
+}
+
+async fn remove(handle: &Handle, index: u32, destination: IpNet) -> Result<(), NetError> {
+    let request = RouteNetlinkMessage::DelRoute(message(index, destination)?);
+    match handle.change("RTM_DELROUTE", &destination.to_string(), request, 0).await {
+        Err(error) if error.os_error() == Some(libc::ESRCH) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn message(index: u32, destination: IpNet) -> Result<RouteMessage, NetError> {
+    let builder = RouteMessageBuilder::<IpAddr>::new()
+        .destination_prefix(destination.network(), destination.prefix_len())
+        .map_err(|error| NetError::Answer {
+            request: "RTM_NEWROUTE",
+            object: destination.to_string(),
+            reason: error.to_string(),
+        })?;
+    // Without a gateway the destination counts as on the link; IPv6 knows no such scope.
+    let scope = match destination {
+        IpNet::V4(_) => RouteScope::Link,
+        IpNet::V6(_) => RouteScope::Universe,
+    };
+    Ok(builder.output_interface(index).protocol(RouteProtocol::from(PROTOCOL)).scope(scope).build())
+}
+
+fn main_route(message: &RouteMessage, names: &HashMap<u32, String>) -> Option<Route> {
+    let table = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Table(table) => Some(*table),
+            _ => None,
+        })
+        .unwrap_or_else(|| u32::from(message.header.table));
+    if table != u32::from(RouteHeader::RT_TABLE_MAIN)
+        || message.header.flags.contains(RouteFlags::Cloned)
+    {
+        return None;
+    }
+    let network = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    });
+    let everything = match message.header.address_family {
+        AddressFamily::Inet => IpAddr::from([0; 4]),
+        _ => IpAddr::from([0; 16]),
+    };
+    let destination =
+        IpNet::new(network.unwrap_or(everything), message.header.destination_prefix_length).ok()?;
+    let interface = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => names.get(index).cloned(),
+        _ => None,
+    });
+    Some(Route {
+        destination: destination.trunc(),
+        interface,
+        protocol: message.header.protocol.into(),
+    })
+}
+
+impl fmt::Display for RouteChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remove { destination, interface } => {
+                write!(f, "- route {destination} on {interface}")
+            }
+            Self::Add { destination, interface } => {
+                write!(f, "+ route {destination} on {interface}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_routes_of_ours_are_removed() {
+        let observed = [
+            route("192.168.1.0/24", "relay0", PROTOCOL),
+            route("192.168.2.0/24", "relay0", 4),
+            route("192.168.3.0/24", "eth0", PROTOCOL),
+            route("192.168.4.0/24", "relay0", PROTOCOL),
+        ];
+        let desired = nets(&["192.168.4.0/24", "192.168.5.0/24"]);
+        assert_eq!(
+            texts(&plan(&relay0(), &desired, &observed).expect("a plan")),
+            ["- route 192.168.1.0/24 on relay0", "+ route 192.168.5.0/24 on relay0"]
+        );
+    }
+
+    #[test]
+    fn a_route_that_someone_else_made_here_will_do() {
+        let observed = [route("192.168.2.0/24", "relay0", 4)];
+        let changes = plan(&relay0(), &nets(&["192.168.2.0/24"]), &observed).expect("a plan");
+        assert_eq!(changes, []);
+    }
+
+    #[test]
+    fn the_same_destination_elsewhere_is_a_conflict_and_a_wider_one_is_not() {
+        let observed = [route("192.168.2.0/24", "eth0", 3), route("192.168.0.0/16", "eth0", 3)];
+        let desired = nets(&["192.168.2.0/24"]);
+        let error = plan(&relay0(), &desired, &observed).expect_err("a conflict");
+        assert_eq!(
+            error.to_string(),
+            "route 192.168.2.0/24 to relay0 cannot be added: the main table has that destination \
+             through eth0; remove that route or the peer's"
+        );
+        assert!(plan(&relay0(), &nets(&["192.168.3.0/24"]), &observed).is_ok());
+    }
+
+    #[test]
+    fn a_blackhole_is_a_conflict_too() {
+        let observed = [Route { interface: None, ..route("192.168.2.0/24", "", 4) }];
+        assert!(plan(&relay0(), &nets(&["192.168.2.0/24"]), &observed).is_err());
+    }
+
+    fn relay0() -> InterfaceName {
+        "relay0".parse().expect("a name")
+    }
+
+    fn route(destination: &str, interface: &str, protocol: u8) -> Route {
+        Route {
+            destination: destination.parse().expect("a prefix"),
+            interface: Some(interface.to_owned()),
+            protocol,
+        }
+    }
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().expect("a prefix")).collect()
+    }
+
+    fn texts(changes: &[RouteChange]) -> Vec<String> {
+        changes.iter().map(ToString::to_string).collect()
+    }
+}

@@ -1,0 +1,86 @@
+use std::io;
+
+use wireguard_control::{Backend, DeviceUpdate, Key, PeerConfigBuilder};
+
+use super::{
+    Change, WireguardError,
+    device::foreign_name,
+    update::{PeerUpdate, Update},
+};
+use crate::model::InterfaceName;
+
+const REQUEST: &str = "WG_CMD_SET_DEVICE";
+
+/// Applies one half of a plan to an interface that exists, with as many peers in one message as
+/// fit. Peers that occur in no change are not touched.
+///
+/// The kernel applies a message's parts one by one and stops at the first it refuses; the port
+/// comes before everything else, so a port in use changes nothing.
+///
+/// # Errors
+/// There is no such interface, the port is in use, the caller may not.
+pub fn apply(interface: &InterfaceName, changes: &[Change]) -> Result<(), WireguardError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    // The netlink crate creates an interface that is missing, and creating one is a step of its
+    // own here: before the policy is attached nothing may exist that could carry packets.
+    require(interface)?;
+    apply_through(interface, changes, Backend::Kernel)
+}
+
+pub(super) fn apply_through(
+    interface: &InterfaceName,
+    changes: &[Change],
+    backend: Backend,
+) -> Result<(), WireguardError> {
+    let update = Update::of(changes);
+    let port = update.listen_port;
+    request(&update).apply(&foreign_name(interface)?, backend).map_err(|error| {
+        match (error.raw_os_error(), port) {
+            (Some(libc::EADDRINUSE), Some(port)) => {
+                WireguardError::PortInUse { interface: interface.clone(), port }
+            }
+            _ => WireguardError::of_request(REQUEST, interface, &error),
+        }
+    })
+}
+
+fn require(interface: &InterfaceName) -> Result<(), WireguardError> {
+    let failed = |error: io::Error| WireguardError::of_request("RTM_GETLINK", interface, &error);
+    let name = foreign_name(interface)?;
+    let present = wireguard_control::Device::list(Backend::Kernel).map_err(failed)?;
+    if present.contains(&name) {
+        return Ok(());
+    }
+    Err(WireguardError::NoInterface { interface: interface.clone() })
+}
+
+fn request(update: &Update<'_>) -> DeviceUpdate {
+    let mut request = DeviceUpdate::new();
+    if let Some(key) = update.private_key {
+        request = request.set_private_key(Key(*key.as_bytes()));
+    }
+    if let Some(port) = update.listen_port {
+        request = request.set_listen_port(port);
+    }
+    update.peers.iter().map(peer_request).fold(request, DeviceUpdate::add_peer)
+}
+
+fn peer_request(peer: &PeerUpdate<'_>) -> PeerConfigBuilder {
+    let mut request = PeerConfigBuilder::new(&Key(*peer.public_key.as_bytes()));
+    if peer.remove {
+        return request.remove();
+    }
+    match peer.preshared_key {
+        None => {}
+        Some(None) => request = request.unset_preshared_key(),
+        Some(Some(key)) => request = request.set_preshared_key(Key(*key.as_bytes())),
+    }
+    if peer.replace {
+        request = request.replace_allowed_ips();
+    }
+    peer.allowed_ips
+        .iter()
+        .fold(request, |request, prefix| request.add_allowed_ip(prefix.addr(), prefix.prefix_len()))
+}
