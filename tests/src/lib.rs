@@ -1,1 +1,48 @@
-//! The lab.
+//! The lab: a relay and its peers as network namespaces, with real kernel WireGuard between them
+//! and a real NAT in front of every peer.
+//!
+//! ```text
+//!   overlay    10.3.2.1  fd00::3:2:1           10.3.2.N  fd00::3:2:N
+//!            ┌────────────────────┐          ┌─────────────────────┐
+//!            │ relay              │          │ peer                │ × peers
+//!            │  relay0 (relay up) │          │  NAME (wg-quick up) │
+//!            │  eth0   192.0.2.1  │          │  eth0   192.168.N.2 │
+//!            └─────────┬──────────┘          └──────────┬──────────┘
+//!   underlay           │                                │
+//!            ┌─────────┴──────────┐          ┌──────────┴──────────┐
+//!            │  relay  192.0.2.254│          │  lan    192.168.N.1 │
+//!            │ internet           ├──────────┤ nat (nft masquerade)│ × peers
+//!            │  NAME 198.51.100.254          │  wan    198.51.100.N│
+//!            └────────────────────┘          └─────────────────────┘
+//! ```
+//!
+//! N is the last octet of the peer's overlay address. The internet routes and knows no private
+//! address; a NAT forwards nothing inwards that did not begin inside. All names carry the process
+//! id, so that two labs fit beside each other, and everything goes when the [`Lab`] is dropped,
+//! after a panic too.
+
+pub mod client;
+pub mod deadline;
+pub mod footprint;
+mod lab;
+mod ledger;
+pub mod namespace;
+pub mod nat;
+pub mod peer;
+pub mod relay_host;
+mod scenario;
+pub mod site;
+pub mod skip;
+pub mod stats;
+mod tally;
+pub mod traffic;
+
+pub use lab::Lab;
+pub use ledger::Ledger;
+pub use namespace::Namespace;
+pub use peer::Peer;
+pub use relay_host::RelayHost;
+pub use scenario::scenario;
+pub use site::Site;
+pub use tally::Tally;
+pub use traffic::Family;

@@ -1,0 +1,170 @@
+//! Network namespaces.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::fd::AsFd as _,
+    path::Path,
+    process::{self, Command, Output, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A named network namespace of this process's lab. Dropping it deletes it with all interfaces,
+/// routes and tables in it.
+///
+/// Commands are started by a thread that has entered the namespace. `ip netns exec` would also
+/// mount a new /sys, and hide the bpffs below it from the relay.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    handle: File,
+}
+
+impl Namespace {
+    /// A new namespace `lab<process id>-<role>` with its loopback interface up.
+    ///
+    /// # Errors
+    /// `ip` could not make it.
+    pub fn create(role: &str) -> Result<Self> {
+        let name = Self::name_of(role);
+        succeed(Command::new("ip").args(["netns", "add", &name]))?;
+        let path = Path::new("/run/netns").join(&name);
+        let handle = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        let namespace = Self { name, handle };
+        namespace.run("ip", &["link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// The name a namespace of this role has.
+    pub fn name_of(role: &str) -> String {
+        format!("lab{}-{role}", process::id())
+    }
+
+    /// Its name, for `ip -n`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `work` on a thread that is inside. A socket made by it stays inside for good, whoever
+    /// uses it later.
+    ///
+    /// # Errors
+    /// The thread could not be started or could not enter.
+    ///
+    /// # Panics
+    /// `work` panicked.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let inside =
+                thread::Builder::new().name(self.name.clone()).spawn_scoped(scope, || {
+                    move_into_link_name_space(
+                        self.handle.as_fd(),
+                        Some(LinkNameSpaceType::Network),
+                    )
+                    .with_context(|| format!("setns {}", self.name))?;
+                    Ok(work())
+                })?;
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Runs a command inside, with nothing on its standard input, and gives what it wrote.
+    ///
+    /// # Errors
+    /// It could not be started; a command that fails is not an error here.
+    pub fn output(&self, command: &mut Command) -> Result<Output> {
+        command.stdin(Stdio::null());
+        self.enter(|| command.output().with_context(|| format!("start {command:?}")))?
+    }
+
+    /// Runs a program inside and gives its standard output.
+    ///
+    /// # Errors
+    /// It could not be started or failed.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        self.enter(|| succeed(Command::new(program).args(arguments)))?
+    }
+
+    /// Runs a program inside with `input` on its standard input: `ip -batch -`, `nft -f -`.
+    ///
+    /// # Errors
+    /// It could not be started or failed.
+    pub fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Result<()> {
+        self.enter(|| feed(Command::new(program).args(arguments), input))?
+    }
+
+    /// Sets a switch under /proc/sys/net, such as `ipv4/ip_forward`.
+    ///
+    /// # Errors
+    /// The kernel has none of that name or refuses the value.
+    pub fn set_sysctl(&self, key: &str, value: impl ToString + Sync) -> Result<()> {
+        let path = Path::new("/proc/sys/net").join(key);
+        self.enter(|| fs::write(&path, value.to_string()))?
+            .with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Reads a switch under /proc/sys/net.
+    ///
+    /// # Errors
+    /// The kernel has none of that name.
+    pub fn sysctl(&self, key: &str) -> Result<String> {
+        let path = Path::new("/proc/sys/net").join(key);
+        let text = self
+            .enter(|| fs::read_to_string(&path))?
+            .with_context(|| format!("read {}", path.display()))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Nobody is left to tell; what stays behind carries this process's id.
+        drop(Command::new("ip").args(["netns", "del", &self.name]).output());
+    }
+}
+
+/// Runs `ip -batch` with these lines, outside of every namespace of the lab.
+///
+/// # Errors
+/// One of the lines failed.
+pub fn ip_batch(lines: &str) -> Result<()> {
+    feed(Command::new("ip").args(["-batch", "-"]), lines)
+}
+
+fn succeed(command: &mut Command) -> Result<String> {
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("start {command:?}"))?;
+    checked(command, &output)
+}
+
+fn feed(command: &mut Command, input: &str) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {command:?}"))?;
+    let mut stdin = child.stdin.take().ok_or_else(|| anyhow!("{command:?} has no input"))?;
+    let written = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    checked(command, &output)?;
+    written.with_context(|| format!("write to {command:?}"))
+}
+
+fn checked(command: &Command, output: &Output) -> Result<String> {
+    if !output.status.success() {
+        bail!(
+            "{command:?}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let text = std::str::from_utf8(&output.stdout);
+    ensure!(text.is_ok(), "{command:?} wrote no UTF-8");
+    Ok(text?.to_owned())
+}

@@ -1,0 +1,284 @@
+//! The relay's host and the `relay` command on it.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::CStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::{
+    Ledger, Namespace, Tally, deadline, namespace,
+    stats::{Stats, UpReport},
+};
+
+/// Names the `relay` binary to test; otherwise it is looked for beside the test executables.
+pub const BINARY: &str = "RELAY_BIN";
+
+/// The relay's address on the underlay.
+pub const UNDERLAY: &str = "192.0.2.1";
+
+/// The machine in the middle: a namespace, a directory with the config, a bpffs of its own.
+#[derive(Debug)]
+pub struct RelayHost {
+    namespace: Namespace,
+    binary: PathBuf,
+    config: PathBuf,
+    bpffs: PathBuf,
+}
+
+/// How a command ended and what it said.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its exit code.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// The `relay` binary.
+///
+/// # Errors
+/// There is none where it should be.
+pub fn binary() -> Result<PathBuf> {
+    let path = if let Some(path) = env::var_os(BINARY) {
+        PathBuf::from(path)
+    } else {
+        let this = env::current_exe().context("the path of this executable")?;
+        let directory = this.parent().context("the directory of this executable")?;
+        let directory =
+            if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+        directory.context("the target directory")?.join("relay")
+    };
+    ensure!(path.is_file(), "the relay binary at {} (cargo build -p relay)", path.display());
+    Ok(path)
+}
+
+impl RelayHost {
+    /// A host joined to `internet`, with forwarding off and nothing set up. The config and the
+    /// bpffs live below `directory`.
+    ///
+    /// # Errors
+    /// A namespace, a link or a mount could not be made.
+    pub fn create(internet: &Namespace, directory: &Path) -> Result<Self> {
+        let namespace = Namespace::create("relay")?;
+        let inside = namespace.name();
+        let outside = internet.name();
+        namespace::ip_batch(&format!(
+            "link add relay netns {outside} type veth peer name eth0 netns {inside}\n"
+        ))?;
+        internet.feed(
+            "ip",
+            &["-batch", "-"],
+            "link set relay up\naddress add 192.0.2.254/24 dev relay\n",
+        )?;
+        namespace.feed(
+            "ip",
+            &["-batch", "-"],
+            &format!(
+                "link set eth0 up\n\
+                 address add {UNDERLAY}/24 dev eth0\n\
+                 route add default via 192.0.2.254\n"
+            ),
+        )?;
+        // What the machine around it happens to have set must not matter.
+        namespace.set_sysctl("ipv4/ip_forward", 0)?;
+        namespace.set_sysctl("ipv6/conf/all/forwarding", 0)?;
+        let bpffs = directory.join("bpf");
+        fs::create_dir(&bpffs)?;
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>)
+            .with_context(|| format!("mount a bpffs on {}", bpffs.display()))?;
+        let config = directory.join("relay.toml");
+        Ok(Self { namespace, binary: binary()?, config, bpffs })
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its config file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Where its pins are.
+    pub fn bpffs(&self) -> &Path {
+        &self.bpffs
+    }
+
+    /// Writes its config file.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        fs::write(&self.config, text).with_context(|| format!("write {}", self.config.display()))
+    }
+
+    /// The `relay` command with its config and bpffs set, to be run by [`Namespace::output`].
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .arg("--bpffs")
+            .arg(&self.bpffs)
+            .args(arguments)
+            .env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs the `relay` command on this host.
+    ///
+    /// # Errors
+    /// It could not be started, or was killed.
+    pub fn relay(&self, arguments: &[&str]) -> Result<Outcome> {
+        Outcome::of(&self.namespace.output(&mut self.command(arguments))?)
+    }
+
+    /// `relay up --json`.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn up(&self) -> Result<UpReport> {
+        let text = self.relay(&["up", "--json"])?.success("relay up --json")?;
+        serde_json::from_str(&text).with_context(|| format!("relay up --json printed {text}"))
+    }
+
+    /// `relay down`.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn down(&self) -> Result<String> {
+        self.relay(&["down"])?.success("relay down")
+    }
+
+    /// `relay stats --json`.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn stats(&self) -> Result<Stats> {
+        let text = self.relay(&["stats", "--json"])?.success("relay stats --json")?;
+        serde_json::from_str(&text).with_context(|| format!("relay stats --json printed {text}"))
+    }
+
+    /// All counters.
+    ///
+    /// # Errors
+    /// `relay stats` failed.
+    pub fn ledger(&self) -> Result<Ledger> {
+        Ok(Ledger::of(&self.stats()?))
+    }
+
+    /// Waits until the counters have moved by exactly `expected` since `before`, and gives them as
+    /// they then stand.
+    ///
+    /// # Errors
+    /// They did not come to that; the message shows both.
+    pub fn settled(&self, before: &Ledger, expected: &Ledger) -> Result<Ledger> {
+        let mut moved = Ledger::default();
+        deadline::within(deadline::SETTLING, "the counters", || {
+            let now = self.ledger()?;
+            moved = now.since(before)?;
+            Ok((moved == *expected).then_some(now))
+        })
+        .with_context(|| format!("counters moved:\n{moved}expected:\n{expected}"))
+    }
+
+    /// What `wg show INTERFACE KEYWORD` says of each peer, by public key.
+    ///
+    /// # Errors
+    /// `wg` failed.
+    pub fn wg(&self, interface: &str, keyword: &str) -> Result<BTreeMap<String, String>> {
+        let text = self.namespace.run("wg", &["show", interface, keyword])?;
+        Ok(text
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect())
+    }
+
+    /// Packets that WireGuard threw away on arrival, for a source address that was not their
+    /// sender's or other faults.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn rx_errors(&self, interface: &str) -> Result<u64> {
+        let text = self.namespace.run("ip", &["-j", "-s", "link", "show", "dev", interface])?;
+        let links: serde_json::Value = serde_json::from_str(&text)?;
+        links[0]["stats64"]["rx"]["errors"]
+            .as_u64()
+            .with_context(|| format!("no error count in {text}"))
+    }
+
+    /// What it received and sent on the underlay, as its interface counts.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn underlay(&self) -> Result<(Tally, Tally)> {
+        let text = self.namespace.run("ip", &["-j", "-s", "link", "show", "dev", "eth0"])?;
+        let links: serde_json::Value = serde_json::from_str(&text)?;
+        let read = |direction: &str| {
+            let counted = &links[0]["stats64"][direction];
+            Some(Tally { packets: counted["packets"].as_u64()?, bytes: counted["bytes"].as_u64()? })
+        };
+        read("rx").zip(read("tx")).with_context(|| format!("no counters in {text}"))
+    }
+}
+
+impl Drop for RelayHost {
+    fn drop(&mut self) {
+        // Pins go with their file system, and what they held with them.
+        let _unmounted = unmount(&self.bpffs, UnmountFlags::DETACH);
+    }
+}
+
+impl Outcome {
+    /// How this command ended.
+    ///
+    /// # Errors
+    /// A signal ended it.
+    pub fn of(output: &Output) -> Result<Self> {
+        let Some(code) = output.status.code() else { bail!("killed: {}", output.status) };
+        Ok(Self {
+            code,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Its standard output.
+    ///
+    /// # Errors
+    /// It did not exit with 0.
+    pub fn success(self, what: &str) -> Result<String> {
+        if self.code != 0 {
+            bail!("{what}: exit code {}\n{}{}", self.code, self.stdout, self.stderr);
+        }
+        Ok(self.stdout)
+    }
+
+    /// The one clear sentence of a command that the host lacks something for.
+    ///
+    /// # Errors
+    /// It ended otherwise, or said more, or nothing.
+    pub fn refusal(&self, code: i32) -> Result<&str> {
+        let said = self.stderr.trim_end();
+        if self.code != code || said.is_empty() || said.lines().count() > 1 {
+            bail!(
+                "expected exit code {code} and one line, found exit code {}:\n{}{}",
+                self.code,
+                self.stdout,
+                self.stderr
+            );
+        }
+        Ok(said)
+    }
+}

@@ -1,0 +1,101 @@
+//! What a scenario needs from its machine, and what happens when that is not there.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use crate::{Namespace, relay_host};
+
+/// Names the pieces, separated by commas, whose absence is a failure; `all` names every piece.
+pub const REQUIRE: &str = "RELAY_TEST_REQUIRE";
+
+/// Programs of the system that the lab runs.
+const TOOLS: [&str; 5] = ["ip", "wg", "wg-quick", "nft", "tc"];
+
+/// A piece that a scenario needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// User id 0, for namespaces.
+    Root,
+    /// `ip`, `wg`, `wg-quick`, `nft` and `tc`.
+    Tools,
+    /// The `relay` binary.
+    Relay,
+    /// WireGuard in the kernel.
+    WireGuard,
+    /// A kernel that has no WireGuard.
+    NoWireGuard,
+}
+
+/// What every scenario of the lab needs.
+pub const LAB: &[Need] = &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard];
+
+impl Need {
+    /// Its name in [`REQUIRE`].
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Tools => "tools",
+            Self::Relay => "relay",
+            Self::WireGuard => "wireguard",
+            Self::NoWireGuard => "no-wireguard",
+        }
+    }
+
+    /// What is missing for it on this machine, if anything is.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Self::Root => (!rustix::process::geteuid().is_root()).then(|| "user id 0".to_owned()),
+            Self::Tools => {
+                let absent: Vec<&str> = TOOLS.into_iter().filter(|tool| !on_path(tool)).collect();
+                (!absent.is_empty()).then(|| format!("the programs {}", absent.join(", ")))
+            }
+            Self::Relay => relay_host::binary().err().map(|error| format!("{error:#}")),
+            Self::WireGuard => {
+                (!kernel_has_wireguard()).then(|| "WireGuard in the kernel".to_owned())
+            }
+            Self::NoWireGuard => {
+                kernel_has_wireguard().then(|| "a kernel without WireGuard".to_owned())
+            }
+        }
+    }
+}
+
+/// Whether `test` can run here. Otherwise says what it lacks.
+///
+/// # Panics
+/// The missing piece is named in [`REQUIRE`].
+pub fn possible(test: &str, needs: &[Need]) -> bool {
+    let required = env::var(REQUIRE).unwrap_or_default();
+    for need in needs {
+        let Some(missing) = need.missing() else { continue };
+        let demanded = required.split(',').map(str::trim).any(|piece| {
+            // A machine cannot have WireGuard and lack it, so `all` does not ask for both.
+            piece == need.name() || (piece == "all" && *need != Need::NoWireGuard)
+        });
+        assert!(!demanded, "{test}: missing {missing}, which {REQUIRE} demands");
+        // Past the capture of the test harness, which would swallow it.
+        let said = writeln!(io::stderr().lock(), "SKIP {test}: missing {missing}");
+        assert!(said.is_ok(), "standard error is closed");
+        return false;
+    }
+    true
+}
+
+fn on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+fn kernel_has_wireguard() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let Ok(namespace) = Namespace::create("probe") else { return false };
+        let mut command = Command::new("ip");
+        command.args(["link", "add", "probe", "type", "wireguard"]).stderr(Stdio::null());
+        namespace.output(&mut command).is_ok_and(|output| output.status.success())
+    })
+}

@@ -1,0 +1,131 @@
+//! TCP connections between namespaces.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use socket2::{SockAddr, Socket, Type};
+
+use super::Family;
+use crate::{Namespace, deadline};
+
+/// Both ends of an established connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The end that connected.
+    pub client: TcpStream,
+    /// The end that accepted.
+    pub server: TcpStream,
+}
+
+/// A connection that somebody is trying to make.
+#[derive(Debug)]
+pub struct Attempt {
+    client: Socket,
+    listener: TcpListener,
+}
+
+impl Connection {
+    /// Connects from `source` in `from` to a port of its own at `target` in `to`.
+    ///
+    /// # Errors
+    /// The connection was not made in time.
+    pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
+        let attempt = Attempt::start(from, source, to, target)?;
+        deadline::until(&format!("a TCP connection {source} -> {target}"), || attempt.accepted())
+            .and_then(|server| {
+                let client = TcpStream::from(attempt.client);
+                for end in [&client, &server] {
+                    end.set_nonblocking(false)?;
+                    end.set_read_timeout(Some(deadline::PATIENCE))?;
+                    end.set_write_timeout(Some(deadline::PATIENCE))?;
+                }
+                Ok(Self { client, server })
+            })
+    }
+
+    /// Sends `bytes` each way, one way after the other, compares what arrives, and closes.
+    ///
+    /// # Errors
+    /// Something else arrived, or not all of it in time.
+    pub fn exchange(self, bytes: usize) -> Result<()> {
+        let Self { client, server } = self;
+        transfer(&client, &server, bytes).context("client to server")?;
+        transfer(&server, &client, bytes).context("server to client")?;
+        // One FIN after the other: the second one carries the acknowledgement of the first, the
+        // kernel answers the second before it wakes the reader, and then neither end sends more.
+        for (from, mut to) in [(&client, &server), (&server, &client)] {
+            from.shutdown(Shutdown::Write)?;
+            ensure!(to.read(&mut [0; 1])? == 0, "bytes after the end");
+        }
+        Ok(())
+    }
+}
+
+impl Attempt {
+    /// Starts to connect and does not wait.
+    ///
+    /// # Errors
+    /// A socket could not be made.
+    pub fn start(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
+        let listener = to
+            .enter(|| TcpListener::bind(SocketAddr::new(target, 0)))?
+            .with_context(|| format!("listen on {target} in {}", to.name()))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let client = dial(from, source, SocketAddr::new(target, port))?;
+        Ok(Self { client, listener })
+    }
+
+    /// The server's end, once the connection is made.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub fn accepted(&self) -> Result<Option<TcpStream>> {
+        match self.listener.accept() {
+            Ok((server, _client)) => Ok(Some(server)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error).context("accept"),
+        }
+    }
+}
+
+/// A client socket that has begun to connect from `source` in `from`, and does not wait.
+///
+/// # Errors
+/// The socket could not be made, or the kernel has no route.
+pub fn dial(from: &Namespace, source: IpAddr, target: SocketAddr) -> Result<Socket> {
+    from.enter(|| -> Result<Socket> {
+        let client = Socket::new(Family::of(source).domain(), Type::STREAM, None)?;
+        client.set_nonblocking(true)?;
+        client.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
+        match client.connect(&SockAddr::from(target)) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(in_progress()) => {}
+            Err(error) => bail!("connect {source} -> {target}: {error}"),
+        }
+        Ok(client)
+    })?
+}
+
+fn in_progress() -> i32 {
+    rustix::io::Errno::INPROGRESS.raw_os_error()
+}
+
+fn transfer(mut from: &TcpStream, mut to: &TcpStream, bytes: usize) -> Result<()> {
+    let sent: Vec<u8> = (0..=u8::MAX).cycle().take(bytes).collect();
+    let mut received = vec![0; bytes];
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| from.write_all(&sent));
+        to.read_exact(&mut received).context("receive")?;
+        match sender.join() {
+            Ok(written) => written.context("send"),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
+    ensure!(sent == received, "other bytes arrived than were sent");
+    Ok(())
+}

@@ -1,0 +1,95 @@
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::Family;
+use crate::{Namespace, Tally, deadline};
+
+/// Source port, destination port, length, checksum.
+const UDP_HEADER_LEN: u64 = 8;
+
+/// A sender and a receiver of datagrams.
+#[derive(Debug)]
+pub struct Udp {
+    family: Family,
+    sender: UdpSocket,
+    receiver: UdpSocket,
+}
+
+impl Udp {
+    /// A sender at `source` in `from`, and a receiver at `target` in `to` on a port of its own.
+    ///
+    /// # Errors
+    /// A socket could not be made.
+    pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
+        let receiver = bind(to, SocketAddr::new(target, 0))?;
+        let sender = Self::sender(from, source, receiver.local_addr()?)?;
+        Ok(Self { family: Family::of(target), sender, receiver })
+    }
+
+    /// A sender alone, for a target that nobody has.
+    ///
+    /// # Errors
+    /// A socket could not be made.
+    pub fn sender(from: &Namespace, source: IpAddr, target: SocketAddr) -> Result<UdpSocket> {
+        let sender = bind(from, SocketAddr::new(source, 0))?;
+        from.enter(|| sender.connect(target))?
+            .with_context(|| format!("connect {source} -> {target}"))?;
+        Ok(sender)
+    }
+
+    /// Sends `count` datagrams of `payload_len` bytes and gives what that was in IP packets.
+    ///
+    /// # Errors
+    /// The kernel took not all of them.
+    pub fn send(&self, count: u64, payload_len: usize) -> Result<Tally> {
+        let payload = vec![0x5a; payload_len];
+        for _ in 0..count {
+            self.sender.send(&payload).context("send a datagram")?;
+        }
+        Ok(Tally::of(count, self.family.header_len() + UDP_HEADER_LEN + payload_len as u64))
+    }
+
+    /// What has come since the last call: waits until it is `expected` packets, and no longer than
+    /// `limit`.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn received(&self, expected: u64, limit: Duration) -> Result<Tally> {
+        let mut received = Tally::default();
+        let waited = deadline::within(limit, "datagrams", || {
+            received += self.drain()?;
+            Ok((received.packets >= expected).then_some(()))
+        });
+        // Too few datagrams are a result, not a failure.
+        drop(waited);
+        Ok(received)
+    }
+
+    fn drain(&self) -> Result<Tally> {
+        let mut received = Tally::default();
+        let mut buffer = [0; 65536];
+        loop {
+            match self.receiver.recv(&mut buffer) {
+                Ok(len) => {
+                    let len = self.family.header_len() + UDP_HEADER_LEN + len as u64;
+                    received += Tally::of(1, len);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(received),
+                Err(error) => return Err(error).context("receive a datagram"),
+            }
+        }
+    }
+}
+
+fn bind(namespace: &Namespace, address: SocketAddr) -> Result<UdpSocket> {
+    let socket = namespace
+        .enter(|| UdpSocket::bind(address))?
+        .with_context(|| format!("bind UDP {address} in {}", namespace.name()))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

@@ -1,0 +1,243 @@
+//! `relay up` on a relay that is up.
+
+use std::{
+    collections::BTreeMap,
+    io::{ErrorKind, Read as _, Write as _},
+    net::IpAddr,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{
+    Family, Lab, Peer, Site, deadline,
+    footprint::Footprint,
+    scenario, skip,
+    traffic::{Echo, Flow, tcp::Connection},
+};
+
+use crate::pairs::{moved, refused, refuses};
+
+#[test]
+fn up_again_changes_nothing_and_says_so() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let before = Unchanged::read(&lab)?;
+        let report = lab.relay().up()?;
+        ensure!(!report.changed && report.changes.is_empty(), "{report:?}");
+        ensure!(report.schema_version == 1, "{report:?}");
+        before.holds(&lab)?;
+
+        let interface = lab.site().interface()?;
+        let text = lab.relay().relay(&["up"])?.success("relay up")?;
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        ensure!(last == format!("{interface}: nothing to change"), "relay up says {text:?}");
+        before.holds(&lab)
+    });
+}
+
+#[test]
+fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
+    scenario(skip::LAB, || {
+        let mut lab = Lab::start(Site::one_to_many()?)?;
+        for peer in lab.peers() {
+            lab.widen(peer)?;
+        }
+        let names: Vec<String> = lab.site().names()?;
+        let (a, b, c, d) = (&names[0], &names[1], &names[2], &names[3]);
+        let handshakes = Handshakes::read(&lab)?;
+        let flow = Flow::start(lab.peer(a)?, lab.peer(d)?, Family::V4)?;
+
+        // A pair.
+        let generation = lab.relay().stats()?.generation;
+        refuses(&lab, lab.peer(b)?, lab.peer(c)?, Family::V4, "not_in_either_list")
+            .context("before the pair is listed")?;
+        for (one, other) in [(b, c), (c, b)] {
+            let addresses = lab.site().addresses(other)?;
+            lab.site_mut().allow(one, &addresses)?;
+        }
+        let report = lab.up()?;
+        ensure!(report.changed, "{report:?}");
+        names_none_of(&report.changes, &[a, d])?;
+        ensure!(lab.relay().stats()?.generation > generation, "no new generation");
+        for family in Family::ALL {
+            answers_beside(&lab, lab.peer(b)?, lab.peer(c)?, family)?;
+        }
+        handshakes.hold(&lab, &[a, b, c, d])?;
+
+        // A new peer.
+        let e = "node-e".to_owned();
+        let addresses = [IpAddr::from([10, 3, 2, 6]), "fd00::3:2:6".parse()?];
+        lab.site_mut().add_peer(&e, &addresses)?;
+        lab.site_mut().allow(a, &addresses)?;
+        let administrator = lab.site().addresses(a)?;
+        lab.site_mut().allow(&e, &administrator)?;
+        let report = lab.up()?;
+        ensure!(report.changed, "{report:?}");
+        ensure!(report.changes.iter().any(|change| change.contains(&e)), "{report:?}");
+        names_none_of(&report.changes, &[b, c, d])?;
+        lab.join(&e)?;
+        lab.connect(lab.peer(&e)?)?;
+        lab.await_handshake(lab.peer(&e)?)?;
+        for family in Family::ALL {
+            answers_beside(&lab, lab.peer(a)?, lab.peer(&e)?, family)?;
+        }
+        handshakes.hold(&lab, &[a, b, c, d])?;
+
+        // One peer less.
+        let gone = lab.site().addresses(c)?;
+        for name in [a, b] {
+            lab.site_mut().disallow(name, &gone)?;
+        }
+        lab.site_mut().remove_peer(c)?;
+        let report = lab.up()?;
+        ensure!(report.changes.iter().any(|change| change.contains(c.as_str())), "{report:?}");
+        names_none_of(&report.changes, &[d, &e])?;
+        handshakes.hold(&lab, &[a, b, d])?;
+        let key = lab.site().private_key(c)?.public_key().to_string();
+        let left = lab.relay().wg(lab.site().interface()?, "latest-handshakes")?;
+        ensure!(!left.contains_key(&key), "{c} is still a peer");
+
+        let (sent, answered) = flow.stop()?;
+        ensure!(sent > 10, "a flow of only {sent} packets shows nothing");
+        ensure!(sent == answered, "of {sent} pings {answered} were answered");
+        let report = lab.relay().up()?;
+        ensure!(!report.changed, "{report:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_pair_that_is_taken_out_stops_at_once_even_a_connection_that_stands() {
+    scenario(skip::LAB, || {
+        let mut lab = Lab::start(Site::one_to_many()?)?;
+        let [a, b] = lab.first()?;
+        let (a, b) = (a.name().to_owned(), b.name().to_owned());
+        for family in Family::ALL {
+            let listed = [lab.peer(&a)?.address(family)];
+            let mut connection = Connection::open(
+                lab.peer(&a)?.namespace(),
+                lab.peer(&a)?.address(family),
+                lab.peer(&b)?.namespace(),
+                lab.peer(&b)?.address(family),
+            )?;
+            connection.client.write_all(b"before")?;
+            connection.server.read_exact(&mut [0; 6])?;
+
+            lab.site_mut().disallow(&b, &listed)?;
+            lab.up()?;
+            let before = lab.relay().ledger()?;
+            connection.client.write_all(b"after")?;
+            let reason = refused(lab.peer(&a)?, "not_in_destination_list");
+            deadline::until("three refused packets of the connection", || {
+                Ok((lab.relay().ledger()?.since(&before)?.get(&reason) >= 3).then_some(()))
+            })
+            .with_context(|| moved(&lab, &before))?;
+            connection.server.set_nonblocking(true)?;
+            match connection.server.read(&mut [0; 16]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                other => anyhow::bail!("the connection went on: {other:?}"),
+            }
+            connection.server.set_nonblocking(false)?;
+
+            // It was the policy alone: with the pair back, TCP repeats what was lost.
+            lab.site_mut().allow(&b, &listed)?;
+            lab.up()?;
+            let mut late = [0; 5];
+            connection.server.read_exact(&mut late)?;
+            ensure!(&late == b"after", "{late:?} came late");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_does_nothing() {
+    scenario(skip::LAB, || {
+        let lab = Lab::relay_alone(Site::one_to_many()?)?;
+        let before = Footprint::read(lab.relay())?;
+        let plan = lab.relay().relay(&["up", "--dry-run"])?.success("relay up --dry-run")?;
+        let interface = lab.site().interface()?;
+        ensure!(plan.contains(&format!("+ interface {interface}")), "the plan is {plan}");
+        let after = Footprint::read(lab.relay())?;
+        ensure!(after == before, "a dry run left\n{}", after.difference(&before));
+        ensure!(!lab.directory().join("private.key").exists(), "a dry run made the key");
+        Ok(())
+    });
+}
+
+/// Pings alone, where a flow beside them keeps counters moving.
+fn answers_beside(lab: &Lab, from: &Peer, to: &Peer, family: Family) -> Result<()> {
+    let mut echo = Echo::open(from.namespace(), from.address(family), to.address(family))?;
+    echo.send(3)?;
+    let answers = echo.answers(3, Duration::from_secs(10))?;
+    let before = lab.relay().ledger()?;
+    ensure!(
+        answers == 3,
+        "{} -> {}: {answers} of 3\n{}",
+        from.name(),
+        to.name(),
+        moved(lab, &before)
+    );
+    Ok(())
+}
+
+fn names_none_of(changes: &[String], names: &[&String]) -> Result<()> {
+    for name in names {
+        let named = changes.iter().find(|change| change.contains(name.as_str()));
+        ensure!(named.is_none(), "{named:?} is about {name}, which did not change");
+    }
+    Ok(())
+}
+
+/// When each peer last shook hands with the relay.
+struct Handshakes(BTreeMap<String, String>);
+
+impl Handshakes {
+    fn read(lab: &Lab) -> Result<Self> {
+        Ok(Self(lab.relay().wg(lab.site().interface()?, "latest-handshakes")?))
+    }
+
+    /// None of these peers has had to do so again.
+    fn hold(&self, lab: &Lab, names: &[&String]) -> Result<()> {
+        let now = Self::read(lab)?;
+        for name in names {
+            let key = lab.site().private_key(name)?.public_key().to_string();
+            let (then, now) = (self.0.get(&key), now.0.get(&key));
+            ensure!(then.is_some() && then == now, "{name} shook hands at {then:?} and {now:?}");
+        }
+        Ok(())
+    }
+}
+
+/// What a second `up` must leave alone.
+struct Unchanged {
+    footprint: Footprint,
+    handshakes: Handshakes,
+    generation: u64,
+    policy_hash: String,
+}
+
+impl Unchanged {
+    fn read(lab: &Lab) -> Result<Self> {
+        let stats = lab.relay().stats()?;
+        Ok(Self {
+            footprint: Footprint::read(lab.relay())?,
+            handshakes: Handshakes::read(lab)?,
+            generation: stats.generation,
+            policy_hash: stats.policy_hash,
+        })
+    }
+
+    fn holds(&self, lab: &Lab) -> Result<()> {
+        let now = Self::read(lab)?;
+        ensure!(
+            now.footprint == self.footprint,
+            "the kernel's state changed:\n{}",
+            now.footprint.difference(&self.footprint)
+        );
+        ensure!(now.handshakes.0 == self.handshakes.0, "sessions were lost");
+        ensure!(now.generation == self.generation, "generation {}", now.generation);
+        ensure!(now.policy_hash == self.policy_hash, "policy {}", now.policy_hash);
+        Ok(())
+    }
+}

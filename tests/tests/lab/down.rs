@@ -1,0 +1,58 @@
+//! `relay down`.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use anyhow::{Context as _, ensure};
+use relay_tests::{Family, Lab, Site, deadline, footprint::Footprint, scenario, skip};
+
+use crate::pairs::delivers;
+
+#[test]
+fn down_leaves_nothing_behind_and_again_is_no_error() {
+    scenario(skip::LAB, || {
+        let mut site = Site::node_to_node()?;
+        let [a, _b] = crate::policy::names(&site)?;
+        site.set(&a, "routes", toml::Value::from(vec!["192.168.40.0/24"]))?;
+        let lab = Lab::build(site)?;
+        let empty = Footprint::read(lab.relay())?;
+        let key_file = lab.directory().join("private.key");
+
+        lab.relay().up()?;
+        let mode = fs::metadata(&key_file).context("the key that up makes")?.permissions().mode();
+        ensure!(mode & 0o777 == 0o600, "the key's mode is {mode:o}");
+        let key = fs::read(&key_file)?;
+        let routes = lab.relay().namespace().run("ip", &["-4", "route"])?;
+        let interface = lab.site().interface()?;
+        ensure!(routes.contains("192.168.40.0/24"), "no route to what {a} routes:\n{routes}");
+        for peer in lab.peers() {
+            lab.connect(peer)?;
+        }
+        for peer in lab.peers() {
+            lab.await_handshake(peer)?;
+        }
+        let [a, b] = lab.first()?;
+        delivers(&lab, a, b, Family::V4)?;
+        let up = Footprint::read(lab.relay())?;
+        ensure!(up != empty, "a relay that is up shows nothing in the kernel");
+
+        for _ in 0..2 {
+            lab.relay().down()?;
+            // The kernel frees programs and maps after a grace period.
+            let mut left = String::new();
+            deadline::within(deadline::SETTLING, "the kernel to be as it was", || {
+                let now = Footprint::read(lab.relay())?;
+                left = now.difference(&empty);
+                Ok((now == empty).then_some(()))
+            })
+            .with_context(|| format!("after relay down:\n{left}"))?;
+            ensure!(fs::read(&key_file)? == key, "the key was touched");
+            ensure!(lab.relay().config().is_file(), "the config was touched");
+        }
+
+        lab.relay().up().context("up after down")?;
+        let again = lab.relay().stats()?;
+        ensure!(again.interface == interface);
+        lab.relay().down()?;
+        Ok(())
+    });
+}

@@ -1,0 +1,12 @@
+//! The scenarios on real kernel WireGuard. Each builds its own lab and takes it down again; run
+//! them one after the other (`--test-threads=1`), for they share the machine's counts of programs
+//! and maps.
+
+mod change;
+mod down;
+mod environment;
+mod missing;
+mod nat;
+mod pairs;
+mod policy;
+mod shapes;

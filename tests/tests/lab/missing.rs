@@ -1,0 +1,171 @@
+//! Input that is wrong and hosts that lack something: one clear answer, and nothing half done.
+
+use std::{
+    fs::{self, Permissions},
+    net::UdpSocket,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{
+    Lab, RelayHost, Site, footprint::Footprint, relay_host::Outcome, scenario, skip,
+};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+
+/// Exit code for usage and config.
+const CONFIG: i32 = 2;
+
+/// Exit code for what the host lacks.
+const LACKING: i32 = 3;
+
+/// A user with no rights at all.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let good = lab.site().text()?;
+        let handshakes = lab.relay().wg(lab.site().interface()?, "latest-handshakes")?;
+        let generation = lab.relay().stats()?.generation;
+        let before = Footprint::read(lab.relay())?;
+        let two_faults =
+            good.replace("10.3.2.4\"", "10.3.2.400\"").replace("\nlisten_port", "\nlisten_prot");
+        for broken in
+            [two_faults.as_str(), "", "[relay\n", &good.replace("10.3.2.4\"", "10.3.2.3\"")]
+        {
+            lab.relay().write_config(broken)?;
+            for verb in [&["up"][..], &["check"]] {
+                let outcome = lab.relay().relay(verb)?;
+                ensure!(outcome.code == CONFIG, "relay {verb:?} on {broken:?}: {outcome:?}");
+                ensure!(outcome.stderr.contains("relay.toml"), "{outcome:?} names no file");
+            }
+            let after = Footprint::read(lab.relay())?;
+            ensure!(after == before, "changed:\n{}", after.difference(&before));
+        }
+        let after = lab.relay().wg(lab.site().interface()?, "latest-handshakes")?;
+        ensure!(after == handshakes, "sessions were lost");
+        lab.relay().write_config(&good)?;
+        ensure!(lab.relay().stats()?.generation == generation, "there is a new generation");
+
+        let bare = Lab::relay_alone(Site::one_to_many()?)?;
+        let before = Footprint::read(bare.relay())?;
+        bare.relay().write_config(&two_faults)?;
+        let outcome = bare.relay().relay(&["up"])?;
+        ensure!(outcome.code == CONFIG, "{outcome:?}");
+        unchanged(&bare, &before)
+    });
+}
+
+#[test]
+fn without_root_up_says_so_and_does_nothing() {
+    scenario(skip::LAB, || {
+        refusal("root", |host| {
+            // The config may be read; only rights are missing.
+            let directory = host.config().parent().context("a directory")?;
+            fs::set_permissions(directory, Permissions::from_mode(0o755))?;
+            let mut command = host.command(&["up"]);
+            command.uid(NOBODY).gid(NOBODY);
+            run(host, &mut command)
+        })
+    });
+}
+
+#[test]
+fn without_cap_net_admin_up_says_so_and_does_nothing() {
+    scenario(skip::LAB, || {
+        refusal("CAP_NET_ADMIN", |host| run_without(host, &[CapabilitySet::NET_ADMIN]))
+    });
+}
+
+#[test]
+fn without_cap_bpf_up_says_so_and_does_nothing() {
+    scenario(skip::LAB, || {
+        refusal("CAP_BPF", |host| {
+            // CAP_SYS_ADMIN would stand in for it.
+            run_without(host, &[CapabilitySet::BPF, CapabilitySet::SYS_ADMIN])
+        })
+    });
+}
+
+#[test]
+fn without_a_bpffs_up_says_so_and_does_nothing() {
+    scenario(skip::LAB, || {
+        refusal("bpffs", |host| {
+            let plain = host.config().with_file_name("plain");
+            fs::create_dir(&plain)?;
+            let mut command = host.command(&["up"]);
+            command.env("RELAY_BPFFS", &plain).arg("--bpffs").arg(&plain);
+            let outcome = run(host, &mut command)?;
+            ensure!(fs::read_dir(&plain)?.next().is_none(), "something was written to {plain:?}");
+            Ok(outcome)
+        })
+    });
+}
+
+#[test]
+fn an_interface_of_that_name_that_is_no_wireguard_is_left_alone() {
+    scenario(skip::LAB, || {
+        refusal("relay0", |host| {
+            host.namespace().run("ip", &["link", "add", "relay0", "type", "veth"])?;
+            let before = Footprint::read(host)?;
+            let outcome = host.relay(&["up"])?;
+            let after = Footprint::read(host)?;
+            ensure!(after == before, "up left\n{}", after.difference(&before));
+            let down = host.relay(&["down"])?;
+            let after = Footprint::read(host)?;
+            ensure!(after == before, "down ({down:?}) left\n{}", after.difference(&before));
+            host.namespace().run("ip", &["link", "del", "relay0"])?;
+            Ok(outcome)
+        })
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_and_nothing_is_left() {
+    scenario(skip::LAB, || {
+        refusal("51820", |host| {
+            let socket = host.namespace().enter(|| UdpSocket::bind("0.0.0.0:51820"))??;
+            let outcome = host.relay(&["up"])?;
+            drop(socket);
+            Ok(outcome)
+        })
+    });
+}
+
+/// `up` on a host that lacks something: exit code 3, one sentence that names `what`, and the host
+/// as it was.
+fn refusal(what: &str, up: impl FnOnce(&RelayHost) -> Result<Outcome>) -> Result<()> {
+    let lab = Lab::relay_alone(Site::one_to_many()?)?;
+    let before = Footprint::read(lab.relay())?;
+    let outcome = up(lab.relay())?;
+    let said = outcome.refusal(LACKING)?;
+    ensure!(said.contains(what), "{said:?} does not name {what}");
+    unchanged(&lab, &before)
+}
+
+/// Nothing in the kernel and no key.
+fn unchanged(lab: &Lab, before: &Footprint) -> Result<()> {
+    let after = Footprint::read(lab.relay())?;
+    ensure!(after == *before, "left behind:\n{}", after.difference(before));
+    ensure!(!lab.directory().join("private.key").exists(), "a key was left behind");
+    Ok(())
+}
+
+fn run(host: &RelayHost, command: &mut Command) -> Result<Outcome> {
+    Outcome::of(&host.namespace().output(command)?)
+}
+
+/// `relay up` by a root that lacks these capabilities.
+fn run_without(host: &RelayHost, capabilities: &[CapabilitySet]) -> Result<Outcome> {
+    let mut command = host.command(&["up"]);
+    // The bounding set is the thread's, and what it lacks is not given to root on execve(2).
+    let output = host.namespace().enter(|| -> Result<_> {
+        for capability in capabilities {
+            remove_capability_from_bounding_set(*capability)?;
+        }
+        Ok(command.output()?)
+    })??;
+    Outcome::of(&output)
+}

@@ -1,0 +1,136 @@
+//! Peers that try what the policy does not let them.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{
+    Family, Lab, Ledger, Peer, Site, deadline, scenario, skip,
+    traffic::{Echo, Udp, tcp},
+};
+
+use crate::pairs::{Counts, delivers, moved, refused, refuses};
+
+#[test]
+fn a_peer_that_edits_its_own_config_gets_nothing_through() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let [a, b, c, d] = lab.first()?;
+        // B alone: the others keep the configs they were given.
+        lab.widen(b)?;
+        for family in Family::ALL {
+            refuses(&lab, b, c, family, "not_in_either_list")?;
+            refuses(&lab, b, d, family, "not_in_either_list")?;
+            delivers(&lab, b, a, family)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_one_sided_pair_is_refused_and_the_reason_says_whose_list_is_short() {
+    scenario(skip::LAB, || {
+        let mut site = Site::one_to_many()?;
+        let [_a, b, c, _d] = names(&site)?;
+        let wanted = site.identity(&c)?;
+        site.allow(&b, &[wanted.v4, wanted.v6])?;
+        let lab = Lab::start(site)?;
+        let [_a, b, c, _d] = lab.first()?;
+        lab.widen(c)?;
+        for family in Family::ALL {
+            refuses(&lab, b, c, family, "not_in_destination_list")?;
+            refuses(&lab, c, b, family, "not_in_source_list")?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let [a, b, _c, d] = lab.first()?;
+        lab.widen(b)?;
+        let interface = lab.site().interface()?;
+        // A may reach D, so a packet that bears A's address would pass the policy.
+        for (family, nobody) in
+            [(Family::V4, IpAddr::from([10, 3, 2, 99])), (Family::V6, "fd00::3:2:63".parse()?)]
+        {
+            for borrowed in [a.address(family), nobody] {
+                let before = lab.relay().ledger()?;
+                let errors = lab.relay().rx_errors(interface)?;
+                let (b_before, d_before) = (Counts::read(b)?, Counts::read(d)?);
+                let address = borrowed.to_string();
+                b.namespace().run("ip", &["address", "add", &address, "dev", b.name(), "nodad"])?;
+
+                let mut echo = Echo::open(b.namespace(), borrowed, d.address(family))?;
+                echo.send(5)?;
+                let udp = Udp::open(b.namespace(), borrowed, d.namespace(), d.address(family))?;
+                udp.send(5, 100)?;
+                deadline::until("WireGuard's count of forged sources", || {
+                    Ok((lab.relay().rx_errors(interface)? >= errors + 10).then_some(()))
+                })?;
+
+                ensure!(b_before.until(b)?.sent.packets == 10, "{borrowed}: not all were sent");
+                lab.relay().settled(&before, &Ledger::default())?;
+                let arrived = d_before.until(d)?.received;
+                ensure!(arrived.packets == 0, "{borrowed}: {arrived} arrived at {}", d.name());
+                b.namespace().run("ip", &["address", "del", &address, "dev", b.name()])?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let [_a, b] = lab.first()?;
+        lab.widen(b)?;
+        for (family, nobody) in
+            [(Family::V4, IpAddr::from([10, 3, 2, 99])), (Family::V6, "fd00::3:2:63".parse()?)]
+        {
+            only_refused(&lab, b, nobody, "destination_unknown")?;
+            let relay = lab.site().relay_address(family)?;
+            only_refused(&lab, b, relay, "host_access")?;
+
+            // A ping to the relay is what host_access = "ping" lets through.
+            let before = lab.relay().ledger()?;
+            let mut echo = Echo::open(b.namespace(), b.address(family), relay)?;
+            let pinged = echo.send(4)?;
+            ensure!(echo.answers(4, deadline::PATIENCE)? == 4, "{relay} does not answer pings");
+            let expected = Ledger::default().to_host(b.name(), pinged).from_host(b.name(), pinged);
+            lab.relay().settled(&before, &expected)?;
+        }
+        Ok(())
+    });
+}
+
+/// Datagrams and a SYN from a peer to an address, all of them refused for `reason`.
+fn only_refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
+    let source = from.address(Family::of(target));
+    let before = lab.relay().ledger()?;
+    let from_before = Counts::read(from)?;
+    let port = SocketAddr::new(target, 9);
+    let datagrams = Udp::sender(from.namespace(), source, port)?;
+    for _ in 0..5 {
+        datagrams.send(&[0; 100])?;
+    }
+    let attempt = tcp::dial(from.namespace(), source, port)?;
+    deadline::until(&format!("packets to {target} refused"), || {
+        let count = lab.relay().ledger()?.since(&before)?.get(&refused(from, reason));
+        Ok((count >= 6).then_some(()))
+    })
+    .with_context(|| moved(lab, &before))?;
+    drop(attempt);
+    let sent = from_before.until(from)?.sent;
+    let expected = Ledger::default().refused(from.name(), reason, sent.packets);
+    lab.relay().settled(&before, &expected).with_context(|| format!("to {target}"))?;
+    Ok(())
+}
+
+/// The first names of a site.
+pub(crate) fn names<const N: usize>(site: &Site) -> Result<[String; N]> {
+    let names: Vec<String> = site.names()?.into_iter().take(N).collect();
+    names.try_into().ok().with_context(|| format!("fewer than {N} peers"))
+}

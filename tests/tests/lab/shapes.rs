@@ -1,0 +1,81 @@
+//! The two shapes that always have to work.
+
+use anyhow::{Result, ensure};
+use relay_tests::{Family, Lab, Site, scenario, skip};
+
+use crate::pairs::{delivers, ordered, refuses};
+
+#[test]
+fn node_to_node_all_traffic_passes_both_ways_and_is_counted_exactly() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.first()?;
+        ensure!(a.address(Family::V4).to_string() == "10.3.2.3");
+        ensure!(b.address(Family::V4).to_string() == "10.3.2.2");
+        for family in Family::ALL {
+            delivers(&lab, a, b, family)?;
+            delivers(&lab, b, a, family)?;
+        }
+        peers_are_shown_as_they_are(&lab)
+    });
+}
+
+#[test]
+fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let [a, b, c, d] = lab.first()?;
+        for (n, peer) in (2..).zip([a, b, c, d]) {
+            ensure!(peer.address(Family::V4).to_string() == format!("10.3.2.{n}"));
+            ensure!(peer.address(Family::V6).to_string() == format!("fd00::3:2:{n}"));
+        }
+        for family in Family::ALL {
+            for node in [b, c, d] {
+                delivers(&lab, a, node, family)?;
+                delivers(&lab, node, a, family)?;
+            }
+        }
+        peers_are_shown_as_they_are(&lab)?;
+
+        // Left to their own configs the nodes would not even try. Now they do, and would take what
+        // comes, so that the relay alone is what keeps them apart.
+        for node in [b, c, d] {
+            lab.widen(node)?;
+        }
+        for family in Family::ALL {
+            for (from, to) in ordered(&[b, c, d]) {
+                refuses(&lab, from, to, family, "not_in_either_list")?;
+            }
+        }
+        delivers(&lab, a, b, Family::V4)
+    });
+}
+
+/// `relay stats` shows what the peers are and where they come from, and its sums are sums.
+fn peers_are_shown_as_they_are(lab: &Lab) -> Result<()> {
+    let stats = lab.relay().stats()?;
+    ensure!(stats.schema_version == 1 && stats.listen_port == 51820, "{stats:?}");
+    ensure!(stats.interface == lab.site().interface()?, "{stats:?}");
+    ensure!(stats.peers.len() == lab.peers().len(), "{} peers are shown", stats.peers.len());
+    for (peer, shown) in lab.peers().iter().zip(&stats.peers) {
+        ensure!(shown.name == peer.name(), "{} is shown as {}", peer.name(), shown.name);
+        let key = lab.site().private_key(peer.name())?.public_key();
+        ensure!(shown.public_key == key.to_string(), "{shown:?}");
+        let public = format!("{}:", peer.public_address());
+        ensure!(shown.endpoint.starts_with(&public), "{shown:?} is not from {public}");
+        ensure!(shown.latest_handshake > 0, "{shown:?} never shook hands");
+        ensure!(shown.transfer_rx > 0 && shown.transfer_tx > 0, "{shown:?} moved nothing");
+        for family in Family::ALL {
+            let owned = match family {
+                Family::V4 => format!("{}/32", peer.address(family)),
+                Family::V6 => format!("{}/128", peer.address(family)),
+            };
+            ensure!(shown.allowed_ips.contains(&owned), "{shown:?} does not own {owned}");
+        }
+    }
+    let rx: u64 = stats.peers.iter().map(|peer| peer.relayed.rx_bytes).sum();
+    let tx: u64 = stats.peers.iter().map(|peer| peer.relayed.tx_bytes).sum();
+    ensure!(stats.totals.relayed.rx_bytes == rx && stats.totals.relayed.tx_bytes == tx);
+    ensure!(rx == tx, "{rx} bytes came from peers and {tx} went to peers");
+    Ok(())
+}
