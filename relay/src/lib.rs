@@ -3,6 +3,7 @@
 //! Data flows one way: config → model → policy → plan → kernel → stats. Everything before `apply`
 //! is pure. ARCHITECTURE.md has the map and who may import whom.
 
+pub mod cli;
 pub mod config;
 pub mod datapath;
 pub mod model;

@@ -20,6 +20,8 @@ pub struct Stats {
     pub generation: u64,
     /// Fingerprint of the policy in force.
     pub policy_hash: String,
+    /// How the programs are attached: `tcx`, `netlink` or `none`.
+    pub attached: String,
     /// The peers.
     pub peers: Vec<PeerStats>,
     /// Refused packets that belong to no peer, by reason.

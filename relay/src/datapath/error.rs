@@ -102,6 +102,11 @@ pub enum DatapathError {
 }
 
 impl DatapathError {
+    /// Whether the host lacks something that its operator can give: exit code 3.
+    pub const fn is_lack(&self) -> bool {
+        matches!(self, Self::NoBpffs(_))
+    }
+
     pub(super) fn map(map: &str, action: &'static str) -> impl FnOnce(MapError) -> Self {
         move |source| Self::Map { map: map.to_owned(), action, source: Box::new(source) }
     }

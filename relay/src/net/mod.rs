@@ -6,6 +6,7 @@
 //! something else made is left alone or named in an error.
 
 pub mod address;
+pub mod classifier;
 mod error;
 pub mod fence;
 mod handle;

@@ -1,1 +1,8 @@
-//! (skeleton)
+//! What is shown of a running relay: one snapshot, rendered as text or JSON.
+
+mod snapshot;
+mod text;
+mod units;
+
+pub use snapshot::{Observation, PeerObservation, Policy, Snapshot};
+pub use text::{Style, render_text_into};

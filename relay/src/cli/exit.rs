@@ -1,0 +1,98 @@
+//! Exit codes, and the sentence that goes with them.
+
+use std::{fmt::Write as _, io};
+
+use crate::{
+    config::{CreateKeyError, Problems},
+    datapath::DatapathError,
+    net::NetError,
+    wireguard::WireguardError,
+};
+
+/// Done, or allowed.
+pub(super) const DONE: u8 = 0;
+/// Failed, or denied.
+pub(super) const FAILED: u8 = 1;
+/// Usage or configuration.
+pub(super) const USAGE: u8 = 2;
+/// The host lacks something.
+pub(super) const HOST: u8 = 3;
+
+/// Something the host lacks, that no module's own error says.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HostError {
+    /// A capability.
+    #[error(
+        "this process lacks {missing}; run `relay {verb}` as root, or give it CAP_NET_ADMIN, \
+         CAP_BPF and CAP_PERFMON"
+    )]
+    Capability {
+        /// Which ones, comma-separated.
+        missing: String,
+        /// What was to be done.
+        verb: &'static str,
+    },
+    /// An old kernel.
+    #[error("found kernel {found}, expected {}.{} or newer; boot a newer kernel", expected.0, expected.1)]
+    Kernel {
+        /// Its release.
+        found: String,
+        /// The oldest that serves.
+        expected: (u32, u32),
+    },
+    /// A port of the underlay.
+    #[error(
+        "UDP port {port} is in use by another socket; stop what holds it (`ss -ulpn sport = \
+         :{port}`) or choose another listen_port"
+    )]
+    Port {
+        /// Which one.
+        port: u16,
+    },
+    /// No relay runs under that name.
+    #[error("interface {interface} is not there; run `relay up`")]
+    NotUp {
+        /// Its name.
+        interface: String,
+    },
+}
+
+/// The exit code for an error.
+pub(super) fn code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<Problems>().is_some() {
+        return USAGE;
+    }
+    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+        return DONE;
+    }
+    let host = error.downcast_ref::<HostError>().is_some()
+        || error.downcast_ref::<NetError>().is_some_and(NetError::is_lack)
+        || error.downcast_ref::<DatapathError>().is_some_and(DatapathError::is_lack)
+        || error.downcast_ref::<WireguardError>().is_some_and(WireguardError::is_lack);
+    let config = matches!(error.downcast_ref(), Some(WireguardError::OwnKey { .. }))
+        || matches!(error.downcast_ref(), Some(CreateKeyError::Exists(_)));
+    match (host, config) {
+        (true, _) => HOST,
+        (false, true) => USAGE,
+        (false, false) => FAILED,
+    }
+}
+
+/// An error with its causes: `relay: …: …`. Problems of a configuration come a line each.
+pub(super) fn describe(error: &anyhow::Error) -> String {
+    if let Some(problems) = error.downcast_ref::<Problems>() {
+        return problems.to_string().trim_end().to_owned();
+    }
+    let mut text = String::from("relay");
+    let mut last = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // Transparent errors say what their source says.
+        if cause != last && !last.ends_with(&cause) {
+            // Writing to a string does not fail.
+            drop(write!(text, ": {cause}"));
+        }
+        last = cause;
+    }
+    text
+}

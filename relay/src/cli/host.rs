@@ -1,0 +1,84 @@
+//! What a host must have before anything is touched.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
+
+use anyhow::Result;
+
+use super::exit::HostError;
+use crate::datapath::MINIMUM_KERNEL;
+
+/// Capability numbers (include/uapi/linux/capability.h).
+const CAPABILITIES: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
+/// Holds CAP_BPF and CAP_PERFMON within itself (kernel/capability.c, `bpf_capable()`).
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// That this process may do what `verb` does.
+pub(super) fn require_capabilities(verb: &'static str) -> Result<()> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |number: u32| effective & (1 << number) != 0;
+    let missing: Vec<&str> = CAPABILITIES
+        .iter()
+        .filter(|&&(number, name)| {
+            !has(number) && !(name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN))
+        })
+        .map(|&(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(HostError::Capability { missing: missing.join(", "), verb }.into())
+}
+
+/// That the kernel is new enough.
+pub(super) fn require_kernel() -> Result<()> {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    if version(&release).is_some_and(|found| found >= MINIMUM_KERNEL) {
+        return Ok(());
+    }
+    Err(HostError::Kernel { found: release.into_owned(), expected: MINIMUM_KERNEL }.into())
+}
+
+/// That WireGuard will get its port: the kernel would tell only when the link goes up.
+pub(super) fn require_port(port: u16) -> Result<()> {
+    let addresses: [SocketAddr; 2] =
+        [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()];
+    for address in addresses {
+        match UdpSocket::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                return Err(HostError::Port { port }.into());
+            }
+            // Without IPv6 in the kernel there is nothing to hold the port there.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// `6.12.117-cloud` → (6, 12).
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_has_its_version_in_front() {
+        assert_eq!(version("6.12.117+deb12-cloud-amd64"), Some((6, 12)));
+        assert_eq!(version("5.15.0-91-generic"), Some((5, 15)));
+        assert!(version("5.15.0").expect("a version") < MINIMUM_KERNEL);
+        assert_eq!(version("unknown"), None);
+    }
+}

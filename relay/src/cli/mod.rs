@@ -1,0 +1,102 @@
+//! The command line: one file per verb. Parsing validates and does nothing else; the verbs read,
+//! plan, print and apply.
+
+mod check;
+mod down;
+mod exit;
+mod host;
+mod output;
+mod plan;
+mod stats;
+mod up;
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// Relays packets between WireGuard peers that list each other, in the kernel.
+///
+/// Configures a WireGuard interface from /etc/relay/relay.toml and attaches eBPF programs that
+/// decide who may talk to whom, count it and send packets straight back out. No process stays
+/// in the data path.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done or allowed, 1 failed or denied, 2 usage or configuration, \
+                  3 the host lacks something.\n\nExamples:\n  relay check                 \
+                  is the configuration right?\n  relay up --dry-run          what would change?\n  \
+                  relay up                    make it so\n  relay stats                 who talked, \
+                  who was refused and why"
+)]
+struct Cli {
+    /// The main configuration file; fragments are read from relay.d beside it.
+    #[arg(
+        long,
+        global = true,
+        env = "RELAY_CONFIG",
+        default_value = "/etc/relay/relay.toml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+    /// The BPF file system that keeps programs and counters.
+    #[arg(
+        long,
+        global = true,
+        env = "RELAY_BPFFS",
+        default_value = "/sys/fs/bpf",
+        value_name = "DIR"
+    )]
+    bpffs: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make the kernel what the configuration says; run again, it changes nothing.
+    Up(up::Up),
+    /// Remove the interface, the programs, the counters and the fence.
+    Down(down::Down),
+    /// Show traffic, handshakes and refused packets of each peer.
+    Stats(stats::Stats),
+    /// Check the configuration and report every problem; touch nothing.
+    Check(check::Check),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason to fail differently.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("RELAY_LOG"))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    let outcome = match &cli.verb {
+        Verb::Up(up) => up.run(&cli.config, &cli.bpffs),
+        Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
+        Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
+        Verb::Check(check) => check.run(&cli.config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            let code = exit::code(&error);
+            if code != exit::DONE {
+                // Nobody reads a closed pipe.
+                drop(writeln!(io::stderr(), "{}", exit::describe(&error)));
+            }
+            ExitCode::from(code)
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What `relay up` will do: everything observed, compared and put in order, before anything is
+//! touched.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use relay_common::names::MARK;
+
+use crate::{
+    config::{Loaded, Secrets, create_private_key},
+    datapath::{Classifier, Datapath, Direction, Observed, Slots, policy_hash},
+    model::{InterfaceName, PrivateKey, Relay},
+    net::{
+        self, Handle,
+        address::{self, AddressChange},
+        classifier,
+        fence::{self, FenceState},
+        link::{self, Link, LinkChange},
+        route::{self, RouteChange},
+    },
+    policy::{self, Compiled, Sources},
+    wireguard::{self, Desired, DesiredPeer},
+};
+
+/// Everything that differs, in the order of its application:
+/// fence → link (down) → narrow WireGuard → policy → widen WireGuard → addresses → up → routes.
+/// At no moment does a packet pass that neither the old nor the new configuration allows.
+pub(super) struct Plan {
+    interface: InterfaceName,
+    listen_port: u16,
+    key_file: Option<(PathBuf, PrivateKey)>,
+    fence: Option<FenceChange>,
+    link: Vec<LinkChange>,
+    creates: bool,
+    wireguard: wireguard::Plan,
+    policy: Option<PolicyChange>,
+    addresses: Vec<AddressChange>,
+    desired_addresses: Vec<ipnet::IpNet>,
+    routes: Vec<RouteChange>,
+    desired_routes: Vec<ipnet::IpNet>,
+    datapath: Datapath,
+}
+
+enum FenceChange {
+    PutUp,
+    TakeDown,
+}
+
+struct PolicyChange {
+    compiled: Compiled,
+    slots: Slots,
+    observed: Observed,
+    number: u64,
+}
+
+impl Plan {
+    /// Observes the host and compares. Touches nothing.
+    pub(super) async fn make(
+        handle: &Handle,
+        loaded: &Loaded,
+        secrets: &Secrets,
+        datapath: Datapath,
+    ) -> Result<Self> {
+        let relay = &loaded.relay;
+        let interface = &relay.interface;
+        let link = link::read(handle, interface).await?;
+        let link_changes = link::plan(interface, relay.mtu, link.as_ref())?;
+
+        let new_key = match secrets.private_key() {
+            Some(_) => None,
+            None => Some(PrivateKey::generate()?),
+        };
+        let private_key = new_key.as_ref().or(secrets.private_key());
+        let private_key = private_key.ok_or_else(|| anyhow::anyhow!("no private key"))?;
+        let device = match link {
+            Some(_) => wireguard::read(interface)?,
+            None => None,
+        };
+        let wireguard = wireguard::plan(
+            &Desired::new(private_key, relay.listen_port, peers(relay, secrets))?,
+            device.as_ref(),
+        );
+
+        let observed = datapath.observe(&classifiers(handle, link.as_ref()).await?)?;
+        let slots = Slots::assign(&relay.peers, &observed.slots)?;
+        let host_addresses = host_addresses(handle).await?;
+        let sources =
+            Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
+        let compiled = policy::compile(&sources)?;
+        let in_force = observed.generation.map(|generation| generation.policy_hash);
+        let policy = (in_force != Some(policy_hash(&compiled)) || slots.changed()).then(|| {
+            let number = observed.generation.map_or(1, |generation| generation.number + 1);
+            PolicyChange { compiled, slots, observed, number }
+        });
+
+        let fence = match (fence::present(interface, MARK), relay.fence) {
+            (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => None,
+            (Ok(_), true) => Some(FenceChange::PutUp),
+            (Ok(_), false) => Some(FenceChange::TakeDown),
+            // Where there is no netfilter there is no fence to take down.
+            (Err(net::NetError::NetfilterMissing { .. }), false) => None,
+            (Err(error), _) => return Err(error.into()),
+        };
+        let desired_routes = route::desired(relay);
+        Ok(Self {
+            interface: interface.clone(),
+            listen_port: relay.listen_port,
+            key_file: new_key.map(|key| (relay.private_key_file.clone(), key)),
+            fence,
+            creates: link.is_none(),
+            link: link_changes,
+            wireguard,
+            policy,
+            addresses: address::plan(
+                interface,
+                &relay.addresses,
+                link.as_ref().map_or(&[], |link| &link.addresses),
+            ),
+            desired_addresses: relay.addresses.clone(),
+            routes: route::plan(interface, &desired_routes, &route::read(handle).await?)?,
+            desired_routes,
+            datapath,
+        })
+    }
+
+    /// Whether WireGuard has yet to take its port.
+    pub(super) fn takes_port(&self) -> bool {
+        self.link.iter().any(|change| matches!(change, LinkChange::Up { .. }))
+    }
+
+    /// A line for each change, in order.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some((path, _)) = &self.key_file {
+            lines.push(format!("+ private key file {}", path.display()));
+        }
+        let table = fence::table_name(&self.interface);
+        match self.fence {
+            Some(FenceChange::PutUp) => lines.push(format!("+ fence inet {table}")),
+            Some(FenceChange::TakeDown) => lines.push(format!("- fence inet {table}")),
+            None => {}
+        }
+        let (up, links): (Vec<_>, Vec<_>) =
+            self.link.iter().partition(|change| matches!(change, LinkChange::Up { .. }));
+        lines.extend(links.iter().map(ToString::to_string));
+        lines.extend(self.wireguard.narrow.iter().map(ToString::to_string));
+        if let Some(policy) = &self.policy {
+            let sign = if policy.number == 1 { '+' } else { '~' };
+            lines.push(format!("{sign} policy generation {}", policy.number));
+        }
+        lines.extend(self.wireguard.widen.iter().map(ToString::to_string));
+        lines.extend(self.addresses.iter().map(ToString::to_string));
+        lines.extend(up.iter().map(ToString::to_string));
+        lines.extend(self.routes.iter().map(ToString::to_string));
+        lines
+    }
+
+    /// Carries the plan out. An interface that this call created is taken down again when a later
+    /// step fails, so that nothing half done is left.
+    pub(super) async fn apply(self, handle: &Handle) -> Result<()> {
+        let outcome = self.carry_out(handle).await;
+        if outcome.is_err() && self.creates {
+            let undo = async {
+                link::delete(handle, &self.interface).await?;
+                self.datapath.remove()?;
+                if matches!(self.fence, Some(FenceChange::PutUp)) {
+                    fence::take_down(&self.interface)?;
+                }
+                anyhow::Ok(())
+            };
+            if let Err(error) = undo.await {
+                tracing::warn!("{}: could not be undone: {error:#}", self.interface);
+            }
+        }
+        outcome
+    }
+
+    async fn carry_out(&self, handle: &Handle) -> Result<()> {
+        let interface = &self.interface;
+        // The key that the plan showed is the one in memory; the file is made from it.
+        if let Some((path, key)) = &self.key_file {
+            create_private_key(path, key)?;
+        }
+        if let Some(FenceChange::PutUp) = self.fence {
+            fence::put_up(interface, MARK)?;
+        }
+        for change in &self.link {
+            match change {
+                LinkChange::Create { mtu, .. } => link::create(handle, interface, *mtu).await?,
+                LinkChange::Mtu { mtu, .. } => link::set_mtu(handle, interface, *mtu).await?,
+                LinkChange::Up { .. } => {}
+            }
+        }
+        wireguard::apply(interface, &self.wireguard.narrow)?;
+        if let Some(change) = &self.policy {
+            let PolicyChange { compiled, slots, observed, number } = change;
+            self.datapath.switch(compiled, slots, observed, *number)?;
+        }
+        wireguard::apply(interface, &self.wireguard.widen)?;
+        if !self.addresses.is_empty() {
+            address::apply(handle, interface, &self.desired_addresses).await?;
+        }
+        if self.takes_port() {
+            link::set_up(handle, interface, self.listen_port).await?;
+        }
+        if !self.routes.is_empty() {
+            route::apply(handle, interface, &self.desired_routes).await?;
+        }
+        if let Some(FenceChange::TakeDown) = self.fence {
+            fence::take_down(interface)?;
+        }
+        Ok(())
+    }
+}
+
+/// The clsact filters of a link, as the datapath takes them.
+pub(super) async fn classifiers(handle: &Handle, link: Option<&Link>) -> Result<Vec<Classifier>> {
+    let Some(link) = link else { return Ok(Vec::new()) };
+    let found = classifier::read(handle, link.index).await?;
+    let found = found.into_iter().map(|filter| Classifier {
+        direction: if filter.egress { Direction::Egress } else { Direction::Ingress },
+        priority: filter.priority,
+        handle: filter.handle,
+        program_id: filter.program_id,
+    });
+    Ok(found.collect())
+}
+
+/// The host's addresses, less those that are refused whoever has them.
+async fn host_addresses(handle: &Handle) -> Result<Vec<std::net::IpAddr>> {
+    let mut addresses = net::host_addresses(handle).await?;
+    addresses.retain(|address| match address {
+        std::net::IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+    });
+    Ok(addresses)
+}
+
+fn peers(relay: &Relay, secrets: &Secrets) -> Vec<DesiredPeer> {
+    let peers = relay.peers.iter().map(|peer| DesiredPeer {
+        name: peer.name.clone(),
+        public_key: peer.public_key,
+        preshared_key: secrets.preshared_key(peer).cloned(),
+        allowed_ips: peer.owned().collect(),
+    });
+    peers.collect()
+}

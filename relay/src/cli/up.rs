@@ -1,0 +1,94 @@
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::{host, output, plan::Plan};
+use crate::{
+    config::{self, Options, Secrets},
+    datapath::{Datapath, Pins},
+    net,
+};
+
+/// `relay up`.
+#[derive(Debug, Args)]
+pub(super) struct Up {
+    /// Print the plan and touch nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON object with `changed`, `changes` and `warnings`.
+    #[arg(long)]
+    json: bool,
+    /// Accept a configuration without peers.
+    #[arg(long)]
+    allow_empty: bool,
+}
+
+impl Up {
+    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
+        let loaded = config::load(config, Options { allow_empty: self.allow_empty })?;
+        let secrets = Secrets::read(&loaded)?;
+        host::require_kernel()?;
+        host::require_capabilities("up")?;
+        let interface = &loaded.relay.interface;
+        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str())?, interface.as_str());
+        // Two at once would each plan on what the other is changing.
+        let lock = File::open(config).with_context(|| format!("open {}", config.display()))?;
+        lock.lock().with_context(|| format!("lock {}", config.display()))?;
+
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let handle = net::connect()?;
+            let plan = Plan::make(&handle, &loaded, &secrets, datapath).await?;
+            if plan.takes_port() {
+                host::require_port(loaded.relay.listen_port)?;
+            }
+            let changes = plan.lines();
+            if !self.json {
+                output::warn(&loaded.warnings)?;
+                for change in &changes {
+                    writeln!(io::stdout(), "{change}")?;
+                }
+            }
+            if !self.dry_run && !changes.is_empty() {
+                plan.apply(&handle).await?;
+            }
+            self.close(&loaded, &changes)
+        })
+    }
+
+    fn close(&self, loaded: &config::Loaded, changes: &[String]) -> Result<()> {
+        let interface = &loaded.relay.interface;
+        let mut out = io::stdout().lock();
+        if self.json {
+            let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            let answer = json!({
+                "schemaVersion": 1,
+                "interface": interface.as_str(),
+                "changed": !changes.is_empty(),
+                "dryRun": self.dry_run,
+                "changes": changes,
+                "warnings": warnings,
+            });
+            serde_json::to_writer_pretty(&mut out, &answer)?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        let peers = loaded.relay.peers.len();
+        match (changes.len(), self.dry_run) {
+            (0, _) => writeln!(out, "{interface}: nothing to change")?,
+            (count, true) => writeln!(out, "{interface}: {count} changes planned, nothing done")?,
+            (_, false) => writeln!(
+                out,
+                "{interface}: relaying between {peers} peers on UDP port {}; no process needs to run",
+                loaded.relay.listen_port
+            )?,
+        }
+        Ok(())
+    }
+}

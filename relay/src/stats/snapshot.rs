@@ -1,0 +1,229 @@
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ipnet::IpNet;
+use relay_common::{PeerCounters, Reason};
+use serde::Serialize;
+
+/// What was read of a running relay, in this crate's own types.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    /// Name of the interface.
+    pub interface: String,
+    /// Its public key.
+    pub public_key: String,
+    /// Its UDP port.
+    pub listen_port: u16,
+    /// The policy in force; `None` when the programs are not attached.
+    pub policy: Option<Policy>,
+    /// Each peer, in the order to show them.
+    pub peers: Vec<PeerObservation>,
+    /// Refused packets that no peer sent, by [`Reason::index`].
+    pub unattributed: [u64; Reason::COUNT],
+}
+
+/// A policy in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Number of its generation.
+    pub generation: u64,
+    /// Its hash, in hexadecimal.
+    pub hash: String,
+    /// How the programs are attached.
+    pub mode: &'static str,
+}
+
+/// What was read of one peer.
+#[derive(Debug, Clone)]
+pub struct PeerObservation {
+    /// Its configured name; its key when it has none.
+    pub name: String,
+    /// Its public key.
+    pub public_key: String,
+    /// Where its last packet came from.
+    pub endpoint: Option<SocketAddr>,
+    /// What it owns.
+    pub allowed_ips: Vec<IpNet>,
+    /// End of its latest handshake.
+    pub latest_handshake: Option<SystemTime>,
+    /// Encrypted bytes from it.
+    pub transfer_rx: u64,
+    /// Encrypted bytes to it.
+    pub transfer_tx: u64,
+    /// Seconds between keepalives from the relay.
+    pub persistent_keepalive: Option<u16>,
+    /// What the programs counted.
+    pub counters: PeerCounters,
+    /// Its refused packets, by [`Reason::index`].
+    pub refused: [u64; Reason::COUNT],
+}
+
+/// The state of a relay at one moment; its JSON is `relay stats --json`. rx and tx are seen from
+/// the relay: a packet from A to B moves A's rx and B's tx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Version of this layout.
+    pub schema_version: u32,
+    /// Name of the interface.
+    pub interface: String,
+    /// Its public key.
+    pub public_key: String,
+    /// Its UDP port.
+    pub listen_port: u16,
+    /// Number of the generation in force; 0 when there is none.
+    pub generation: u64,
+    /// Hash of its policy; empty when there is none.
+    pub policy_hash: String,
+    /// How the programs are attached: `tcx`, `netlink`, or `none`.
+    pub attached: String,
+    /// Each peer.
+    pub peers: Vec<Peer>,
+    /// Refused packets that no peer sent.
+    pub unattributed: Refused,
+    /// Sums over all peers.
+    pub totals: Totals,
+}
+
+/// One peer of a [`Snapshot`]; names as in `wg-json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its public key.
+    pub public_key: String,
+    /// Where its last packet came from; empty when it never spoke.
+    pub endpoint: String,
+    /// What it owns.
+    pub allowed_ips: Vec<String>,
+    /// Unix time of its latest handshake, seconds; 0 is never.
+    pub latest_handshake: u64,
+    /// Encrypted bytes from it.
+    pub transfer_rx: u64,
+    /// Encrypted bytes to it.
+    pub transfer_tx: u64,
+    /// Seconds between keepalives from the relay; 0 is off.
+    pub persistent_keepalive: u16,
+    /// Between it and other peers.
+    pub relayed: Traffic,
+    /// Between it and the relay itself, or through it beyond the overlay.
+    pub host: Traffic,
+    /// What it sent and the relay refused.
+    pub refused: Refused,
+}
+
+/// Packets and bytes of inner IP packets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// Packets from the peer.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Packets to the peer.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+}
+
+/// Refused packets by the label of their reason; every reason is there.
+pub type Refused = BTreeMap<&'static str, u64>;
+
+/// Sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Between peers.
+    pub relayed: Traffic,
+    /// Between peers and the relay itself.
+    pub host: Traffic,
+    /// Refused packets, unattributed ones included.
+    pub refused: Refused,
+}
+
+/// Version of the JSON layout.
+const SCHEMA_VERSION: u32 = 1;
+
+impl Snapshot {
+    /// The snapshot of an observation.
+    pub fn new(observed: &Observation) -> Self {
+        let policy = observed.policy.as_ref();
+        let mut totals = Totals {
+            relayed: Traffic::default(),
+            host: Traffic::default(),
+            refused: refused(&observed.unattributed),
+        };
+        let peers = observed.peers.iter().map(Peer::new).collect::<Vec<_>>();
+        for peer in &peers {
+            totals.relayed.add(&peer.relayed);
+            totals.host.add(&peer.host);
+            for (label, packets) in &peer.refused {
+                *totals.refused.entry(label).or_default() += packets;
+            }
+        }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            interface: observed.interface.clone(),
+            public_key: observed.public_key.clone(),
+            listen_port: observed.listen_port,
+            generation: policy.map_or(0, |policy| policy.generation),
+            policy_hash: policy.map_or_else(String::new, |policy| policy.hash.clone()),
+            attached: policy.map_or("none", |policy| policy.mode).to_owned(),
+            peers,
+            unattributed: refused(&observed.unattributed),
+            totals,
+        }
+    }
+}
+
+impl Peer {
+    fn new(observed: &PeerObservation) -> Self {
+        let c = &observed.counters;
+        let since_epoch = observed.latest_handshake.and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        Self {
+            name: observed.name.clone(),
+            public_key: observed.public_key.clone(),
+            endpoint: observed.endpoint.map_or_else(String::new, |endpoint| endpoint.to_string()),
+            allowed_ips: observed.allowed_ips.iter().map(ToString::to_string).collect(),
+            latest_handshake: since_epoch.map_or(0, |duration| duration.as_secs()),
+            transfer_rx: observed.transfer_rx,
+            transfer_tx: observed.transfer_tx,
+            persistent_keepalive: observed.persistent_keepalive.unwrap_or(0),
+            relayed: Traffic {
+                rx_packets: c.rx_packets,
+                rx_bytes: c.rx_bytes,
+                tx_packets: c.tx_packets,
+                tx_bytes: c.tx_bytes,
+            },
+            host: Traffic {
+                rx_packets: c.host_rx_packets,
+                rx_bytes: c.host_rx_bytes,
+                tx_packets: c.host_tx_packets,
+                tx_bytes: c.host_tx_bytes,
+            },
+            refused: refused(&observed.refused),
+        }
+    }
+}
+
+impl Traffic {
+    /// Whether nothing was counted.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.rx_packets += other.rx_packets;
+        self.rx_bytes += other.rx_bytes;
+        self.tx_packets += other.tx_packets;
+        self.tx_bytes += other.tx_bytes;
+    }
+}
+
+fn refused(counts: &[u64; Reason::COUNT]) -> Refused {
+    Reason::ALL.iter().map(|reason| reason.label()).zip(counts.iter().copied()).collect()
+}
