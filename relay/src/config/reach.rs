@@ -13,10 +13,13 @@ use super::{
 };
 use crate::model::{Egress, Peer, Relay, host_prefix};
 
-/// One-sided pairs that are listed one by one.
-const PAIRS_LISTED: usize = 20;
+/// One-sided pairs, and entries that cover nobody, that are listed one by one.
+const LISTED: usize = 20;
 /// Covered peers, summed over all different lists, up to which pairs are compared.
-const COVERED_MAX: usize = 20_000_000;
+const COVERED_MAX: usize = 3_000_000;
+
+const COVER_SOMEBODY: &str = "remove it, or give a peer such an address";
+const SEE_MORE: &str = "correct those that are listed to see them";
 
 pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
     let owners = Owners::new(relay);
@@ -92,15 +95,16 @@ fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut
         let overlay = |network: &IpNet| network.contains(&entry);
         relay.egress == Egress::Stack && !relay.addresses.iter().any(overlay)
     };
-    let remedy = "remove it, or give a peer such an address";
     if let Some(list) = &tables.defaults.allowed_ips {
         for Located { value: entry, place } in &list.items {
             if !leaves(*entry) && owners.covered(*entry).next().is_none() {
-                let fault = Fault::new(format!("{} covers nobody", short(entry)), remedy);
+                let fault = Fault::new(format!("{} covers nobody", short(entry)), COVER_SOMEBODY);
                 findings.present(*place, "defaults.allowed_ips", fault);
             }
         }
     }
+    let mut more = 0;
+    let mut listed = 0;
     for (index, peer) in tables.peers.iter().enumerate() {
         let entries = peer.allowed_ips.iter().flat_map(|list| &list.items);
         for Located { value: entry, place } in entries {
@@ -109,10 +113,32 @@ fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut
             if leaves(*entry) || covered.any(|owner| owner != Owner::Peer(index)) {
                 continue;
             }
-            let whom = if itself { "nobody but the peer itself" } else { "nobody" };
-            let fault = Fault::new(format!("{} covers {whom}", short(entry)), remedy);
+            if listed == LISTED {
+                more += 1;
+                continue;
+            }
+            listed += 1;
+            let entry = short(entry);
+            let fault = if itself {
+                Fault::new(format!("{entry} covers nobody but the peer itself"), "remove it")
+            } else {
+                Fault::new(format!("{entry} covers nobody"), COVER_SOMEBODY)
+            };
             findings.present(*place, format!("{}.allowed_ips", peer.label), fault);
         }
+    }
+    if more > 0 {
+        let problem = format!("{more} more entries that cover nobody are not listed");
+        report_last(tables, Fault::new(problem, SEE_MORE), findings);
+    }
+}
+
+/// Puts what is true of many peers behind what is said of each.
+fn report_last(tables: &Tables, fault: Fault, findings: &mut Findings) {
+    if let Some(peer) = tables.peers.last() {
+        let list = peer.allowed_ips.as_ref().and_then(|list| list.items.last());
+        let place = list.map_or(peer.place, |entry| entry.place);
+        findings.present(place, "peer.allowed_ips", fault);
     }
 }
 
@@ -155,7 +181,7 @@ impl OneSided<'_> {
                 if covered[other].peers.binary_search(&from).is_ok() {
                     continue;
                 }
-                let room = (PAIRS_LISTED - self.listed).min(count);
+                let room = (LISTED - self.listed).min(count);
                 let of_group = covered[group].peers.iter().filter(|&&to| group_of[to] == other);
                 for &to in of_group.take(room) {
                     self.list(from, to, owned, is_v4, findings);
@@ -238,19 +264,13 @@ impl OneSided<'_> {
     fn close(&self, findings: &mut Findings) {
         if self.more > 0 {
             let problem = format!("{} more one-sided pairs are not listed", self.more);
-            self.report(Fault::new(problem, "correct those above to see them"), findings);
+            report_last(self.tables, Fault::new(problem, SEE_MORE), findings);
         }
     }
 
     fn give_up(&self, findings: &mut Findings) {
         let problem = "too many different wide lists to look for one-sided pairs";
-        self.report(Fault::new(problem, "put a list that peers share into defaults"), findings);
-    }
-
-    /// At the last peer, behind the pairs.
-    fn report(&self, fault: Fault, findings: &mut Findings) {
-        if let Some(peer) = self.tables.peers.last() {
-            findings.present(peer.place, "peer.allowed_ips", fault);
-        }
+        let fault = Fault::new(problem, "put a list that peers share into defaults");
+        report_last(self.tables, fault, findings);
     }
 }

@@ -129,9 +129,12 @@ pub fn create_private_key(path: &Path) -> Result<PrivateKey, CreateKeyError> {
     let unfinished = directory.join(name);
     let result = write_key(&unfinished, &key).and_then(|()| {
         // Unlike a rename, a link never replaces what is there.
-        fs::hard_link(&unfinished, path).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => CreateKeyError::Exists(path.to_owned()),
-            _ => failed("create", path)(source),
+        fs::hard_link(&unfinished, path).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                CreateKeyError::Exists(path.to_owned())
+            } else {
+                failed("create", path)(source)
+            }
         })
     });
     let removed = fs::remove_file(&unfinished);

@@ -7,7 +7,8 @@ use super::{HostAccess, InterfaceName, Peer};
 /// One relay: a WireGuard interface, its settings and its peers.
 ///
 /// A value of this type has passed every check of `config`: addresses lie in the overlay, no
-/// address or key or name occurs twice, no peer's networks overlap another's.
+/// address or key or name occurs twice, no prefix has two owners. Prefixes of different peers may
+/// nest: the longest match owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
     /// The WireGuard interface that `relay up` creates.

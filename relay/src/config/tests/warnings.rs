@@ -76,7 +76,7 @@ fn entries_that_cover_nobody() {
     );
     insta::assert_snapshot!(warnings(&text), @r#"
     relay.toml:4:16: defaults.allowed_ips: 10.3.2.77 covers nobody; remove it, or give a peer such an address
-    relay.toml:9:16: a.allowed_ips: 10.3.2.2 covers nobody but the peer itself; remove it, or give a peer such an address
+    relay.toml:9:16: a.allowed_ips: 10.3.2.2 covers nobody but the peer itself; remove it
     relay.toml:9:28: a.allowed_ips: 10.3.2.128/25 covers nobody; remove it, or give a peer such an address
     relay.toml:9:45: a.allowed_ips: 192.168.1.0/24 covers nobody; remove it, or give a peer such an address
     relay.toml:14:28: b.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.3; add "10.3.2.3/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
@@ -141,4 +141,24 @@ fn pairs_agree_with_a_search_of_all_pairs() {
     assert_eq!(pairs.count(), 20);
     let last = parsed.warnings.last().expect("a warning");
     assert_eq!(last.problem, format!("{} more one-sided pairs are not listed", one_sided - 20));
+}
+
+#[test]
+fn entries_that_cover_nobody_are_listed_up_to_a_limit() {
+    let text = many_peers(30, "", |_| "allowed_ips = [\"10.0.99.1\"]".to_owned());
+    let warnings = parsed(&text).expect("no problems").warnings;
+    assert_eq!(warnings.len(), 21);
+    assert_eq!(warnings[20].problem, "10 more entries that cover nobody are not listed");
+}
+
+#[test]
+fn the_search_for_pairs_says_when_it_gives_up() {
+    // Each list covers everybody and differs from all others, by a neighbour.
+    let text = many_peers(2000, "", |index| {
+        format!("allowed_ips = [\"10.0.0.0/16\", \"{}\"]", many_address(index ^ 1))
+    });
+    let warnings = Problems::new(parsed(&text).expect("no problems").warnings).to_string();
+    insta::assert_snapshot!(warnings, @r"
+    relay.toml:10004:31: peer.allowed_ips: too many different wide lists to look for one-sided pairs; put a list that peers share into defaults
+    ");
 }
