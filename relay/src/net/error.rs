@@ -146,9 +146,7 @@ impl NetError {
 
     /// The kernel's error number, where it gave one.
     pub(super) fn os_error(&self) -> Option<i32> {
-        match self {
-            Self::Request { source, .. } => source.raw_os_error(),
-            _ => None,
-        }
+        let Self::Request { source, .. } = self else { return None };
+        source.raw_os_error()
     }
 }

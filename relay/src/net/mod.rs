@@ -5,6 +5,11 @@
 //! kernel takes routes only for a link that is up. Everything is changed by difference, and what
 //! something else made is left alone or named in an error.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "netlink tells more than is asked, and newer kernels more than its types name"
+)]
+
 pub mod address;
 pub mod classifier;
 mod error;

@@ -79,3 +79,50 @@ impl PeerUpdate<'_> {
         Self { public_key, remove: false, preshared_key: None, replace: false, allowed_ips: &[] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wireguard::DesiredPeer;
+
+    #[test]
+    fn a_long_list_is_cut_and_only_its_first_part_replaces() {
+        let changes = [Change::AddPeer(owning(400))];
+        let update = Update::of(&changes);
+        let parts: Vec<(bool, usize)> =
+            update.peers.iter().map(|peer| (peer.replace, peer.allowed_ips.len())).collect();
+        assert_eq!(parts, [(true, 150), (false, 150), (false, 100)]);
+        assert_eq!(update.peers.iter().filter(|peer| peer.preshared_key.is_some()).count(), 1);
+    }
+
+    #[test]
+    fn a_peer_that_owns_nothing_is_still_added() {
+        let changes = [Change::AddPeer(owning(0))];
+        assert_eq!(Update::of(&changes).peers.len(), 1);
+    }
+
+    #[test]
+    fn a_narrowed_peer_keeps_its_preshared_key() {
+        let peer = owning(2);
+        let changes = [Change::RemoveAllowedIps {
+            name: peer.name,
+            public_key: peer.public_key,
+            removed: peer.allowed_ips[..1].to_vec(),
+            kept: peer.allowed_ips[1..].to_vec(),
+        }];
+        let update = Update::of(&changes);
+        assert_eq!(update.peers.len(), 1);
+        assert!(update.peers[0].replace && update.peers[0].preshared_key.is_none());
+        assert_eq!(update.peers[0].allowed_ips.len(), 1);
+    }
+
+    fn owning(count: u32) -> DesiredPeer {
+        let prefix = |number: u32| IpNet::from(std::net::IpAddr::from(number.to_be_bytes()));
+        DesiredPeer {
+            name: "many".parse().expect("a name"),
+            public_key: PublicKey::from_bytes([2; 32]),
+            preshared_key: None,
+            allowed_ips: (0..count).map(prefix).collect(),
+        }
+    }
+}

@@ -250,3 +250,56 @@ fn without_counts(element: ListAttribute<ExpressionAttribute>) -> Option<Express
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARK: u32 = 0x7265_6c79;
+
+    #[test]
+    fn the_transaction_clears_the_way_and_then_makes_two_chains_with_three_rules() {
+        let names: Vec<&str> =
+            requests(&relay0(), MARK).iter().map(|request| request.name).collect();
+        assert_eq!(
+            names,
+            [
+                "NFT_MSG_NEWTABLE",
+                "NFT_MSG_DELTABLE",
+                "NFT_MSG_NEWTABLE",
+                "NFT_MSG_NEWCHAIN",
+                "NFT_MSG_NEWRULE",
+                "NFT_MSG_NEWRULE",
+                "NFT_MSG_NEWCHAIN",
+                "NFT_MSG_NEWRULE",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rule_compares_the_whole_name_field_and_the_mark_in_host_order() {
+        let rule = drop_unmarked(MetaKey::Iifname, &relay0(), MARK);
+        assert_eq!(rule[1], compare(Operator::Equal, b"relay0\0\0\0\0\0\0\0\0\0\0".to_vec()));
+        assert_eq!(rule[3], compare(Operator::NotEqual, MARK.to_ne_bytes().to_vec()));
+    }
+
+    #[test]
+    fn a_rule_read_back_with_counts_equals_the_one_sent() {
+        use rtnetlink::packet_core::DefaultNla;
+        let mut rule = drop_unmarked(MetaKey::Oifname, &relay0(), MARK);
+        rule[4] = Expressions::Other {
+            expression_type: "counter".to_owned(),
+            attributes: vec![DefaultNla::new(1, vec![0, 0, 0, 0, 0, 0, 0, 9])],
+        };
+        let list = rule.into_iter().map(ListAttribute::from).collect();
+        let mut found = vec![base_chain("forward", InetHookNumber::Forward, Vec::new())];
+        let attributes =
+            vec![RuleAttribute::Chain("forward".to_owned()), RuleAttribute::Expressions(list)];
+        add_rule(&mut found, attributes);
+        assert_eq!(found[0].rules, [drop_unmarked(MetaKey::Oifname, &relay0(), MARK)]);
+    }
+
+    fn relay0() -> InterfaceName {
+        "relay0".parse().expect("a name")
+    }
+}

@@ -267,3 +267,45 @@ fn missing_or(table: &str, source: io::Error) -> NetError {
 fn not_understood(request: &'static str, table: &str, reason: String) -> NetError {
     NetError::Answer { request, object: table.to_owned(), reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_core::NLM_F_CREATE;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_stands_between_its_marks_with_sequence_numbers_from_one() {
+        let attributes = vec![TableAttribute::Name("relay_r0".to_owned())];
+        let message = NfTablesMessage::NewTable(TableMessage { attributes });
+        let request = Request { name: "NFT_MSG_NEWTABLE", flags: NLM_F_CREATE, message };
+        let [length, sequence] = [36u32, 1].map(u32::to_ne_bytes);
+        let mut expected = Vec::new();
+        expected.extend(mark(16, 0));
+        expected.extend(length);
+        expected.extend(
+            [type_of(10 << 8), (NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE).to_ne_bytes()].concat(),
+        );
+        expected.extend(sequence);
+        // Port 0; family inet, version 0; then the name, which ends in a zero byte and is padded.
+        expected.extend([0, 0, 0, 0, 1, 0, 0, 0]);
+        expected.extend([13u16.to_ne_bytes(), 1u16.to_ne_bytes()].concat());
+        expected.extend(b"relay_r0\0\0\0\0");
+        expected.extend(mark(17, 2));
+        assert_eq!(batch(vec![request]), expected);
+    }
+
+    /// NFNL_MSG_BATCH_BEGIN or _END for the subsystem nf_tables, whose number is big-endian.
+    fn mark(kind: u16, sequence: u32) -> Vec<u8> {
+        let mut bytes = 20u32.to_ne_bytes().to_vec();
+        bytes.extend(type_of(kind));
+        bytes.extend(NLM_F_REQUEST.to_ne_bytes());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 10]);
+        bytes
+    }
+
+    fn type_of(kind: u16) -> [u8; 2] {
+        kind.to_ne_bytes()
+    }
+}

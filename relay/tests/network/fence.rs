@@ -1,0 +1,233 @@
+//! ```text
+//!  outside (10.77.0.2) ── relay0 [ relay 10.77.0.1 ] lan0 ── lan (10.88.0.2)
+//! ```
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use relay::{
+    model::InterfaceName,
+    net::fence::{self, FenceState},
+};
+
+use crate::namespace::{Namespace, namespaces};
+
+const MARK: u32 = 0x7265_6c79;
+
+/// Of the datagrams that are sent; the witnesses count no other packet.
+const PORT: u16 = 7777;
+
+/// What `nft` prints of the fence of relay0, with the counters of its rules at zero.
+const LISTING: &str = "\
+table inet relay_relay0 {
+\tchain forward {
+\t\ttype filter hook forward priority mangle; policy accept;
+\t\tiifname \"relay0\" meta mark != 0x72656c79 counter packets 0 bytes 0 drop
+\t\toifname \"relay0\" meta mark != 0x72656c79 counter packets 0 bytes 0 drop
+\t}
+
+\tchain input {
+\t\ttype filter hook input priority mangle; policy accept;
+\t\tiifname \"relay0\" meta mark != 0x72656c79 counter packets 0 bytes 0 drop
+\t}
+}
+";
+
+#[test]
+fn it_is_what_nft_prints_and_stands_without_the_interface() {
+    let Some([host]) = namespaces("fence_listing") else { return };
+    assert_eq!(state(&host), FenceState::Absent);
+    put_up(&host);
+    assert_eq!(host.nft("list table inet relay_relay0"), LISTING);
+    assert_eq!(state(&host), FenceState::Intact);
+    put_up(&host);
+    assert_eq!(host.nft("list table inet relay_relay0"), LISTING);
+}
+
+#[test]
+fn every_way_to_weaken_it_is_seen_and_repaired() {
+    let Some([host]) = namespaces("fence_weakened") else { return };
+    for tampering in [
+        "flush table inet relay_relay0",
+        "flush chain inet relay_relay0 input",
+        "delete table inet relay_relay0; add table inet relay_relay0",
+        "insert rule inet relay_relay0 input accept",
+        "add rule inet relay_relay0 forward accept",
+        "add chain inet relay_relay0 other",
+        "add table inet relay_relay0 { flags dormant; }",
+        "flush chain inet relay_relay0 input; add rule inet relay_relay0 input iifname relay1 \
+         meta mark != 0x72656c79 counter drop",
+        "flush chain inet relay_relay0 input; add rule inet relay_relay0 input iifname relay0 \
+         meta mark != 0x72656c78 counter drop",
+        "flush chain inet relay_relay0 input; add rule inet relay_relay0 input iifname relay0 \
+         meta mark != 0x72656c79 counter accept",
+        "delete table inet relay_relay0; table inet relay_relay0 { chain input { type filter hook \
+         input priority 0; policy accept; }; chain forward { type filter hook forward priority \
+         mangle; policy accept; }; }",
+    ] {
+        put_up(&host);
+        assert_eq!(state(&host), FenceState::Intact, "before {tampering}");
+        host.nft(tampering);
+        assert_eq!(state(&host), FenceState::Different, "after {tampering}");
+    }
+    put_up(&host);
+    assert_eq!(state(&host), FenceState::Intact);
+    assert_eq!(
+        host.run(|| fence::present(&relay0(), MARK + 1)).expect("read"),
+        FenceState::Different
+    );
+}
+
+#[test]
+fn it_goes_alone_and_going_twice_is_no_error() {
+    let Some([host]) = namespaces("fence_down") else { return };
+    host.nft("add table inet other");
+    put_up(&host);
+    assert!(host.run(|| fence::take_down(&relay0())).expect("taken down"));
+    assert!(!host.run(|| fence::take_down(&relay0())).expect("nothing to take down"));
+    assert_eq!(host.nft("list tables"), "table inet other\n");
+}
+
+#[test]
+fn without_the_mark_nothing_reaches_the_host_or_passes_through_it_and_with_it_all_does() {
+    let Some([outside, relay, lan]) = namespaces("fence_packets") else { return };
+    connect(&outside, &relay, &lan);
+    let paths = [
+        (&outside, &relay, "10.77.0.1"),
+        (&outside, &relay, "fd77::1"),
+        (&outside, &lan, "10.88.0.2"),
+        (&outside, &lan, "fd88::2"),
+        (&lan, &outside, "10.77.0.2"),
+        (&lan, &outside, "fd77::2"),
+    ];
+    for (from, to, address) in paths {
+        assert!(arrives(from, to, address, &relay), "without a fence, {address}");
+    }
+
+    put_up(&relay);
+    for (from, to, address) in paths {
+        assert!(!arrives(from, to, address, &relay), "unmarked, {address}");
+    }
+    assert!(counted(&relay, "relay_relay0", "input") >= 2);
+    assert!(counted(&relay, "relay_relay0", "forward") >= 4);
+    assert_eq!(state(&relay), FenceState::Intact, "counters are no difference");
+
+    relay.nft(
+        "table inet marker { chain everything { type filter hook prerouting priority raw; meta \
+         mark set 0x72656c79; }; }",
+    );
+    for (from, to, address) in paths {
+        assert!(arrives(from, to, address, &relay), "marked, {address}");
+    }
+
+    // Another interface of that name is fenced as the first one was.
+    relay.nft("delete table inet marker");
+    relay.ip("link del relay0");
+    outside_link(&outside, &relay);
+    assert!(!arrives(&outside, &relay, "10.77.0.1", &relay), "created anew");
+}
+
+fn connect(outside: &Namespace, relay: &Namespace, lan: &Namespace) {
+    outside_link(outside, relay);
+    relay.veth("lan0", lan, "eth0");
+    lan.ip("addr add 10.88.0.2/24 dev eth0");
+    lan.ip("addr add fd88::2/64 dev eth0 nodad");
+    relay.ip("addr add 10.88.0.1/24 dev lan0");
+    relay.ip("addr add fd88::1/64 dev lan0 nodad");
+    lan.ip("route add default via 10.88.0.1");
+    lan.ip("route add default via fd88::1");
+    for (side, priority) in [("before", -151), ("after", -149)] {
+        for hook in ["input", "forward"] {
+            relay.nft(&format!(
+                "table inet witness {{ chain {side}_{hook} {{ type filter hook {hook} priority \
+                 {priority}; udp dport {PORT} counter; }}; }}"
+            ));
+        }
+    }
+    relay.run(|| {
+        for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            fs::write(format!("/proc/sys/net/{switch}"), "1").expect("a switch");
+        }
+    });
+}
+
+fn outside_link(outside: &Namespace, relay: &Namespace) {
+    relay.veth("relay0", outside, "eth0");
+    // Neighbour discovery would have to pass the fence too; WireGuard has none.
+    relay.ip("link set relay0 address 02:00:00:00:00:01");
+    outside.ip("link set eth0 address 02:00:00:00:00:02");
+    outside.ip("addr add 10.77.0.2/24 dev eth0");
+    outside.ip("addr add fd77::2/64 dev eth0 nodad");
+    relay.ip("addr add 10.77.0.1/24 dev relay0");
+    relay.ip("addr add fd77::1/64 dev relay0 nodad");
+    for address in ["10.77.0.1", "fd77::1"] {
+        outside.ip(&format!("neigh replace {address} lladdr 02:00:00:00:00:01 dev eth0"));
+    }
+    for address in ["10.77.0.2", "fd77::2"] {
+        relay.ip(&format!("neigh replace {address} lladdr 02:00:00:00:00:02 dev relay0"));
+    }
+    outside.ip("route add default via 10.77.0.1");
+    outside.ip("route add default via fd77::1");
+}
+
+/// Sends one datagram and waits until it has come to the fence; whether it got past it.
+fn arrives(from: &Namespace, to: &Namespace, address: &str, relay: &Namespace) -> bool {
+    let address: IpAddr = address.parse().expect("an address");
+    let target = SocketAddr::new(address, PORT);
+    let receiver = to.run(move || UdpSocket::bind(target).expect("a socket"));
+    let came = witnessed(relay, "before");
+    let passed = witnessed(relay, "after");
+    from.run(move || {
+        let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let sender = UdpSocket::bind(any).expect("a socket");
+        sender.send_to(b"relay", target).expect("it is sent");
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while witnessed(relay, "before") == came {
+        assert!(Instant::now() < deadline, "the datagram to {target} was lost on its way");
+    }
+    let passed = witnessed(relay, "after") > passed;
+    let wait = if passed { Duration::from_secs(20) } else { Duration::from_millis(1) };
+    receiver.set_read_timeout(Some(wait)).expect("a timeout");
+    let received = loop {
+        match receiver.recv(&mut [0; 16]) {
+            // With a timeout set, a receive is not restarted by the kernel.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => break outcome,
+        }
+    };
+    assert_eq!(received.is_ok(), passed, "{target}: {received:?}");
+    passed
+}
+
+/// Datagrams of the test seen just before or just after the fence's place.
+fn witnessed(relay: &Namespace, side: &str) -> u64 {
+    counted(relay, "witness", &format!("{side}_input"))
+        + counted(relay, "witness", &format!("{side}_forward"))
+}
+
+/// Packets that the rules of a chain have counted.
+fn counted(relay: &Namespace, table: &str, chain: &str) -> u64 {
+    let listing = relay.nft(&format!("list chain inet {table} {chain}"));
+    let counts = listing.split("counter packets ").skip(1);
+    counts
+        .map(|rest| rest.split(' ').next().and_then(|count| count.parse::<u64>().ok()))
+        .map(|count| count.expect("a count"))
+        .sum()
+}
+
+fn put_up(host: &Namespace) {
+    host.run(|| fence::put_up(&relay0(), MARK)).expect("put up");
+}
+
+fn state(host: &Namespace) -> FenceState {
+    host.run(|| fence::present(&relay0(), MARK)).expect("read")
+}
+
+fn relay0() -> InterfaceName {
+    "relay0".parse().expect("a name")
+}
