@@ -15,6 +15,35 @@ pub(crate) fn record(package: &str) -> Result<String> {
     process::read(Command::new("apt-cache").args(["show", "--no-all-versions", package]))
 }
 
+/// The version that would be installed, if apt is there and offers one.
+pub(crate) fn candidate(package: &str) -> Option<String> {
+    let text = process::read(Command::new("apt-cache").args(["policy", package])).ok()?;
+    let version = text.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    (version != "(none)").then(|| version.to_owned())
+}
+
+/// Installs packages, bringing the package lists up to date first if apt does not know them or
+/// their files have moved on.
+///
+/// # Errors
+/// Not root and no sudo, a package nobody offers, or apt's own complaint.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    let mut arguments = vec!["-q", "-y", "--no-install-recommends", "install"];
+    arguments.extend(packages);
+    let mut fresh = false;
+    if packages.iter().any(|package| candidate(package).is_none()) {
+        update()?;
+        fresh = true;
+    }
+    match process::read(&mut privileged("apt-get", &arguments)?) {
+        Err(_) if !fresh => {
+            update()?;
+            process::read(&mut privileged("apt-get", &arguments)?).map(drop)
+        }
+        outcome => outcome.map(drop),
+    }
+}
+
 /// Downloads a package file into `directory`, bringing the package lists up to date if they turn
 /// out to be stale.
 ///

@@ -3,8 +3,11 @@
 
 mod apt;
 mod command;
+mod layers;
 mod process;
 mod progress;
+mod setup;
+mod suite;
 mod vm;
 mod workspace;
 
@@ -16,11 +19,19 @@ use clap::Parser as _;
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo xtask")]
 enum Arguments {
+    Demo(command::demo::Arguments),
+    Setup(command::setup::Arguments),
+    Test(command::test::Arguments),
+    Layers(command::layers::Arguments),
     Vm(command::vm::Arguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
+        Arguments::Demo(arguments) => command::demo::run(&arguments),
+        Arguments::Setup(arguments) => Ok(command::setup::run(&arguments)),
+        Arguments::Test(arguments) => Ok(command::test::run(arguments)),
+        Arguments::Layers(arguments) => command::layers::run(&arguments),
         Arguments::Vm(arguments) => command::vm::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

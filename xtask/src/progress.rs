@@ -30,11 +30,6 @@ impl Step {
         Self { what, started: Instant::now(), spinner }
     }
 
-    /// Time since the start.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     /// Ends with a line that says how it went and how long it took.
     pub(crate) fn finish(self, outcome: &str) {
         if let Some(spinner) = &self.spinner {

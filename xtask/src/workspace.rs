@@ -1,6 +1,7 @@
 //! Where things are: the checkout, the build directory, the cache.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -29,7 +30,27 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(base.join("relay"))
 }
 
-/// The cargo that runs xtask, so that every build uses the same one.
-pub(crate) fn cargo() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+/// Cargo's own directory of installed programs.
+pub(crate) fn cargo_bin() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
+    Some(home.join("bin"))
+}
+
+/// The cargo that runs xtask, so that every build uses the same one, with the programs that cargo
+/// installed in its PATH: a system shell may lack them.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut directories: Vec<_> = std::env::split_paths(&path).collect();
+    if let Some(bin) = cargo_bin()
+        && !directories.contains(&bin)
+    {
+        directories.push(bin);
+        if let Ok(path) = std::env::join_paths(directories) {
+            command.env("PATH", path);
+        }
+    }
+    command
 }

@@ -1,3 +1,7 @@
 //! One file per command.
 
+pub(crate) mod demo;
+pub(crate) mod layers;
+pub(crate) mod setup;
+pub(crate) mod test;
 pub(crate) mod vm;

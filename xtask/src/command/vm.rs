@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let step = Step::start(format!("vm: booting {}", arguments.kernel));
     let mut step = Some(step);
-    let code = vm.run(&script, Duration::from_secs(arguments.deadline), |line| {
+    let code = vm.run(&script, Duration::from_secs(arguments.deadline), &mut |line: &str| {
         if let Some(step) = step.take() {
             step.vanish();
         }

@@ -12,7 +12,7 @@ mod libraries;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -65,11 +65,17 @@ impl Vm {
         &self,
         command: &str,
         deadline: Duration,
-        mut on_line: impl FnMut(&str),
+        on_line: &mut dyn FnMut(&str),
     ) -> Result<i32> {
         let mut texts = BTreeMap::new();
-        let exports: String = self
-            .environment
+        let mut environment = self.environment.clone();
+        if !std::io::stdout().is_terminal() {
+            // The guest's programs write to a terminal, whatever this end is.
+            for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("WG_COLOR_MODE", "never")] {
+                environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
+        let exports: String = environment
             .iter()
             .map(|(name, value)| format!("export {name}={}\n", process::quote(value)))
             .collect();
@@ -81,7 +87,7 @@ impl Vm {
         let output = machine.child.stdout.take().context("QEMU has no standard output")?;
         let events = read_lines(output, place.raw.clone())?;
 
-        let outcome = watch(&events, deadline, &mut on_line);
+        let outcome = watch(&events, deadline, on_line);
         machine.stop(if outcome.is_ok() { Duration::from_secs(5) } else { Duration::ZERO });
         let log = String::from_utf8_lossy(&fs::read(&place.console).unwrap_or_default())
             .replace('\r', "");
@@ -243,7 +249,7 @@ fn read_lines(output: impl Read + Send + 'static, raw: PathBuf) -> Result<Receiv
 fn watch(
     events: &Receiver<Event>,
     deadline: Duration,
-    on_line: &mut impl FnMut(&str),
+    on_line: &mut dyn FnMut(&str),
 ) -> Result<i32> {
     let started = Instant::now();
     let mut ready = false;

@@ -1,0 +1,110 @@
+//! rustfmt and clippy for the user side.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Missing, Part};
+use crate::{apt, process, workspace};
+
+/// A cargo subcommand that a toolchain may come without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// `cargo fmt`
+    Format,
+    /// `cargo clippy`
+    Clippy,
+}
+
+impl Tool {
+    const ALL: [Self; 2] = [Self::Format, Self::Clippy];
+
+    fn subcommand(self) -> &'static str {
+        match self {
+            Self::Format => "fmt",
+            Self::Clippy => "clippy",
+        }
+    }
+
+    fn component(self) -> &'static str {
+        match self {
+            Self::Format => "rustfmt",
+            Self::Clippy => "clippy",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Format => "rustfmt-web",
+            Self::Clippy => "rust-web-clippy",
+        }
+    }
+
+    /// The command that runs it: with the cargo that runs xtask, or else with Debian's.
+    pub(crate) fn command(self) -> Option<Command> {
+        let mut own = workspace::cargo();
+        own.arg(self.subcommand());
+        if works(&own) {
+            return Some(own);
+        }
+        let mut linked = Command::new("rustup");
+        linked.args(["run", "bpf", "cargo", self.subcommand()]);
+        if works(&linked) {
+            // Another compiler's results must not push the own one's out of the build directory.
+            linked.env("CARGO_TARGET_DIR", workspace::target().join("lints"));
+            return Some(linked);
+        }
+        None
+    }
+}
+
+fn works(command: &Command) -> bool {
+    let mut probe = Command::new(command.get_program());
+    let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    process::succeeds(probe.args(command.get_args()).arg("--version").envs(variables))
+}
+
+/// Tools that are not there.
+pub(super) fn missing() -> Vec<Missing> {
+    Tool::ALL
+        .into_iter()
+        .filter(|tool| tool.command().is_none())
+        .map(|tool| Missing {
+            part: Part::Lints,
+            what: format!("cargo {}", tool.subcommand()),
+            remedy: format!(
+                "rustup component add {}, or on Debian apt-get install {} (beside rustc-web)",
+                tool.component(),
+                tool.package()
+            ),
+        })
+        .collect()
+}
+
+/// Installs them: Debian's beside Debian's compiler where apt has them, else rustup's.
+pub(super) fn install() -> Result<()> {
+    for tool in Tool::ALL.into_iter().filter(|tool| tool.command().is_none()) {
+        let (package, component) = (tool.package(), tool.component());
+        if apt::candidate("rustc-web").is_some() && apt::candidate(package).is_some() {
+            super::step(format!("installing {package}"), || {
+                apt::install(&["rustc-web", "cargo-web", package])
+            })?;
+            // Linking again is harmless; without rustup there is nothing to link.
+            let _ = process::succeeds(Command::new("rustup").args([
+                "toolchain",
+                "link",
+                "bpf",
+                "/usr",
+            ]));
+            if tool.command().is_some() {
+                continue;
+            }
+        }
+        super::step(format!("adding rustup's {component}"), || {
+            process::read(Command::new("rustup").args(["component", "add", component]))
+                .map(drop)
+                .with_context(|| format!("neither apt nor rustup has {component}"))
+        })?;
+    }
+    Ok(())
+}
