@@ -1,9 +1,14 @@
-use std::path::Path;
+use std::{net::IpAddr, path::Path, thread};
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::{Namespace, Peer, RelayHost, Site, client, deadline, stats::UpReport};
+use relay::{
+    config::{self, Options, render_client_into},
+    model::{PublicKey, Relay},
+};
+
+use crate::{Family, Namespace, Peer, RelayHost, Site, deadline, peer::Identity, stats::UpReport};
 
 /// The whole of it; the drawing is at the top of this crate.
 #[derive(Debug)]
@@ -22,9 +27,10 @@ impl Lab {
     /// Something could not be made; what was made is gone again.
     pub fn build(site: Site) -> Result<Self> {
         let mut lab = Self::relay_alone(site)?;
-        for name in lab.site.names()? {
-            lab.join(&name)?;
-        }
+        let identities = lab.model()?.peers.iter().map(identity).collect::<Result<Vec<_>>>()?;
+        let (internet, directory) = (&lab.internet, lab.directory.path());
+        lab.peers =
+            together(&identities, |identity| Peer::create(identity.clone(), internet, directory))?;
         Ok(lab)
     }
 
@@ -50,12 +56,7 @@ impl Lab {
     pub fn start(site: Site) -> Result<Self> {
         let lab = Self::build(site)?;
         lab.relay.up()?;
-        for peer in &lab.peers {
-            lab.connect(peer)?;
-        }
-        for peer in &lab.peers {
-            lab.await_handshake(peer)?;
-        }
+        lab.connect(&lab.peers)?;
         Ok(lab)
     }
 
@@ -121,46 +122,92 @@ impl Lab {
         self.relay.write_config(&self.site.text()?)
     }
 
+    /// The relay as the config file describes it, defaults filled in.
+    ///
+    /// # Errors
+    /// The file has problems.
+    pub fn model(&self) -> Result<Relay> {
+        Ok(config::load(self.relay.config(), Options::default())?.relay)
+    }
+
+    /// Name of the relay's interface.
+    ///
+    /// # Errors
+    /// The config file has problems.
+    pub fn interface(&self) -> Result<String> {
+        Ok(self.model()?.interface.to_string())
+    }
+
+    /// The relay's own overlay address of this family.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn relay_address(&self, family: Family) -> Result<IpAddr> {
+        let model = self.model()?;
+        let mut addresses = model.addresses.iter().map(ipnet::IpNet::addr);
+        addresses
+            .find(|address| Family::of(*address) == family)
+            .with_context(|| format!("the relay has no {} address", family.name()))
+    }
+
     /// Puts a peer of the configuration, with its NAT, on the internet.
     ///
     /// # Errors
     /// Something could not be made.
     pub fn join(&mut self, name: &str) -> Result<()> {
-        let identity = self.site.identity(name)?;
+        let identity = identity(self.described(&self.model()?, name)?)?;
         self.peers.push(Peer::create(identity, &self.internet, self.directory.path())?);
         Ok(())
     }
 
-    /// Connects a peer with the config that the project renders for it.
+    /// Connects peers with the configs that the project renders for them, and waits for a
+    /// handshake of each that has a persistent keepalive, and so begins by itself.
     ///
     /// # Errors
-    /// There is no such config or `wg-quick` failed.
-    pub fn connect(&self, peer: &Peer) -> Result<()> {
-        peer.connect(&self.client_config(peer)?)
+    /// `wg-quick` failed or there was no handshake.
+    pub fn connect<'a>(&self, peers: impl IntoIterator<Item = &'a Peer>) -> Result<()> {
+        let model = self.model()?;
+        let peers: Vec<&Peer> = peers.into_iter().collect();
+        let connected = together(&peers, |peer| {
+            peer.connect(&self.client_config(peer)?)?;
+            Ok(*peer)
+        })?;
+        for peer in connected {
+            if self.described(&model, peer.name())?.persistent_keepalive > 0 {
+                self.await_handshake(peer)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Lets a peer claim the whole overlay in its own config, so that only the relay stands
-    /// between it and everybody, and connects it again.
+    /// Lets a peer claim the whole overlay on its own side, so that only the relay stands between
+    /// it and everybody.
     ///
     /// # Errors
-    /// `wg-quick` failed, or no handshake followed.
+    /// `wg` or `ip` failed.
     pub fn widen(&self, peer: &Peer) -> Result<()> {
-        peer.widen(&self.site.overlay()?)?;
-        self.await_handshake(peer)
+        let overlay: Vec<_> = self.model()?.addresses.iter().map(ipnet::IpNet::trunc).collect();
+        peer.claim(&overlay)
     }
 
-    /// The config file that the project renders for a peer, as its owner gets it.
+    /// The config file that the project renders for a peer, as its owner gets it, with the
+    /// private key that the owner adds.
     ///
     /// # Errors
     /// The relay is not up, or there is no such peer.
     pub fn client_config(&self, peer: &Peer) -> Result<String> {
-        let interface = self.site.interface()?;
+        let model = self.model()?;
+        let interface = model.interface.as_str();
         let public_key = self.relay.namespace().run("wg", &["show", interface, "public-key"])?;
-        client::render(&self.site, peer.name(), public_key.trim())
+        let public_key: PublicKey = public_key.trim().parse()?;
+        let described = self.described(&model, peer.name())?;
+        let private_key = self.site.private_key(peer.name())?;
+        let mut text = String::new();
+        render_client_into(&mut text, &model, &public_key, described, Some(private_key), None)?;
+        Ok(text)
     }
 
-    /// Waits until a peer and the relay have shaken hands; a peer with a persistent keepalive
-    /// begins by itself.
+    /// Waits until a peer and the relay have shaken hands.
     ///
     /// # Errors
     /// They did not in time.
@@ -169,4 +216,38 @@ impl Lab {
             Ok((peer.latest_handshake()? != 0).then_some(()))
         })
     }
+
+    fn described<'a>(&self, model: &'a Relay, name: &str) -> Result<&'a relay::model::Peer> {
+        model
+            .peers
+            .iter()
+            .find(|peer| peer.name.as_str() == name)
+            .with_context(|| format!("no peer {name} in {}", self.relay.config().display()))
+    }
+}
+
+fn identity(peer: &relay::model::Peer) -> Result<Identity> {
+    let name = peer.name.to_string();
+    let address = |family: Family| {
+        let mut addresses = peer.addresses.iter().copied();
+        addresses
+            .find(|address| Family::of(*address) == family)
+            .with_context(|| format!("{name} has no {} address", family.name()))
+    };
+    Ok(Identity { v4: address(Family::V4)?, v6: address(Family::V6)?, mtu: peer.mtu, name })
+}
+
+/// Does the same to each of several things at once: most of it is waiting for other programs.
+fn together<I: Sync, T: Send>(
+    items: &[I],
+    work: impl Fn(&I) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let workers: Vec<_> = items.iter().map(|item| scope.spawn(move || work(item))).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }

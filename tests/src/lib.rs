@@ -21,7 +21,6 @@
 //! id, so that two labs fit beside each other, and everything goes when the [`Lab`] is dropped,
 //! after a panic too.
 
-pub mod client;
 pub mod deadline;
 pub mod footprint;
 mod lab;

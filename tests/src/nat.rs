@@ -1,6 +1,6 @@
 //! The NAT in front of a peer.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{Namespace, Tally, tally};
 
@@ -50,14 +50,13 @@ impl Nat {
             "nft",
             &["-f", "-"],
             "table ip router {
-                counter unsolicited { }
                 chain out {
                     type nat hook postrouting priority srcnat;
                     oifname \"wan\" masquerade
                 }
                 chain in {
                     type filter hook input priority filter; policy accept;
-                    iifname \"wan\" counter name unsolicited drop
+                    iifname \"wan\" counter drop comment \"unsolicited\"
                 }
                 chain across {
                     type filter hook forward priority filter; policy drop;
@@ -85,6 +84,7 @@ impl Nat {
     /// # Errors
     /// `nft` failed.
     pub fn unsolicited(&self) -> Result<Tally> {
-        tally::read_nft(&self.namespace, "ip router", "unsolicited")
+        let tallies = tally::read_nft(&self.namespace, "ip", "router")?;
+        tallies.get("unsolicited").copied().context("the router counts nothing")
     }
 }

@@ -26,6 +26,15 @@ pub struct Peer {
     nat: Nat,
 }
 
+/// Inner packets that have passed a peer's WireGuard interface.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Given to it.
+    pub sent: Tally,
+    /// Come out of it.
+    pub received: Tally,
+}
+
 /// What a peer is made from.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -77,24 +86,21 @@ impl Peer {
                  route add default via 192.168.{n}.1\n"
             ),
         )?;
-        // An aggregate would count as one packet, so none may pass here; see Self::tally.
+        // An aggregate would count as one packet, so none may pass here; see Self::counts.
         namespace.feed(
             "nft",
             &["-f", "-"],
             &format!(
                 "table inet tally {{
-                    counter sent {{ }}
-                    counter received {{ }}
-                    counter aggregates {{ }}
                     chain out {{
                         type filter hook output priority 300;
-                        oifname \"{name}\" counter name sent
-                        oifname \"{name}\" meta length > {mtu} counter name aggregates
+                        oifname \"{name}\" counter comment \"sent\"
+                        oifname \"{name}\" meta length > {mtu} counter comment \"aggregates\"
                     }}
                     chain in {{
                         type filter hook input priority -300;
-                        iifname \"{name}\" counter name received
-                        iifname \"{name}\" meta length > {mtu} counter name aggregates
+                        iifname \"{name}\" counter comment \"received\"
+                        iifname \"{name}\" meta length > {mtu} counter comment \"aggregates\"
                     }}
                 }}\n"
             ),
@@ -154,24 +160,15 @@ impl Peer {
         Ok(())
     }
 
-    /// Takes its interface down with `wg-quick`.
-    ///
-    /// # Errors
-    /// `wg-quick` failed.
-    pub fn disconnect(&self) -> Result<()> {
-        self.wg_quick("down")
-    }
-
-    /// Edits its config as its owner can, so that it claims these ranges besides what the file
+    /// Edits its config file as its owner can, so that it claims these ranges besides what the file
     /// says, and connects again.
     ///
     /// # Errors
     /// The file has no AllowedIPs, or `wg-quick` failed.
-    pub fn widen(&self, ranges: &[IpNet]) -> Result<()> {
-        let text = fs::read_to_string(&self.config)?;
-        let mut edited = String::with_capacity(text.len());
+    pub fn edit_config(&self, ranges: &[IpNet]) -> Result<()> {
         let mut found = false;
-        for line in text.lines() {
+        let mut edited = String::new();
+        for line in fs::read_to_string(&self.config)?.lines() {
             edited.push_str(line);
             if line.starts_with("AllowedIPs") {
                 found = true;
@@ -185,38 +182,52 @@ impl Peer {
         if !found {
             bail!("{} has no AllowedIPs", self.config.display());
         }
-        self.disconnect()?;
+        self.wg_quick("down")?;
         self.connect(&edited)
     }
 
-    /// What it gave to its WireGuard interface so far.
+    /// Claims these ranges in the running interface, which keeps its session.
     ///
     /// # Errors
-    /// See [`Self::tally`].
-    pub fn sent(&self) -> Result<Tally> {
-        self.tally("sent")
+    /// `wg` or `ip` failed.
+    pub fn claim(&self, ranges: &[IpNet]) -> Result<()> {
+        let text = self.namespace.run("wg", &["show", &self.name, "peers"])?;
+        let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+        let list = ranges.join(",");
+        self.namespace
+            .run("wg", &["set", &self.name, "peer", text.trim(), "allowed-ips", &list])?;
+        let routes: String = ranges
+            .iter()
+            .map(|range| format!("route replace {range} dev {}\n", self.name))
+            .collect();
+        self.namespace.feed("ip", &["-batch", "-"], &routes)
     }
 
-    /// What came out of its WireGuard interface so far.
-    ///
-    /// # Errors
-    /// See [`Self::tally`].
-    pub fn received(&self) -> Result<Tally> {
-        self.tally("received")
-    }
-
-    /// One of its two counters. nftables counts an aggregate of segments as one packet with one
-    /// header, so the figure is exact only because [`Self::connect`] turns aggregation off and
-    /// nothing longer than the MTU was ever seen.
+    /// What has passed its WireGuard interface so far. nftables counts an aggregate of segments as
+    /// one packet with one header, so the figures are exact only because [`Self::connect`] turns
+    /// aggregation off and nothing longer than the MTU was ever seen.
     ///
     /// # Errors
     /// `nft` failed, or an aggregate has passed.
-    fn tally(&self, counter: &str) -> Result<Tally> {
-        let aggregates = tally::read_nft(&self.namespace, "inet tally", "aggregates")?;
+    pub fn counts(&self) -> Result<Counts> {
+        let tallies = tally::read_nft(&self.namespace, "inet", "tally")?;
+        let tally = |name: &str| {
+            tallies.get(name).copied().with_context(|| format!("{} has no {name}", self.name))
+        };
+        let aggregates = tally("aggregates")?;
         if aggregates.packets != 0 {
             bail!("{}: {aggregates} longer than {} bytes", self.name, self.mtu);
         }
-        tally::read_nft(&self.namespace, "inet tally", counter)
+        Ok(Counts { sent: tally("sent")?, received: tally("received")? })
+    }
+
+    /// How far its counts have moved since `before`.
+    ///
+    /// # Errors
+    /// See [`Self::counts`].
+    pub fn since(&self, before: Counts) -> Result<Counts> {
+        let now = self.counts()?;
+        Ok(Counts { sent: now.sent - before.sent, received: now.received - before.received })
     }
 
     /// Seconds since 1970 of its latest handshake with the relay; 0 is never.

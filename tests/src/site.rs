@@ -3,11 +3,8 @@
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use ipnet::IpNet;
 use relay::model::PrivateKey;
 use toml::{Table, Value};
-
-use crate::{Family, peer::Identity};
 
 /// `examples/one-to-many.toml`: an administrator and three nodes.
 const ONE_TO_MANY: &str = include_str!("../../examples/one-to-many.toml");
@@ -74,51 +71,6 @@ impl Site {
     /// There is none.
     pub fn relay_mut(&mut self) -> Result<&mut Table> {
         self.table.get_mut("relay").and_then(Value::as_table_mut).context("no [relay]")
-    }
-
-    /// The `[defaults]` table.
-    pub fn defaults_mut(&mut self) -> Option<&mut Table> {
-        self.table.entry("defaults").or_insert_with(|| Table::new().into()).as_table_mut()
-    }
-
-    /// Name of the relay's interface.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn interface(&self) -> Result<&str> {
-        let relay = self.table.get("relay").context("no [relay]")?;
-        relay.get("interface").and_then(Value::as_str).context("no interface")
-    }
-
-    /// The networks of the overlay.
-    ///
-    /// # Errors
-    /// The relay has no address, or one that is not a prefix.
-    pub fn overlay(&self) -> Result<Vec<IpNet>> {
-        let addresses = self.table.get("relay").and_then(|relay| relay.get("address"));
-        let addresses = addresses.and_then(Value::as_array).context("no address of the relay")?;
-        addresses
-            .iter()
-            .map(|address| {
-                let address: IpNet = address.as_str().context("an address is a text")?.parse()?;
-                Ok(address.trunc())
-            })
-            .collect()
-    }
-
-    /// The relay's own overlay address of this family.
-    ///
-    /// # Errors
-    /// It has none.
-    pub fn relay_address(&self, family: Family) -> Result<IpAddr> {
-        let addresses = self.table.get("relay").and_then(|relay| relay.get("address"));
-        let addresses = addresses.and_then(Value::as_array).context("no address of the relay")?;
-        addresses
-            .iter()
-            .filter_map(|address| address.as_str()?.parse::<IpNet>().ok())
-            .map(|address| address.addr())
-            .find(|address| Family::of(*address) == family)
-            .with_context(|| format!("the relay has no {} address", family.name()))
     }
 
     /// The peers' names, in the order of the file.
@@ -225,7 +177,8 @@ impl Site {
     /// # Errors
     /// It lacks one of them.
     pub fn addresses(&self, name: &str) -> Result<[IpAddr; 2]> {
-        let addresses = self.value(name, "address").and_then(Value::as_array);
+        let peer = self.peers()?.iter().find(|peer| name_of(peer) == Some(name));
+        let addresses = peer.and_then(|peer| peer.get("address")).and_then(Value::as_array);
         let addresses: Vec<IpAddr> = addresses
             .with_context(|| format!("{name} has no address"))?
             .iter()
@@ -236,22 +189,6 @@ impl Site {
             first(IpAddr::is_ipv4).with_context(|| format!("{name} has no IPv4 address"))?,
             first(IpAddr::is_ipv6).with_context(|| format!("{name} has no IPv6 address"))?,
         ])
-    }
-
-    /// What the peer of this name is in the lab.
-    ///
-    /// # Errors
-    /// There is none, or it lacks an address of either family.
-    pub fn identity(&self, name: &str) -> Result<Identity> {
-        let mtu = self.value(name, "mtu").and_then(Value::as_integer).unwrap_or(1280);
-        let [v4, v6] = self.addresses(name)?;
-        Ok(Identity { name: name.to_owned(), v4, v6, mtu: mtu.try_into()? })
-    }
-
-    /// A value of a peer, or the site's default for it.
-    pub fn value(&self, name: &str, key: &str) -> Option<&Value> {
-        let peer = self.peers().ok()?.iter().find(|peer| name_of(peer) == Some(name))?;
-        peer.get(key).or_else(|| self.table.get("defaults")?.get(key))
     }
 
     fn new_key(&mut self, name: &str) -> Result<()> {

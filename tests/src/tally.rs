@@ -1,10 +1,12 @@
 use std::{
+    collections::BTreeMap,
     fmt,
     iter::Sum,
     ops::{Add, AddAssign, Sub},
 };
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::Namespace;
 
@@ -59,21 +61,28 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Reads a named nftables counter; `table` has its family in front, as `ip router`.
+/// The counters of a table's rules, by the comments of the rules. Rules carry their counters
+/// themselves: counters with names of their own need one more kernel module.
 ///
 /// # Errors
-/// `nft` failed or there is no such counter.
-pub(crate) fn read_nft(namespace: &Namespace, table: &str, counter: &str) -> Result<Tally> {
-    let (family, table) = table.split_once(' ').context("a table is named with its family")?;
-    let text = namespace.run("nft", &["-j", "list", "counter", family, table, counter])?;
-    let listing: serde_json::Value = serde_json::from_str(&text).context("nft -j list counter")?;
+/// `nft` failed, or there is no such table.
+pub(crate) fn read_nft(
+    namespace: &Namespace,
+    family: &str,
+    table: &str,
+) -> Result<BTreeMap<String, Tally>> {
+    let text = namespace.run("nft", &["-j", "list", "table", family, table])?;
+    let listing: Value = serde_json::from_str(&text).context("nft -j list table")?;
     let objects = listing["nftables"].as_array().context("nft gave no list")?;
-    objects
-        .iter()
-        .map(|object| &object["counter"])
-        .find(|found| found["name"] == counter)
-        .and_then(|found| {
+    let mut tallies = BTreeMap::<String, Tally>::new();
+    for rule in objects.iter().map(|object| &object["rule"]) {
+        let Some(comment) = rule["comment"].as_str() else { continue };
+        let expressions = rule["expr"].as_array().context("a rule without expressions")?;
+        let tally = expressions.iter().map(|expression| &expression["counter"]).find_map(|found| {
             Some(Tally { packets: found["packets"].as_u64()?, bytes: found["bytes"].as_u64()? })
-        })
-        .with_context(|| format!("no counter {counter} in {text}"))
+        });
+        *tallies.entry(comment.to_owned()).or_default() +=
+            tally.with_context(|| format!("the rule {comment} counts nothing"))?;
+    }
+    Ok(tallies)
 }

@@ -27,7 +27,7 @@ fn up_again_changes_nothing_and_says_so() {
         ensure!(report.schema_version == 1, "{report:?}");
         before.holds(&lab)?;
 
-        let interface = lab.site().interface()?;
+        let interface = lab.interface()?;
         let text = lab.relay().relay(&["up"])?.success("relay up")?;
         let last = text.trim_end().lines().last().unwrap_or_default();
         ensure!(last == format!("{interface}: nothing to change"), "relay up says {text:?}");
@@ -76,8 +76,7 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
         ensure!(report.changes.iter().any(|change| change.contains(&e)), "{report:?}");
         names_none_of(&report.changes, &[b, c, d])?;
         lab.join(&e)?;
-        lab.connect(lab.peer(&e)?)?;
-        lab.await_handshake(lab.peer(&e)?)?;
+        lab.connect([lab.peer(&e)?])?;
         for family in Family::ALL {
             answers_beside(&lab, lab.peer(a)?, lab.peer(&e)?, family)?;
         }
@@ -94,7 +93,7 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
         names_none_of(&report.changes, &[d, &e])?;
         handshakes.hold(&lab, &[a, b, d])?;
         let key = lab.site().private_key(c)?.public_key().to_string();
-        let left = lab.relay().wg(lab.site().interface()?, "latest-handshakes")?;
+        let left = lab.relay().wg(&lab.interface()?, "latest-handshakes")?;
         ensure!(!left.contains_key(&key), "{c} is still a peer");
 
         let (sent, answered) = flow.stop()?;
@@ -156,7 +155,7 @@ fn a_dry_run_shows_the_plan_and_does_nothing() {
         let lab = Lab::relay_alone(Site::one_to_many()?)?;
         let before = Footprint::read(lab.relay())?;
         let plan = lab.relay().relay(&["up", "--dry-run"])?.success("relay up --dry-run")?;
-        let interface = lab.site().interface()?;
+        let interface = lab.interface()?;
         ensure!(plan.contains(&format!("+ interface {interface}")), "the plan is {plan}");
         let after = Footprint::read(lab.relay())?;
         ensure!(after == before, "a dry run left\n{}", after.difference(&before));
@@ -194,7 +193,7 @@ struct Handshakes(BTreeMap<String, String>);
 
 impl Handshakes {
     fn read(lab: &Lab) -> Result<Self> {
-        Ok(Self(lab.relay().wg(lab.site().interface()?, "latest-handshakes")?))
+        Ok(Self(lab.relay().wg(&lab.interface()?, "latest-handshakes")?))
     }
 
     /// None of these peers has had to do so again.

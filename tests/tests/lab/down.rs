@@ -22,14 +22,9 @@ fn down_leaves_nothing_behind_and_again_is_no_error() {
         ensure!(mode & 0o777 == 0o600, "the key's mode is {mode:o}");
         let key = fs::read(&key_file)?;
         let routes = lab.relay().namespace().run("ip", &["-4", "route"])?;
-        let interface = lab.site().interface()?;
+        let interface = lab.interface()?;
         ensure!(routes.contains("192.168.40.0/24"), "no route to what {a} routes:\n{routes}");
-        for peer in lab.peers() {
-            lab.connect(peer)?;
-        }
-        for peer in lab.peers() {
-            lab.await_handshake(peer)?;
-        }
+        lab.connect(lab.peers())?;
         let [a, b] = lab.first()?;
         delivers(&lab, a, b, Family::V4)?;
         let up = Footprint::read(lab.relay())?;

@@ -26,12 +26,7 @@ fn forwarding_is_off_and_the_forward_chains_drop_and_the_relay_still_relays() {
         )?;
         host.set_sysctl("ipv4/conf/all/rp_filter", 1)?;
         lab.relay().up()?;
-        for peer in lab.peers() {
-            lab.connect(peer)?;
-        }
-        for peer in lab.peers() {
-            lab.await_handshake(peer)?;
-        }
+        lab.connect(lab.peers())?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
             delivers(&lab, a, b, family)?;
@@ -44,7 +39,7 @@ fn forwarding_is_off_and_the_forward_chains_drop_and_the_relay_still_relays() {
 /// The relay has not turned its host into a router.
 fn forwarding_is_off(lab: &Lab) -> Result<()> {
     let host = lab.relay().namespace();
-    let interface = lab.site().interface()?;
+    let interface = lab.interface()?;
     for key in [
         "ipv4/ip_forward".to_owned(),
         format!("ipv4/conf/{interface}/forwarding"),

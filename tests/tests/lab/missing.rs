@@ -27,11 +27,11 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::one_to_many()?)?;
         let good = lab.site().text()?;
-        let handshakes = lab.relay().wg(lab.site().interface()?, "latest-handshakes")?;
+        let handshakes = lab.relay().wg(&lab.interface()?, "latest-handshakes")?;
         let generation = lab.relay().stats()?.generation;
         let before = Footprint::read(lab.relay())?;
         let two_faults =
-            good.replace("10.3.2.4\"", "10.3.2.400\"").replace("\nlisten_port", "\nlisten_prot");
+            good.replace("10.3.2.4\"", "10.3.2.400\"").replace("\nendpoint = ", "\nendpiont = ");
         for broken in
             [two_faults.as_str(), "", "[relay\n", &good.replace("10.3.2.4\"", "10.3.2.3\"")]
         {
@@ -44,7 +44,7 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
             let after = Footprint::read(lab.relay())?;
             ensure!(after == before, "changed:\n{}", after.difference(&before));
         }
-        let after = lab.relay().wg(lab.site().interface()?, "latest-handshakes")?;
+        let after = lab.relay().wg(&lab.interface()?, "latest-handshakes")?;
         ensure!(after == handshakes, "sessions were lost");
         lab.relay().write_config(&good)?;
         ensure!(lab.relay().stats()?.generation == generation, "there is a new generation");

@@ -26,14 +26,14 @@ const STREAM_LEN: usize = 48 * 1024;
 pub(crate) fn delivers(lab: &Lab, from: &Peer, to: &Peer, family: Family) -> Result<()> {
     let names = || format!("{} -> {}, {}", from.name(), to.name(), family.name());
     let before = lab.relay().ledger()?;
-    let (from_before, to_before) = (Counts::read(from)?, Counts::read(to)?);
+    let (from_before, to_before) = (from.counts()?, to.counts()?);
     let (source, target) = (from.address(family), to.address(family));
 
     let mut echo = Echo::open(from.namespace(), source, target)?;
     let pinged = echo.send(PINGS)?;
     let answers = echo.answers(PINGS, deadline::PATIENCE)?;
     ensure!(answers == PINGS, "{}: {answers} answers to {PINGS} pings", names());
-    let (request, reply) = (from_before.until(from)?.sent, to_before.until(to)?.sent);
+    let (request, reply) = (from.since(from_before)?.sent, to.since(to_before)?.sent);
     ensure!(request == pinged, "{}: pings are {request}, not {pinged}", names());
     ensure!(reply == pinged, "{}: answers are {reply}, not {pinged}", names());
 
@@ -41,26 +41,24 @@ pub(crate) fn delivers(lab: &Lab, from: &Peer, to: &Peer, family: Family) -> Res
     let datagrams = udp.send(DATAGRAMS, DATAGRAM_LEN)?;
     let received = udp.received(DATAGRAMS, deadline::PATIENCE)?;
     ensure!(received == datagrams, "{}: of {datagrams} came {received}", names());
-    let sent = from_before.until(from)?.sent;
+    let sent = from.since(from_before)?.sent;
     ensure!(sent == pinged + datagrams, "{}: {sent}, not {pinged} + {datagrams}", names());
 
     Connection::open(from.namespace(), source, to.namespace(), target)
         .and_then(|connection| connection.exchange(STREAM_LEN))
         .with_context(names)?;
 
-    let there = from_before.until(from)?.sent;
-    let back = to_before.until(to)?.sent;
+    let (here, there) = (from.since(from_before)?, to.since(to_before)?);
     let least = 2 * STREAM_LEN as u64;
-    ensure!(there.bytes + back.bytes > least, "{}: less than the stream", names());
-    let expected = Ledger::default().relayed(from.name(), to.name(), there).relayed(
+    ensure!(here.sent.bytes + there.sent.bytes > least, "{}: less than the stream", names());
+    ensure!(there.received == here.sent, "{}: {here:?} became {there:?}", names());
+    ensure!(here.received == there.sent, "{}: {there:?} became {here:?}", names());
+    let expected = Ledger::default().relayed(from.name(), to.name(), here.sent).relayed(
         to.name(),
         from.name(),
-        back,
+        there.sent,
     );
     lab.relay().settled(&before, &expected).with_context(names)?;
-    let (arrived, returned) = (to_before.until(to)?.received, from_before.until(from)?.received);
-    ensure!(arrived == there, "{}: sent {there}, arrived {arrived}", names());
-    ensure!(returned == back, "{}: sent {back}, returned {returned}", names());
     Ok(())
 }
 
@@ -75,7 +73,7 @@ pub(crate) fn refuses(
 ) -> Result<()> {
     let names = || format!("{} -> {}, {}", from.name(), to.name(), family.name());
     let before = lab.relay().ledger()?;
-    let (from_before, to_before) = (Counts::read(from)?, Counts::read(to)?);
+    let (from_before, to_before) = (from.counts()?, to.counts()?);
     let (source, target) = (from.address(family), to.address(family));
 
     let mut echo = Echo::open(from.namespace(), source, target)?;
@@ -94,12 +92,12 @@ pub(crate) fn refuses(
     ensure!(accepted.is_none(), "{}: a TCP connection was made", names());
     drop(attempt);
 
-    let sent = from_before.until(from)?.sent;
+    let sent = from.since(from_before)?.sent;
     let expected = Ledger::default().refused(from.name(), reason, sent.packets);
     lab.relay().settled(&before, &expected).with_context(names)?;
     let answers = echo.answers(1, Duration::ZERO)?;
     let datagrams = udp.received(1, Duration::ZERO)?;
-    let arrived = to_before.until(to)?.received;
+    let arrived = to.since(to_before)?.received;
     ensure!(answers == 0, "{}: {answers} answers", names());
     ensure!(datagrams == Tally::default(), "{}: {datagrams} arrived", names());
     ensure!(arrived == Tally::default(), "{}: {arrived} arrived", names());
@@ -125,24 +123,5 @@ pub(crate) fn moved(lab: &Lab, before: &Ledger) -> String {
     match lab.relay().ledger().and_then(|now| now.since(before)) {
         Ok(moved) => format!("counters moved:\n{moved}"),
         Err(error) => format!("counters unknown: {error:#}"),
-    }
-}
-
-/// Both counters of a peer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Counts {
-    pub(crate) sent: Tally,
-    pub(crate) received: Tally,
-}
-
-impl Counts {
-    pub(crate) fn read(peer: &Peer) -> Result<Self> {
-        Ok(Self { sent: peer.sent()?, received: peer.received()? })
-    }
-
-    /// How far they have moved since.
-    pub(crate) fn until(self, peer: &Peer) -> Result<Self> {
-        let now = Self::read(peer)?;
-        Ok(Self { sent: now.sent - self.sent, received: now.received - self.received })
     }
 }

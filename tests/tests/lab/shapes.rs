@@ -55,7 +55,7 @@ fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
 fn peers_are_shown_as_they_are(lab: &Lab) -> Result<()> {
     let stats = lab.relay().stats()?;
     ensure!(stats.schema_version == 1 && stats.listen_port == 51820, "{stats:?}");
-    ensure!(stats.interface == lab.site().interface()?, "{stats:?}");
+    ensure!(stats.interface == lab.interface()?, "{stats:?}");
     ensure!(stats.peers.len() == lab.peers().len(), "{} peers are shown", stats.peers.len());
     for (peer, shown) in lab.peers().iter().zip(&stats.peers) {
         ensure!(shown.name == peer.name(), "{} is shown as {}", peer.name(), shown.name);
