@@ -1,6 +1,6 @@
 //! Exit codes, and the sentence that goes with them.
 
-use std::{fmt::Write as _, io};
+use std::io;
 
 use crate::{
     config::{CreateKeyError, Problems},
@@ -88,9 +88,9 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
     for cause in error.chain() {
         let cause = cause.to_string();
         // Transparent errors say what their source says.
-        if cause != last && !last.ends_with(&cause) {
-            // Writing to a string does not fail.
-            drop(write!(text, ": {cause}"));
+        if !last.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
         }
         last = cause;
     }

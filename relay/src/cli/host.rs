@@ -12,7 +12,8 @@ use super::exit::HostError;
 use crate::datapath::MINIMUM_KERNEL;
 
 /// Capability numbers (include/uapi/linux/capability.h).
-const CAPABILITIES: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
+const CAPABILITIES: [(u32, &str); 3] =
+    [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
 /// Holds CAP_BPF and CAP_PERFMON within itself (kernel/capability.c, `bpf_capable()`).
 const CAP_SYS_ADMIN: u32 = 21;
 
@@ -27,9 +28,7 @@ pub(super) fn require_capabilities(verb: &'static str) -> Result<()> {
     let has = |number: u32| effective & (1 << number) != 0;
     let missing: Vec<&str> = CAPABILITIES
         .iter()
-        .filter(|&&(number, name)| {
-            !has(number) && !(name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN))
-        })
+        .filter(|&&(number, name)| !has(number) && !(name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN)))
         .map(|&(_, name)| name)
         .collect();
     if missing.is_empty() {

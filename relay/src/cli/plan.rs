@@ -84,8 +84,7 @@ impl Plan {
         let observed = datapath.observe(&classifiers(handle, link.as_ref()).await?)?;
         let slots = Slots::assign(&relay.peers, &observed.slots)?;
         let host_addresses = host_addresses(handle).await?;
-        let sources =
-            Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
+        let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
         let compiled = policy::compile(&sources)?;
         let in_force = observed.generation.map(|generation| generation.policy_hash);
         let policy = (in_force != Some(policy_hash(&compiled)) || slots.changed()).then(|| {

@@ -10,11 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use relay_common::Reason;
 
-use super::{
-    exit::HostError,
-    host, output,
-    plan::classifiers,
-};
+use super::{exit::HostError, host, output, plan::classifiers};
 use crate::{
     config::{self, Options},
     datapath::{Datapath, Mode, Pins},
@@ -73,8 +69,11 @@ async fn observe(relay: &Relay, datapath: &Datapath) -> Result<Observation> {
         names.filter_map(|(key, name)| present.remove(&key).map(|peer| (name, peer))).collect();
     let unnamed = present.into_values().map(|peer| (show(&peer.public_key), peer));
     let peers = named.into_iter().chain(unnamed).map(|(name, peer)| {
-        let (counted, refused) =
-            counters.peers.get(&peer.public_key).copied().unwrap_or((Default::default(), [0; Reason::COUNT]));
+        let (counted, refused) = counters
+            .peers
+            .get(&peer.public_key)
+            .copied()
+            .unwrap_or((Default::default(), [0; Reason::COUNT]));
         PeerObservation {
             name,
             public_key: show(&peer.public_key),

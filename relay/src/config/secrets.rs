@@ -109,25 +109,24 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Makes a private key and its file at `path`, mode 0600, with the file's directory (mode 0700)
+/// Makes the file of a private key at `path`, mode 0600, with the file's directory (mode 0700)
 /// when that is missing. The file appears whole and synced, or not at all.
 ///
 /// # Errors
 /// Something is there already, or it could not be written.
-pub fn create_private_key(path: &Path) -> Result<PrivateKey, CreateKeyError> {
+pub fn create_private_key(path: &Path, key: &PrivateKey) -> Result<(), CreateKeyError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     create_directory(directory)?;
-    let key = PrivateKey::generate().map_err(CreateKeyError::Random)?;
     let mut suffix = [0; 8];
     getrandom::fill(&mut suffix).map_err(CreateKeyError::Random)?;
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
     let unfinished = directory.join(name);
-    let result = write_key(&unfinished, &key).and_then(|()| {
+    let result = write_key(&unfinished, key).and_then(|()| {
         // Unlike a rename, a link never replaces what is there.
         fs::hard_link(&unfinished, path).map_err(|source| {
             if source.kind() == io::ErrorKind::AlreadyExists {
@@ -140,8 +139,7 @@ pub fn create_private_key(path: &Path) -> Result<PrivateKey, CreateKeyError> {
     let removed = fs::remove_file(&unfinished);
     result?;
     removed.map_err(failed("remove", &unfinished))?;
-    sync_directory(directory)?;
-    Ok(key)
+    sync_directory(directory)
 }
 
 /// Warnings for key files that others than their owner can read or change.

@@ -53,11 +53,13 @@ pub enum RouteChange {
 }
 
 /// The networks that need a route: every peer's `routes` that no overlay network covers, sorted.
+/// A peer that owns a default route serves the other peers; the host keeps its own.
 pub fn desired(relay: &Relay) -> Vec<IpNet> {
     let mut destinations: Vec<IpNet> = relay
         .peers
         .iter()
         .flat_map(|peer| &peer.routes)
+        .filter(|route| route.prefix_len() > 0)
         .filter(|route| !relay.addresses.iter().any(|overlay| overlay.contains(*route)))
         .map(IpNet::trunc)
         .collect();

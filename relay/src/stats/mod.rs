@@ -4,5 +4,7 @@ mod snapshot;
 mod text;
 mod units;
 
-pub use snapshot::{Observation, PeerObservation, Policy, Snapshot};
+pub use snapshot::{
+    Observation, Peer, PeerObservation, Policy, Refused, Snapshot, Totals, Traffic,
+};
 pub use text::{Style, render_text_into};

@@ -28,11 +28,7 @@ const ONLINE: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 /// `out` cannot be written to.
-pub fn render_text_into(
-    out: &mut impl Write,
-    snapshot: &Snapshot,
-    style: Style,
-) -> io::Result<()> {
+pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style) -> io::Result<()> {
     let Style { color, now } = style;
     let s = snapshot;
     title(out, color, "interface", &s.interface, "32")?;
@@ -41,7 +37,8 @@ pub fn render_text_into(
     match s.attached.as_str() {
         "none" => line(out, "policy", "NOT ATTACHED: nothing is relayed; run `relay up`")?,
         mode => {
-            let policy = format!("generation {} ({}), attached by {mode}", s.generation, s.policy_hash);
+            let policy =
+                format!("generation {} ({}), attached by {mode}", s.generation, s.policy_hash);
             line(out, "policy", &policy)?;
         }
     }
@@ -68,7 +65,8 @@ fn render_peer(out: &mut impl Write, peer: &Peer, style: Style) -> io::Result<()
     if !peer.endpoint.is_empty() {
         line(out, "endpoint", &peer.endpoint)?;
     }
-    let owned = if peer.allowed_ips.is_empty() { "(none)".into() } else { peer.allowed_ips.join(", ") };
+    let owned =
+        if peer.allowed_ips.is_empty() { "(none)".into() } else { peer.allowed_ips.join(", ") };
     line(out, "allowed ips", &owned)?;
     line(out, "latest handshake", &state_line(peer, style.now))?;
     if peer.transfer_rx + peer.transfer_tx > 0 {

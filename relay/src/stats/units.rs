@@ -23,7 +23,8 @@ pub(super) fn packets(count: u64) -> String {
 
 /// Seconds, in words.
 pub(super) fn ago(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    const UNITS: [(u64, &str); 4] =
+        [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let mut left = seconds;
     let mut parts = Vec::new();
     for (size, name) in UNITS {
@@ -44,6 +45,9 @@ mod tests {
     fn as_wg_shows_them() {
         assert_eq!([bytes(0), bytes(1023), bytes(1024)], ["0 B", "1023 B", "1.00 KiB"]);
         assert_eq!(bytes(1024 * 1024 * 3 / 2), "1.50 MiB");
-        assert_eq!([ago(0), ago(1), ago(3_661)], ["now", "1 second ago", "1 hour, 1 minute, 1 second ago"]);
+        assert_eq!(
+            [ago(0), ago(1), ago(3_661)],
+            ["now", "1 second ago", "1 hour, 1 minute, 1 second ago"]
+        );
     }
 }

@@ -100,11 +100,6 @@ impl WireguardError {
         matches!(self, Self::Unsupported | Self::Permission { .. } | Self::PortInUse { .. })
     }
 
-    /// Whether the host lacks something that its operator can give: exit code 3.
-    pub const fn is_lack(&self) -> bool {
-        matches!(self, Self::Unsupported | Self::Permission { .. } | Self::PortInUse { .. })
-    }
-
     /// The error of a request, from its number alone: the text may quote the message that was sent.
     pub(super) fn of_request(
         request: &'static str,

@@ -116,13 +116,14 @@ fn key_files_others_can_read_are_warned_about() {
 fn a_private_key_is_made_once_and_never_replaced() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("relay/private.key");
-    let key = create_private_key(&path).expect("made");
+    let key = PrivateKey::generate().expect("random bytes");
+    create_private_key(&path, &key).expect("made");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
     assert_eq!((mode(&path), mode(path.parent().expect("a parent"))), (0o600, 0o700));
     let text = fs::read_to_string(&path).expect("a file");
     assert_eq!(text, format!("{}\n", key.to_base64().as_str()));
 
-    let again = create_private_key(&path).expect_err("it is there");
+    let again = create_private_key(&path, &key).expect_err("it is there");
     assert!(matches!(again, CreateKeyError::Exists(at) if at == path));
     assert_eq!(fs::read_to_string(&path).expect("a file"), text);
     let files = fs::read_dir(path.parent().expect("a parent")).expect("a directory");
@@ -133,7 +134,8 @@ fn a_private_key_is_made_once_and_never_replaced() {
 fn a_private_key_needs_its_directorys_parent() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("no/such/private.key");
-    let error = create_private_key(&path).expect_err("no directory").to_string();
+    let key = PrivateKey::generate().expect("random bytes");
+    let error = create_private_key(&path, &key).expect_err("no directory").to_string();
     let directory = directory.path().display();
     assert_eq!(error, format!("cannot create the directory {directory}/no/such"));
 }
