@@ -3,7 +3,7 @@
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{bpf_sock, bpf_sock_tuple},
-    helpers::generated::{bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
+    helpers::generated::{bpf_sk_lookup_tcp, bpf_sk_lookup_udp, bpf_sk_release},
 };
 use relay_common::{
     header::protocol,
@@ -107,10 +107,12 @@ fn answers_the_host(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool 
         }
     };
     let ctx = packet.context().as_ptr();
+    // VERIFIER: not bpf_skc_lookup_tcp, whose other type of pointer the state below could not be
+    // read through (6.1 and 6.12: "same insn cannot be used with different pointers").
     // SAFETY: context and tuple are valid, and size is that of the family's part of the tuple.
     let socket: *mut bpf_sock = unsafe {
         match number {
-            protocol::TCP => bpf_skc_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
+            protocol::TCP => bpf_sk_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
             _ => bpf_sk_lookup_udp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
         }
     };

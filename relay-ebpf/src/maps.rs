@@ -9,6 +9,7 @@ use relay_common::{Generation, Leaf, Pair, PeerCounters};
 use crate::settings;
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
+/// It excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) refuses to write then.
 const MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_RDONLY_PROG`: the policy is not the programs' to change.
 const READ_ONLY: u32 = 1 << 7;
@@ -16,20 +17,20 @@ const READ_ONLY: u32 = 1 << 7;
 const NO_PREALLOC: u32 = 1;
 
 #[map]
-static LEAVES_V4: Array<Leaf> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+static LEAVES_V4: Array<Leaf> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static LEAVES_V6: Array<Leaf> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+static LEAVES_V6: Array<Leaf> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
 static PREFIXES_V6: LpmTrie<[u8; 16], Leaf> =
     LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
-static PAIRS: Array<Pair> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+static PAIRS: Array<Pair> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static HOST_PORTS: HashMap<u32, u32> = HashMap::with_max_entries(1, READ_ONLY);
 #[map]
-static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE | READ_ONLY);
+static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static COUNTERS: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
 #[map]

@@ -22,10 +22,6 @@ pub enum Headers {
     V6(Ipv6Header),
 }
 
-/// `skb->protocol` of IPv4 and IPv6, network order as the field holds it.
-const ETH_P_IP: u32 = (0x0800u16).to_be() as u32;
-const ETH_P_IPV6: u32 = (0x86ddu16).to_be() as u32;
-
 impl<'a> Packet<'a> {
     /// The packet of a program's context.
     #[inline(always)]
@@ -87,31 +83,20 @@ impl<'a> Packet<'a> {
         gso_size != 0 && gso_size + self.segment_header_len(headers) <= settings::mtu()
     }
 
-    /// The header, from the linear part or after pulling it there.
+    /// The header, from the linear part or after pulling it there. The version alone tells the
+    /// family: WireGuard has made `skb->protocol` agree with it (wg_packet_consume_data_done(),
+    /// drivers/net/wireguard/receive.c, 6.12).
     ///
     /// # Errors
     /// Neither IPv4 nor IPv6, or shorter than its header.
     #[inline(always)]
     pub fn headers(&self) -> Result<Headers, Reason> {
-        // SAFETY: the context is valid while the program runs.
-        match unsafe { (*self.ctx.skb.skb).protocol } {
-            ETH_P_IP => {
-                let words = self.read::<[u32; 5]>().or_else(|| {
-                    self.ctx.pull_data(IPV4_LEN).ok()?;
-                    self.read::<[u32; 5]>()
-                });
-                words.map(|words| Headers::V4(Ipv4Header::new(words)))
-            }
-            ETH_P_IPV6 => {
-                let words = self.read::<[u64; 5]>().or_else(|| {
-                    self.ctx.pull_data(IPV6_LEN).ok()?;
-                    self.read::<[u64; 5]>()
-                });
-                words.map(|words| Headers::V6(Ipv6Header::new(words)))
-            }
-            _ => None,
+        let words = self.header::<[u32; 5]>(IPV4_LEN)?;
+        match u32::from_be(words[0]) >> 28 {
+            4 => Ok(Headers::V4(Ipv4Header::new(words))),
+            6 => self.header(IPV6_LEN).map(|words| Headers::V6(Ipv6Header::new(words))),
+            _ => Err(Reason::MalformedHeader),
         }
-        .ok_or(Reason::MalformedHeader)
     }
 
     /// Writes the word of TTL, protocol and checksum.
@@ -172,6 +157,15 @@ impl<'a> Packet<'a> {
             _ => 8,
         };
         headers.len() + transport
+    }
+
+    #[inline(always)]
+    fn header<T: Copy>(&self, len: u32) -> Result<T, Reason> {
+        let words = self.read().or_else(|| {
+            self.ctx.pull_data(len).ok()?;
+            self.read()
+        });
+        words.ok_or(Reason::MalformedHeader)
     }
 
     #[inline(always)]

@@ -90,9 +90,21 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
         // Transparent errors say what their source says.
         if !last.ends_with(&cause) {
             text.push_str(": ");
-            text.push_str(&cause);
+            text.push_str(&end_of(&cause));
         }
         last = cause;
     }
     text
+}
+
+/// The end of a text of many lines, which is where a verifier's log has its point.
+fn end_of(text: &str) -> String {
+    const LINES: usize = 16;
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    match lines.len().checked_sub(LINES) {
+        None | Some(0) => lines.join("\n"),
+        Some(cut) => {
+            format!("{}\n… {cut} lines …\n{}", lines[0], lines[cut..].join("\n"))
+        }
+    }
 }

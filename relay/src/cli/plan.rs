@@ -130,9 +130,6 @@ impl Plan {
     /// A line for each change, in order.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some((path, _)) = &self.key_file {
-            lines.push(format!("+ private key file {}", path.display()));
-        }
         let table = fence::table_name(&self.interface);
         match self.fence {
             Some(FenceChange::PutUp) => lines.push(format!("+ fence inet {table}")),
@@ -142,6 +139,9 @@ impl Plan {
         let (up, links): (Vec<_>, Vec<_>) =
             self.link.iter().partition(|change| matches!(change, LinkChange::Up { .. }));
         lines.extend(links.iter().map(ToString::to_string));
+        if let Some((path, _)) = &self.key_file {
+            lines.push(format!("+ private key file {}", path.display()));
+        }
         lines.extend(self.wireguard.narrow.iter().map(ToString::to_string));
         if let Some(policy) = &self.policy {
             let sign = if policy.number == 1 { '+' } else { '~' };
@@ -176,10 +176,6 @@ impl Plan {
 
     async fn carry_out(&self, handle: &Handle) -> Result<()> {
         let interface = &self.interface;
-        // The key that the plan showed is the one in memory; the file is made from it.
-        if let Some((path, key)) = &self.key_file {
-            create_private_key(path, key)?;
-        }
         if let Some(FenceChange::PutUp) = self.fence {
             fence::put_up(interface, MARK)?;
         }
@@ -189,6 +185,10 @@ impl Plan {
                 LinkChange::Mtu { mtu, .. } => link::set_mtu(handle, interface, *mtu).await?,
                 LinkChange::Up { .. } => {}
             }
+        }
+        // After the link, so that a host without WireGuard keeps no key of a relay it cannot run.
+        if let Some((path, key)) = &self.key_file {
+            create_private_key(path, key)?;
         }
         wireguard::apply(interface, &self.wireguard.narrow)?;
         if let Some(change) = &self.policy {

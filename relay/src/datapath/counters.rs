@@ -68,25 +68,41 @@ pub(super) fn clear(
 
 pub(super) fn read(pins: &Pins) -> Result<Counters, DatapathError> {
     let epochs = epochs(pins)?;
-    let peers = slots::read(pins)?
-        .into_iter()
-        .map(|(key, slot)| (key, (traffic(&epochs, slot), refused(&epochs, slot))))
-        .collect();
-    Ok(Counters { peers, unattributed: refused(&epochs, UNATTRIBUTED_SLOT) })
+    let traffic = |slot| traffic(epochs.iter().map(|epoch| &epoch.counters), slot);
+    let refused = |slot| refused(epochs.iter().map(|epoch| &epoch.refused), slot);
+    let slots = slots::read(pins)?;
+    let peers = slots.into_iter().map(|(key, slot)| (key, (traffic(slot), refused(slot))));
+    Ok(Counters { peers: peers.collect(), unattributed: refused(UNATTRIBUTED_SLOT) })
 }
 
-fn traffic(epochs: &[Epoch], slot: u32) -> PeerCounters {
+/// Traffic of a slot in one map of counters.
+pub(super) fn traffic_of(map: &MapData, slot: u32) -> Result<PeerCounters, DatapathError> {
+    let words = (slot as usize + 1) * WORDS;
+    Ok(traffic([&Mapped::new(names::COUNTERS, map, words)?], slot))
+}
+
+/// Refused packets of a slot in one map of counters.
+pub(super) fn refused_of(map: &MapData, slot: u32) -> Result<RefusedCounts, DatapathError> {
+    let words = (slot as usize + 1) * REFUSED_STRIDE as usize;
+    Ok(refused([&Mapped::new(names::REFUSED, map, words)?], slot))
+}
+
+fn traffic<'a>(maps: impl IntoIterator<Item = &'a Mapped<u64>> + Clone, slot: u32) -> PeerCounters {
     let words: [u64; WORDS] = std::array::from_fn(|word| {
-        epochs.iter().filter_map(|e| e.counters.get(slot as usize * WORDS + word)).sum()
+        let index = slot as usize * WORDS + word;
+        maps.clone().into_iter().filter_map(|map| map.get(index)).sum()
     });
     bytemuck::cast(words)
 }
 
-fn refused(epochs: &[Epoch], slot: u32) -> RefusedCounts {
+fn refused<'a>(
+    maps: impl IntoIterator<Item = &'a Mapped<u64>> + Clone,
+    slot: u32,
+) -> RefusedCounts {
     let mut counts = [0; Reason::COUNT];
     for (count, &reason) in counts.iter_mut().zip(Reason::ALL) {
         let index = refused_index(slot, reason) as usize;
-        *count = epochs.iter().filter_map(|epoch| epoch.refused.get(index)).sum();
+        *count = maps.clone().into_iter().filter_map(|map| map.get(index)).sum();
     }
     counts
 }

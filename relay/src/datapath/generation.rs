@@ -4,18 +4,18 @@
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, Map, MapData, MapInfo, lpm_trie::Key},
-    programs::{ProgramError, ProgramInfo, SchedClassifier},
+    programs::{ProgramError, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions},
 };
 use blake2::{Blake2s256, Digest as _};
 use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
-    Generation, Leaf,
+    Generation, Leaf, PeerCounters,
     counters::REFUSED_STRIDE,
     names::{self, ABI_VERSION},
 };
 
-use super::{DatapathError, Direction, Pins, counters, mapped::Mapped};
+use super::{DatapathError, Direction, Pins, RefusedCounts, counters, mapped::Mapped};
 use crate::policy::Compiled;
 
 /// The programs, as the build script made them.
@@ -126,6 +126,43 @@ impl Loaded {
             .map_err(DatapathError::program(direction.program(), "find"))
     }
 
+    /// Runs a program on a packet, as `BPF_PROG_TEST_RUN` does: nothing is sent.
+    ///
+    /// # Errors
+    /// The kernel refuses the packet, which must have 14 bytes at least.
+    pub fn run(&mut self, direction: Direction, packet: &Packet<'_>) -> Result<Run, DatapathError> {
+        let mut out = vec![0; packet.bytes.len() + 256];
+        let context = packet.context();
+        let options = TestRunOptions {
+            data_in: Some(packet.bytes),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        let program = self.program(direction)?;
+        let result = program
+            .test_run(options)
+            .map_err(DatapathError::program(direction.program(), "run"))?;
+        out.truncate(result.data_size_out as usize);
+        Ok(Run { verdict: result.return_value, packet: out })
+    }
+
+    /// Traffic counted by this generation's own counters, loaded without pins.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn traffic(&mut self, slot: u32) -> Result<PeerCounters, DatapathError> {
+        counters::traffic_of(self.array(names::COUNTERS)?, slot)
+    }
+
+    /// Refused packets counted by this generation's own counters, loaded without pins.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn refused(&mut self, slot: u32) -> Result<RefusedCounts, DatapathError> {
+        counters::refused_of(self.array(names::REFUSED)?, slot)
+    }
+
     fn fill(&mut self, compiled: &Compiled, number: u64) -> Result<(), DatapathError> {
         let generation = Generation {
             abi_version: ABI_VERSION,
@@ -170,13 +207,61 @@ impl Loaded {
         name: &'static str,
         elements: &[T],
     ) -> Result<(), DatapathError> {
-        let Map::Array(map) = self.map(name)? else { return Err(DatapathError::Lacks(name)) };
+        let map = self.array(name)?;
         Mapped::new(name, map, elements.len().max(1))?.fill(elements);
         Ok(())
     }
 
+    fn array(&mut self, name: &'static str) -> Result<&MapData, DatapathError> {
+        match self.map(name)? {
+            Map::Array(map) => Ok(map),
+            _ => Err(DatapathError::Lacks(name)),
+        }
+    }
+
     fn map(&mut self, name: &'static str) -> Result<&mut Map, DatapathError> {
         self.ebpf.map_mut(name).ok_or(DatapathError::Lacks(name))
+    }
+}
+
+/// A packet to run a program on, and what the kernel would say of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// It, from its IP header on.
+    pub bytes: &'a [u8],
+    /// Payload bytes of each segment of an aggregate; 0 is none.
+    pub gso_size: u32,
+    /// Segments of an aggregate; 0 is none.
+    pub gso_segs: u32,
+    /// Index of the interface it entered by; 0 is none.
+    pub ingress_interface: u32,
+}
+
+/// What a program did with a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its return code, a `TC_ACT_*` of include/uapi/linux/pkt_cls.h.
+    pub verdict: u32,
+    /// The packet afterwards.
+    pub packet: Vec<u8>,
+}
+
+impl Packet<'_> {
+    /// `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12), of which the kernel takes the fields
+    /// set here and wants zeros elsewhere.
+    fn context(&self) -> [u8; 192] {
+        const INGRESS_IFINDEX: usize = 36;
+        const GSO_SEGS: usize = 164;
+        const GSO_SIZE: usize = 176;
+        let mut context = [0; 192];
+        for (offset, value) in [
+            (INGRESS_IFINDEX, self.ingress_interface),
+            (GSO_SEGS, self.gso_segs),
+            (GSO_SIZE, self.gso_size),
+        ] {
+            context[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        context
     }
 }
 

@@ -19,7 +19,7 @@ use relay_common::Generation;
 
 pub use counters::{Counters, RefusedCounts};
 pub use error::DatapathError;
-pub use generation::{Loaded, policy_hash};
+pub use generation::{Loaded, Packet, Run, policy_hash};
 pub use hook::{Classifier, Direction, Mode};
 pub use pins::Pins;
 pub use slots::Slots;
