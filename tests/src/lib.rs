@@ -23,7 +23,9 @@
 
 pub mod deadline;
 pub mod footprint;
+pub mod inner;
 mod lab;
+pub mod program_run;
 mod ledger;
 pub mod namespace;
 pub mod nat;

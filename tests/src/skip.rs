@@ -24,6 +24,8 @@ pub enum Need {
     Tools,
     /// The `relay` binary.
     Relay,
+    /// A kernel that loads BPF programs for this process.
+    Bpf,
     /// WireGuard in the kernel.
     WireGuard,
     /// A kernel that has no WireGuard.
@@ -40,6 +42,7 @@ impl Need {
             Self::Root => "root",
             Self::Tools => "tools",
             Self::Relay => "relay",
+            Self::Bpf => "bpf",
             Self::WireGuard => "wireguard",
             Self::NoWireGuard => "no-wireguard",
         }
@@ -54,6 +57,10 @@ impl Need {
                 (!absent.is_empty()).then(|| format!("the programs {}", absent.join(", ")))
             }
             Self::Relay => relay_host::binary().err().map(|error| format!("{error:#}")),
+            Self::Bpf => {
+                let supported = aya::sys::is_program_supported(aya::programs::ProgramType::SchedClassifier);
+                (!supported.unwrap_or(false)).then(|| "BPF programs for traffic control".to_owned())
+            }
             Self::WireGuard => {
                 (!kernel_has_wireguard()).then(|| "WireGuard in the kernel".to_owned())
             }

@@ -202,7 +202,8 @@ impl Plan {
         if self.takes_port() {
             link::set_up(handle, interface, self.listen_port).await?;
         }
-        if !self.routes.is_empty() {
+        // Without its last address of a family an interface loses that family's routes too.
+        if !self.routes.is_empty() || !self.addresses.is_empty() {
             route::apply(handle, interface, &self.desired_routes).await?;
         }
         if let Some(FenceChange::TakeDown) = self.fence {

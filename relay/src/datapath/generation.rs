@@ -35,7 +35,7 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(OBJECT);
     for range in [&compiled.range_v4, &compiled.range_v6] {
         hash.update(range.base().to_le_bytes());
-        hash.update(range.len().to_le_bytes());
+        hash.update(range.size().to_le_bytes());
     }
     for number in [compiled.mtu, compiled.features, compiled.host_policy as u32] {
         hash.update(number.to_le_bytes());
@@ -68,10 +68,10 @@ impl Loaded {
         slots: u32,
     ) -> Result<Self, DatapathError> {
         let v6_base = compiled.range_v6.base();
-        let (v4_host, v6_host) = (compiled.range_v4.len() - 1, compiled.range_v6.len() - 1);
+        let (v4_host, v6_host) = (compiled.range_v4.size() - 1, compiled.range_v6.size() - 1);
         let v4_base = truncate(compiled.range_v4.base());
-        let v6_high = (v6_base >> 64) as u64;
-        let v6_low = (v6_base & u128::from(u64::MAX)) as u64;
+        let v6_high = low_half(v6_base >> 64);
+        let v6_low = low_half(v6_base);
         let host_policy = compiled.host_policy as u32;
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
@@ -89,8 +89,8 @@ impl Loaded {
             .override_global(names::MTU, &compiled.mtu, true)
             .override_global(names::FEATURES, &compiled.features, true)
             .override_global(names::HOST_POLICY, &host_policy, true)
-            .map_max_entries(names::LEAVES_V4, compiled.range_v4.len())
-            .map_max_entries(names::LEAVES_V6, compiled.range_v6.len())
+            .map_max_entries(names::LEAVES_V4, compiled.range_v4.size())
+            .map_max_entries(names::LEAVES_V6, compiled.range_v6.size())
             .map_max_entries(names::PREFIXES_V4, prefixes(true))
             .map_max_entries(names::PREFIXES_V6, prefixes(false))
             .map_max_entries(names::PAIRS, size(compiled.pairs.len()))
@@ -308,6 +308,12 @@ fn words(leaf: &Leaf) -> [u32; 4] {
 /// `max_entries` for so many: at least one, as the kernel asks.
 fn size(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
+}
+
+/// The lower 64 bits of an IPv6 address as a number.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+const fn low_half(address: u128) -> u64 {
+    address as u64
 }
 
 /// An IPv4 address out of a range's number.

@@ -148,6 +148,11 @@ impl Compiled {
         decide(&source, &destination, pair.unwrap_or(Pair::EMPTY), stack)
     }
 
+    /// Slot that refused packets from an address are counted under.
+    pub fn counted_slot(&self, source: IpAddr) -> u32 {
+        self.leaf(source).counted_slot()
+    }
+
     /// How large it is.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -183,7 +188,7 @@ pub(super) fn number(address: IpAddr) -> u128 {
 /// The leaf of every address of a range. Prefixes come shorter before longer inside each other,
 /// so that the last to paint an address is its longest match.
 fn paint(range: &Range, prefixes: &[(IpNet, Leaf)], v4: bool) -> Vec<Leaf> {
-    let mut leaves = vec![Leaf::NOBODY; range.len() as usize];
+    let mut leaves = vec![Leaf::NOBODY; range.size() as usize];
     for (prefix, leaf) in prefixes.iter().filter(|(prefix, _)| prefix.addr().is_ipv4() == v4) {
         let host_bits = u32::from(prefix.max_prefix_len() - prefix.prefix_len());
         if let Some((first, count)) = range.overlap(number(prefix.network()), host_bits) {

@@ -34,7 +34,7 @@ impl Range {
     }
 
     /// How many addresses.
-    pub const fn len(&self) -> u32 {
+    pub const fn size(&self) -> u32 {
         1 << self.host_bits
     }
 
@@ -49,7 +49,7 @@ impl Range {
     pub(super) fn overlap(&self, base: u128, size_bits: u32) -> Option<(usize, usize)> {
         if size_bits >= self.host_bits {
             let covers = size_bits >= u128::BITS || base >> size_bits == self.base >> size_bits;
-            return covers.then_some((0, self.len() as usize));
+            return covers.then_some((0, self.size() as usize));
         }
         self.index(base).map(|first| (first, 1 << size_bits))
     }
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_block_is_the_smallest_that_is_aligned() {
         let range = Range::around([0x0a03_0203, 0x0a03_0201, 0x0a03_0206]);
-        assert_eq!((range.base(), range.len()), (0x0a03_0200, 8));
+        assert_eq!((range.base(), range.size()), (0x0a03_0200, 8));
         assert_eq!(range.index(0x0a03_0207), Some(7));
         assert_eq!(range.index(0x0a03_0208), None);
     }
@@ -70,13 +70,13 @@ mod tests {
     #[test]
     fn far_addresses_leave_the_array_to_the_crowd() {
         let range = Range::around([1 << 100, (1 << 40) + 1, (1 << 40) + 2, 7]);
-        assert_eq!((range.base(), range.len()), (1 << 40, 4));
+        assert_eq!((range.base(), range.size()), (1 << 40, 4));
     }
 
     #[test]
     fn nobody_makes_an_array_of_address_zero() {
         let range = Range::around([]);
-        assert_eq!((range.index(0), range.index(1), range.len()), (Some(0), None, 1));
+        assert_eq!((range.index(0), range.index(1), range.size()), (Some(0), None, 1));
     }
 
     #[test]

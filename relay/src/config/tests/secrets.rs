@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::*;
+use crate::model::PrivateKey;
 
 const PRIVATE: &str = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
 /// The public key of [`PRIVATE`].

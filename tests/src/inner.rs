@@ -1,0 +1,127 @@
+//! Inner packets, made byte by byte: right ones, and ones with something wrong.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A packet from one address to another, UDP inside, to be changed before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inner {
+    bytes: Vec<u8>,
+}
+
+/// Length of an IPv4 header without options.
+const IPV4_LEN: usize = 20;
+/// Length of the fixed IPv6 header.
+const IPV6_LEN: usize = 40;
+const UDP: u8 = 17;
+const UDP_LEN: usize = 8;
+
+impl Inner {
+    /// UDP with `payload` bytes, TTL or hop limit 64, from port 1024 to port 7.
+    ///
+    /// # Panics
+    /// The addresses are of different families, or the payload does not fit.
+    pub fn udp(source: IpAddr, destination: IpAddr, payload: usize) -> Self {
+        let mut transport = vec![0; UDP_LEN + payload];
+        let len = u16::try_from(UDP_LEN + payload).expect("fits a datagram").to_be_bytes();
+        transport[..4].copy_from_slice(&[4, 0, 0, 7]);
+        transport[4..6].copy_from_slice(&len);
+        Self::new(source, destination, UDP, &transport)
+    }
+
+    /// Any transport protocol.
+    ///
+    /// # Panics
+    /// The addresses are of different families, or the payload does not fit.
+    pub fn new(source: IpAddr, destination: IpAddr, protocol: u8, transport: &[u8]) -> Self {
+        let bytes = match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                v4(source, destination, protocol, transport)
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                v6(source, destination, protocol, transport)
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                panic!("{source} and {destination} are of different families")
+            }
+        };
+        Self { bytes }
+    }
+
+    /// Sets a byte and leaves the checksum wrong.
+    #[must_use]
+    pub fn with_byte(mut self, offset: usize, value: u8) -> Self {
+        self.bytes[offset] = value;
+        self
+    }
+
+    /// Sets TTL or hop limit.
+    #[must_use]
+    pub fn with_ttl(self, ttl: u8) -> Self {
+        if self.is_v4() { self.with_byte(8, ttl).sealed() } else { self.with_byte(7, ttl) }
+    }
+
+    /// Sets an IPv4 header's flag that forbids fragments.
+    #[must_use]
+    pub fn with_dont_fragment(self) -> Self {
+        self.with_byte(6, 0x40).sealed()
+    }
+
+    /// Makes the IPv4 header's checksum right again.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        let header = usize::from(self.bytes[0] & 15) * 4;
+        self.bytes[10] = 0;
+        self.bytes[11] = 0;
+        let sum = checksum(&self.bytes[..header]).to_be_bytes();
+        self.bytes[10] = sum[0];
+        self.bytes[11] = sum[1];
+        self
+    }
+
+    /// The same packet with four bytes of options after its IPv4 header.
+    #[must_use]
+    pub fn with_options(mut self, options: [u8; 4]) -> Self {
+        self.bytes.splice(IPV4_LEN..IPV4_LEN, options);
+        self.bytes[0] = 0x46;
+        let len = u16::try_from(self.bytes.len()).expect("fits a packet").to_be_bytes();
+        self.bytes[2..4].copy_from_slice(&len);
+        self.sealed()
+    }
+
+    /// The packet.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn is_v4(&self) -> bool {
+        self.bytes[0] >> 4 == 4
+    }
+}
+
+fn v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, transport: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(IPV4_LEN + transport.len()).expect("fits a packet").to_be_bytes();
+    let mut bytes = vec![0x45, 0, len[0], len[1], 0, 1, 0, 0, 64, protocol, 0, 0];
+    bytes.extend(source.octets());
+    bytes.extend(destination.octets());
+    bytes.extend(transport);
+    Inner { bytes }.sealed().bytes
+}
+
+fn v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, transport: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(transport.len()).expect("fits a packet").to_be_bytes();
+    let mut bytes = vec![0x60, 0, 0, 0, len[0], len[1], protocol, 64];
+    bytes.extend(source.octets());
+    bytes.extend(destination.octets());
+    bytes.extend(transport);
+    debug_assert_eq!(bytes.len(), IPV6_LEN + transport.len());
+    bytes
+}
+
+/// The Internet checksum (RFC 1071).
+fn checksum(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = bytes.chunks(2).map(|c| u32::from(u16::from_be_bytes([c[0], c[1]]))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).expect("folded")
+}

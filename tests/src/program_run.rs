@@ -1,0 +1,207 @@
+//! Programs of a policy, loaded on this machine's kernel and run on single packets: packet in,
+//! verdict, packet out, counters moved.
+
+use std::net::IpAddr;
+
+use relay::{
+    datapath::{Direction, Loaded, Packet},
+    model::{Egress, HostAccess, Peer, PublicKey, Relay},
+    policy::{Compiled, Sources, compile},
+};
+use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT};
+
+use crate::inner::Inner;
+
+/// `TC_ACT_OK`: on into the stack.
+pub const OK: u32 = 0;
+/// `TC_ACT_SHOT`: dropped.
+pub const SHOT: u32 = 2;
+/// `TC_ACT_REDIRECT`: out of the interface it came from.
+pub const REDIRECT: u32 = 7;
+
+/// A policy whose programs can be run. Peer number n has slot n + 1.
+pub struct ProgramRun {
+    /// The policy, for the oracle.
+    pub relay: Relay,
+    /// Its compiled form.
+    pub compiled: Compiled,
+    loaded: Loaded,
+}
+
+/// Every counter there is, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Traffic by slot, slot 0 first.
+    pub traffic: Vec<PeerCounters>,
+    /// Refused packets by slot and reason.
+    pub refused: Vec<[u64; Reason::COUNT]>,
+}
+
+impl ProgramRun {
+    /// Compiles and loads.
+    ///
+    /// # Panics
+    /// The policy does not compile, or the kernel refuses it.
+    pub fn new(relay: Relay) -> Self {
+        let slots: Vec<u32> = slots(&relay);
+        let compiled = compile(&Sources { relay: &relay, host_addresses: &[], slots: &slots })
+            .expect("the policy compiles");
+        let loaded = Loaded::load(&compiled, 1, None, UNATTRIBUTED_SLOT + slots.len() as u32 + 1)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
+        Self { relay, compiled, loaded }
+    }
+
+    /// Runs the ingress program on a packet from a peer.
+    ///
+    /// # Panics
+    /// The kernel refuses the packet.
+    pub fn ingress(&mut self, inner: &Inner) -> (u32, Vec<u8>) {
+        self.run(Direction::Ingress, inner, 1, (0, 0))
+    }
+
+    /// Runs the ingress program on an aggregate of segments with payloads of `gso_size` bytes.
+    ///
+    /// # Panics
+    /// The kernel refuses the packet.
+    pub fn ingress_aggregate(&mut self, inner: &Inner, gso: (u32, u32)) -> (u32, Vec<u8>) {
+        self.run(Direction::Ingress, inner, 1, gso)
+    }
+
+    /// Runs the egress program on a packet that entered the host by the interface with this
+    /// index; 0 is one that the host made.
+    ///
+    /// # Panics
+    /// The kernel refuses the packet.
+    pub fn egress(&mut self, inner: &Inner, ingress_interface: u32) -> (u32, Vec<u8>) {
+        self.run(Direction::Egress, inner, ingress_interface, (0, 0))
+    }
+
+    /// All counters.
+    ///
+    /// # Panics
+    /// They cannot be read.
+    pub fn counts(&mut self) -> Counts {
+        let slots = 0..=u32::try_from(self.relay.peers.len()).expect("few peers");
+        let loaded = &mut self.loaded;
+        Counts {
+            traffic: slots.clone().map(|slot| loaded.traffic(slot).expect("counters")).collect(),
+            refused: slots.map(|slot| loaded.refused(slot).expect("counters")).collect(),
+        }
+    }
+
+    /// Refused packets of a slot, by [`Reason::index`].
+    ///
+    /// # Panics
+    /// They cannot be read.
+    pub fn refused(&mut self, slot: u32) -> [u64; Reason::COUNT] {
+        self.loaded.refused(slot).expect("counters")
+    }
+
+    /// Runs `step` and tells which counters it moved, as `slot field +n`.
+    ///
+    /// # Panics
+    /// They cannot be read.
+    pub fn moved<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> (T, Vec<String>) {
+        let before = self.counts();
+        let result = step(self);
+        (result, self.counts().since(&before))
+    }
+
+    fn run(
+        &mut self,
+        direction: Direction,
+        inner: &Inner,
+        ingress_interface: u32,
+        (gso_segs, gso_size): (u32, u32),
+    ) -> (u32, Vec<u8>) {
+        let packet = Packet { bytes: inner.bytes(), gso_size, gso_segs, ingress_interface };
+        let run = self.loaded.run(direction, &packet).expect("the packet runs");
+        (run.verdict, run.packet)
+    }
+}
+
+impl Counts {
+    fn since(&self, before: &Self) -> Vec<String> {
+        let mut moved = Vec::new();
+        for (slot, (now, then)) in self.traffic.iter().zip(&before.traffic).enumerate() {
+            for (name, now, then) in [
+                ("rx_packets", now.rx_packets, then.rx_packets),
+                ("rx_bytes", now.rx_bytes, then.rx_bytes),
+                ("tx_packets", now.tx_packets, then.tx_packets),
+                ("tx_bytes", now.tx_bytes, then.tx_bytes),
+                ("host_rx_packets", now.host_rx_packets, then.host_rx_packets),
+                ("host_rx_bytes", now.host_rx_bytes, then.host_rx_bytes),
+                ("host_tx_packets", now.host_tx_packets, then.host_tx_packets),
+                ("host_tx_bytes", now.host_tx_bytes, then.host_tx_bytes),
+            ] {
+                if now != then {
+                    moved.push(format!("{slot} {name} +{}", now - then));
+                }
+            }
+        }
+        for (slot, (now, then)) in self.refused.iter().zip(&before.refused).enumerate() {
+            for reason in Reason::ALL {
+                let at = reason.index() as usize;
+                if now[at] != then[at] {
+                    moved.push(format!("{slot} {} +{}", reason.label(), now[at] - then[at]));
+                }
+            }
+        }
+        moved
+    }
+}
+
+/// A relay at 10.3.2.1/24 and fd00::3:2:1/120 with these peers.
+///
+/// # Panics
+/// Never: its literals parse.
+pub fn relay(peers: Vec<Peer>) -> Relay {
+    Relay {
+        interface: "relay0".parse().expect("a name"),
+        addresses: vec!["10.3.2.1/24".parse().expect("a net"), "fd00::3:2:1/120".parse().expect("a net")],
+        listen_port: 51820,
+        endpoint: None,
+        private_key_file: "private.key".into(),
+        mtu: 1420,
+        fast_path: true,
+        host_access: HostAccess::Ping,
+        egress: Egress::Deny,
+        fence: true,
+        peers,
+    }
+}
+
+/// A peer with addresses, routes and `allowed_ips` given as text.
+///
+/// # Panics
+/// A text does not parse.
+pub fn peer(number: u32, addresses: &[&str], routes: &[&str], allowed_ips: &[&str]) -> Peer {
+    let mut key = [1; 32];
+    key[..4].copy_from_slice(&number.to_le_bytes());
+    Peer {
+        name: format!("p{number}").parse().expect("a name"),
+        description: None,
+        public_key: PublicKey::from_bytes(key),
+        preshared_key_file: None,
+        addresses: addresses.iter().map(|a| a.parse().expect("an address")).collect(),
+        routes: routes.iter().map(|net| net.parse().expect("a prefix")).collect(),
+        allowed_ips: allowed_ips.iter().map(|net| net.parse().expect("a prefix")).collect(),
+        persistent_keepalive: 25,
+        mtu: 1280,
+        dns: vec![],
+        endpoint: None,
+    }
+}
+
+/// The slots [`ProgramRun`] gives: 1 and up, in the order of the peers.
+pub fn slots(relay: &Relay) -> Vec<u32> {
+    (1..).take(relay.peers.len()).collect()
+}
+
+/// An address.
+///
+/// # Panics
+/// The text is none.
+pub fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}

@@ -1,0 +1,133 @@
+//! Three answers to the same question agree: the formula, the compiled policy, and the program
+//! in the kernel.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use relay::{
+    model::{Egress, HostAccess, Relay},
+    policy::{Sources, eval},
+};
+use relay_common::{Reason, verdict::Verdict};
+use relay_tests::{
+    inner::Inner,
+    program_run::{OK, ProgramRun, REDIRECT, SHOT, peer, relay, slots},
+};
+
+use crate::possible;
+
+/// Configurations tried, and address pairs in each: 100 000 pairs together.
+const CONFIGURATIONS: u32 = 125;
+const PAIRS: usize = 800;
+
+#[test]
+fn formula_compiled_policy_and_program_agree() {
+    if !possible("agreement") {
+        return;
+    }
+    let mut runner = TestRunner::new(Config {
+        cases: CONFIGURATIONS,
+        source_file: Some(file!()),
+        ..Config::default()
+    });
+    let inputs = (any_relay(), prop::collection::vec((address(), address()), PAIRS));
+    let result = runner.run(&inputs, |(relay, pairs)| {
+        let mut programs = ProgramRun::new(relay);
+        for (source, destination) in pairs {
+            if source.is_ipv4() == destination.is_ipv4() {
+                check(&mut programs, source, destination)?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+fn check(
+    programs: &mut ProgramRun,
+    source: IpAddr,
+    destination: IpAddr,
+) -> Result<(), TestCaseError> {
+    let slots = slots(&programs.relay);
+    let sources = Sources { relay: &programs.relay, host_addresses: &[], slots: &slots };
+    let formula = eval(&sources, source, destination);
+    let compiled = programs.compiled.decide(source, destination);
+    prop_assert_eq!(formula, compiled, "compiled: {} → {}", source, destination);
+
+    // An echo reply, which the host takes whatever its ports.
+    let kind = if source.is_ipv4() { 0 } else { 129 };
+    let protocol = if source.is_ipv4() { 1 } else { 58 };
+    let inner = Inner::new(source, destination, protocol, &[kind, 0, 0, 0, 0, 0, 0, 0]);
+    let slot = programs.compiled.counted_slot(source);
+    let before = programs.refused(slot);
+    let (verdict, _) = programs.ingress(&inner);
+    let after = programs.refused(slot);
+    let moved = Reason::ALL.iter().find(|r| after[r.index() as usize] != before[r.index() as usize]);
+    let kernel = match (verdict, moved) {
+        (REDIRECT, None) => Ok(Verdict::Relay),
+        // Both go up the stack; the compiled policy tells them apart.
+        (OK, None) if formula == Ok(Verdict::ToStack) => Ok(Verdict::ToStack),
+        (OK, None) => Ok(Verdict::ToHost),
+        (SHOT, Some(&reason)) => Err(reason),
+        other => return Err(TestCaseError::fail(format!("{other:?}: {source} → {destination}"))),
+    };
+    prop_assert_eq!(formula, kernel, "program: {} → {}", source, destination);
+    Ok(())
+}
+
+/// Up to 200 peers with an address of each family, nested and overlapping routes and lists.
+fn any_relay() -> impl Strategy<Value = Relay> {
+    let lists = (prop::collection::vec(prefix(), 0..3), prop::collection::vec(prefix(), 0..8));
+    (prop::collection::vec(lists, 1..200), any::<bool>()).prop_map(|(peers, stack)| {
+        let mut taken = std::collections::HashSet::new();
+        let peers = (0u32..).zip(peers).map(|(number, (routes, allowed))| {
+            let addresses =
+                [format!("10.3.2.{}", number + 2), format!("fd00::3:2:{:x}", number + 2)];
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            let mut made = peer(number, &addresses, &[], &[]);
+            made.allowed_ips = allowed;
+            made.routes = routes
+                .into_iter()
+                .filter(|net| net.prefix_len() < net.max_prefix_len() && taken.insert(*net))
+                .collect();
+            made
+        });
+        let mut relay = relay(peers.collect());
+        relay.egress = if stack { Egress::Stack } else { Egress::Deny };
+        relay.host_access = HostAccess::All;
+        relay
+    })
+}
+
+/// Where prefixes and addresses lie: the overlay, a routed network, anywhere.
+const V4_BASES: [u32; 3] = [0x0a03_0200, 0xc0a8_0000, 0];
+const V6_BASES: [u128; 3] = [(0xfd00 << 112) + 0x3_0002_0000, 0xfd01 << 112, 0];
+
+fn prefix() -> impl Strategy<Value = IpNet> {
+    let v4 = (0usize..2, 0u32..1 << 9, 20u8..=32).prop_map(|(at, host, len)| {
+        let address = Ipv4Addr::from_bits(V4_BASES[at] + host);
+        IpNet::new(address.into(), len).expect("a length").trunc()
+    });
+    let v6 = (0usize..2, 0u128..1 << 9, 116u8..=128).prop_map(|(at, host, len)| {
+        let address = Ipv6Addr::from_bits(V6_BASES[at] + host);
+        IpNet::new(address.into(), len).expect("a length").trunc()
+    });
+    let whole = ["0.0.0.0/0", "::/0"].map(|net| net.parse::<IpNet>().expect("a prefix"));
+    prop_oneof![8 => v4, 6 => v6, 1 => prop::sample::select(whole.to_vec())]
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    let v4 = (0usize..2, 0u32..1 << 9)
+        .prop_map(|(at, host)| IpAddr::V4(Ipv4Addr::from_bits(V4_BASES[at] + host)));
+    let v6 = (0usize..2, 0u128..1 << 9)
+        .prop_map(|(at, host)| IpAddr::V6(Ipv6Addr::from_bits(V6_BASES[at] + host)));
+    let any_v4 = any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+    let any_v6 = any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)));
+    prop_oneof![10 => v4, 8 => v6, 1 => any_v4, 1 => any_v6]
+}

@@ -1,0 +1,144 @@
+//! For every reason a packet that moves exactly that counter and no other.
+
+use relay_common::Reason;
+use relay_tests::{
+    inner::Inner,
+    program_run::{SHOT, address},
+};
+
+use crate::{four_peers, possible};
+
+/// A packet that is refused for this reason, and the slot it is counted under. The last two are
+/// shown elsewhere: `forwarded_in` on egress, `inconsistent` is not to be had from outside.
+fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
+    let udp = |from, to| Inner::udp(address(from), address(to), 32);
+    let allowed = udp("10.3.2.2", "10.3.2.3");
+    let allowed_v6 = udp("fd00::3:2:2", "fd00::3:2:3");
+    Some(match reason {
+        Reason::NotInEitherList => (3, udp("10.3.2.4", "10.3.2.5")),
+        Reason::NotInSourceList => (1, udp("10.3.2.2", "10.3.2.4")),
+        Reason::NotInDestinationList => (3, udp("10.3.2.4", "10.3.2.2")),
+        Reason::DestinationUnknown => (1, udp("10.3.2.2", "10.3.2.99")),
+        Reason::SourceUnknown => (0, udp("10.3.2.99", "10.3.2.2")),
+        Reason::HostAccess => (1, udp("10.3.2.2", "10.3.2.1")),
+        Reason::ForwardedIn | Reason::Inconsistent => return None,
+        Reason::Hairpin => (2, udp("10.3.2.3", "192.168.7.1")),
+        Reason::TtlExceeded => (1, allowed.with_ttl(1)),
+        Reason::TooBig => {
+            let big = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 1400);
+            (1, big.with_dont_fragment())
+        }
+        Reason::MalformedHeader => (0, allowed.with_byte(3, 61).sealed()),
+        Reason::BadChecksum => (0, allowed.with_byte(10, 0xff)),
+        Reason::IpOptions => (0, allowed.with_options([0x94, 4, 0, 0])),
+        Reason::SourceRouting => (0, allowed_v6.with_byte(6, 43)),
+        Reason::Multicast => (1, udp("10.3.2.2", "224.0.0.251")),
+        Reason::Broadcast => (1, udp("10.3.2.2", "10.3.2.255")),
+        Reason::LinkLocal => (1, udp("fd00::3:2:2", "fe80::1")),
+        Reason::ReservedAddress => (1, udp("10.3.2.2", "127.0.0.1")),
+    })
+}
+
+#[test]
+fn every_reason_moves_its_own_counter_and_nothing_else() {
+    if !possible("refusals::every_reason") {
+        return;
+    }
+    let mut programs = four_peers();
+    for &reason in Reason::ALL {
+        let Some((slot, inner)) = refused_for(reason) else { continue };
+        let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
+        assert_eq!(verdict, SHOT, "{reason:?}");
+        assert_eq!(moved, [format!("{slot} {} +1", reason.label())], "{reason:?}");
+    }
+}
+
+#[test]
+fn both_families_are_refused_alike() {
+    if !possible("refusals::both_families") {
+        return;
+    }
+    let mut programs = four_peers();
+    for (from, to, expected) in [
+        ("fd00::3:2:4", "fd00::3:2:5", "3 not_in_either_list +1"),
+        ("fd00::3:2:2", "fd00::3:2:4", "1 not_in_source_list +1"),
+        ("fd00::3:2:4", "fd00::3:2:2", "3 not_in_destination_list +1"),
+        ("fd00::3:2:2", "fd00::3:2:99", "1 destination_unknown +1"),
+        ("fd00::3:2:99", "fd00::3:2:2", "0 source_unknown +1"),
+        ("fd00::3:2:2", "fd00::3:2:1", "1 host_access +1"),
+        ("fd00::3:2:2", "ff02::1", "1 multicast +1"),
+        ("fd00::3:2:2", "::1", "1 reserved_address +1"),
+        ("fd00::3:2:2", "::ffff:10.3.2.3", "1 reserved_address +1"),
+        ("fe80::1", "fd00::3:2:2", "0 link_local +1"),
+    ] {
+        let inner = Inner::udp(address(from), address(to), 32);
+        let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
+        assert_eq!((verdict, moved), (SHOT, vec![expected.to_owned()]), "{from} → {to}");
+    }
+}
+
+#[test]
+fn malformed_headers_are_refused_before_anybody_is_looked_up() {
+    if !possible("refusals::malformed") {
+        return;
+    }
+    let mut programs = four_peers();
+    let v4 = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 32);
+    let v6 = Inner::udp(address("fd00::3:2:2"), address("fd00::3:2:3"), 32);
+    for (inner, expected) in [
+        (v4.clone().with_byte(0, 0x44), "malformed_header"),
+        (v4.clone().with_byte(0, 0x55), "malformed_header"),
+        (v4.clone().with_byte(0, 0x00), "malformed_header"),
+        (v4.clone().with_byte(0, 0x4f), "ip_options"),
+        (v4.clone().with_byte(2, 0xff).sealed(), "malformed_header"),
+        (v4.clone().with_byte(3, 10).sealed(), "malformed_header"),
+        (v4.with_byte(8, 0), "bad_checksum"),
+        (v6.clone().with_byte(0, 0x45), "malformed_header"),
+        (v6.clone().with_byte(4, 1), "malformed_header"),
+        (v6.clone().with_byte(5, 0), "malformed_header"),
+        (v6.with_byte(6, 0), "ip_options"),
+    ] {
+        let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
+        assert_eq!((verdict, moved), (SHOT, vec![format!("0 {expected} +1")]), "{inner:?}");
+    }
+}
+
+#[test]
+fn a_packet_shorter_than_its_header_is_refused() {
+    if !possible("refusals::short") {
+        return;
+    }
+    let mut programs = four_peers();
+    let v6 = Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), 59, &[]);
+    assert_eq!(v6.bytes().len(), 40);
+    let ((verdict, _), moved) = programs.moved(|p| p.ingress(&v6.clone().with_byte(7, 1)));
+    assert_eq!((verdict, moved), (SHOT, vec!["1 ttl_exceeded +1".to_owned()]));
+}
+
+#[test]
+fn what_another_interface_forwards_in_is_refused() {
+    if !possible("refusals::forwarded_in") {
+        return;
+    }
+    let mut programs = four_peers();
+    for (from, to) in [("198.51.100.9", "10.3.2.2"), ("2001:db8::9", "fd00::3:2:2")] {
+        let inner = Inner::udp(address(from), address(to), 32);
+        let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 7));
+        assert_eq!((verdict, moved), (SHOT, vec!["0 forwarded_in +1".to_owned()]));
+    }
+}
+
+#[test]
+fn a_packet_with_two_hops_left_is_the_last_that_passes() {
+    if !possible("refusals::ttl") {
+        return;
+    }
+    let mut programs = four_peers();
+    for (from, to) in [("10.3.2.2", "10.3.2.3"), ("fd00::3:2:2", "fd00::3:2:3")] {
+        let inner = Inner::udp(address(from), address(to), 32);
+        assert_ne!(programs.ingress(&inner.clone().with_ttl(2)).0, SHOT);
+        for ttl in [0, 1] {
+            assert_eq!(programs.ingress(&inner.clone().with_ttl(ttl)).0, SHOT, "{ttl}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is relayed, and what it looks like afterwards.
+
+use relay_tests::{
+    inner::Inner,
+    program_run::{OK, REDIRECT, address},
+};
+
+use crate::{four_peers, possible};
+
+#[test]
+fn ipv4_between_peers_that_list_each_other_loses_one_hop_and_is_counted_on_both() {
+    if !possible("relayed::ipv4") {
+        return;
+    }
+    let mut programs = four_peers();
+    let inner = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 56);
+    let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
+    assert_eq!(verdict, REDIRECT);
+    assert_eq!(out, inner.with_ttl(63).bytes());
+    assert_eq!(moved, ["1 rx_packets +1", "1 rx_bytes +84", "2 tx_packets +1", "2 tx_bytes +84"]);
+}
+
+#[test]
+fn ipv6_between_peers_that_list_each_other_loses_one_hop_and_is_counted_on_both() {
+    if !possible("relayed::ipv6") {
+        return;
+    }
+    let mut programs = four_peers();
+    let inner = Inner::udp(address("fd00::3:2:3"), address("fd00::3:2:2"), 36);
+    let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
+    assert_eq!(verdict, REDIRECT);
+    assert_eq!(out, inner.with_ttl(63).bytes());
+    assert_eq!(moved, ["1 tx_packets +1", "1 tx_bytes +84", "2 rx_packets +1", "2 rx_bytes +84"]);
+}
+
+#[test]
+fn a_network_behind_a_peer_belongs_to_the_peer() {
+    if !possible("relayed::routed") {
+        return;
+    }
+    let mut programs = four_peers();
+    let inner = Inner::udp(address("10.3.2.2"), address("192.168.7.9"), 0);
+    let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
+    assert_eq!(verdict, REDIRECT);
+    assert_eq!(moved, ["1 rx_packets +1", "1 rx_bytes +28", "2 tx_packets +1", "2 tx_bytes +28"]);
+}
+
+#[test]
+fn an_aggregate_counts_as_the_packets_it_was_made_of() {
+    if !possible("relayed::aggregate") {
+        return;
+    }
+    let mut programs = four_peers();
+    // TCP with 12 bytes of options: 20 + 32 bytes of headers in front of 3 000 of payload, which
+    // are two segments of 1 300 and one of 400.
+    let mut tcp = vec![0; 32 + 3000];
+    tcp[12] = 0x80;
+    let inner = Inner::new(address("10.3.2.2"), address("10.3.2.3"), 6, &tcp);
+    let ((verdict, _), moved) = programs.moved(|p| p.ingress_aggregate(&inner, (3, 1300)));
+    assert_eq!(verdict, REDIRECT);
+    let bytes = 3 * 52 + 3000;
+    assert_eq!(
+        moved,
+        [
+            "1 rx_packets +3".to_owned(),
+            format!("1 rx_bytes +{bytes}"),
+            "2 tx_packets +3".to_owned(),
+            format!("2 tx_bytes +{bytes}"),
+        ]
+    );
+}
+
+#[test]
+fn fragments_pass_because_the_policy_looks_only_at_addresses() {
+    if !possible("relayed::fragments") {
+        return;
+    }
+    let mut programs = four_peers();
+    let whole = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 64);
+    for (offset, flags) in [(6, 0x20), (7, 0x08)] {
+        let fragment = whole.clone().with_byte(offset, flags).sealed();
+        assert_eq!(programs.ingress(&fragment).0, REDIRECT);
+    }
+}
+
+#[test]
+fn an_echo_request_to_the_relay_goes_up_the_stack_and_is_counted_there() {
+    if !possible("relayed::to_host") {
+        return;
+    }
+    let mut programs = four_peers();
+    let echo = Inner::new(address("10.3.2.4"), address("10.3.2.1"), 1, &[8, 0, 0, 0, 0, 0, 0, 0]);
+    let ((verdict, out), moved) = programs.moved(|p| p.ingress(&echo));
+    assert_eq!((verdict, out.as_slice()), (OK, echo.bytes()));
+    assert_eq!(moved, ["3 host_rx_packets +1", "3 host_rx_bytes +28"]);
+}
+
+#[test]
+fn what_the_host_sends_to_a_peer_is_counted_on_the_peer() {
+    if !possible("relayed::from_host") {
+        return;
+    }
+    let mut programs = four_peers();
+    let inner = Inner::udp(address("10.3.2.1"), address("10.3.2.4"), 10);
+    let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 0));
+    assert_eq!(verdict, OK);
+    assert_eq!(moved, ["3 host_tx_packets +1", "3 host_tx_bytes +38"]);
+}
+
+#[test]
+fn what_was_relayed_is_not_counted_again_on_its_way_out() {
+    if !possible("relayed::once") {
+        return;
+    }
+    let mut programs = four_peers();
+    let inner = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 10);
+    // Test runs take place on the loopback interface, whose index is 1.
+    let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 1));
+    assert_eq!((verdict, moved), (OK, vec![]));
+}
