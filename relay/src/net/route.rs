@@ -234,6 +234,28 @@ impl fmt::Display for RouteChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Egress, HostAccess, Peer, PublicKey};
+
+    #[test]
+    fn networks_outside_the_overlay_need_a_route_and_those_inside_have_one() {
+        let relay = Relay {
+            interface: relay0(),
+            addresses: nets(&["10.3.2.1/24", "fd00::3:2:1/120"]),
+            listen_port: 51820,
+            endpoint: None,
+            private_key_file: "/etc/relay/private.key".into(),
+            mtu: 1420,
+            fast_path: true,
+            host_access: HostAccess::Ping,
+            egress: Egress::Deny,
+            fence: true,
+            peers: vec![
+                peer(2, &["192.168.40.0/24", "10.3.2.128/25"]),
+                peer(3, &["fd00::3:2:80/121", "10.3.0.0/16"]),
+            ],
+        };
+        assert_eq!(desired(&relay), nets(&["10.3.0.0/16", "192.168.40.0/24"]));
+    }
 
     #[test]
     fn only_routes_of_ours_are_removed() {
@@ -274,6 +296,22 @@ mod tests {
     fn a_blackhole_is_a_conflict_too() {
         let observed = [Route { interface: None, ..route("192.168.2.0/24", "", 4) }];
         assert!(plan(&relay0(), &nets(&["192.168.2.0/24"]), &observed).is_err());
+    }
+
+    fn peer(key: u8, routes: &[&str]) -> Peer {
+        Peer {
+            name: format!("node-{key}").parse().expect("a name"),
+            description: None,
+            public_key: PublicKey::from_bytes([key; 32]),
+            preshared_key_file: None,
+            addresses: Vec::new(),
+            routes: nets(routes),
+            allowed_ips: Vec::new(),
+            persistent_keepalive: 25,
+            mtu: 1280,
+            dns: Vec::new(),
+            endpoint: None,
+        }
     }
 
     fn relay0() -> InterfaceName {

@@ -6,8 +6,9 @@ use ipnet::IpNet;
 use relay::{
     model::{InterfaceName, PresharedKey, PrivateKey, PublicKey},
     net::{
-        self, NetError,
+        self, NetError, address,
         link::{self, LinkKind},
+        route,
     },
     wireguard::{self, Change, Desired, DesiredPeer, Device, WireguardError},
 };
@@ -100,6 +101,32 @@ fn the_link_is_made_down_with_its_mtu_and_made_once() {
 }
 
 #[test]
+fn in_the_order_of_up_it_gets_addresses_and_routes() {
+    let Some(host) = wireguard_host("order_of_up") else { return };
+    let key = PrivateKey::generate().expect("a key");
+    converge(&host, &key, PORT, vec![peer(1)]);
+    let addresses: Vec<IpNet> = ["10.3.2.1/24", "fd00::3:2:1/120"].map(net).to_vec();
+    let routes: Vec<IpNet> = ["192.168.40.0/24", "fd40::/64"].map(net).to_vec();
+    let wanted = addresses.clone();
+    host.block_on(|| async move {
+        let handle = net::connect()?;
+        address::apply(&handle, &relay0(), &addresses).await?;
+        link::set_up(&handle, &relay0(), PORT).await?;
+        route::apply(&handle, &relay0(), &routes).await?;
+        // Again, nothing is left to do.
+        assert_eq!(route::plan(&relay0(), &routes, &route::read(&handle).await?)?, []);
+        let link = link::read(&handle, &relay0()).await?.expect("a link");
+        assert_eq!((link.up, link.addresses), (true, wanted));
+        Ok::<(), NetError>(())
+    })
+    .expect("applied");
+    let listing = host.ip("route get 192.168.40.7");
+    assert!(listing.contains("dev relay0 src 10.3.2.1"), "{listing}");
+    let listing = host.ip("-6 route get fd40::7");
+    assert!(listing.contains("dev relay0"), "{listing}");
+}
+
+#[test]
 fn nothing_is_created_by_reading_or_applying() {
     let Some(host) = wireguard_host("not_created") else { return };
     host.ip("link del relay0");
@@ -173,6 +200,10 @@ fn prefix(number: u32) -> IpNet {
     } else {
         format!("fd00::{a:x}:{b:x}:{c:x}/128")
     };
+    net(&text)
+}
+
+fn net(text: &str) -> IpNet {
     text.parse().expect("a prefix")
 }
 
