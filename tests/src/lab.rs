@@ -26,8 +26,37 @@ impl Lab {
     /// # Errors
     /// Something could not be made; what was made is gone again.
     pub fn build(site: Site) -> Result<Self> {
+        let everybody = site.names()?;
+        Self::build_with(site, &everybody)
+    }
+
+    /// A lab with `relay up` done and all peers connected.
+    ///
+    /// # Errors
+    /// Something could not be made or did not come up.
+    pub fn start(site: Site) -> Result<Self> {
+        let everybody = site.names()?;
+        Self::start_with(site, &everybody)
+    }
+
+    /// The same with only these of the peers on the internet; the relay knows them all.
+    ///
+    /// # Errors
+    /// Something could not be made or did not come up.
+    pub fn start_with(site: Site, present: &[String]) -> Result<Self> {
+        let lab = Self::build_with(site, present)?;
+        lab.relay.up()?;
+        lab.connect(&lab.peers)?;
+        Ok(lab)
+    }
+
+    fn build_with(site: Site, present: &[String]) -> Result<Self> {
         let mut lab = Self::relay_alone(site)?;
-        let identities = lab.model()?.peers.iter().map(identity).collect::<Result<Vec<_>>>()?;
+        let model = lab.model()?;
+        let identities = present
+            .iter()
+            .map(|name| identity(lab.described(&model, name)?))
+            .collect::<Result<Vec<_>>>()?;
         let (internet, directory) = (&lab.internet, lab.directory.path());
         lab.peers =
             together(&identities, |identity| Peer::create(identity.clone(), internet, directory))?;
@@ -46,17 +75,6 @@ impl Lab {
         let relay = RelayHost::create(&internet, directory.path())?;
         let lab = Self { site, peers: Vec::new(), relay, internet, directory };
         lab.write_config()?;
-        Ok(lab)
-    }
-
-    /// A lab with `relay up` done and all peers connected.
-    ///
-    /// # Errors
-    /// Something could not be made or did not come up.
-    pub fn start(site: Site) -> Result<Self> {
-        let lab = Self::build(site)?;
-        lab.relay.up()?;
-        lab.connect(&lab.peers)?;
         Ok(lab)
     }
 

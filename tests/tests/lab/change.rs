@@ -20,7 +20,7 @@ use crate::pairs::{moved, refused, refuses};
 #[test]
 fn up_again_changes_nothing_and_says_so() {
     scenario(skip::LAB, || {
-        let lab = Lab::start(Site::one_to_many()?)?;
+        let lab = Lab::start(Site::node_to_node()?)?;
         let before = Unchanged::read(&lab)?;
         let report = lab.relay().up()?;
         ensure!(!report.changed && report.changes.is_empty(), "{report:?}");
@@ -108,7 +108,7 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
 #[test]
 fn a_pair_that_is_taken_out_stops_at_once_even_a_connection_that_stands() {
     scenario(skip::LAB, || {
-        let mut lab = Lab::start(Site::one_to_many()?)?;
+        let mut lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.first()?;
         let (a, b) = (a.name().to_owned(), b.name().to_owned());
         for family in Family::ALL {

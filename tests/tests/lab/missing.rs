@@ -7,6 +7,7 @@ use std::{
     process::Command,
 };
 
+use crate::policy::names;
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
     Lab, RelayHost, Site, footprint::Footprint, relay_host::Outcome, scenario, skip,
@@ -25,7 +26,9 @@ const NOBODY: u32 = 65534;
 #[test]
 fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
     scenario(skip::LAB, || {
-        let lab = Lab::start(Site::one_to_many()?)?;
+        let site = Site::one_to_many()?;
+        let [a, b] = names(&site)?;
+        let lab = Lab::start_with(site, &[a, b])?;
         let good = lab.site().text()?;
         let handshakes = lab.relay().wg(&lab.interface()?, "latest-handshakes")?;
         let generation = lab.relay().stats()?.generation;

@@ -22,7 +22,7 @@ const PINGS: u64 = 3;
 fn a_keepalive_keeps_a_peer_reachable_behind_its_nat_and_nothing_else_does() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
-        let [_a, b, c, _d] = names(&site)?;
+        let [_a, b, c] = names(&site)?;
         site.set(&b, "persistent_keepalive", 2)?;
         site.set(&c, "persistent_keepalive", 0)?;
         let lab = Lab::build(site)?;
