@@ -1,9 +1,18 @@
 //! What a person sees while something takes long: a spinner on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// The spinners on the terminal: several things may go on at once.
+static SPINNERS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Writes a line to standard error without tearing a spinner.
+pub(crate) fn say(line: &str) {
+    SPINNERS.suspend(|| eprintln!("{line}"));
+}
 
 /// One thing that is being done.
 pub(crate) struct Step {
@@ -21,11 +30,12 @@ impl Step {
             let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = ProgressBar::new_spinner().with_style(style).with_message(what.clone());
+            let bar = SPINNERS.add(bar);
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
         if spinner.is_none() {
-            eprintln!("{what} …");
+            say(&format!("{what} …"));
         }
         Self { what, started: Instant::now(), spinner }
     }
@@ -35,7 +45,8 @@ impl Step {
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();
         }
-        eprintln!("{}: {outcome} ({:.1} s)", self.what, self.started.elapsed().as_secs_f64());
+        let seconds = self.started.elapsed().as_secs_f64();
+        say(&format!("{}: {outcome} ({seconds:.1} s)", self.what));
     }
 
     /// Ends without a word, before the thing itself begins to write.

@@ -15,8 +15,7 @@ use crate::{apt, process, workspace};
 const LINKED: &str = "bpf";
 
 /// Debian's packages of the second way.
-const PACKAGES: [&str; 5] =
-    ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "rust-web-clippy"];
+const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "llvm-22-dev"];
 
 /// The linker's release that was tried with both ways.
 const LINKER_VERSION: &str = "0.13.0";
@@ -65,6 +64,11 @@ impl Toolchain {
         command.args(["run", name, "cargo"]);
         command
     }
+
+    /// Whether it comes with clippy.
+    pub(crate) fn has_clippy(self) -> bool {
+        process::succeeds(self.cargo().args(["clippy", "--version"]))
+    }
 }
 
 /// Compiler or linker that is not there.
@@ -90,17 +94,6 @@ pub(super) fn missing() -> Vec<Missing> {
     missing
 }
 
-/// Installs compiler and linker.
-pub(super) fn install() -> Result<()> {
-    if Toolchain::find().is_none() {
-        install_toolchain()?;
-    }
-    if linker().is_none() {
-        install_linker()?;
-    }
-    Ok(())
-}
-
 /// bpf-linker in PATH, or where cargo put it.
 pub(crate) fn linker() -> Option<PathBuf> {
     process::find("bpf-linker").or_else(|| {
@@ -108,7 +101,11 @@ pub(crate) fn linker() -> Option<PathBuf> {
     })
 }
 
-fn install_toolchain() -> Result<()> {
+/// Installs the compiler if there is none.
+pub(super) fn install_toolchain() -> Result<()> {
+    if Toolchain::find().is_some() {
+        return Ok(());
+    }
     if PACKAGES.iter().any(|package| apt::candidate(package).is_none()) {
         // A fresh machine has no package lists at all.
         super::step("updating apt's package lists".to_owned(), apt::update).ok();
@@ -130,12 +127,20 @@ fn install_toolchain() -> Result<()> {
     })
 }
 
-fn install_linker() -> Result<()> {
+/// Builds the linker if there is none.
+pub(super) fn install_linker() -> Result<()> {
+    if linker().is_some() {
+        return Ok(());
+    }
     let mut command = workspace::cargo();
     command.args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked"]);
     if Toolchain::find() != Some(Toolchain::Nightly) {
         command.args(["--no-default-features", "--features", "llvm-22"]);
         command.env("LLVM_PREFIX", "/usr/lib/llvm-22");
+    }
+    // The work is LLVM's, which is compiled already: half the time to build, no slower to run.
+    for (setting, value) in [("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "false")] {
+        command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
     }
     // Its build must not mix with the project's.
     command.env_remove("CARGO_TARGET_DIR");

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::ebpf::Toolchain;
 use super::{Missing, Part};
 use crate::{apt, process, workspace};
 
@@ -66,6 +67,15 @@ fn works(command: &Command) -> bool {
 
 /// Tools that are not there.
 pub(super) fn missing() -> Vec<Missing> {
+    let programs = without_clippy().map(|toolchain| Missing {
+        part: Part::Lints,
+        what: "clippy for the toolchain that builds for BPF".to_owned(),
+        remedy: match toolchain {
+            Toolchain::Nightly => "rustup component add clippy --toolchain nightly",
+            Toolchain::Linked | Toolchain::InPath => "apt-get install rust-web-clippy",
+        }
+        .to_owned(),
+    });
     Tool::ALL
         .into_iter()
         .filter(|tool| tool.command().is_none())
@@ -78,6 +88,7 @@ pub(super) fn missing() -> Vec<Missing> {
                 tool.package()
             ),
         })
+        .chain(programs)
         .collect()
 }
 
@@ -106,5 +117,23 @@ pub(super) fn install() -> Result<()> {
                 .with_context(|| format!("neither apt nor rustup has {component}"))
         })?;
     }
-    Ok(())
+    match without_clippy() {
+        None => Ok(()),
+        Some(Toolchain::Nightly) => {
+            super::step("adding clippy to rustup's nightly".to_owned(), || {
+                let mut command = Command::new("rustup");
+                command.args(["component", "add", "clippy", "--toolchain", "nightly"]);
+                process::read(&mut command).map(drop)
+            })
+        }
+        Some(Toolchain::Linked | Toolchain::InPath) => {
+            let package = Tool::Clippy.package();
+            super::step(format!("installing {package}"), || apt::install(&[package]))
+        }
+    }
+}
+
+/// The toolchain that builds for BPF, if it comes without clippy.
+fn without_clippy() -> Option<Toolchain> {
+    Toolchain::find().filter(|toolchain| !toolchain.has_clippy())
 }

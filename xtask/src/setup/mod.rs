@@ -6,7 +6,7 @@ pub(crate) mod lints;
 
 use anyhow::Result;
 
-use crate::progress::Step;
+use crate::progress::{Step, say};
 
 /// A part of the project's needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +55,27 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
 
 /// Installs what is missing of these parts, says so, and returns what could not be had.
 pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
-    for part in parts {
-        let outcome = match part {
-            Part::Ebpf => ebpf::install(),
-            Part::Lints => lints::install(),
-            Part::Lab => lab::install(),
-        };
+    let tell = |outcome: Result<()>| {
         if let Err(error) = outcome {
-            eprintln!("setup: {error:#}");
+            say(&format!("setup: {error:#}"));
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        if parts.contains(&Part::Ebpf) {
+            tell(ebpf::install_toolchain());
+            // The processors build the linker while packages come over the network.
+            scope.spawn(move || tell(ebpf::install_linker()));
+        }
+        if parts.contains(&Part::Lints) {
+            tell(lints::install());
+        }
+        if parts.contains(&Part::Lab) {
+            tell(lab::install());
+        }
+    });
     let left = missing(parts);
     for piece in &left {
-        eprintln!("setup: {piece}");
+        say(&format!("setup: {piece}"));
     }
     left
 }

@@ -1,5 +1,6 @@
 //! Tier 0: formatting, lints, layers.
 
+use std::io::IsTerminal as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,10 +17,15 @@ pub(super) fn run(report: &mut Report, required: &Required) {
         None => report.push(required.skip(0, "formatting", "lints", "cargo fmt")),
         Some(_) => check(report, "formatting", || {
             let mut complaints = String::new();
-            for manifest in ["Cargo.toml", "relay-ebpf/Cargo.toml"] {
+            let workspaces: [(&str, &[&str]); 2] =
+                [("Cargo.toml", &["--all"]), ("relay-ebpf/Cargo.toml", &[])];
+            for (manifest, arguments) in workspaces {
                 let Some(mut command) = Tool::Format.command() else { continue };
-                command.args(["--all", "--check", "--manifest-path"]);
-                command.arg(workspace::root().join(manifest));
+                command.args(["--check", "--manifest-path"]);
+                command.arg(workspace::root().join(manifest)).args(arguments);
+                if !std::io::stderr().is_terminal() {
+                    command.args(["--", "--color", "never"]);
+                }
                 complaints += &complaint(&mut command)?.unwrap_or_default();
             }
             Ok((!complaints.is_empty()).then_some(complaints))
@@ -33,7 +39,7 @@ pub(super) fn run(report: &mut Report, required: &Required) {
         }),
     }
     match Toolchain::find() {
-        Some(toolchain) if has_clippy(toolchain) => {
+        Some(toolchain) if toolchain.has_clippy() => {
             check(report, "lints of the programs", || complaint(&mut ebpf_clippy(toolchain)));
         }
         Some(_) => {
@@ -63,10 +69,6 @@ fn complaint(command: &mut Command) -> Result<Option<String>> {
         said.push('\n');
     })?;
     Ok((code != 0).then_some(said))
-}
-
-fn has_clippy(toolchain: Toolchain) -> bool {
-    process::succeeds(toolchain.cargo().args(["clippy", "--version"]))
 }
 
 /// The same flags as in relay's build script.

@@ -22,11 +22,23 @@ const DEADLINE: Duration = Duration::from_secs(900);
 pub(crate) struct Program {
     package: String,
     target: String,
-    is_integration: bool,
+    kind: String,
     /// The executable.
     pub(crate) file: PathBuf,
     /// The directory of its package.
     pub(crate) directory: PathBuf,
+}
+
+impl Program {
+    /// `relay (lib)`, or with the target's name where it has one of its own.
+    fn name(&self) -> String {
+        let Self { package, target, kind, .. } = self;
+        if *package == target.replace('_', "-") {
+            format!("{package} ({kind})")
+        } else {
+            format!("{package} ({kind} {target})")
+        }
+    }
 }
 
 /// Everything that one build made.
@@ -85,11 +97,11 @@ impl Build {
                 continue;
             }
             let manifest = Path::new(message["manifest_path"].as_str().unwrap_or_default());
-            let kinds = message["target"]["kind"].as_array();
+            let kind = message["target"]["kind"][0].as_str().unwrap_or_default().to_owned();
             build.tests.push(Program {
                 package: package_name(message["package_id"].as_str().unwrap_or_default()),
                 target,
-                is_integration: kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "test")),
+                kind,
                 file: PathBuf::from(file),
                 directory: manifest.parent().unwrap_or(manifest).to_path_buf(),
             });
@@ -114,13 +126,13 @@ impl Build {
     pub(crate) fn lab_test(&self, target: &str) -> Option<&Program> {
         self.tests
             .iter()
-            .find(|p| p.is_integration && p.package == LAB_PACKAGE && p.target == target)
+            .find(|p| p.kind == "test" && p.package == LAB_PACKAGE && p.target == target)
     }
 
     fn unit_tests(&self) -> impl Iterator<Item = &Program> {
         self.tests.iter().filter(|program| {
             !(program.package == LAB_PACKAGE
-                && program.is_integration
+                && program.kind == "test"
                 && matches!(program.target.as_str(), "programs" | "lab"))
         })
     }
@@ -140,11 +152,7 @@ pub(super) fn unit(report: &mut Report, build: &Build, plan: &Plan) {
     let started = Instant::now();
     let mut counts = Counts::default();
     for program in build.unit_tests() {
-        let name = if program.package == program.target.replace('_', "-") {
-            program.package.clone()
-        } else {
-            format!("{} {}", program.package, program.target)
-        };
+        let name = program.name();
         let what = format!("test: tier 1: {name}");
         let (found, failures) = captured(&what, program, build, &plan.filter, &[]);
         counts += found;
