@@ -158,7 +158,10 @@ impl Counts {
 pub fn relay(peers: Vec<Peer>) -> Relay {
     Relay {
         interface: "relay0".parse().expect("a name"),
-        addresses: vec!["10.3.2.1/24".parse().expect("a net"), "fd00::3:2:1/120".parse().expect("a net")],
+        addresses: vec![
+            "10.3.2.1/24".parse().expect("a net"),
+            "fd00::3:2:1/120".parse().expect("a net"),
+        ],
         listen_port: 51820,
         endpoint: None,
         private_key_file: "private.key".into(),

@@ -58,7 +58,8 @@ impl Need {
             }
             Self::Relay => relay_host::binary().err().map(|error| format!("{error:#}")),
             Self::Bpf => {
-                let supported = aya::sys::is_program_supported(aya::programs::ProgramType::SchedClassifier);
+                let supported =
+                    aya::sys::is_program_supported(aya::programs::ProgramType::SchedClassifier);
                 (!supported.unwrap_or(false)).then(|| "BPF programs for traffic control".to_owned())
             }
             Self::WireGuard => {

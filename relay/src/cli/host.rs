@@ -26,9 +26,10 @@ pub(super) fn require_capabilities(verb: &'static str) -> Result<()> {
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0);
     let has = |number: u32| effective & (1 << number) != 0;
+    let granted = |number, name| has(number) || (name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN));
     let missing: Vec<&str> = CAPABILITIES
         .iter()
-        .filter(|&&(number, name)| !has(number) && !(name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN)))
+        .filter(|&&(number, name)| !granted(number, name))
         .map(|&(_, name)| name)
         .collect();
     if missing.is_empty() {

@@ -124,7 +124,7 @@ fn epochs(pins: &Pins) -> Result<Vec<Epoch>, DatapathError> {
         let value_size = size_of::<PeerCounters>();
         let (counters, capacity) = open(names::COUNTERS, &pins.counters(number), value_size)?;
         let (refused, words) = open(names::REFUSED, &pins.refused(number), size_of::<u64>())?;
-        if words != capacity as usize * REFUSED_STRIDE as usize {
+        if words != capacity * REFUSED_STRIDE as usize {
             return Err(DatapathError::Incompatible {
                 path: pins.refused(number),
                 found: format!("{words} values"),

@@ -213,10 +213,8 @@ impl Loaded {
     }
 
     fn array(&mut self, name: &'static str) -> Result<&MapData, DatapathError> {
-        match self.map(name)? {
-            Map::Array(map) => Ok(map),
-            _ => Err(DatapathError::Lacks(name)),
-        }
+        let Map::Array(map) = self.map(name)? else { return Err(DatapathError::Lacks(name)) };
+        Ok(map)
     }
 
     fn map(&mut self, name: &'static str) -> Result<&mut Map, DatapathError> {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    sync::LazyLock,
 };
 
 use ipnet::IpNet;
@@ -103,9 +104,13 @@ pub(super) fn specials(sources: &Sources<'_>) -> Vec<(IpNet, Special)> {
         ("fe80::/10", Special::LinkLocal),
         ("ff00::/8", Special::Multicast),
     ];
-    let networks = NETWORKS
-        .iter()
-        .map(|&(prefix, special)| (prefix.parse().expect("a prefix of the table"), special));
+    static PARSED: LazyLock<Vec<(IpNet, Special)>> = LazyLock::new(|| {
+        let parse = |&(prefix, special): &(&str, Special)| {
+            (prefix.parse().expect("a prefix of the table"), special)
+        };
+        NETWORKS.iter().map(parse).collect()
+    });
+    let networks = PARSED.iter().copied();
     let broadcasts = sources.relay.addresses.iter().filter_map(|overlay| match overlay {
         IpNet::V4(net) if net.prefix_len() < 31 => Some([net.network(), net.broadcast()]),
         IpNet::V4(_) | IpNet::V6(_) => None,

@@ -68,7 +68,8 @@ fn check(
     let before = programs.refused(slot);
     let (verdict, _) = programs.ingress(&inner);
     let after = programs.refused(slot);
-    let moved = Reason::ALL.iter().find(|r| after[r.index() as usize] != before[r.index() as usize]);
+    let moved =
+        Reason::ALL.iter().find(|r| after[r.index() as usize] != before[r.index() as usize]);
     let kernel = match (verdict, moved) {
         (REDIRECT, None) => Ok(Verdict::Relay),
         // Both go up the stack; the compiled policy tells them apart.
