@@ -46,7 +46,8 @@ impl ProgramRun {
         let slots: Vec<u32> = slots(&relay);
         let compiled = compile(&Sources { relay: &relay, host_addresses: &[], slots: &slots })
             .expect("the policy compiles");
-        let loaded = Loaded::load(&compiled, 1, None, UNATTRIBUTED_SLOT + slots.len() as u32 + 1)
+        let highest = slots.last().copied().unwrap_or(UNATTRIBUTED_SLOT);
+        let loaded = Loaded::load(&compiled, 1, None, highest + 1)
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
         Self { relay, compiled, loaded }
     }
