@@ -95,8 +95,8 @@ fn ingress(packet: &Packet<'_>, source: &mut Leaf) -> Result<Outcome, Reason> {
 
 /// What is not simply between two peers that list each other.
 ///
-/// It touches the generation map, so that the programs hold it and the loader finds by it which
-/// policy is in force; here it costs relayed packets nothing.
+/// Both programs touch the generation map, so that they hold it and the loader finds by it which
+/// policy is in force; here, and for what the host sends, it costs relayed packets nothing.
 #[inline(always)]
 fn otherwise(
     packet: &Packet<'_>,
@@ -105,9 +105,7 @@ fn otherwise(
     destination: &Leaf,
     pair: Pair,
 ) -> Result<Outcome, Reason> {
-    if maps::generation().is_none() {
-        return Err(Reason::Inconsistent);
-    }
+    maps::generation().ok_or(Reason::Inconsistent)?;
     match verdict::decide(source, destination, pair, settings::has(EGRESS_STACK))? {
         Verdict::Relay => Err(Reason::Inconsistent),
         Verdict::ToHost => {
@@ -158,6 +156,7 @@ fn relay(
 
 #[inline(always)]
 fn egress(packet: &Packet<'_>) -> Result<(), Reason> {
+    maps::generation().ok_or(Reason::Inconsistent)?;
     let headers = packet.headers()?;
     let (source, destination) = match &headers {
         Headers::V4(header) => {
