@@ -71,7 +71,7 @@ impl Peer {
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set {name} up\n\
+                "link set {name} addrgenmode none up\n\
                  address add 198.51.100.254/32 dev {name}\n\
                  route add 198.51.100.{n}/32 dev {name}\n"
             ),
@@ -81,7 +81,7 @@ impl Peer {
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set eth0 up\n\
+                "link set eth0 addrgenmode none up\n\
                  address add 192.168.{n}.2/24 dev eth0\n\
                  route add default via 192.168.{n}.1\n"
             ),

@@ -77,13 +77,13 @@ impl RelayHost {
         internet.feed(
             "ip",
             &["-batch", "-"],
-            "link set relay up\naddress add 192.0.2.254/24 dev relay\n",
+            "link set relay addrgenmode none up\naddress add 192.0.2.254/24 dev relay\n",
         )?;
         namespace.feed(
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set eth0 up\n\
+                "link set eth0 addrgenmode none up\n\
                  address add {UNDERLAY}/24 dev eth0\n\
                  route add default via 192.0.2.254\n"
             ),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// `relay stats --json`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Stats {
     /// Version of this shape.
     pub schema_version: u32,
@@ -32,7 +32,7 @@ pub struct Stats {
 
 /// A peer in `relay stats --json`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PeerStats {
     /// Its name.
     pub name: String,
@@ -60,7 +60,7 @@ pub struct PeerStats {
 
 /// Both directions, seen from the relay. Bytes are those of inner IP packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Directions {
     /// Packets from the peer.
     pub rx_packets: u64,
@@ -74,7 +74,7 @@ pub struct Directions {
 
 /// The sums of `relay stats --json`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Totals {
     /// Over all peers.
     pub relayed: Directions,
@@ -86,7 +86,7 @@ pub struct Totals {
 
 /// `relay up --json`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct UpReport {
     /// Version of this shape.
     pub schema_version: u32,

@@ -44,13 +44,13 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
         }
         let names: Vec<String> = lab.site().names()?;
         let (a, b, c, d) = (&names[0], &names[1], &names[2], &names[3]);
+        refuses(&lab, lab.peer(b)?, lab.peer(c)?, Family::V4, "not_in_either_list")
+            .context("before the pair is listed")?;
+        let generation = lab.relay().stats()?.generation;
         let handshakes = Handshakes::read(&lab)?;
         let flow = Flow::start(lab.peer(a)?, lab.peer(d)?, Family::V4)?;
 
         // A pair.
-        let generation = lab.relay().stats()?.generation;
-        refuses(&lab, lab.peer(b)?, lab.peer(c)?, Family::V4, "not_in_either_list")
-            .context("before the pair is listed")?;
         for (one, other) in [(b, c), (c, b)] {
             let addresses = lab.site().addresses(other)?;
             lab.site_mut().allow(one, &addresses)?;

@@ -30,7 +30,8 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
         let [a, b] = names(&site)?;
         let lab = Lab::start_with(site, &[a, b])?;
         let good = lab.site().text()?;
-        let handshakes = lab.relay().wg(&lab.interface()?, "latest-handshakes")?;
+        let interface = lab.interface()?;
+        let handshakes = lab.relay().wg(&interface, "latest-handshakes")?;
         let generation = lab.relay().stats()?.generation;
         let before = Footprint::read(lab.relay())?;
         let two_faults =
@@ -47,7 +48,7 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
             let after = Footprint::read(lab.relay())?;
             ensure!(after == before, "changed:\n{}", after.difference(&before));
         }
-        let after = lab.relay().wg(&lab.interface()?, "latest-handshakes")?;
+        let after = lab.relay().wg(&interface, "latest-handshakes")?;
         ensure!(after == handshakes, "sessions were lost");
         lab.relay().write_config(&good)?;
         ensure!(lab.relay().stats()?.generation == generation, "there is a new generation");
