@@ -47,7 +47,7 @@ const TABLE: &[Row] = &[
     Row {
         module: "config",
         modules: &["model"],
-        crates: &["ipnet", "serde", "toml", "zeroize"],
+        crates: &["getrandom", "ipnet", "libc", "serde", "strsim", "toml", "zeroize"],
         closed: &["std::process", "std::time"],
     },
     Row {
@@ -59,26 +59,42 @@ const TABLE: &[Row] = &[
     Row {
         module: "datapath",
         modules: &["model", "policy"],
-        crates: &["relay_common", "aya", "bytemuck", "ipnet", "libc"],
+        crates: &[
+            "relay_common",
+            "aya",
+            "blake2",
+            "bytemuck",
+            "ipnet",
+            "libc",
+            "memmap2",
+            "rustix",
+        ],
         closed: &["std::process"],
     },
     Row {
         module: "wireguard",
         modules: &["model"],
-        crates: &["ipnet", "libc", "wireguard_control"],
+        crates: &["ipnet", "libc", "wireguard_control", "zeroize"],
         closed: &["std::process"],
     },
     Row {
         module: "net",
         modules: &["model"],
-        crates: &["futures_util", "ipnet", "libc", "rtnetlink", "tokio"],
+        crates: &[
+            "futures_util",
+            "ipnet",
+            "libc",
+            "netlink_packet_netfilter",
+            "rtnetlink",
+            "tokio",
+        ],
         closed: &["std::process"],
     },
     Row {
         module: "stats",
         modules: &["model"],
         crates: &["ipnet", "relay_common", "serde", "serde_json"],
-        closed: IMPURE,
+        closed: &["std::fs", "std::process"],
     },
     Row {
         module: "cli",
@@ -89,6 +105,7 @@ const TABLE: &[Row] = &[
             "ipnet",
             "libc",
             "relay_common",
+            "rustix",
             "serde",
             "serde_json",
             "tokio",
@@ -197,7 +214,7 @@ fn judge(
         .iter()
         .find(|part| written == **part || written.starts_with(&format!("{part}::")))
     {
-        return Some(format!("{} is pure and must not use {closed}", row.module));
+        return Some(format!("{} must not use {closed}", row.module));
     }
     let foreign = dependencies.contains(first);
     let allowed = row.crates.contains(&first) || EVERYWHERE.contains(&first);
@@ -447,10 +464,7 @@ mod tests {
         let text = "use std::{fs, fmt};\nfn f() { std::time::Instant::now(); }";
         assert_eq!(
             problems("policy", &["policy"], text),
-            [
-                "1: policy is pure and must not use std::fs",
-                "2: policy is pure and must not use std::time"
-            ]
+            ["1: policy must not use std::fs", "2: policy must not use std::time"]
         );
     }
 
