@@ -8,6 +8,7 @@ mod process;
 mod progress;
 mod setup;
 mod suite;
+mod terminal;
 mod vm;
 mod workspace;
 

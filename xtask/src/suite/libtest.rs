@@ -1,6 +1,7 @@
 //! What a test program prints, read line by line as it comes.
 
 use super::report::Counts;
+use crate::terminal;
 
 /// The reader of one test program's output.
 #[derive(Debug, Default)]
@@ -15,7 +16,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Takes one line; returns what a skip says, when the line tells of one.
     pub(crate) fn line(&mut self, line: &str) -> Option<&str> {
-        let line = without_colours(line);
+        let line = terminal::plain(line);
         // The list of names comes last, indented, below this heading.
         match line.strip_prefix("    ").filter(|_| self.in_failures) {
             Some(name) if !name.contains(' ') && !self.failures.iter().any(|f| f == name) => {
@@ -68,19 +69,6 @@ fn parse_summary(summary: &str) -> Option<Counts> {
         failed: number("failed")?,
         skipped: number("ignored")?,
     })
-}
-
-fn without_colours(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut characters = line.chars();
-    while let Some(character) = characters.next() {
-        if character == '\u{1b}' {
-            characters.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            text.push(character);
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -130,11 +130,13 @@ impl Build {
     }
 
     fn unit_tests(&self) -> impl Iterator<Item = &Program> {
-        self.tests.iter().filter(|program| {
-            !(program.package == LAB_PACKAGE
-                && program.kind == "test"
-                && matches!(program.target.as_str(), "programs" | "lab"))
-        })
+        self.tests.iter().filter(|p| !(p.kind == "test" && p.package == LAB_PACKAGE))
+    }
+
+    fn host_tests(&self) -> impl Iterator<Item = &Program> {
+        self.tests
+            .iter()
+            .filter(|p| p.kind == "test" && p.package == LAB_PACKAGE && p.target != "lab")
     }
 }
 
@@ -162,18 +164,21 @@ pub(super) fn unit(report: &mut Report, build: &Build, plan: &Plan) {
     report.push(Row { tier: 1, what, counts, took: started.elapsed() });
 }
 
-/// Tier 2: programs in the kernel of this host.
+/// Tier 2: what needs a kernel, on the one this host runs; above all the programs themselves.
 pub(super) fn on_host(report: &mut Report, required: &Required, build: &Build, plan: &Plan) {
-    let what = format!("programs on Linux {}", host_release());
-    let Some(program) = build.lab_test("programs") else {
+    let release = host_release();
+    if build.lab_test("programs").is_none() {
+        let what = format!("programs on Linux {release}");
         report.push(required.skip(2, &what, "bpf", "the test target `programs`"));
-        return;
-    };
-    let started = Instant::now();
-    let step = format!("test: tier 2: {what}");
-    let (counts, failures) = captured(&step, program, build, &plan.filter, &["--nocapture"]);
-    report.name_failures(&what, &failures);
-    report.push(Row { tier: 2, what, counts, took: started.elapsed() });
+    }
+    for program in build.host_tests() {
+        let what = format!("{} on Linux {release}", program.target);
+        let started = Instant::now();
+        let step = format!("test: tier 2: {what}");
+        let (counts, failures) = captured(&step, program, build, &plan.filter, &["--nocapture"]);
+        report.name_failures(&what, &failures);
+        report.push(Row { tier: 2, what, counts, took: started.elapsed() });
+    }
 }
 
 /// The command that runs a test program on this host as `cargo test` would.

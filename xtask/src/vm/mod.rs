@@ -23,7 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use self::console::Event;
 use self::initramfs::{Base, Overlay};
 use self::kernel::Kernel;
-use crate::{process, workspace};
+use crate::{process, terminal, workspace};
 
 /// The emulated kernel is up after three seconds; a machine shared with a build takes longer.
 const BOOT: Duration = Duration::from_secs(120);
@@ -70,7 +70,6 @@ impl Vm {
         let mut texts = BTreeMap::new();
         let mut environment = self.environment.clone();
         if !std::io::stdout().is_terminal() {
-            // The guest's programs write to a terminal, whatever this end is.
             for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("WG_COLOR_MODE", "never")] {
                 environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
             }
@@ -87,7 +86,11 @@ impl Vm {
         let output = machine.child.stdout.take().context("QEMU has no standard output")?;
         let events = read_lines(output, place.raw.clone())?;
 
-        let outcome = watch(&events, deadline, on_line);
+        // The guest's programs write to a terminal, whatever this end is.
+        let is_terminal = std::io::stdout().is_terminal();
+        let outcome = watch(&events, deadline, &mut |line| {
+            if is_terminal { on_line(line) } else { on_line(&terminal::plain(line)) }
+        });
         machine.stop(if outcome.is_ok() { Duration::from_secs(5) } else { Duration::ZERO });
         let log = String::from_utf8_lossy(&fs::read(&place.console).unwrap_or_default())
             .replace('\r', "");
