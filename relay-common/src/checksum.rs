@@ -3,15 +3,35 @@
 /// Ones' complement sum of an IPv4 header of 20 bytes, folded to 16 bits. A header with a right
 /// checksum sums to `0xffff`, whatever the byte order of the machine (RFC 1071, section 2 (B)).
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "three folds leave 16 bits")]
 pub const fn sum_ipv4(words: &[u32; 5]) -> u32 {
     let sum =
         words[0] as u64 + words[1] as u64 + words[2] as u64 + words[3] as u64 + words[4] as u64;
+    fold(sum)
+}
+
+/// Sum of words, not folded. Room for 2^32 of them.
+#[inline(always)]
+pub fn sum(words: &[u32]) -> u64 {
+    words.iter().map(|&word| word as u64).sum()
+}
+
+/// A sum folded to 16 bits, in the byte order of the words that were added.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "folding leaves 16 bits")]
+pub const fn fold(sum: u64) -> u32 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     sum as u32
+}
+
+/// A header word with the checksum of a folded sum in its last two bytes, which were zero.
+#[inline(always)]
+pub const fn into_word(word: u32, folded: u32) -> u32 {
+    let checksum = !folded & 0xffff;
+    // The last two bytes in memory are the upper half of a little-endian word.
+    if cfg!(target_endian = "little") { word | checksum << 16 } else { word | checksum }
 }
 
 /// The word of TTL, protocol and checksum with the TTL one less and the checksum updated

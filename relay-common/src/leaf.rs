@@ -69,6 +69,11 @@ impl Leaf {
         Self { slot: special as u32, row: 0, column: 0, tag: 0 }
     }
 
+    /// A leaf of the relay itself, which lists hold in this column.
+    pub const fn host(column: u32) -> Self {
+        Self { slot: Special::Host as u32, row: 0, column, tag: 0 }
+    }
+
     /// Counter index of the owner.
     #[inline(always)]
     pub const fn slot(&self) -> u32 {

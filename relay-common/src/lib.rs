@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod counters;
 pub mod generation;
 pub mod header;
+pub mod icmp;
 pub mod leaf;
 pub mod names;
 pub mod pair;

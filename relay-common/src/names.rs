@@ -23,6 +23,8 @@ pub const PREFIXES_V6: &str = "PREFIXES_V6";
 pub const PAIRS: &str = "PAIRS";
 /// Hash of host ports open to peers: [`crate::verdict::port_key`] → 1.
 pub const HOST_PORTS: &str = "HOST_PORTS";
+/// Array of `u64`, indexed by slot: when the next ICMP error to a peer is due.
+pub const ERRORS_DUE: &str = "ERRORS_DUE";
 /// Array with one [`crate::Generation`].
 pub const GENERATION: &str = "GENERATION";
 /// Array of [`crate::PeerCounters`], indexed by slot; outlives generations.
@@ -40,6 +42,12 @@ pub const V6_BASE_HIGH: &str = "V6_BASE_HIGH";
 pub const V6_BASE_LOW: &str = "V6_BASE_LOW";
 /// Host part of the IPv6 array's range: its size less one.
 pub const V6_HOST_MASK: &str = "V6_HOST_MASK";
+/// The relay's IPv4 overlay address, host order; 0 is none.
+pub const RELAY_V4: &str = "RELAY_V4";
+/// Upper half of the relay's IPv6 overlay address, host order; both halves 0 is none.
+pub const RELAY_V6_HIGH: &str = "RELAY_V6_HIGH";
+/// Lower half of the relay's IPv6 overlay address, host order.
+pub const RELAY_V6_LOW: &str = "RELAY_V6_LOW";
 /// MTU of the WireGuard interface, bytes.
 pub const MTU: &str = "MTU";
 /// [`FAST_PATH`] and its neighbours.

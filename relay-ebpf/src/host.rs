@@ -7,6 +7,7 @@ use aya_ebpf::{
 };
 use relay_common::{
     header::protocol,
+    icmp::words,
     verdict::{HostPolicy, port_key},
 };
 
@@ -48,7 +49,9 @@ pub fn may_reach(packet: &Packet<'_>, headers: &Headers) -> bool {
             match packet.transport_byte(headers, 0) {
                 Some(ICMP_ECHO_REQUEST) => policy != HostPolicy::None as u32,
                 Some(
-                    ICMP_ECHO_REPLY | ICMP_UNREACHABLE | ICMP_TIME_EXCEEDED
+                    ICMP_ECHO_REPLY
+                    | ICMP_UNREACHABLE
+                    | ICMP_TIME_EXCEEDED
                     | ICMP_PARAMETER_PROBLEM,
                 ) => true,
                 _ => false,
@@ -125,15 +128,4 @@ fn answers_the_host(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool 
         bpf_sk_release(socket.cast());
         state != LISTEN && state != CLOSE
     }
-}
-
-/// The four words of an address as they lie in a packet.
-#[inline(always)]
-fn words([high, low]: [u64; 2]) -> [u32; 4] {
-    [
-        ((high >> 32) as u32).to_be(),
-        (high as u32).to_be(),
-        ((low >> 32) as u32).to_be(),
-        (low as u32).to_be(),
-    ]
 }

@@ -8,6 +8,7 @@
 
 mod count;
 mod host;
+mod icmp;
 mod maps;
 mod packet;
 mod settings;
@@ -48,7 +49,11 @@ pub fn relay_ingress(ctx: TcContext) -> i32 {
         }
         Err(reason) => {
             count::refused(&packet, &source, reason);
-            TC_ACT_SHOT
+            if icmp::answer(&packet, &source, reason) {
+                redirect_back(&packet)
+            } else {
+                TC_ACT_SHOT
+            }
         }
     }
 }

@@ -23,12 +23,13 @@ static LEAVES_V6: Array<Leaf> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
-static PREFIXES_V6: LpmTrie<[u8; 16], Leaf> =
-    LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
+static PREFIXES_V6: LpmTrie<[u8; 16], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
 static PAIRS: Array<Pair> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static HOST_PORTS: HashMap<u32, u32> = HashMap::with_max_entries(1, READ_ONLY);
+#[map]
+static ERRORS_DUE: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -88,6 +89,12 @@ pub fn counters(slot: u32) -> Option<*mut PeerCounters> {
 #[inline(always)]
 pub fn refused(index: u32) -> Option<*mut u64> {
     REFUSED.get_ptr_mut(index)
+}
+
+/// When the next ICMP error to a peer is due, nanoseconds of the monotonic clock.
+#[inline(always)]
+pub fn error_due(slot: u32) -> Option<*mut u64> {
+    ERRORS_DUE.get_ptr_mut(slot)
 }
 
 /// The identity of this generation.

@@ -1,10 +1,17 @@
 //! The packet in its buffer: the only file with pointers into it.
 
-use aya_ebpf::programs::TcContext;
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::{
+        bpf_csum_diff, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+    },
+    programs::TcContext,
+};
 use relay_common::{
     Reason,
     counters::wire_bytes,
     header::{IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header, protocol},
+    icmp::{MAX_QUOTE, Quoted},
 };
 
 use crate::settings;
@@ -21,6 +28,9 @@ pub enum Headers {
     /// IPv6.
     V6(Ipv6Header),
 }
+
+/// Room for a quote, zeros behind its end.
+pub type QuoteBuffer = [u32; MAX_QUOTE as usize / 4];
 
 impl<'a> Packet<'a> {
     /// The packet of a program's context.
@@ -141,6 +151,60 @@ impl<'a> Packet<'a> {
         self.ctx.load((headers.len() + offset) as usize).ok().map(u16::from_be)
     }
 
+    /// Whether it is an aggregate.
+    #[inline(always)]
+    pub fn is_aggregate(&self) -> bool {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx.skb.skb).gso_size != 0 }
+    }
+
+    /// Copies the beginning of the packet, to be quoted.
+    ///
+    /// # Errors
+    /// The kernel's error number.
+    #[inline(always)]
+    pub fn quote(&self, buffer: &mut QuoteBuffer) -> Result<Quoted, i64> {
+        let len = self.len().min(MAX_QUOTE);
+        // VERIFIER: 6.1 wants to be told that it is not zero.
+        if len == 0 {
+            return Err(-1);
+        }
+        let size = size_of::<QuoteBuffer>() as u32;
+        // SAFETY: `len` bytes fit the buffer, all of which is summed. The helper takes words of 32
+        // bits, in the order they lie in memory.
+        let sum = unsafe {
+            ok(bpf_skb_load_bytes(self.ctx.as_ptr(), 0, buffer.as_mut_ptr().cast(), len))?;
+            bpf_csum_diff(core::ptr::null_mut(), 0, buffer.as_mut_ptr(), size, 0)
+        };
+        if sum < 0 { Err(sum) } else { Ok(Quoted { len, sum: sum as u64 }) }
+    }
+
+    /// Makes this packet another one: `header`, then what was quoted.
+    ///
+    /// # Errors
+    /// The kernel's error number; the packet is to be dropped then.
+    #[inline(always)]
+    pub fn replace<const N: usize>(
+        &self,
+        header: &[u32; N],
+        buffer: &QuoteBuffer,
+        quoted: Quoted,
+    ) -> Result<(), i64> {
+        let header_len = (N * 4) as u32;
+        // VERIFIER: the bounds once more, lost on the way on 6.1.
+        let len = quoted.len;
+        if len == 0 || len > MAX_QUOTE {
+            return Err(-1);
+        }
+        let ctx = self.ctx.as_ptr();
+        // SAFETY: both stores read what the two arrays hold.
+        unsafe {
+            ok(bpf_skb_change_tail(ctx.cast(), header_len + len, 0))?;
+            ok(bpf_skb_store_bytes(ctx.cast(), 0, header.as_ptr().cast(), header_len, 0))?;
+            ok(bpf_skb_store_bytes(ctx.cast(), header_len, buffer.as_ptr().cast(), len, 0))
+        }
+    }
+
     /// Raw context, for helpers that look up sockets.
     #[inline(always)]
     pub fn context(&self) -> &TcContext {
@@ -177,6 +241,12 @@ impl<'a> Packet<'a> {
         // SAFETY: the bytes are before data_end, and T is made of integers.
         Some(unsafe { (data as *const T).read_unaligned() })
     }
+}
+
+/// A helper's return code.
+#[inline(always)]
+fn ok(code: i64) -> Result<(), i64> {
+    if code == 0 { Ok(()) } else { Err(code) }
 }
 
 impl Headers {

@@ -40,6 +40,8 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     for number in [compiled.mtu, compiled.features, compiled.host_policy as u32] {
         hash.update(number.to_le_bytes());
     }
+    hash.update(compiled.relay_v4.map_or([0; 4], |address| address.octets()));
+    hash.update(compiled.relay_v6.map_or([0; 16], |address| address.octets()));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.pairs));
@@ -72,6 +74,9 @@ impl Loaded {
         let v4_base = truncate(compiled.range_v4.base());
         let v6_high = low_half(v6_base >> 64);
         let v6_low = low_half(v6_base);
+        let relay_v4 = compiled.relay_v4.map_or(0, std::net::Ipv4Addr::to_bits);
+        let relay_v6 = compiled.relay_v6.map_or(0, std::net::Ipv6Addr::to_bits);
+        let (relay_v6_high, relay_v6_low) = (low_half(relay_v6 >> 64), low_half(relay_v6));
         let host_policy = compiled.host_policy as u32;
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
@@ -86,6 +91,9 @@ impl Loaded {
             .override_global(names::V6_BASE_HIGH, &v6_high, true)
             .override_global(names::V6_BASE_LOW, &v6_low, true)
             .override_global(names::V6_HOST_MASK, &v6_host, true)
+            .override_global(names::RELAY_V4, &relay_v4, true)
+            .override_global(names::RELAY_V6_HIGH, &relay_v6_high, true)
+            .override_global(names::RELAY_V6_LOW, &relay_v6_low, true)
             .override_global(names::MTU, &compiled.mtu, true)
             .override_global(names::FEATURES, &compiled.features, true)
             .override_global(names::HOST_POLICY, &host_policy, true)
@@ -95,6 +103,7 @@ impl Loaded {
             .map_max_entries(names::PREFIXES_V6, prefixes(false))
             .map_max_entries(names::PAIRS, size(compiled.pairs.len()))
             .map_max_entries(names::HOST_PORTS, size(compiled.host_ports.len()))
+            .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
             .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
         if let Some((pins, epoch)) = pins {

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 
-use relay_common::pair::{DESTINATION_LISTS, SOURCE_LISTS};
+use relay_common::{
+    leaf::Special,
+    pair::{DESTINATION_LISTS, SOURCE_LISTS},
+};
 
 use super::space::{Group, Owner, Space};
 
 /// Leaves are of one class when their owners' lists are the same and the same lists hold them.
 pub(super) struct Classes {
-    /// Class of each cut that has one: those of peers, and those that lists hold without an owner.
+    /// Class of each cut that has one: those of peers, and those that lists hold without a peer
+    /// for an owner.
     pub of_cut: Vec<Option<u32>>,
     /// For each class as source, the columns of classes as destination with the pair's bits.
     pub rows: Vec<Vec<(u32, u32)>>,
@@ -41,6 +45,7 @@ impl Classes {
             .map(|cut| match cut.owner {
                 Owner::Peer(peer) => Some(number((Some(space.groups[peer]), cut.set))),
                 Owner::Nobody if unowned && cut.set != 0 => Some(number((None, cut.set))),
+                Owner::Special(Special::Host) if cut.set != 0 => Some(number((None, cut.set))),
                 Owner::Nobody | Owner::Special(_) => None,
             })
             .collect();

@@ -1,11 +1,15 @@
 //! The policy as the programs read it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 use relay_common::{
     Leaf, Pair, Reason,
     header::protocol,
+    leaf::Special,
     names::{EGRESS_STACK, FAST_PATH},
     verdict::{HostPolicy, Verdict, decide, port_key},
 };
@@ -36,6 +40,10 @@ pub struct Compiled {
     pub prefixes: Vec<(IpNet, Leaf)>,
     /// Class pairs, rows displaced.
     pub pairs: Vec<Pair>,
+    /// The relay's own IPv4 address, source of its ICMP errors.
+    pub relay_v4: Option<Ipv4Addr>,
+    /// The relay's own IPv6 address.
+    pub relay_v6: Option<Ipv6Addr>,
     /// MTU of the interface, bytes.
     pub mtu: u32,
     /// Feature bits of [`relay_common::names`].
@@ -91,6 +99,7 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
     });
 
     let leaf = |cut: &Cut, class: Option<u32>| match (cut.owner, class) {
+        (Owner::Special(Special::Host), Some(class)) => Leaf::host(Classes::column(class)),
         (Owner::Special(special), _) => Leaf::special(special),
         (_, None) => Leaf::NOBODY,
         (owner, Some(class)) => {
@@ -124,6 +133,14 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
             .filter(|(p, _)| reaches_out(p, &range_v4, &range_v6))
             .collect(),
         pairs: pairs.collect(),
+        relay_v4: relay.addresses.iter().find_map(|net| match net {
+            IpNet::V4(net) => Some(net.addr()),
+            IpNet::V6(_) => None,
+        }),
+        relay_v6: relay.addresses.iter().find_map(|net| match net {
+            IpNet::V6(net) => Some(net.addr()),
+            IpNet::V4(_) => None,
+        }),
         mtu: u32::from(relay.mtu),
         features: features(relay),
         host_policy: match &relay.host_access {

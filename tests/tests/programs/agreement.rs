@@ -12,7 +12,7 @@ use relay::{
     model::{Egress, HostAccess, Relay},
     policy::{Sources, eval},
 };
-use relay_common::{Reason, verdict::Verdict};
+use relay_common::{Reason, icmp::Answer, verdict::Verdict};
 use relay_tests::{
     inner::Inner,
     program_run::{OK, ProgramRun, REDIRECT, SHOT, peer, relay, slots},
@@ -76,6 +76,8 @@ fn check(
         (OK, None) if formula == Ok(Verdict::ToStack) => Ok(Verdict::ToStack),
         (OK, None) => Ok(Verdict::ToHost),
         (SHOT, Some(&reason)) => Err(reason),
+        // Sent back as an ICMP error.
+        (REDIRECT, Some(&reason)) if Answer::to(reason).is_some() => Err(reason),
         other => return Err(TestCaseError::fail(format!("{other:?}: {source} → {destination}"))),
     };
     prop_assert_eq!(formula, kernel, "program: {} → {}", source, destination);

@@ -2,6 +2,7 @@
 //! out, counters moved, all others unchanged.
 
 mod agreement;
+mod errors;
 mod refusals;
 mod relayed;
 

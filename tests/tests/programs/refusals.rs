@@ -1,9 +1,9 @@
 //! For every reason a packet that moves exactly that counter and no other.
 
-use relay_common::Reason;
+use relay_common::{Reason, icmp::Answer};
 use relay_tests::{
     inner::Inner,
-    program_run::{SHOT, address},
+    program_run::{REDIRECT, SHOT, address},
 };
 
 use crate::{four_peers, possible};
@@ -47,10 +47,21 @@ fn every_reason_moves_its_own_counter_and_nothing_else() {
     let mut programs = four_peers();
     for &reason in Reason::ALL {
         let Some((slot, inner)) = refused_for(reason) else { continue };
-        let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
-        assert_eq!(verdict, SHOT, "{reason:?}");
+        let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
+        match Answer::to(reason) {
+            None => assert_eq!(verdict, SHOT, "{reason:?}"),
+            Some(_) => assert_back_to_sender(verdict, &inner, &out),
+        }
         assert_eq!(moved, [format!("{slot} {} +1", reason.label())], "{reason:?}");
     }
+}
+
+/// What leaves is an ICMP error to the sender, never the packet itself.
+fn assert_back_to_sender(verdict: u32, inner: &Inner, out: &[u8]) {
+    assert_eq!(verdict, REDIRECT);
+    let (source, destination) = if out[0] >> 4 == 4 { (12..16, 16..20) } else { (8..24, 24..40) };
+    assert_eq!(out[destination], inner.bytes()[source], "to the sender");
+    assert!(out.ends_with(&inner.bytes()[..inner.bytes().len().min(128)]), "quotes the packet");
 }
 
 #[test]
@@ -72,8 +83,11 @@ fn both_families_are_refused_alike() {
         ("fe80::1", "fd00::3:2:2", "0 link_local +1"),
     ] {
         let inner = Inner::udp(address(from), address(to), 32);
-        let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
-        assert_eq!((verdict, moved), (SHOT, vec![expected.to_owned()]), "{from} → {to}");
+        let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
+        assert_eq!(moved, [expected], "{from} → {to}");
+        if verdict != SHOT {
+            assert_back_to_sender(verdict, &inner, &out);
+        }
     }
 }
 
@@ -111,8 +125,11 @@ fn a_packet_shorter_than_its_header_is_refused() {
     let mut programs = four_peers();
     let v6 = Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), 59, &[]);
     assert_eq!(v6.bytes().len(), 40);
-    let ((verdict, _), moved) = programs.moved(|p| p.ingress(&v6.clone().with_byte(7, 1)));
-    assert_eq!((verdict, moved), (SHOT, vec!["1 ttl_exceeded +1".to_owned()]));
+    let (_, moved) = programs.moved(|p| p.ingress(&v6.clone().with_byte(7, 1)));
+    assert_eq!(moved, ["1 ttl_exceeded +1"]);
+    let short = Inner::new(address("10.3.2.2"), address("10.3.2.3"), 59, &[]).with_byte(0, 0x60);
+    let ((verdict, _), moved) = programs.moved(|p| p.ingress(&short));
+    assert_eq!((verdict, moved), (SHOT, vec!["0 malformed_header +1".to_owned()]));
 }
 
 #[test]
@@ -136,9 +153,11 @@ fn a_packet_with_two_hops_left_is_the_last_that_passes() {
     let mut programs = four_peers();
     for (from, to) in [("10.3.2.2", "10.3.2.3"), ("fd00::3:2:2", "fd00::3:2:3")] {
         let inner = Inner::udp(address(from), address(to), 32);
-        assert_ne!(programs.ingress(&inner.clone().with_ttl(2)).0, SHOT);
+        let ((_, out), moved) = programs.moved(|p| p.ingress(&inner.clone().with_ttl(2)));
+        assert_eq!((out.as_slice(), moved.len()), (inner.clone().with_ttl(1).bytes(), 4));
         for ttl in [0, 1] {
-            assert_eq!(programs.ingress(&inner.clone().with_ttl(ttl)).0, SHOT, "{ttl}");
+            let (_, moved) = programs.moved(|p| p.ingress(&inner.clone().with_ttl(ttl)));
+            assert_eq!(moved, ["1 ttl_exceeded +1"], "{ttl}");
         }
     }
 }

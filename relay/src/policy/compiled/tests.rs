@@ -1,7 +1,5 @@
 //! The compiled policy gives the formula's answer, always.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use proptest::prelude::*;
 
 use super::*;
