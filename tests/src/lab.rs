@@ -185,9 +185,12 @@ impl Lab {
     /// `wg-quick` failed or there was no handshake.
     pub fn connect<'a>(&self, peers: impl IntoIterator<Item = &'a Peer>) -> Result<()> {
         let model = self.model()?;
+        let interface = model.interface.as_str();
+        let public_key = self.relay.namespace().run("wg", &["show", interface, "public-key"])?;
+        let public_key: PublicKey = public_key.trim().parse()?;
         let peers: Vec<&Peer> = peers.into_iter().collect();
         let connected = together(&peers, |peer| {
-            peer.connect(&self.client_config(peer)?)?;
+            peer.connect(&self.client_config(&model, &public_key, peer)?)?;
             Ok(*peer)
         })?;
         for peer in connected {
@@ -208,23 +211,6 @@ impl Lab {
         peer.claim(&overlay)
     }
 
-    /// The config file that the project renders for a peer, as its owner gets it, with the
-    /// private key that the owner adds.
-    ///
-    /// # Errors
-    /// The relay is not up, or there is no such peer.
-    pub fn client_config(&self, peer: &Peer) -> Result<String> {
-        let model = self.model()?;
-        let interface = model.interface.as_str();
-        let public_key = self.relay.namespace().run("wg", &["show", interface, "public-key"])?;
-        let public_key: PublicKey = public_key.trim().parse()?;
-        let described = self.described(&model, peer.name())?;
-        let private_key = self.site.private_key(peer.name())?;
-        let mut text = String::new();
-        render_client_into(&mut text, &model, &public_key, described, Some(private_key), None)?;
-        Ok(text)
-    }
-
     /// Waits until a peer and the relay have shaken hands.
     ///
     /// # Errors
@@ -233,6 +219,16 @@ impl Lab {
         deadline::until(&format!("the first handshake of {}", peer.name()), || {
             Ok((peer.latest_handshake()? != 0).then_some(()))
         })
+    }
+
+    /// The config file that the project renders for a peer, as its owner gets it, with the private
+    /// key that the owner adds.
+    fn client_config(&self, model: &Relay, public_key: &PublicKey, peer: &Peer) -> Result<String> {
+        let described = self.described(model, peer.name())?;
+        let private_key = self.site.private_key(peer.name())?;
+        let mut text = String::new();
+        render_client_into(&mut text, model, public_key, described, Some(private_key), None)?;
+        Ok(text)
     }
 
     fn described<'a>(&self, model: &'a Relay, name: &str) -> Result<&'a relay::model::Peer> {

@@ -10,7 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    mount::{UnmountFlags, unmount},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+
+/// Where `ip netns` keeps them.
+const DIRECTORY: &str = "/run/netns";
 
 /// A named network namespace of this process's lab. Dropping it deletes it with all interfaces,
 /// routes and tables in it.
@@ -24,18 +30,16 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A new namespace `lab<process id>-<role>` with its loopback interface up.
+    /// A new namespace `lab<process id>-<role>`, with every interface down.
     ///
     /// # Errors
     /// `ip` could not make it.
     pub fn create(role: &str) -> Result<Self> {
         let name = Self::name_of(role);
         succeed(Command::new("ip").args(["netns", "add", &name]))?;
-        let path = Path::new("/run/netns").join(&name);
+        let path = Path::new(DIRECTORY).join(&name);
         let handle = File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        let namespace = Self { name, handle };
-        namespace.run("ip", &["link", "set", "lo", "up"])?;
-        Ok(namespace)
+        Ok(Self { name, handle })
     }
 
     /// The name a namespace of this role has.
@@ -121,8 +125,10 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Nobody is left to tell; what stays behind carries this process's id.
-        drop(Command::new("ip").args(["netns", "del", &self.name]).output());
+        // As `ip netns del` does. Nobody is left to tell what could not be removed.
+        let path = Path::new(DIRECTORY).join(&self.name);
+        let _unmounted = unmount(&path, UnmountFlags::DETACH);
+        let _removed = fs::remove_file(&path);
     }
 }
 

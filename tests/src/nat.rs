@@ -38,8 +38,10 @@ impl Nat {
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set wan addrgenmode none up\n\
-                 link set lan addrgenmode none up\n\
+                "link set wan addrgenmode none\n\
+                 link set wan up\n\
+                 link set lan addrgenmode none\n\
+                 link set lan up\n\
                  address add 198.51.100.{n}/32 dev wan\n\
                  address add 192.168.{n}.1/24 dev lan\n\
                  route add 198.51.100.254/32 dev wan\n\

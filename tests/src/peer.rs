@@ -71,7 +71,8 @@ impl Peer {
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set {name} addrgenmode none up\n\
+                "link set {name} addrgenmode none\n\
+                 link set {name} up\n\
                  address add 198.51.100.254/32 dev {name}\n\
                  route add 198.51.100.{n}/32 dev {name}\n"
             ),
@@ -81,7 +82,8 @@ impl Peer {
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set eth0 addrgenmode none up\n\
+                "link set eth0 addrgenmode none\n\
+                 link set eth0 up\n\
                  address add 192.168.{n}.2/24 dev eth0\n\
                  route add default via 192.168.{n}.1\n"
             ),
@@ -219,15 +221,6 @@ impl Peer {
             bail!("{}: {aggregates} longer than {} bytes", self.name, self.mtu);
         }
         Ok(Counts { sent: tally("sent")?, received: tally("received")? })
-    }
-
-    /// How far its counts have moved since `before`.
-    ///
-    /// # Errors
-    /// See [`Self::counts`].
-    pub fn since(&self, before: Counts) -> Result<Counts> {
-        let now = self.counts()?;
-        Ok(Counts { sent: now.sent - before.sent, received: now.received - before.received })
     }
 
     /// Seconds since 1970 of its latest handshake with the relay; 0 is never.

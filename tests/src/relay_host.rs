@@ -77,17 +77,23 @@ impl RelayHost {
         internet.feed(
             "ip",
             &["-batch", "-"],
-            "link set relay addrgenmode none up\naddress add 192.0.2.254/24 dev relay\n",
+            "link set relay addrgenmode none\nlink set relay up\naddress add 192.0.2.254/24 dev relay\n",
         )?;
         namespace.feed(
             "ip",
             &["-batch", "-"],
             &format!(
-                "link set eth0 addrgenmode none up\n\
+                "link set eth0 addrgenmode none\n\
+                 link set eth0 up\n\
                  address add {UNDERLAY}/24 dev eth0\n\
                  route add default via 192.0.2.254\n"
             ),
         )?;
+        // The carrier comes a moment later, and routes with it.
+        deadline::until("the relay's underlay", || {
+            let link = namespace.run("ip", &["-j", "link", "show", "dev", "eth0"])?;
+            Ok(link.contains("\"operstate\":\"UP\"").then_some(()))
+        })?;
         // What the machine around it happens to have set must not matter.
         namespace.set_sysctl("ipv4/ip_forward", 0)?;
         namespace.set_sysctl("ipv6/conf/all/forwarding", 0)?;

@@ -28,6 +28,10 @@ pub struct Attempt {
     listener: TcpListener,
 }
 
+/// The server of an attempt that was given up.
+#[derive(Debug)]
+pub struct Listening(TcpListener);
+
 impl Connection {
     /// Connects from `source` in `from` to a port of its own at `target` in `to`.
     ///
@@ -85,11 +89,30 @@ impl Attempt {
     /// # Errors
     /// The listener failed.
     pub fn accepted(&self) -> Result<Option<TcpStream>> {
-        match self.listener.accept() {
-            Ok((server, _client)) => Ok(Some(server)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error).context("accept"),
-        }
+        accept(&self.listener)
+    }
+
+    /// Gives up: the SYN that is out is not sent again.
+    pub fn abandon(self) -> Listening {
+        Listening(self.listener)
+    }
+}
+
+impl Listening {
+    /// The server's end, if the connection was made after all.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub fn accepted(&self) -> Result<Option<TcpStream>> {
+        accept(&self.0)
+    }
+}
+
+fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
+    match listener.accept() {
+        Ok((server, _client)) => Ok(Some(server)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error).context("accept"),
     }
 }
 

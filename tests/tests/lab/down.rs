@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use anyhow::{Context as _, ensure};
 use relay_tests::{Family, Lab, Site, deadline, footprint::Footprint, scenario, skip};
 
-use crate::pairs::delivers;
+use crate::watch::Watch;
 
 #[test]
 fn down_leaves_nothing_behind_and_again_is_no_error() {
@@ -26,7 +26,7 @@ fn down_leaves_nothing_behind_and_again_is_no_error() {
         ensure!(routes.contains("192.168.40.0/24"), "no route to what {a} routes:\n{routes}");
         lab.connect(lab.peers())?;
         let [a, b] = lab.first()?;
-        delivers(&lab, a, b, Family::V4)?;
+        Watch::start(&lab)?.delivers(a, b, Family::V4)?;
         let up = Footprint::read(lab.relay())?;
         ensure!(up != empty, "a relay that is up shows nothing in the kernel");
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use relay_tests::{Family, Lab, Site, scenario, skip};
 
-use crate::pairs::delivers;
+use crate::watch::Watch;
 
 #[test]
 fn forwarding_is_off_and_the_forward_chains_drop_and_the_relay_still_relays() {
@@ -28,9 +28,10 @@ fn forwarding_is_off_and_the_forward_chains_drop_and_the_relay_still_relays() {
         lab.relay().up()?;
         lab.connect(lab.peers())?;
         let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
-            delivers(&lab, a, b, family)?;
-            delivers(&lab, b, a, family)?;
+            watch.delivers(a, b, family)?;
+            watch.delivers(b, a, family)?;
         }
         forwarding_is_off(&lab)
     });

@@ -7,6 +7,6 @@ mod down;
 mod environment;
 mod missing;
 mod nat;
-mod pairs;
 mod policy;
 mod shapes;
+mod watch;

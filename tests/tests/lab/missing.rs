@@ -53,6 +53,7 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
         lab.relay().write_config(&good)?;
         ensure!(lab.relay().stats()?.generation == generation, "there is a new generation");
 
+        drop(lab);
         let bare = Lab::relay_alone(Site::one_to_many()?)?;
         let before = Footprint::read(bare.relay())?;
         bare.relay().write_config(&two_faults)?;

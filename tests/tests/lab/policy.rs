@@ -9,7 +9,7 @@ use relay_tests::{
     traffic::{Echo, Udp, tcp},
 };
 
-use crate::pairs::{delivers, moved, refused, refuses};
+use crate::watch::Watch;
 
 #[test]
 fn a_peer_that_edits_its_own_config_gets_nothing_through() {
@@ -20,10 +20,11 @@ fn a_peer_that_edits_its_own_config_gets_nothing_through() {
         let overlay: Vec<_> = lab.model()?.addresses.iter().map(IpNet::trunc).collect();
         b.edit_config(&overlay)?;
         lab.await_handshake(b)?;
+        let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
-            refuses(&lab, b, c, family, "not_in_either_list")?;
-            refuses(&lab, b, d, family, "not_in_either_list")?;
-            delivers(&lab, b, a, family)?;
+            watch.refuses(b, c, family, "not_in_either_list")?;
+            watch.refuses(b, d, family, "not_in_either_list")?;
+            watch.delivers(b, a, family)?;
         }
         Ok(())
     });
@@ -39,9 +40,10 @@ fn a_one_sided_pair_is_refused_and_the_reason_says_whose_list_is_short() {
         let lab = Lab::start_with(site, &[b, c])?;
         let [b, c] = lab.first()?;
         lab.widen(c)?;
+        let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
-            refuses(&lab, b, c, family, "not_in_destination_list")?;
-            refuses(&lab, c, b, family, "not_in_source_list")?;
+            watch.refuses(b, c, family, "not_in_destination_list")?;
+            watch.refuses(c, b, family, "not_in_source_list")?;
         }
         Ok(())
     });
@@ -56,14 +58,13 @@ fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
         let [a, b, d] = lab.first()?;
         lab.widen(b)?;
         let interface = &lab.interface()?;
+        let mut watch = Watch::start(&lab)?;
         // A may reach D, so a packet that bears A's address would pass the policy.
         for (family, nobody) in
             [(Family::V4, IpAddr::from([10, 3, 2, 99])), (Family::V6, "fd00::3:2:63".parse()?)]
         {
             for borrowed in [a.address(family), nobody] {
-                let before = lab.relay().ledger()?;
                 let errors = lab.relay().rx_errors(interface)?;
-                let (b_before, d_before) = (b.counts()?, d.counts()?);
                 let address = borrowed.to_string();
                 b.namespace().run("ip", &["address", "add", &address, "dev", b.name(), "nodad"])?;
 
@@ -75,9 +76,9 @@ fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
                     Ok((lab.relay().rx_errors(interface)? >= errors + 10).then_some(()))
                 })?;
 
-                ensure!(b.since(b_before)?.sent.packets == 10, "{borrowed}: not all were sent");
-                lab.relay().settled(&before, &Ledger::default())?;
-                let arrived = d.since(d_before)?.received;
+                ensure!(watch.moved(b)?.sent.packets == 10, "{borrowed}: not all were sent");
+                watch.settle(&Ledger::default())?;
+                let arrived = watch.moved(d)?.received;
                 ensure!(arrived.packets == 0, "{borrowed}: {arrived} arrived at {}", d.name());
                 b.namespace().run("ip", &["address", "del", &address, "dev", b.name()])?;
             }
@@ -94,46 +95,41 @@ fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
         let lab = Lab::start_with(site, &[b])?;
         let [b] = lab.first()?;
         lab.widen(b)?;
+        let mut watch = Watch::start(&lab)?;
         for (family, nobody) in
             [(Family::V4, IpAddr::from([10, 3, 2, 99])), (Family::V6, "fd00::3:2:63".parse()?)]
         {
-            only_refused(&lab, b, nobody, "destination_unknown")?;
+            only_refused(&mut watch, b, nobody, "destination_unknown")?;
             let relay = lab.relay_address(family)?;
-            only_refused(&lab, b, relay, "host_access")?;
+            only_refused(&mut watch, b, relay, "host_access")?;
 
             // A ping to the relay is what host_access = "ping" lets through.
-            let before = lab.relay().ledger()?;
             let mut echo = Echo::open(b.namespace(), b.address(family), relay)?;
             let pinged = echo.send(4)?;
             ensure!(echo.answers(4, deadline::PATIENCE)? == 4, "{relay} does not answer pings");
             let expected = Ledger::default().to_host(b.name(), pinged).from_host(b.name(), pinged);
-            lab.relay().settled(&before, &expected)?;
+            watch.moved(b)?;
+            watch.settle(&expected)?;
         }
         Ok(())
     });
 }
 
 /// Datagrams and a SYN from a peer to an address, all of them refused for `reason`.
-fn only_refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
+fn only_refused(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let source = from.address(Family::of(target));
-    let before = lab.relay().ledger()?;
-    let from_before = from.counts()?;
     let port = SocketAddr::new(target, 9);
     let datagrams = Udp::sender(from.namespace(), source, port)?;
     for _ in 0..5 {
         datagrams.send(&[0; 100])?;
     }
-    let attempt = tcp::dial(from.namespace(), source, port)?;
-    deadline::until(&format!("packets to {target} refused"), || {
-        let count = lab.relay().ledger()?.since(&before)?.get(&refused(from, reason));
-        Ok((count >= 6).then_some(()))
-    })
-    .with_context(|| moved(lab, &before))?;
-    drop(attempt);
-    let sent = from.since(from_before)?.sent;
-    let expected = Ledger::default().refused(from.name(), reason, sent.packets);
-    lab.relay().settled(&before, &expected).with_context(|| format!("to {target}"))?;
-    Ok(())
+    // Without its socket, the SYN is sent once.
+    drop(tcp::dial(from.namespace(), source, port)?);
+    let sent = watch.moved(from)?.sent;
+    ensure!(sent.packets == 6, "{sent} were sent to {target}");
+    watch
+        .settle(&Ledger::default().refused(from.name(), reason, sent.packets))
+        .with_context(|| format!("to {target}"))
 }
 
 /// The first names of a site.

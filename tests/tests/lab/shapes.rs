@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use relay_tests::{Family, Lab, Site, scenario, skip};
 
-use crate::pairs::{delivers, ordered, refuses};
+use crate::watch::{Watch, ordered};
 
 #[test]
 fn node_to_node_all_traffic_passes_both_ways_and_is_counted_exactly() {
@@ -12,9 +12,10 @@ fn node_to_node_all_traffic_passes_both_ways_and_is_counted_exactly() {
         let [a, b] = lab.first()?;
         ensure!(a.address(Family::V4).to_string() == "10.3.2.3");
         ensure!(b.address(Family::V4).to_string() == "10.3.2.2");
+        let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
-            delivers(&lab, a, b, family)?;
-            delivers(&lab, b, a, family)?;
+            watch.delivers_to_the_byte(a, b, family)?;
+            watch.delivers_to_the_byte(b, a, family)?;
         }
         peers_are_shown_as_they_are(&lab)
     });
@@ -29,10 +30,11 @@ fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
             ensure!(peer.address(Family::V4).to_string() == format!("10.3.2.{n}"));
             ensure!(peer.address(Family::V6).to_string() == format!("fd00::3:2:{n}"));
         }
+        let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
             for node in [b, c, d] {
-                delivers(&lab, a, node, family)?;
-                delivers(&lab, node, a, family)?;
+                watch.delivers(a, node, family)?;
+                watch.delivers(node, a, family)?;
             }
         }
         peers_are_shown_as_they_are(&lab)?;
@@ -44,10 +46,10 @@ fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
         }
         for family in Family::ALL {
             for (from, to) in ordered(&[b, c, d]) {
-                refuses(&lab, from, to, family, "not_in_either_list")?;
+                watch.refuses(from, to, family, "not_in_either_list")?;
             }
         }
-        delivers(&lab, a, b, Family::V4)
+        watch.delivers(a, b, Family::V4)
     });
 }
 

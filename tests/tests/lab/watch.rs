@@ -1,0 +1,177 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{
+    Family, Lab, Ledger, Peer, Tally, deadline,
+    peer::Counts,
+    traffic::{
+        Echo, Udp,
+        tcp::{Attempt, Connection},
+    },
+};
+
+const PINGS: u64 = 3;
+const DATAGRAMS: u64 = 10;
+const DATAGRAM_LEN: usize = 400;
+const STREAM_LEN: usize = 48 * 1024;
+
+/// All counters of a lab, its relay's and its peers', from one attempt to the next. Each attempt
+/// says what has to move; whatever else moves is an error.
+///
+/// What makes byte counts comparable: the peers have aggregation turned off, so their nftables
+/// counters see each inner packet as it is on the wire, and would show an aggregate. The relay in
+/// the middle keeps its GRO, so it has to count the segments of the aggregates that it makes of a
+/// TCP stream. What it counted must be what the sender sent and what the receiver got, in packets
+/// and in bytes.
+pub(crate) struct Watch<'a> {
+    lab: &'a Lab,
+    ledger: Ledger,
+    counts: BTreeMap<String, Counts>,
+}
+
+/// What passed between two peers.
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    there: Tally,
+    back: Tally,
+}
+
+impl<'a> Watch<'a> {
+    /// The counters as they stand.
+    pub(crate) fn start(lab: &'a Lab) -> Result<Self> {
+        let counts = lab
+            .peers()
+            .iter()
+            .map(|peer| Ok((peer.name().to_owned(), peer.counts()?)))
+            .collect::<Result<_>>()?;
+        Ok(Self { lab, ledger: lab.relay().ledger()?, counts })
+    }
+
+    /// Pings, datagrams and a TCP connection at once, all of which have to arrive.
+    pub(crate) fn delivers(&mut self, from: &Peer, to: &Peer, family: Family) -> Result<()> {
+        let names = || format!("{} -> {}, {}", from.name(), to.name(), family.name());
+        let pinged = ping(from, to, family).with_context(names)?;
+        let datagrams = send(from, to, family).with_context(names)?;
+        stream(from, to, family).with_context(names)?;
+        let passed = self.passed(from, to).with_context(names)?;
+        let least = pinged + pinged + datagrams + Tally::of(2, STREAM_LEN as u64);
+        ensure!((passed.there + passed.back).bytes > least.bytes, "{}: {passed:?}", names());
+        Ok(())
+    }
+
+    /// The same, one kind after the other: pings and datagrams are exactly what their lengths add
+    /// up to.
+    pub(crate) fn delivers_to_the_byte(
+        &mut self,
+        from: &Peer,
+        to: &Peer,
+        family: Family,
+    ) -> Result<()> {
+        let names = || format!("{} -> {}, {}", from.name(), to.name(), family.name());
+        let pinged = ping(from, to, family).with_context(names)?;
+        let passed = self.passed(from, to).with_context(names)?;
+        ensure!(passed.there == pinged && passed.back == pinged, "{}: {passed:?}", names());
+        let datagrams = send(from, to, family).with_context(names)?;
+        let passed = self.passed(from, to).with_context(names)?;
+        ensure!(passed.there == datagrams, "{}: {passed:?}", names());
+        ensure!(passed.back == Tally::default(), "{}: {passed:?}", names());
+        stream(from, to, family).with_context(names)?;
+        let passed = self.passed(from, to).with_context(names)?;
+        let least = STREAM_LEN as u64;
+        ensure!(passed.there.bytes > least && passed.back.bytes > least, "{passed:?}");
+        Ok(())
+    }
+
+    /// Pings, datagrams and a SYN, none of which may get through: every packet has to be counted
+    /// as refused for `reason`.
+    pub(crate) fn refuses(
+        &mut self,
+        from: &Peer,
+        to: &Peer,
+        family: Family,
+        reason: &str,
+    ) -> Result<()> {
+        let names = || format!("{} -> {}, {}", from.name(), to.name(), family.name());
+        let (source, target) = (from.address(family), to.address(family));
+        let mut echo = Echo::open(from.namespace(), source, target)?;
+        let pinged = echo.send(PINGS)?;
+        let udp = Udp::open(from.namespace(), source, to.namespace(), target)?;
+        let datagrams = udp.send(DATAGRAMS, DATAGRAM_LEN)?;
+        let attempt = Attempt::start(from.namespace(), source, to.namespace(), target)?;
+        // The SYN is on its way; without its socket it is not sent again.
+        let listening = attempt.abandon();
+
+        let sent = self.moved(from)?.sent;
+        let packets = pinged.packets + datagrams.packets + 1;
+        ensure!(sent.packets >= packets, "{}: {sent} were sent", names());
+        self.settle(&Ledger::default().refused(from.name(), reason, sent.packets))
+            .with_context(names)?;
+        let accepted = listening.accepted()?.is_some();
+        let answers = echo.answers(1, Duration::ZERO)?;
+        let datagrams = udp.received(1, Duration::ZERO)?;
+        let arrived = self.moved(to)?.received;
+        ensure!(!accepted, "{}: a TCP connection was made", names());
+        ensure!(answers == 0, "{}: {answers} answers", names());
+        ensure!(datagrams == Tally::default(), "{}: {datagrams} arrived", names());
+        ensure!(arrived == Tally::default(), "{}: {arrived} arrived", names());
+        Ok(())
+    }
+
+    /// Waits until the relay's counters have moved by exactly this since the last time.
+    pub(crate) fn settle(&mut self, expected: &Ledger) -> Result<()> {
+        self.ledger = self.lab.relay().settled(&self.ledger, expected)?;
+        Ok(())
+    }
+
+    /// How far a peer's own counters have moved since the last time.
+    pub(crate) fn moved(&mut self, peer: &Peer) -> Result<Counts> {
+        let now = peer.counts()?;
+        let then = self.counts.insert(peer.name().to_owned(), now).context("an unknown peer")?;
+        Ok(Counts { sent: now.sent - then.sent, received: now.received - then.received })
+    }
+
+    /// What two peers have sent each other: got by the other one and counted by the relay as that.
+    fn passed(&mut self, from: &Peer, to: &Peer) -> Result<Passed> {
+        let (here, there) = (self.moved(from)?, self.moved(to)?);
+        ensure!(there.received == here.sent, "{here:?} became {there:?}");
+        ensure!(here.received == there.sent, "{there:?} became {here:?}");
+        let expected = Ledger::default().relayed(from.name(), to.name(), here.sent).relayed(
+            to.name(),
+            from.name(),
+            there.sent,
+        );
+        self.settle(&expected)?;
+        Ok(Passed { there: here.sent, back: there.sent })
+    }
+}
+
+/// Every ordered pair of these peers.
+pub(crate) fn ordered<'a>(peers: &[&'a Peer]) -> Vec<(&'a Peer, &'a Peer)> {
+    peers
+        .iter()
+        .flat_map(|from| peers.iter().map(move |to| (*from, *to)))
+        .filter(|(from, to)| from.name() != to.name())
+        .collect()
+}
+
+fn ping(from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
+    let mut echo = Echo::open(from.namespace(), from.address(family), to.address(family))?;
+    let pinged = echo.send(PINGS)?;
+    let answers = echo.answers(PINGS, deadline::PATIENCE)?;
+    ensure!(answers == PINGS, "{answers} answers to {PINGS} pings");
+    Ok(pinged)
+}
+
+fn send(from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
+    let (source, target) = (from.address(family), to.address(family));
+    let udp = Udp::open(from.namespace(), source, to.namespace(), target)?;
+    let datagrams = udp.send(DATAGRAMS, DATAGRAM_LEN)?;
+    let received = udp.received(DATAGRAMS, deadline::PATIENCE)?;
+    ensure!(received == datagrams, "of {datagrams} came {received}");
+    Ok(datagrams)
+}
+
+fn stream(from: &Peer, to: &Peer, family: Family) -> Result<()> {
+    let (source, target) = (from.address(family), to.address(family));
+    Connection::open(from.namespace(), source, to.namespace(), target)?.exchange(STREAM_LEN)
+}
