@@ -1,5 +1,7 @@
 //! What the lab and its virtual machine run.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::{Missing, Part};
@@ -17,15 +19,21 @@ const HOST_TOOLS: &[(&str, &str)] = &[
     ("zstd", "zstd"),
 ];
 
-/// Programs that are not there.
-pub(super) fn missing() -> Vec<Missing> {
-    HOST_TOOLS
-        .iter()
-        .chain(TOOLS)
+/// What is not there, and the packages that bring it.
+fn absent() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let tools = HOST_TOOLS.iter().chain(TOOLS).copied();
+    let key = (apt::KEYRING, "debian-archive-keyring");
+    tools
         .filter(|(tool, _)| process::find(tool).is_none())
-        .map(|(tool, package)| Missing {
+        .chain([key].into_iter().filter(|(file, _)| !Path::new(file).is_file()))
+}
+
+/// Programs that are not there, and the key of the archive that the kernels come from.
+pub(super) fn missing() -> Vec<Missing> {
+    absent()
+        .map(|(what, package)| Missing {
             part: Part::Lab,
-            what: (*tool).to_owned(),
+            what: what.to_owned(),
             remedy: format!("apt-get install {package}"),
         })
         .collect()
@@ -33,12 +41,7 @@ pub(super) fn missing() -> Vec<Missing> {
 
 /// Installs their packages.
 pub(super) fn install() -> Result<()> {
-    let mut packages: Vec<_> = HOST_TOOLS
-        .iter()
-        .chain(TOOLS)
-        .filter(|(tool, _)| process::find(tool).is_none())
-        .map(|(_, package)| *package)
-        .collect();
+    let mut packages: Vec<_> = absent().map(|(_, package)| package).collect();
     packages.sort_unstable();
     packages.dedup();
     if packages.is_empty() {

@@ -64,7 +64,9 @@ impl Build {
     /// What the compiler said.
     pub(crate) fn with(arguments: &[&str]) -> Result<Self> {
         let mut command = workspace::cargo();
-        command.args(["build", "--message-format", "json-render-diagnostics"]).args(arguments);
+        command
+            .args(["build", "--message-format", "json-render-diagnostics", "--quiet"])
+            .args(arguments);
         let output = command
             .current_dir(workspace::root())
             .stdin(Stdio::null())

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::apt::Archive;
 use crate::progress::Step;
-use crate::{apt, process, workspace};
+use crate::{process, workspace};
 
 /// A line of kernels the lab runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -82,24 +83,27 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel of the series that apt offers now, from the cache or downloaded into it. Without
-    /// a working apt, the newest one in the cache.
+    /// The kernel of the series that apt offers now, from the cache or downloaded into it. Where
+    /// apt offers none, the newest one in the cache, or else Debian 12's.
     ///
     /// # Errors
     /// Neither apt nor the cache has one.
     pub(crate) fn fetch(series: Series) -> Result<Self> {
         let cache = workspace::cache()?.join("kernels");
-        let offered = match Offer::find(series) {
-            Ok(offer) => offer,
-            Err(reason) => {
-                return Self::newest(series, &cache)
-                    .with_context(|| format!("no {series} kernel in the cache, and {reason:#}"));
+        let system = Archive::system();
+        let (archive, offered) = match Offer::find(series, &system) {
+            Some(offer) => (system, offer),
+            None => {
+                if let Ok(kernel) = Self::newest(series, &cache) {
+                    return Ok(kernel);
+                }
+                Offer::of_bookworm(series)?
             }
         };
         let directory = cache.join(offered.directory(series));
         if !directory.is_dir() {
             let step = Step::start(format!("vm: fetching {} {}", offered.package, offered.version));
-            match offered.unpack_into(&directory) {
+            match offered.unpack_into(&archive, &directory) {
                 Ok(()) => step.finish("ready"),
                 Err(reason) => {
                     step.finish("failed");
@@ -155,21 +159,19 @@ struct Offer {
 }
 
 impl Offer {
-    fn find(series: Series) -> Result<Self> {
-        let mut seen = Vec::new();
-        for meta in series.packages() {
-            let Ok(record) = apt::record(meta) else { continue };
-            match Self::parse(&record, series) {
-                Some(offer) => return Ok(offer),
-                None => seen.push((*meta).to_owned()),
-            }
-        }
-        bail!(
-            "apt offers no {series} cloud kernel (looked for {}{}); Debian 12's package lists have \
-             it: apt-get update",
-            series.packages().join(", "),
-            if seen.is_empty() { "" } else { ", found but of another series" }
-        )
+    fn of_bookworm(series: Series) -> Result<(Archive, Self)> {
+        let step = Step::start(format!("vm: looking for Linux {series} in Debian 12's archive"));
+        let bookworm = Archive::bookworm(&workspace::cache()?.join("bookworm"))?;
+        step.finish("done");
+        let offer = Self::find(series, &bookworm).with_context(|| {
+            format!("no archive has a {series} kernel as {}", series.packages().join(" or "))
+        })?;
+        Ok((bookworm, offer))
+    }
+
+    fn find(series: Series, archive: &Archive) -> Option<Self> {
+        let records = series.packages().iter().filter_map(|meta| archive.record(meta).ok());
+        records.filter_map(|record| Self::parse(&record, series)).next()
     }
 
     /// Reads `Version:` and the one real image in `Depends:` of a meta-package's record.
@@ -195,11 +197,11 @@ impl Offer {
     }
 
     /// Downloads, unpacks, keeps the image and the modules, and only then appears in the cache.
-    fn unpack_into(&self, directory: &Path) -> Result<()> {
+    fn unpack_into(&self, archive: &Archive, directory: &Path) -> Result<()> {
         let cache = directory.parent().context("the cache has no parent directory")?;
         fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
         let work = Scratch::new(cache.join(format!(".unpacking-{}", std::process::id())))?;
-        let package = apt::download(&self.package, &work.0)?;
+        let package = archive.download(&self.package, &work.0)?;
         let tree = work.0.join("tree");
         process::read(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&tree))?;
         let release = self.package.trim_start_matches("linux-image-");
