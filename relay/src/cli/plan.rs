@@ -9,12 +9,12 @@ use relay_common::names::MARK;
 use crate::{
     config::{Loaded, Secrets, create_private_key},
     datapath::{Classifier, Datapath, Direction, Observed, Slots, policy_hash},
-    model::{InterfaceName, PrivateKey, Relay},
+    model::{Egress, InterfaceName, PrivateKey, Relay},
     net::{
         self, Handle,
         address::{self, AddressChange},
         classifier,
-        fence::{self, FenceState},
+        fence::{self, FenceState, Replies},
         link::{self, Link, LinkChange},
         route::{self, RouteChange},
     },
@@ -42,7 +42,7 @@ pub(super) struct Plan {
 }
 
 enum FenceChange {
-    PutUp,
+    PutUp(Replies),
     TakeDown,
 }
 
@@ -92,9 +92,9 @@ impl Plan {
             PolicyChange { compiled, slots, observed, number }
         });
 
-        let fence = match (fence::present(interface, MARK), relay.fence) {
+        let fence = match (fence::present(interface, MARK, replies(relay)), relay.fence) {
             (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => None,
-            (Ok(_), true) => Some(FenceChange::PutUp),
+            (Ok(_), true) => Some(FenceChange::PutUp(replies(relay))),
             (Ok(_), false) => Some(FenceChange::TakeDown),
             // Where there is no netfilter there is no fence to take down.
             (Err(net::NetError::NetfilterMissing { .. }), false) => None,
@@ -132,7 +132,7 @@ impl Plan {
         let mut lines = Vec::new();
         let table = fence::table_name(&self.interface);
         match self.fence {
-            Some(FenceChange::PutUp) => lines.push(format!("+ fence inet {table}")),
+            Some(FenceChange::PutUp(_)) => lines.push(format!("+ fence inet {table}")),
             Some(FenceChange::TakeDown) => lines.push(format!("- fence inet {table}")),
             None => {}
         }
@@ -162,7 +162,7 @@ impl Plan {
             let undo = async {
                 link::delete(handle, &self.interface).await?;
                 self.datapath.remove()?;
-                if matches!(self.fence, Some(FenceChange::PutUp)) {
+                if matches!(self.fence, Some(FenceChange::PutUp(_))) {
                     fence::take_down(&self.interface)?;
                 }
                 anyhow::Ok(())
@@ -176,8 +176,8 @@ impl Plan {
 
     async fn carry_out(&self, handle: &Handle) -> Result<()> {
         let interface = &self.interface;
-        if let Some(FenceChange::PutUp) = self.fence {
-            fence::put_up(interface, MARK)?;
+        if let Some(FenceChange::PutUp(replies)) = self.fence {
+            fence::put_up(interface, MARK, replies)?;
         }
         for change in &self.link {
             match change {
@@ -210,6 +210,14 @@ impl Plan {
             fence::take_down(interface)?;
         }
         Ok(())
+    }
+}
+
+/// What the fence lets back in from beyond the overlay.
+fn replies(relay: &Relay) -> Replies {
+    match relay.egress {
+        Egress::Deny => Replies::Refused,
+        Egress::Stack => Replies::Established,
     }
 }
 

@@ -81,9 +81,9 @@ pub enum NetError {
     },
     /// nf_tables or its inet family is not there.
     #[error(
-        "table {table} cannot be used: this kernel has no nf_tables for the inet family; load it \
-         with `modprobe nf_tables`, or set `fence = false` and accept that nothing but the policy's \
-         own programs fails closed"
+        "table {table} cannot be used: this kernel has no nf_tables for the inet family, or no \
+         nft_ct for `egress = \"stack\"`; load them with `modprobe -a nf_tables nft_ct`, or set \
+         `fence = false` and accept that nothing but the policy's own programs fails closed"
     )]
     NetfilterMissing {
         /// The table.

@@ -11,7 +11,7 @@ use std::{
 
 use relay::{
     model::InterfaceName,
-    net::fence::{self, FenceState},
+    net::fence::{self, FenceState, Replies},
 };
 
 use crate::namespace::{Namespace, namespaces};
@@ -49,6 +49,23 @@ fn it_is_what_nft_prints_and_stands_without_the_interface() {
 }
 
 #[test]
+fn with_replies_one_rule_more_is_put_up_and_read_back() {
+    let Some([host]) = namespaces("fence_replies") else { return };
+    let state = |replies| host.run(move || fence::present(&relay0(), MARK, replies)).expect("read");
+    host.run(|| fence::put_up(&relay0(), MARK, Replies::Established)).expect("put up");
+    let to = "\t\toifname \"relay0\" meta mark";
+    let established =
+        "\t\toifname \"relay0\" ct state established,related counter packets 0 bytes 0 accept\n";
+    let listing = LISTING.replace(to, &format!("{established}{to}"));
+    assert_eq!(host.nft("list table inet relay_relay0"), listing);
+    assert_eq!(state(Replies::Established), FenceState::Intact);
+    assert_eq!(state(Replies::Refused), FenceState::Different);
+    put_up(&host);
+    assert_eq!(state(Replies::Established), FenceState::Different);
+    assert_eq!(host.nft("list table inet relay_relay0"), LISTING);
+}
+
+#[test]
 fn every_way_to_weaken_it_is_seen_and_repaired() {
     let Some([host]) = namespaces("fence_weakened") else { return };
     for tampering in [
@@ -77,7 +94,7 @@ fn every_way_to_weaken_it_is_seen_and_repaired() {
     put_up(&host);
     assert_eq!(state(&host), FenceState::Intact);
     assert_eq!(
-        host.run(|| fence::present(&relay0(), MARK + 1)).expect("read"),
+        host.run(|| fence::present(&relay0(), MARK + 1, Replies::Refused)).expect("read"),
         FenceState::Different
     );
 }
@@ -221,11 +238,11 @@ fn counted(relay: &Namespace, table: &str, chain: &str) -> u64 {
 }
 
 fn put_up(host: &Namespace) {
-    host.run(|| fence::put_up(&relay0(), MARK)).expect("put up");
+    host.run(|| fence::put_up(&relay0(), MARK, Replies::Refused)).expect("put up");
 }
 
 fn state(host: &Namespace) -> FenceState {
-    host.run(|| fence::present(&relay0(), MARK)).expect("read")
+    host.run(|| fence::present(&relay0(), MARK, Replies::Refused)).expect("read")
 }
 
 fn relay0() -> InterfaceName {

@@ -8,12 +8,12 @@
 mod nfnetlink;
 
 use netlink_packet_netfilter::nftables::{
-    ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions, Hook,
-    Immediate, InetHookNumber, ListAttribute, Meta, MetaKey, NfTablesMessage, Operator, Register,
-    RuleAttribute, RuleMessage, TableAttribute, TableMessage, Verdict, VerdictAttribute,
+    Bitwise, ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions,
+    Hook, Immediate, InetHookNumber, ListAttribute, Meta, MetaKey, NfTablesMessage, Operator,
+    Register, RuleAttribute, RuleMessage, TableAttribute, TableMessage, Verdict, VerdictAttribute,
 };
 use nfnetlink::Request;
-use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+use rtnetlink::packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE};
 
 use super::NetError;
 use crate::model::InterfaceName;
@@ -25,8 +25,31 @@ const PRIORITY: i32 = -150;
 const ACCEPT: u32 = 1;
 const DROP: Verdict = Verdict::Other(0);
 
+/// NFTA_CT_DREG, NFTA_CT_KEY and NFT_CT_STATE of linux/netfilter/nf_tables.h.
+const CT_DESTINATION_REGISTER: u16 = 1;
+const CT_KEY: u16 = 2;
+const CT_STATE: u32 = 0;
+
+/// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and IP_CT_RELATED
+/// (linux/netfilter/nf_conntrack_common.h).
+const ESTABLISHED_OR_RELATED: u32 = 1 << 1 | 1 << 2;
+
+/// NFT_BITWISE_MASK_XOR of linux/netfilter/nf_tables.h.
+const MASK_XOR: u32 = 0;
+
 /// IFNAMSIZ: the kernel compares the whole field.
 const NAME_FIELD_LEN: usize = 16;
+
+/// Whether what comes back from beyond the overlay may be forwarded to the interface. No program
+/// sets a mark on it: it enters by another interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// It may not.
+    Refused,
+    /// It may when connection tracking knows the flow. Packets that peers send are dropped without
+    /// the mark before that is looked at.
+    Established,
+}
 
 /// How the fence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +67,16 @@ pub fn table_name(interface: &InterfaceName) -> String {
     format!("relay_{interface}")
 }
 
-/// Compares the table in the kernel with the one that [`put_up`] makes for this mark. Counters do
-/// not count.
+/// Compares the table in the kernel with the one that [`put_up`] makes for this mark and these
+/// replies. Counters do not count.
 ///
 /// # Errors
 /// The kernel has no nf_tables, the caller may not.
-pub fn present(interface: &InterfaceName, mark: u32) -> Result<FenceState, NetError> {
+pub fn present(
+    interface: &InterfaceName,
+    mark: u32,
+    replies: Replies,
+) -> Result<FenceState, NetError> {
     let table = table_name(interface);
     let Some(attributes) = nfnetlink::table(&table)? else {
         return Ok(FenceState::Absent);
@@ -63,7 +90,7 @@ pub fn present(interface: &InterfaceName, mark: u32) -> Result<FenceState, NetEr
         add_rule(&mut found, rule);
     }
     found.sort_by(|one, other| one.name.cmp(&other.name));
-    if plain && found == chains(interface, mark) {
+    if plain && found == chains(interface, mark, replies) {
         Ok(FenceState::Intact)
     } else {
         Ok(FenceState::Different)
@@ -74,10 +101,11 @@ pub fn present(interface: &InterfaceName, mark: u32) -> Result<FenceState, NetEr
 /// old one or the new one. Counters begin at zero.
 ///
 /// # Errors
-/// The kernel has no nf_tables, the caller may not.
-pub fn put_up(interface: &InterfaceName, mark: u32) -> Result<(), NetError> {
+/// The kernel has no nf_tables, or for [`Replies::Established`] no connection tracking; the caller
+/// may not.
+pub fn put_up(interface: &InterfaceName, mark: u32, replies: Replies) -> Result<(), NetError> {
     let table = table_name(interface);
-    nfnetlink::transact(&table, requests(interface, mark))
+    nfnetlink::transact(&table, requests(interface, mark, replies))
 }
 
 /// Takes the fence down. Whether there was one.
@@ -104,11 +132,15 @@ struct Chain {
 }
 
 /// Sorted by name.
-fn chains(interface: &InterfaceName, mark: u32) -> [Chain; 2] {
+fn chains(interface: &InterfaceName, mark: u32, replies: Replies) -> [Chain; 2] {
     let from = || drop_unmarked(MetaKey::Iifname, interface, mark);
-    let to = || drop_unmarked(MetaKey::Oifname, interface, mark);
+    let mut forward = vec![from()];
+    if replies == Replies::Established {
+        forward.push(accept_replies(interface));
+    }
+    forward.push(drop_unmarked(MetaKey::Oifname, interface, mark));
     [
-        base_chain("forward", InetHookNumber::Forward, vec![from(), to()]),
+        base_chain("forward", InetHookNumber::Forward, forward),
         base_chain("input", InetHookNumber::LocalIn, vec![from()]),
     ]
 }
@@ -126,20 +158,55 @@ fn base_chain(name: &str, hook: InetHookNumber, rules: Vec<Vec<Expressions>>) ->
 /// `iifname "<interface>" meta mark != <mark> counter drop`. The attributes stand in the order in
 /// which the kernel gives them back.
 fn drop_unmarked(key: MetaKey, interface: &InterfaceName, mark: u32) -> Vec<Expressions> {
-    let mut name = interface.as_str().as_bytes().to_vec();
-    name.resize(NAME_FIELD_LEN, 0);
+    let [load_name, compare_name] = is_interface(key, interface);
     vec![
-        load(key),
-        compare(Operator::Equal, name),
+        load_name,
+        compare_name,
         load(MetaKey::Mark),
         // A mark is a number of the host's byte order in the register.
         compare(Operator::NotEqual, mark.to_ne_bytes().to_vec()),
         counter(),
-        Expressions::Immediate(vec![
-            Immediate::DestinationRegister(Register::Verdict),
-            Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(DROP)])),
-        ]),
+        verdict(DROP),
     ]
+}
+
+/// `oifname "<interface>" ct state established,related counter accept`.
+fn accept_replies(interface: &InterfaceName) -> Vec<Expressions> {
+    let [load_name, compare_name] = is_interface(MetaKey::Oifname, interface);
+    let state = vec![
+        DefaultNla::new(CT_DESTINATION_REGISTER, u32::from(Register::Reg1).to_be_bytes().to_vec()),
+        DefaultNla::new(CT_KEY, CT_STATE.to_be_bytes().to_vec()),
+    ];
+    let bytes = |number: u32| number.to_ne_bytes().to_vec();
+    vec![
+        load_name,
+        compare_name,
+        Expressions::Other { expression_type: "ct".to_owned(), attributes: state },
+        Expressions::Bitwise(vec![
+            Bitwise::SourceRegister(Register::Reg1),
+            Bitwise::DestinationRegister(Register::Reg1),
+            Bitwise::Length(4),
+            Bitwise::Op(MASK_XOR),
+            Bitwise::Mask(DataAttribute::Value(bytes(ESTABLISHED_OR_RELATED))),
+            Bitwise::Xor(DataAttribute::Value(bytes(0))),
+        ]),
+        compare(Operator::NotEqual, bytes(0)),
+        counter(),
+        verdict(Verdict::Other(ACCEPT)),
+    ]
+}
+
+fn is_interface(key: MetaKey, interface: &InterfaceName) -> [Expressions; 2] {
+    let mut name = interface.as_str().as_bytes().to_vec();
+    name.resize(NAME_FIELD_LEN, 0);
+    [load(key), compare(Operator::Equal, name)]
+}
+
+fn verdict(code: Verdict) -> Expressions {
+    Expressions::Immediate(vec![
+        Immediate::DestinationRegister(Register::Verdict),
+        Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(code)])),
+    ])
 }
 
 fn load(key: MetaKey) -> Expressions {
@@ -160,10 +227,10 @@ fn counter() -> Expressions {
 
 /// The transaction. Its first two requests clear the way whether or not the table exists: creating
 /// one that exists is no error, deleting one that does not is.
-fn requests(interface: &InterfaceName, mark: u32) -> Vec<Request> {
+fn requests(interface: &InterfaceName, mark: u32, replies: Replies) -> Vec<Request> {
     let table = table_name(interface);
     let mut requests = vec![new_table(&table), delete_table(&table), new_table(&table)];
-    for chain in chains(interface, mark) {
+    for chain in chains(interface, mark, replies) {
         requests.push(new_chain(&table, &chain));
         requests.extend(chain.rules.into_iter().map(|rule| new_rule(&table, &chain.name, rule)));
     }
@@ -260,7 +327,7 @@ mod tests {
     #[test]
     fn the_transaction_clears_the_way_and_then_makes_two_chains_with_three_rules() {
         let names: Vec<&str> =
-            requests(&relay0(), MARK).iter().map(|request| request.name).collect();
+            requests(&relay0(), MARK, Replies::Refused).iter().map(|r| r.name).collect();
         assert_eq!(
             names,
             [
@@ -284,8 +351,21 @@ mod tests {
     }
 
     #[test]
+    fn replies_pass_only_behind_the_rule_for_what_peers_send() {
+        let [forward, input] = chains(&relay0(), MARK, Replies::Established);
+        assert_eq!(
+            forward.rules,
+            [
+                drop_unmarked(MetaKey::Iifname, &relay0(), MARK),
+                accept_replies(&relay0()),
+                drop_unmarked(MetaKey::Oifname, &relay0(), MARK),
+            ]
+        );
+        assert_eq!(input, chains(&relay0(), MARK, Replies::Refused)[1]);
+    }
+
+    #[test]
     fn a_rule_read_back_with_counts_equals_the_one_sent() {
-        use rtnetlink::packet_core::DefaultNla;
         let mut rule = drop_unmarked(MetaKey::Oifname, &relay0(), MARK);
         rule[4] = Expressions::Other {
             expression_type: "counter".to_owned(),
