@@ -1,6 +1,8 @@
 //! One policy, loaded: fresh maps that are filled before anything uses them, and programs with
 //! that policy's constants.
 
+use std::sync::LazyLock;
+
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, Map, MapData, MapInfo, lpm_trie::Key},
@@ -21,6 +23,9 @@ use crate::policy::Compiled;
 /// The programs, as the build script made them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
 
+/// Names the programs.
+static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJECT).into());
+
 /// A generation whose programs are in the kernel, not yet attached.
 #[derive(Debug)]
 pub struct Loaded {
@@ -32,7 +37,7 @@ pub struct Loaded {
 pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     let mut hash = Blake2s256::new();
     hash.update(ABI_VERSION.to_le_bytes());
-    hash.update(OBJECT);
+    hash.update(OBJECT_HASH.as_slice());
     for range in [&compiled.range_v4, &compiled.range_v6] {
         hash.update(range.base().to_le_bytes());
         hash.update(range.size().to_le_bytes());
