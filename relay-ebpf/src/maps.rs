@@ -44,7 +44,7 @@ pub fn leaf_v4(address: u32) -> Leaf {
     let leaf = if address & !host == settings::v4_base() {
         LEAVES_V4.get(address & host)
     } else {
-        PREFIXES_V4.get(&Key::new(32, address.to_be_bytes()))
+        PREFIXES_V4.get(Key::new(32, address.to_be_bytes()))
     };
     leaf.copied().unwrap_or(Leaf::NOBODY)
 }
@@ -61,7 +61,7 @@ pub fn leaf_v6([high, low]: [u64; 2]) -> Leaf {
         let mut address = [0; 16];
         address[..8].copy_from_slice(&high.to_be_bytes());
         address[8..].copy_from_slice(&low.to_be_bytes());
-        PREFIXES_V6.get(&Key::new(128, address))
+        PREFIXES_V6.get(Key::new(128, address))
     };
     leaf.copied().unwrap_or(Leaf::NOBODY)
 }

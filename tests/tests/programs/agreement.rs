@@ -39,7 +39,7 @@ fn formula_compiled_policy_and_program_agree() {
         // From a seed, since a tree of 800 pairs to shrink takes longer than all the rest.
         let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         for _ in 0..PAIRS {
-            let v4 = random.next_u32() % 2 == 0;
+            let v4 = random.next_u32().is_multiple_of(2);
             check(&mut programs, address(&mut random, v4), address(&mut random, v4))?;
         }
         Ok(())
@@ -127,9 +127,9 @@ fn prefix() -> impl Strategy<Value = IpNet> {
 
 /// Mostly in the overlay and the routed network, sometimes anywhere.
 fn address(random: &mut TestRng, v4: bool) -> IpAddr {
-    let at = usize::from(random.next_u32() % 3 == 0);
+    let at = usize::from(random.next_u32().is_multiple_of(3));
     let host = random.next_u32() % (1 << 9);
-    let anywhere = random.next_u32() % 16 == 0;
+    let anywhere = random.next_u32().is_multiple_of(16);
     match (v4, anywhere) {
         (true, false) => IpAddr::V4(Ipv4Addr::from_bits(V4_BASES[at] + host)),
         (false, false) => IpAddr::V6(Ipv6Addr::from_bits(V6_BASES[at] + u128::from(host))),

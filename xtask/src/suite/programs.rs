@@ -131,6 +131,11 @@ impl Build {
             .find(|p| p.kind == "test" && p.package == LAB_PACKAGE && p.target == target)
     }
 
+    /// relay's own tests of links, addresses, peers and the fence, some of which need WireGuard.
+    pub(crate) fn network_test(&self) -> Option<&Program> {
+        self.tests.iter().find(|p| p.kind == "test" && p.target == "network")
+    }
+
     fn unit_tests(&self) -> impl Iterator<Item = &Program> {
         self.tests.iter().filter(|p| !(p.kind == "test" && p.package == LAB_PACKAGE))
     }
