@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::RelayHost;
 
+/// A map that aya makes to see what the kernel can. It goes a grace period later, at any time.
+const PROBE: &str = "aya_global";
+
 /// Everything that `relay up` could leave on a host: interfaces, addresses, routes, rules, qdiscs
 /// and filters, netfilter tables, pins, programs and maps. Two are equal when nothing came or
 /// went.
@@ -98,7 +101,10 @@ fn maps() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for map in aya::maps::loaded_maps() {
         let Ok(map) = map else { continue };
-        names.push(format!("{} {}", map.id(), map.name_as_str().unwrap_or_default()));
+        let name = map.name_as_str().unwrap_or_default();
+        if name != PROBE {
+            names.push(format!("{} {name}", map.id()));
+        }
     }
     Ok(names)
 }
