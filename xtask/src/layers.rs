@@ -59,7 +59,16 @@ const TABLE: &[Row] = &[
     Row {
         module: "datapath",
         modules: &["model", "policy"],
-        crates: &["relay_common", "aya", "blake2", "bytemuck", "ipnet", "memmap2", "rustix"],
+        crates: &[
+            "relay_common",
+            "aya",
+            "blake2",
+            "bytemuck",
+            "ipnet",
+            "libc",
+            "memmap2",
+            "rustix",
+        ],
         closed: &["std::process"],
     },
     Row {

@@ -33,7 +33,7 @@ impl Down {
             None => config::load(config, Options { allow_empty: true })?.relay.interface,
         };
         host::require_capabilities("down")?;
-        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str())?, interface.as_str());
+        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let changes = runtime.block_on(async {
             let handle = net::connect()?;

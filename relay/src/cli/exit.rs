@@ -57,6 +57,11 @@ pub(super) enum HostError {
     },
 }
 
+/// What `relay status --check` found, one sentence each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub(super) struct NotAsConfigured(pub(super) Vec<String>);
+
 /// The exit code for an error.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Problems>().is_some() {
@@ -83,16 +88,33 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
     if let Some(problems) = error.downcast_ref::<Problems>() {
         return problems.to_string().trim_end().to_owned();
     }
-    let mut text = String::from("relay");
+    if let Some(found) = error.downcast_ref::<NotAsConfigured>() {
+        return found.to_string();
+    }
+    format!("relay: {}", causes(error))
+}
+
+/// An error and its causes.
+pub(super) fn causes(error: &anyhow::Error) -> String {
+    chain(error.as_ref())
+}
+
+/// An error and its causes: `…: …`.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
     let mut last = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.to_string();
         // Transparent errors say what their source says.
         if !last.ends_with(&cause) {
-            text.push_str(": ");
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
             text.push_str(&end_of(&cause));
         }
         last = cause;
+        next = error.source();
     }
     text
 }

@@ -7,7 +7,10 @@ mod exit;
 mod host;
 mod output;
 mod plan;
+mod reload;
+mod running;
 mod stats;
+mod status;
 mod up;
 
 use std::{
@@ -29,8 +32,9 @@ use clap::{Parser, Subcommand};
     after_help = "Exit codes: 0 done or allowed, 1 failed or denied, 2 usage or configuration, \
                   3 the host lacks something.\n\nExamples:\n  relay check                 \
                   is the configuration right?\n  relay up --dry-run          what would change?\n  \
-                  relay up                    make it so\n  relay stats                 who talked, \
-                  who was refused and why"
+                  relay up                    make it so\n  relay status                \
+                  is it still so?\n  relay stats                 who talked, who was refused and \
+                  why"
 )]
 struct Cli {
     /// The main configuration file; fragments are read from relay.d beside it.
@@ -59,6 +63,10 @@ struct Cli {
 enum Verb {
     /// Make the kernel what the configuration says; run again, it changes nothing.
     Up(up::Up),
+    /// The same, but only where the relay is up; costs no packet.
+    Reload(reload::Reload),
+    /// Show whether the relay is what the configuration says.
+    Status(status::Status),
     /// Remove the interface, the programs, the counters and the fence.
     Down(down::Down),
     /// Show traffic, handshakes and refused packets of each peer.
@@ -84,6 +92,8 @@ pub fn main() -> ExitCode {
         .init();
     let outcome = match &cli.verb {
         Verb::Up(up) => up.run(&cli.config, &cli.bpffs),
+        Verb::Reload(reload) => reload.run(&cli.config, &cli.bpffs),
+        Verb::Status(status) => status.run(&cli.config, &cli.bpffs),
         Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),

@@ -2,10 +2,9 @@
 
 use std::{
     env,
+    fmt::Display,
     io::{self, IsTerminal as _, Write as _},
 };
-
-use crate::config::Problem;
 
 /// Whether standard output takes colour: `WG_COLOR_MODE` and `NO_COLOR` before the terminal.
 pub(super) fn color() -> bool {
@@ -17,7 +16,7 @@ pub(super) fn color() -> bool {
 }
 
 /// Warnings, a line each, on standard error.
-pub(super) fn warn(warnings: &[Problem]) -> io::Result<()> {
+pub(super) fn warn(warnings: &[impl Display]) -> io::Result<()> {
     let mut err = io::stderr().lock();
     for warning in warnings {
         writeln!(err, "warning: {warning}")?;

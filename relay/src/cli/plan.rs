@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use anyhow::Result;
 use relay_common::names::MARK;
 
+use super::running::{Running, replies};
 use crate::{
     config::{Loaded, Secrets, create_private_key},
-    datapath::{Classifier, Datapath, Direction, Observed, Slots, policy_hash},
-    model::{Egress, InterfaceName, PrivateKey, Relay},
+    datapath::{Datapath, Observed, Slots, policy_hash},
+    model::{InterfaceName, PrivateKey, Relay},
     net::{
         self, Handle,
         address::{self, AddressChange},
-        classifier,
         fence::{self, FenceState, Replies},
-        link::{self, Link, LinkChange},
+        link::{self, LinkChange},
         route::{self, RouteChange},
     },
     policy::{self, Compiled, Sources},
@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// Everything that differs, in the order of its application:
-/// fence → link (down) → narrow WireGuard → policy → widen WireGuard → addresses → up → routes.
+/// fence → link (down) → narrow WireGuard → counters → policy → stale programs → widen WireGuard →
+/// addresses → up → routes.
 /// At no moment does a packet pass that neither the old nor the new configuration allows.
 pub(super) struct Plan {
     interface: InterfaceName,
@@ -32,7 +33,9 @@ pub(super) struct Plan {
     fence: Option<FenceChange>,
     link: Vec<LinkChange>,
     creates: bool,
+    had_pins: bool,
     wireguard: wireguard::Plan,
+    observed: Observed,
     policy: Option<PolicyChange>,
     addresses: Vec<AddressChange>,
     desired_addresses: Vec<ipnet::IpNet>,
@@ -49,21 +52,21 @@ enum FenceChange {
 struct PolicyChange {
     compiled: Compiled,
     slots: Slots,
-    observed: Observed,
     number: u64,
 }
 
 impl Plan {
-    /// Observes the host and compares. Touches nothing.
+    /// Compares what is running with the configuration. Touches nothing.
     pub(super) async fn make(
         handle: &Handle,
         loaded: &Loaded,
         secrets: &Secrets,
         datapath: Datapath,
+        running: Running,
     ) -> Result<Self> {
         let relay = &loaded.relay;
         let interface = &relay.interface;
-        let link = link::read(handle, interface).await?;
+        let Running { link, device, hooks: _, datapath: observed, fence } = running;
         let link_changes = link::plan(interface, relay.mtu, link.as_ref())?;
 
         let new_key = match secrets.private_key() {
@@ -72,27 +75,23 @@ impl Plan {
         };
         let private_key = new_key.as_ref().or(secrets.private_key());
         let private_key = private_key.ok_or_else(|| anyhow::anyhow!("no private key"))?;
-        let device = match link {
-            Some(_) => wireguard::read(interface)?,
-            None => None,
-        };
         let wireguard = wireguard::plan(
             &Desired::new(private_key, relay.listen_port, peers(relay, secrets))?,
             device.as_ref(),
         );
 
-        let observed = datapath.observe(&classifiers(handle, link.as_ref()).await?)?;
+        let observed = observed?;
         let slots = Slots::assign(&relay.peers, &observed.slots)?;
         let host_addresses = host_addresses(handle).await?;
         let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
         let compiled = policy::compile(&sources)?;
-        let in_force = observed.generation.map(|generation| generation.policy_hash);
-        let policy = (in_force != Some(policy_hash(&compiled)) || slots.changed()).then(|| {
-            let number = observed.generation.map_or(1, |generation| generation.number + 1);
-            PolicyChange { compiled, slots, observed, number }
-        });
+        let in_force = observed.generation().map(|generation| generation.policy_hash);
+        let policy = (in_force != Some(policy_hash(&compiled))
+            || slots.changed()
+            || observed.counts_elsewhere())
+        .then(|| PolicyChange { compiled, slots, number: observed.next_number() });
 
-        let fence = match (fence::present(interface, MARK, replies(relay)), relay.fence) {
+        let fence = match (fence, relay.fence) {
             (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => None,
             (Ok(_), true) => Some(FenceChange::PutUp(replies(relay))),
             (Ok(_), false) => Some(FenceChange::TakeDown),
@@ -107,8 +106,10 @@ impl Plan {
             key_file: new_key.map(|key| (relay.private_key_file.clone(), key)),
             fence,
             creates: link.is_none(),
+            had_pins: datapath.exists(),
             link: link_changes,
             wireguard,
+            observed,
             policy,
             addresses: address::plan(
                 interface,
@@ -147,11 +148,28 @@ impl Plan {
             let sign = if policy.number == 1 { '+' } else { '~' };
             lines.push(format!("{sign} policy generation {}", policy.number));
         }
+        lines.extend(self.observed.repairs().iter().map(ToString::to_string));
         lines.extend(self.wireguard.widen.iter().map(ToString::to_string));
         lines.extend(self.addresses.iter().map(ToString::to_string));
         lines.extend(up.iter().map(ToString::to_string));
         lines.extend(self.routes.iter().map(ToString::to_string));
         lines
+    }
+
+    /// What differs of WireGuard, addresses, routes and the link, whether or not the programs and
+    /// the fence do.
+    pub(super) fn drift(&self) -> Vec<String> {
+        let wireguard = self.wireguard.narrow.iter().chain(&self.wireguard.widen);
+        let mut lines: Vec<_> = self.link.iter().map(ToString::to_string).collect();
+        lines.extend(wireguard.map(ToString::to_string));
+        lines.extend(self.addresses.iter().map(ToString::to_string));
+        lines.extend(self.routes.iter().map(ToString::to_string));
+        lines
+    }
+
+    /// Whether another policy is to be put in force.
+    pub(super) fn changes_policy(&self) -> bool {
+        self.policy.is_some()
     }
 
     /// Carries the plan out. An interface that this call created is taken down again when a later
@@ -161,7 +179,10 @@ impl Plan {
         if outcome.is_err() && self.creates {
             let undo = async {
                 link::delete(handle, &self.interface).await?;
-                self.datapath.remove()?;
+                // Counters of a relay whose interface somebody deleted are not half done.
+                if !self.had_pins {
+                    self.datapath.remove()?;
+                }
                 if matches!(self.fence, Some(FenceChange::PutUp(_))) {
                     fence::take_down(&self.interface)?;
                 }
@@ -191,10 +212,11 @@ impl Plan {
             create_private_key(path, key)?;
         }
         wireguard::apply(interface, &self.wireguard.narrow)?;
-        if let Some(change) = &self.policy {
-            let PolicyChange { compiled, slots, observed, number } = change;
-            self.datapath.switch(compiled, slots, observed, *number)?;
+        self.datapath.keep_counters(&self.observed)?;
+        if let Some(PolicyChange { compiled, slots, number }) = &self.policy {
+            self.datapath.switch(compiled, slots, &self.observed, *number)?;
         }
+        self.datapath.detach_twins(&self.observed)?;
         wireguard::apply(interface, &self.wireguard.widen)?;
         if !self.addresses.is_empty() {
             address::apply(handle, interface, &self.desired_addresses).await?;
@@ -211,27 +233,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// What the fence lets back in from beyond the overlay.
-fn replies(relay: &Relay) -> Replies {
-    match relay.egress {
-        Egress::Deny => Replies::Refused,
-        Egress::Stack => Replies::Established,
-    }
-}
-
-/// The clsact filters of a link, as the datapath takes them.
-pub(super) async fn classifiers(handle: &Handle, link: Option<&Link>) -> Result<Vec<Classifier>> {
-    let Some(link) = link else { return Ok(Vec::new()) };
-    let found = classifier::read(handle, link.index).await?;
-    let found = found.into_iter().map(|filter| Classifier {
-        direction: if filter.egress { Direction::Egress } else { Direction::Ingress },
-        priority: filter.priority,
-        handle: filter.handle,
-        program_id: filter.program_id,
-    });
-    Ok(found.collect())
 }
 
 /// The host's addresses, less those that are refused whoever has them.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::{host, output, plan::Plan};
+use super::{exit::HostError, host, output, plan::Plan, running::Running};
 use crate::{
     config::{self, Options, Secrets},
     datapath::{Datapath, Pins},
@@ -31,12 +31,18 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
+        self.bring_about(config, bpffs, false)
+    }
+
+    /// Makes the kernel what the configuration says; with `must_run` only where the interface is
+    /// there already.
+    pub(super) fn bring_about(&self, config: &Path, bpffs: &Path, must_run: bool) -> Result<()> {
         let loaded = config::load(config, Options { allow_empty: self.allow_empty })?;
         let secrets = Secrets::read(&loaded)?;
         host::require_kernel()?;
         host::require_capabilities("up")?;
         let interface = &loaded.relay.interface;
-        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str())?, interface.as_str());
+        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
         // Two at once would each plan on what the other is changing.
         let lock = File::open(config).with_context(|| format!("open {}", config.display()))?;
         lock.lock().with_context(|| format!("lock {}", config.display()))?;
@@ -44,13 +50,19 @@ impl Up {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let handle = net::connect()?;
-            let plan = Plan::make(&handle, &loaded, &secrets, datapath).await?;
+            let running = Running::observe(&handle, &loaded.relay, &datapath).await?;
+            if must_run && running.link.is_none() {
+                return Err(HostError::NotUp { interface: interface.to_string() }.into());
+            }
+            let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            warnings.extend(running.warnings());
+            let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
             if plan.takes_port() {
                 host::require_port(loaded.relay.listen_port)?;
             }
             let changes = plan.lines();
             if !self.json {
-                output::warn(&loaded.warnings)?;
+                output::warn(&warnings)?;
                 for change in &changes {
                     writeln!(io::stdout(), "{change}")?;
                 }
@@ -58,15 +70,19 @@ impl Up {
             if !self.dry_run && !changes.is_empty() {
                 plan.apply(&handle).await?;
             }
-            self.close(&loaded, &changes)
+            self.close(&loaded, &changes, &warnings)
         })
     }
 
-    fn close(&self, loaded: &config::Loaded, changes: &[String]) -> Result<()> {
+    fn close(
+        &self,
+        loaded: &config::Loaded,
+        changes: &[String],
+        warnings: &[String],
+    ) -> Result<()> {
         let interface = &loaded.relay.interface;
         let mut out = io::stdout().lock();
         if self.json {
-            let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
             let answer = json!({
                 "schemaVersion": 1,
                 "interface": interface.as_str(),

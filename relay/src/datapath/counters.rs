@@ -4,16 +4,20 @@
 //! there; what was counted is the sum over the epochs, so that growing copies nothing and loses
 //! nothing.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use aya::maps::{MapData, MapInfo};
+use aya::maps::{MapData, MapInfo, MapType};
 use relay_common::{
     PeerCounters, Reason,
     counters::{REFUSED_STRIDE, UNATTRIBUTED_SLOT},
     names, refused_index,
 };
 
-use super::{DatapathError, Pins, mapped::Mapped, slots};
+use super::{DatapathError, Pins, held::Counting, mapped::Mapped, shape::Shape, slots};
 use crate::model::PublicKey;
 
 /// Fewest slots a map is made for.
@@ -21,6 +25,19 @@ const MIN_CAPACITY: u32 = 256;
 
 /// Words of a [`PeerCounters`].
 const WORDS: usize = size_of::<PeerCounters>() / size_of::<u64>();
+
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
+const MMAPABLE: u32 = 1 << 10;
+
+const COUNTERS_SHAPE: Shape = array_of(64);
+const REFUSED_SHAPE: Shape = array_of(8);
+
+const _: () = assert!(size_of::<PeerCounters>() == COUNTERS_SHAPE.value_size as usize);
+const _: () = assert!(size_of::<u64>() == REFUSED_SHAPE.value_size as usize);
+
+const fn array_of(value_size: u32) -> Shape {
+    Shape { kind: MapType::Array, key_size: 4, value_size, flags: MMAPABLE }
+}
 
 /// Refused packets by [`Reason::index`].
 pub type RefusedCounts = [u64; Reason::COUNT];
@@ -34,19 +51,106 @@ pub struct Counters {
     pub unattributed: RefusedCounts,
 }
 
+/// A pair of maps of counters; when peers outgrow it, the next is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch {
+    /// Counts up from 0.
+    pub number: u32,
+    /// Slots it has room for.
+    pub capacity: u32,
+}
+
+/// Whether what the attached programs count will outlive them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// What they count in is pinned, or no program of ours is attached.
+    Pinned,
+    /// A pin is gone, or is of another map.
+    Lost {
+        /// Where it was pinned.
+        epoch: u32,
+        /// What they count in.
+        counting: Counting,
+    },
+    /// Other maps are pinned that serve as well: the next generation counts there.
+    Elsewhere,
+}
+
 /// Slots that a new pair of maps is made for: room to double before the next.
 pub(super) fn capacity_for(slots: u32) -> u32 {
     slots.saturating_mul(2).next_power_of_two().max(MIN_CAPACITY)
 }
 
-/// The epoch that has room for `slots`: the last one, or the one after it.
-pub(super) fn ensure(pins: &Pins, slots: u32) -> Result<u32, DatapathError> {
-    let epochs = epochs(pins)?;
-    match epochs.last() {
-        None => Ok(0),
-        Some(last) if last.capacity >= slots => Ok(last.number),
-        Some(last) => Ok(last.number + 1),
+/// The epoch that has room for `slots`: the last one, or the one after it. A map of it that is
+/// lost, or was never made, is made as large as the other.
+pub(super) fn ensure(pins: &Pins, slots: u32) -> Result<Epoch, DatapathError> {
+    let next = |number| Epoch { number, capacity: capacity_for(slots) };
+    match epochs(pins)?.last() {
+        None => Ok(next(0)),
+        Some(last) if last.epoch.capacity >= slots => Ok(last.epoch),
+        Some(last) => Ok(next(last.epoch.number + 1)),
     }
+}
+
+/// Compares what our attached programs count in with what is pinned.
+///
+/// # Errors
+/// What is pinned is of another shape, and nothing that is attached can take its place.
+pub(super) fn observe(pins: &Pins, counting: &[Counting]) -> Result<Keeping, DatapathError> {
+    let numbers = pins.epochs()?;
+    let id = |path: &Path| MapInfo::from_pin(path).ok().map(|info| info.id());
+    let pinned: Vec<_> = numbers
+        .iter()
+        .map(|&number| (number, id(&pins.counters(number)), id(&pins.refused(number))))
+        .collect();
+    for &counting in counting {
+        let (counters, refused) = (Some(counting.counters), Some(counting.refused));
+        let of = |both: bool| {
+            pinned.iter().find(|(_, c, r)| match both {
+                true => *c == counters && *r == refused,
+                false => *c == counters || *r == refused,
+            })
+        };
+        if of(true).is_some() {
+            continue;
+        }
+        let epoch = match (of(false), numbers.last()) {
+            (Some(&(number, ..)), _) => number,
+            (None, None) => 0,
+            (None, Some(&last)) if open(pins, last).is_err() => last,
+            (None, Some(_)) => return Ok(Keeping::Elsewhere),
+        };
+        return Ok(Keeping::Lost { epoch, counting });
+    }
+    epochs(pins)?;
+    Ok(Keeping::Pinned)
+}
+
+/// Pins what programs count in, in the place of whatever is pinned there.
+pub(super) fn keep(pins: &Pins, epoch: u32, counting: Counting) -> Result<(), DatapathError> {
+    for (name, id, path) in [
+        (names::COUNTERS, counting.counters, pins.counters(epoch)),
+        (names::REFUSED, counting.refused, pins.refused(epoch)),
+    ] {
+        let map = MapData::from_id(id).map_err(DatapathError::map(name, "open"))?;
+        let failed = |path: &Path, action| {
+            let path = path.to_owned();
+            move |source| DatapathError::Pin { path, action, source }
+        };
+        // In one step, so that a crash leaves the old pin or the new one.
+        let mut beside = path.clone().into_os_string();
+        beside.push("_new");
+        let beside = PathBuf::from(beside);
+        if beside.exists() {
+            fs::remove_file(&beside).map_err(failed(&beside, "remove"))?;
+        }
+        map.pin(&beside).map_err(|source| DatapathError::Pinning {
+            path: beside.clone(),
+            source: Box::new(source),
+        })?;
+        fs::rename(&beside, &path).map_err(failed(&path, "replace"))?;
+    }
+    Ok(())
 }
 
 /// Sets the counters of slots to zero.
@@ -56,11 +160,12 @@ pub(super) fn clear(
 ) -> Result<(), DatapathError> {
     let epochs = epochs(pins)?;
     for slot in slots {
-        for epoch in &epochs {
+        for Open { counters, refused, .. } in &epochs {
             let first = slot as usize * WORDS;
-            (first..first + WORDS).for_each(|word| epoch.counters.clear(word));
+            counters.iter().for_each(|map| (first..first + WORDS).for_each(|word| map.clear(word)));
             let first = slot as usize * REFUSED_STRIDE as usize;
-            (first..first + Reason::COUNT).for_each(|word| epoch.refused.clear(word));
+            let words = first..first + Reason::COUNT;
+            refused.iter().for_each(|map| words.clone().for_each(|word| map.clear(word)));
         }
     }
     Ok(())
@@ -68,8 +173,8 @@ pub(super) fn clear(
 
 pub(super) fn read(pins: &Pins) -> Result<Counters, DatapathError> {
     let epochs = epochs(pins)?;
-    let traffic = |slot| traffic(epochs.iter().map(|epoch| &epoch.counters), slot);
-    let refused = |slot| refused(epochs.iter().map(|epoch| &epoch.refused), slot);
+    let traffic = |slot| traffic(epochs.iter().filter_map(|epoch| epoch.counters.as_ref()), slot);
+    let refused = |slot| refused(epochs.iter().filter_map(|epoch| epoch.refused.as_ref()), slot);
     let slots = slots::read(pins)?;
     let peers = slots.into_iter().map(|(key, slot)| (key, (traffic(slot), refused(slot))));
     Ok(Counters { peers: peers.collect(), unattributed: refused(UNATTRIBUTED_SLOT) })
@@ -107,61 +212,51 @@ fn refused<'a>(
     counts
 }
 
-struct Epoch {
-    number: u32,
-    capacity: u32,
-    counters: Mapped<u64>,
-    refused: Mapped<u64>,
+/// An epoch as it is pinned; a map of it may be lost.
+struct Open {
+    epoch: Epoch,
+    counters: Option<Mapped<u64>>,
+    refused: Option<Mapped<u64>>,
 }
 
 /// Every epoch that is pinned, after a check of its maps: aya uses a pinned map as it is.
-fn epochs(pins: &Pins) -> Result<Vec<Epoch>, DatapathError> {
-    let mut epochs = Vec::new();
-    for number in 0.. {
-        if !pins.counters(number).exists() || !pins.refused(number).exists() {
-            break;
-        }
-        let value_size = size_of::<PeerCounters>();
-        let (counters, capacity) = open(names::COUNTERS, &pins.counters(number), value_size)?;
-        let (refused, words) = open(names::REFUSED, &pins.refused(number), size_of::<u64>())?;
-        if words != capacity * REFUSED_STRIDE as usize {
+fn epochs(pins: &Pins) -> Result<Vec<Open>, DatapathError> {
+    pins.epochs()?.into_iter().map(|number| open(pins, number)).collect()
+}
+
+fn open(pins: &Pins, number: u32) -> Result<Open, DatapathError> {
+    let counters = open_map(names::COUNTERS, &pins.counters(number), COUNTERS_SHAPE)?;
+    let refused = open_map(names::REFUSED, &pins.refused(number), REFUSED_SHAPE)?;
+    let capacity = match (&counters, &refused) {
+        (Some((_, capacity)), Some((_, entries))) if *entries != capacity * REFUSED_STRIDE => {
             return Err(DatapathError::Incompatible {
                 path: pins.refused(number),
-                found: format!("{words} values"),
+                found: format!("{entries} values"),
                 expected: format!("{REFUSED_STRIDE} for each of {capacity} slots"),
             });
         }
-        epochs.push(Epoch {
-            number,
-            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
-            counters,
-            refused,
-        });
-    }
-    Ok(epochs)
+        (Some((_, capacity)), _) => *capacity,
+        (None, Some((_, entries))) => entries / REFUSED_STRIDE,
+        (None, None) => 0,
+    };
+    Ok(Open {
+        epoch: Epoch { number, capacity },
+        counters: counters.map(|(map, _)| map),
+        refused: refused.map(|(map, _)| map),
+    })
 }
 
-/// Opens a pinned array of `value_size` bytes an element; gives it as words, and its length.
-fn open(
+/// Opens a pinned array as words, and gives the number of its entries.
+fn open_map(
     name: &'static str,
     path: &Path,
-    value_size: usize,
-) -> Result<(Mapped<u64>, usize), DatapathError> {
-    let failed = || DatapathError::map(name, "open");
-    let info = MapInfo::from_pin(path).map_err(failed())?;
-    let shape = |kind: &str, key: u32, value: u32| {
-        format!("{kind} with keys of {key} and values of {value} bytes")
-    };
-    let found = shape(
-        &format!("{:?}", info.map_type().map_err(failed())?),
-        info.key_size(),
-        info.value_size(),
-    );
-    let expected = shape("Array", 4, u32::try_from(value_size).unwrap_or(u32::MAX));
-    if found != expected {
-        return Err(DatapathError::Incompatible { path: path.to_owned(), found, expected });
+    shape: Shape,
+) -> Result<Option<(Mapped<u64>, u32)>, DatapathError> {
+    if !path.exists() {
+        return Ok(None);
     }
-    let len = info.max_entries() as usize;
-    let map = MapData::from_pin(path).map_err(failed())?;
-    Ok((Mapped::new(name, &map, len * (value_size / size_of::<u64>()))?, len))
+    let entries = shape.require(name, path)?.max_entries();
+    let map = MapData::from_pin(path).map_err(DatapathError::map(name, "open"))?;
+    let words = entries as usize * (shape.value_size as usize / size_of::<u64>());
+    Ok(Some((Mapped::new(name, &map, words)?, entries)))
 }

@@ -1,4 +1,7 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     EbpfError,
@@ -28,8 +31,9 @@ pub enum DatapathError {
     },
     /// A pinned map is not what this version makes.
     #[error(
-        "{}: found a map of {found}, expected {expected}; it belongs to another version: \
-         `relay down` removes it, with its counts", path.display()
+        "{path}: found a map of {found}, expected {expected}; relay did not make it: remove it with \
+         `rm {path}` and run `relay up`, which makes another and counts from zero there",
+        path = path.display()
     )]
     Incompatible {
         /// Its pin.
@@ -61,6 +65,30 @@ pub enum DatapathError {
         action: &'static str,
         /// Why it failed.
         source: Box<MapError>,
+    },
+    /// A place where programs run cannot be looked at or cleared.
+    #[error("{action} the hook of program {program}")]
+    Hook {
+        /// The program.
+        program: &'static str,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Somebody else's filter is where ours goes.
+    #[error(
+        "interface {interface}: found program {program} as the filter of priority 1 and handle 1, \
+         expected none; remove it with `tc filter del dev {interface} {direction} pref 1`, or \
+         give it another priority"
+    )]
+    Occupied {
+        /// The interface.
+        interface: String,
+        /// Its side, as `tc` calls it.
+        direction: &'static str,
+        /// What is there.
+        program: String,
     },
     /// A map cannot be mapped into memory.
     #[error("mmap map {map}")]
@@ -109,6 +137,17 @@ impl DatapathError {
 
     pub(super) fn map(map: &str, action: &'static str) -> impl FnOnce(MapError) -> Self {
         move |source| Self::Map { map: map.to_owned(), action, source: Box::new(source) }
+    }
+
+    pub(super) fn hook(
+        program: &'static str,
+        action: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Hook { program, action, source }
+    }
+
+    pub(super) fn link(path: &Path, action: &'static str) -> impl FnOnce(LinkError) -> Self {
+        move |source| Self::Link { path: path.to_owned(), action, source: Box::new(source) }
     }
 
     pub(super) fn program(

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, LpmTrie, Map, MapData, MapInfo, lpm_trie::Key},
-    programs::{ProgramError, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions},
+    maps::{HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
+    programs::{SchedClassifier, TestRun as _, TestRunOptions},
 };
 use blake2::{Blake2s256, Digest as _};
 use bytemuck::Pod;
@@ -17,7 +17,7 @@ use relay_common::{
     names::{self, ABI_VERSION},
 };
 
-use super::{DatapathError, Direction, Pins, RefusedCounts, counters, mapped::Mapped};
+use super::{DatapathError, Direction, Epoch, Pins, RefusedCounts, counters, mapped::Mapped};
 use crate::policy::Compiled;
 
 /// The programs, as the build script made them.
@@ -64,14 +64,14 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
 
 impl Loaded {
     /// Loads a compiled policy. With `pins`, counters are the pinned ones of that epoch, made if
-    /// absent; without, the generation has counters of its own.
+    /// absent; without, the generation has counters of its own, for so many slots.
     ///
     /// # Errors
     /// The kernel refuses a map or a program.
     pub fn load(
         compiled: &Compiled,
         number: u64,
-        pins: Option<(&Pins, u32)>,
+        pins: Option<(&Pins, Epoch)>,
         slots: u32,
     ) -> Result<Self, DatapathError> {
         let v6_base = compiled.range_v6.base();
@@ -87,7 +87,10 @@ impl Loaded {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
             size(count)
         };
-        let capacity = counters::capacity_for(slots);
+        let capacity = match pins {
+            Some((_, epoch)) => epoch.capacity,
+            None => counters::capacity_for(slots),
+        };
 
         let mut loader = EbpfLoader::new();
         loader
@@ -113,8 +116,8 @@ impl Loaded {
             .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
         if let Some((pins, epoch)) = pins {
             loader
-                .map_pin_path(names::COUNTERS, pins.counters(epoch))
-                .map_pin_path(names::REFUSED, pins.refused(epoch));
+                .map_pin_path(names::COUNTERS, pins.counters(epoch.number))
+                .map_pin_path(names::REFUSED, pins.refused(epoch.number));
         }
         let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf };
@@ -275,41 +278,6 @@ impl Packet<'_> {
         }
         context
     }
-}
-
-/// The generation that two attached programs carry out, if it is one and the same and of this
-/// version.
-pub(super) fn in_force(
-    [ingress, egress]: [ProgramInfo; 2],
-) -> Result<Option<Generation>, DatapathError> {
-    let ingress = held_by(ingress, Direction::Ingress)?;
-    let egress = held_by(egress, Direction::Egress)?;
-    Ok(ingress
-        .filter(|generation| generation.abi_version == ABI_VERSION && Some(*generation) == egress))
-}
-
-fn held_by(
-    program: ProgramInfo,
-    direction: Direction,
-) -> Result<Option<Generation>, DatapathError> {
-    let failed =
-        |source: ProgramError| DatapathError::program(direction.program(), "inspect")(source);
-    for id in program.map_ids().map_err(failed)?.unwrap_or_default() {
-        let failed = || DatapathError::map(names::GENERATION, "read");
-        let info = MapInfo::from_id(id).map_err(failed())?;
-        if info.name_as_str() != Some(names::GENERATION)
-            || info.value_size() as usize != size_of::<Generation>()
-        {
-            continue;
-        }
-        let map = MapData::from_id(id).map_err(failed())?;
-        let words: Vec<u64> = {
-            let mapped = Mapped::<u64>::new(names::GENERATION, &map, size_of::<Generation>() / 8)?;
-            (0..size_of::<Generation>() / 8).filter_map(|word| mapped.get(word)).collect()
-        };
-        return Ok(Some(*bytemuck::from_bytes(bytemuck::cast_slice(&words))));
-    }
-    Ok(None)
 }
 
 /// A leaf in the form that aya takes as a value.

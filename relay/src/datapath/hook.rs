@@ -1,14 +1,24 @@
 //! Where the programs run: TCX links, pinned, or on kernels before 6.6 filters of the clsact
 //! qdisc.
 
+use std::{collections::BTreeMap, fmt, io, os::fd::AsFd as _};
+
 use aya::programs::{
-    LinkOrder, ProgramInfo, SchedClassifier, TcAttachType,
-    links::{FdLink, PinnedLink},
+    Link as _, LinkOrder, ProgramError, ProgramInfo, SchedClassifier, TcAttachType,
+    links::{FdLink, LinkType, PinnedLink},
+    loaded_programs,
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
 };
-use relay_common::names::{EGRESS_PROGRAM, INGRESS_PROGRAM};
+use relay_common::{
+    Generation,
+    names::{EGRESS_PROGRAM, INGRESS_PROGRAM},
+};
 
-use super::{DatapathError, Loaded, Pins};
+use super::{
+    DatapathError, Loaded, Pins,
+    held::{Counting, Held},
+    tcx::{self, Attachment, Tcx},
+};
 
 /// How programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +38,7 @@ pub enum Direction {
     Egress,
 }
 
-/// A BPF filter on a clsact qdisc, as netlink lists it.
+/// A BPF filter on a clsact qdisc, as netlink lists it: in the order in which filters run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Classifier {
     /// Its side of the qdisc.
@@ -41,11 +51,38 @@ pub struct Classifier {
     pub program_id: u32,
 }
 
-/// What is attached.
-pub(super) struct Attached {
+/// One side of the interface, and what is attached there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// Which side.
+    pub direction: Direction,
+    /// How our program is attached; `None` when it is not.
     pub mode: Option<Mode>,
-    pub programs: Option<[ProgramInfo; 2]>,
+    /// The policy that our program carries out.
+    pub generation: Option<Generation>,
+    /// Our program is not attached, but a link to it is pinned: the interface it was attached to
+    /// is gone, and another has its name.
+    pub is_orphaned: bool,
+    /// Programs of others that run before ours.
     pub foreign: Vec<String>,
+    /// Copies of our program that nobody keeps track of.
+    pub twins: Vec<Twin>,
+    pub(super) counting: Option<Counting>,
+    occupied: Option<String>,
+}
+
+/// A program by the name of ours that is attached, but not by the link or filter that is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    direction: Direction,
+    program_id: u32,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Tcx(Attachment),
+    Filter { priority: u16, handle: u32 },
 }
 
 /// Priority and handle of our filters: the first of all.
@@ -55,14 +92,16 @@ const HANDLE: TcHandle = TcHandle::new(0, 1);
 impl Direction {
     pub(super) const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
 
-    pub(super) const fn label(self) -> &'static str {
+    /// Its word in every output.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Ingress => "ingress",
             Self::Egress => "egress",
         }
     }
 
-    pub(super) const fn program(self) -> &'static str {
+    /// The name of our program there.
+    pub const fn program(self) -> &'static str {
         match self {
             Self::Ingress => INGRESS_PROGRAM,
             Self::Egress => EGRESS_PROGRAM,
@@ -77,53 +116,122 @@ impl Direction {
     }
 }
 
+impl Mode {
+    /// Its word in every output.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Netlink => "netlink",
+        }
+    }
+}
+
+impl fmt::Display for Twin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} (id {})",
+            self.direction.label(),
+            self.direction.program(),
+            self.program_id
+        )
+    }
+}
+
+impl Hook {
+    fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            mode: None,
+            generation: None,
+            is_orphaned: false,
+            foreign: Vec::new(),
+            twins: Vec::new(),
+            counting: None,
+            occupied: None,
+        }
+    }
+
+    fn is_ours(&mut self, mode: Mode, program: &ProgramInfo) -> Result<(), DatapathError> {
+        let held = Held::by(self.direction.program(), program)?;
+        self.mode = Some(mode);
+        self.generation = held.generation;
+        self.counting = held.counting;
+        Ok(())
+    }
+}
+
 /// Finds our programs on the interface. A link that is pinned but no longer on it, because the
 /// interface was deleted and made again, does not count.
 pub(super) fn observe(
     pins: &Pins,
     interface: &str,
     classifiers: &[Classifier],
-) -> Result<Attached, DatapathError> {
-    let mut ours = Vec::new();
-    let mut foreign = Vec::new();
-    let mut mode = None;
-    for direction in Direction::BOTH {
-        let failed = |action| DatapathError::program(direction.program(), action);
-        let running = SchedClassifier::query_tcx(interface, direction.attach_type());
-        // No such interface, or no TCX in this kernel: then there is nothing to find.
-        let running = running.map(|(_, programs)| programs).unwrap_or_default();
-        let linked = pinned_program(pins, direction)?;
-        let at = running.iter().position(|program| Some(program.id()) == linked);
-        let name = |program: &ProgramInfo| {
-            let name = program.name_as_str().unwrap_or("?");
-            format!("{} {name} (id {})", direction.label(), program.id())
-        };
-        foreign.extend(running.iter().take(at.unwrap_or(0)).map(name));
-        if let Some(program) = at.and_then(|at| running.into_iter().nth(at)) {
-            mode = Some(Mode::Tcx);
-            ours.push(program);
-            continue;
+) -> Result<[Hook; 2], DatapathError> {
+    let programs: BTreeMap<u32, ProgramInfo> =
+        loaded_programs().filter_map(Result::ok).map(|program| (program.id(), program)).collect();
+    let [ingress, egress] = Direction::BOTH.map(|direction| {
+        let filters: Vec<_> =
+            classifiers.iter().copied().filter(|f| f.direction == direction).collect();
+        let link = pinned_link(pins, direction)?;
+        let found = tcx::query(interface, direction);
+        match found.map_err(DatapathError::hook(direction.program(), "query"))? {
+            Tcx::Programs(attached) => on_tcx(direction, link, &attached, &filters, &programs),
+            Tcx::Unknown => on_clsact(direction, &filters, &programs),
         }
-        let filters = || classifiers.iter().filter(|filter| filter.direction == direction);
-        let found = filters().find(|f| f.priority == PRIORITY && f.handle == u32::from(HANDLE));
-        if let Some(filter) = found {
-            let program = aya::programs::loaded_programs()
-                .filter_map(Result::ok)
-                .find(|program| program.id() == filter.program_id);
-            match program {
-                Some(program) if is_ours(&program, direction) => {
-                    mode = Some(Mode::Netlink);
-                    ours.push(program);
-                }
-                Some(program) => foreign.push(name(&program)),
-                None => return Err(failed("inspect")(TcError::InvalidLinkOperation.into())),
+    });
+    Ok([ingress?, egress?])
+}
+
+fn on_tcx(
+    direction: Direction,
+    link: Option<u32>,
+    attached: &[Attachment],
+    filters: &[Classifier],
+    programs: &BTreeMap<u32, ProgramInfo>,
+) -> Result<Hook, DatapathError> {
+    let mut hook = Hook::new(direction);
+    let ours = attached.iter().position(|attachment| Some(attachment.link_id) == link);
+    hook.is_orphaned = link.is_some() && ours.is_none();
+    for (position, &attachment) in attached.iter().enumerate() {
+        let Some(program) = programs.get(&attachment.program_id) else { continue };
+        if ours == Some(position) {
+            hook.is_ours(Mode::Tcx, program)?;
+        } else if is_named_ours(program, direction) {
+            let place = Place::Tcx(attachment);
+            hook.twins.push(Twin { direction, program_id: program.id(), place });
+        } else if ours.is_some_and(|ours| position < ours) {
+            hook.foreign.push(describe(program, direction));
+        }
+    }
+    // Filters run behind TCX programs, of which ours lets none of its packets go on to them.
+    hook.twins.extend(filters.iter().filter_map(|filter| twin(filter, programs)));
+    Ok(hook)
+}
+
+fn on_clsact(
+    direction: Direction,
+    filters: &[Classifier],
+    programs: &BTreeMap<u32, ProgramInfo>,
+) -> Result<Hook, DatapathError> {
+    let mut hook = Hook::new(direction);
+    for filter in filters {
+        let Some(program) = programs.get(&filter.program_id) else { continue };
+        let has_our_place = filter.priority == PRIORITY && filter.handle == u32::from(HANDLE);
+        match (is_named_ours(program, direction), has_our_place) {
+            (true, true) => hook.is_ours(Mode::Netlink, program)?,
+            (true, false) => hook.twins.extend(twin(filter, programs)),
+            (false, true) => hook.occupied = Some(describe(program, direction)),
+            (false, false) if hook.mode.is_none() => {
+                hook.foreign.push(describe(program, direction));
             }
+            (false, false) => {}
         }
     }
-    match <[ProgramInfo; 2]>::try_from(ours) {
-        Ok(programs) => Ok(Attached { mode, programs: Some(programs), foreign }),
-        Err(_missing) => Ok(Attached { mode: None, programs: None, foreign }),
+    if hook.mode.is_none() {
+        hook.foreign.clear();
     }
+    Ok(hook)
 }
 
 /// Points both hooks at a generation: in one step each where they are attached already.
@@ -131,19 +239,53 @@ pub(super) fn switch(
     pins: &Pins,
     interface: &str,
     loaded: &mut Loaded,
-    mode: Option<Mode>,
+    hooks: &[Hook; 2],
 ) -> Result<(), DatapathError> {
-    for direction in Direction::BOTH {
+    for hook in hooks {
+        let direction = hook.direction;
+        if let Some(program) = &hook.occupied {
+            return Err(DatapathError::Occupied {
+                interface: interface.to_owned(),
+                direction: direction.label(),
+                program: program.clone(),
+            });
+        }
         let program = loaded.program(direction)?;
-        match mode {
+        match hook.mode {
             Some(Mode::Tcx) => update_link(pins, direction, program)?,
-            Some(Mode::Netlink) => {
-                attach_filter(interface, direction, program, false)?;
-            }
+            Some(Mode::Netlink) => attach_filter(interface, direction, program, false)?,
             None => attach(pins, interface, direction, program)?,
         }
     }
     Ok(())
+}
+
+/// Takes a twin off the interface.
+pub(super) fn detach(interface: &str, twin: &Twin) -> Result<(), DatapathError> {
+    let direction = twin.direction;
+    let failed = || DatapathError::program(direction.program(), "detach stale");
+    match twin.place {
+        Place::Tcx(attachment) => {
+            let programs = loaded_programs().filter_map(Result::ok);
+            let Some(program) = programs.into_iter().find(|p| p.id() == twin.program_id) else {
+                return Ok(());
+            };
+            let fd = program.fd().map_err(failed())?;
+            let detached = tcx::detach(interface, direction, attachment, fd.as_fd());
+            detached.map_err(DatapathError::hook(direction.program(), "detach a stale copy from"))
+        }
+        Place::Filter { priority, handle } => {
+            let attached = SchedClassifierLink::attached(
+                interface,
+                direction.attach_type(),
+                priority,
+                TcHandle::from(handle),
+                None,
+            );
+            let attached = attached.map_err(|error| failed()(TcError::IoError(error).into()))?;
+            attached.detach().map_err(failed())
+        }
+    }
 }
 
 fn attach(
@@ -178,16 +320,13 @@ fn attach(
 
 fn pin(pins: &Pins, direction: Direction, link: SchedClassifierLink) -> Result<(), DatapathError> {
     let path = pins.link(direction);
-    let failed = |action| {
-        let path = path.clone();
-        move |source| DatapathError::Link { path, action, source: Box::new(source) }
-    };
+    let failed = |action| DatapathError::link(&path, action);
     let link: FdLink = link.try_into().map_err(failed("take"))?;
     if path.exists() {
-        // A defunct link of an interface that is gone.
+        // A link of an interface that is gone.
         std::fs::remove_file(&path).map_err(|source| DatapathError::Pin {
             path: path.clone(),
-            action: "remove defunct link",
+            action: "remove orphaned link",
             source,
         })?;
     }
@@ -202,10 +341,7 @@ fn update_link(
     program: &mut SchedClassifier,
 ) -> Result<(), DatapathError> {
     let path = pins.link(direction);
-    let failed = |action| {
-        let path = path.clone();
-        move |source| DatapathError::Link { path, action, source: Box::new(source) }
-    };
+    let failed = |action| DatapathError::link(&path, action);
     let pinned = PinnedLink::from_pin(&path).map_err(failed("open"))?;
     let link = SchedClassifierLink::try_from(FdLink::from(pinned)).map_err(failed("open"))?;
     let updated = program.attach_to_link(link);
@@ -245,27 +381,40 @@ fn attach_filter(
     Ok(())
 }
 
-fn pinned_program(pins: &Pins, direction: Direction) -> Result<Option<u32>, DatapathError> {
+/// The kernel's id of the link that is pinned, if one is.
+fn pinned_link(pins: &Pins, direction: Direction) -> Result<Option<u32>, DatapathError> {
     let path = pins.link(direction);
     if !path.exists() {
         return Ok(None);
     }
-    let info = PinnedLink::from_pin(&path).and_then(|link| FdLink::from(link).info());
-    info.map(|info| Some(info.program_id())).map_err(|source| DatapathError::Link {
-        path,
-        action: "open",
-        source: Box::new(source),
+    let failed = || DatapathError::link(&path, "open");
+    let link = FdLink::from(PinnedLink::from_pin(&path).map_err(failed())?);
+    let info = link.info().map_err(failed())?;
+    // Whatever else has been put there is replaced when a link is pinned.
+    Ok(matches!(info.link_type(), Ok(LinkType::Tcx)).then(|| info.id()))
+}
+
+fn twin(filter: &Classifier, programs: &BTreeMap<u32, ProgramInfo>) -> Option<Twin> {
+    let program = programs.get(&filter.program_id)?;
+    is_named_ours(program, filter.direction).then_some(Twin {
+        direction: filter.direction,
+        program_id: filter.program_id,
+        place: Place::Filter { priority: filter.priority, handle: filter.handle },
     })
 }
 
-fn is_ours(program: &ProgramInfo, direction: Direction) -> bool {
+fn describe(program: &ProgramInfo, direction: Direction) -> String {
+    let name = program.name_as_str().unwrap_or("?");
+    format!("{} {name} (id {})", direction.label(), program.id())
+}
+
+fn is_named_ours(program: &ProgramInfo, direction: Direction) -> bool {
     // The kernel keeps 15 bytes of a name.
     let name = direction.program();
     program.name_as_str().is_some_and(|found| found == &name[..name.len().min(15)])
 }
 
-fn has_no_tcx(error: &aya::programs::ProgramError) -> bool {
-    use aya::programs::ProgramError;
+fn has_no_tcx(error: &ProgramError) -> bool {
     let ProgramError::SyscallError(error) = error else { return false };
     error.io_error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error())
 }
@@ -274,8 +423,8 @@ fn is_already_there(error: &TcError) -> bool {
     let mut source: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = source {
         if error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
         {
             return true;
         }

@@ -8,19 +8,23 @@
 mod counters;
 mod error;
 mod generation;
+mod held;
 mod hook;
 mod mapped;
 mod pins;
+mod shape;
 mod slots;
+mod tcx;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
+use counters::Keeping;
 use relay_common::Generation;
 
-pub use counters::{Counters, RefusedCounts};
+pub use counters::{Counters, Epoch, RefusedCounts};
 pub use error::DatapathError;
 pub use generation::{Loaded, Packet, Run, policy_hash};
-pub use hook::{Classifier, Direction, Mode};
+pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pins::Pins;
 pub use slots::Slots;
 
@@ -39,14 +43,61 @@ pub struct Datapath {
 /// What the kernel holds of a datapath.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// How the hooks are attached; `None` when one is missing or not ours.
-    pub mode: Option<Mode>,
-    /// The policy in force, if both hooks run the same.
-    pub generation: Option<Generation>,
+    /// Where our programs run, ingress first.
+    pub hooks: [Hook; 2],
     /// Slot of each key.
     pub slots: BTreeMap<PublicKey, u32>,
-    /// Programs of others on the interface, that run before ours.
-    pub foreign: Vec<String>,
+    keeping: Keeping,
+}
+
+/// What is put right beside the policy. Its text is a line of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repair {
+    /// What the programs count in is pinned again.
+    Counters,
+    /// A copy of a program is taken off.
+    Detach(Twin),
+}
+
+impl Observed {
+    /// The policy in force, if both hooks run the same.
+    pub fn generation(&self) -> Option<Generation> {
+        let [ingress, egress] = &self.hooks;
+        ingress.generation.filter(|generation| Some(*generation) == egress.generation)
+    }
+
+    /// The number of the generation after all that are attached.
+    pub fn next_number(&self) -> u64 {
+        let numbers = self.hooks.iter().filter_map(|hook| hook.generation);
+        numbers.map(|generation| generation.number).max().unwrap_or(0) + 1
+    }
+
+    /// Whether the programs count elsewhere than in what is pinned, so that only another
+    /// generation brings the two together.
+    pub fn counts_elsewhere(&self) -> bool {
+        self.keeping == Keeping::Elsewhere
+    }
+
+    /// Whether what the programs count in is not pinned.
+    pub fn counters_are_lost(&self) -> bool {
+        matches!(self.keeping, Keeping::Lost { .. })
+    }
+
+    /// What is to be put right whether or not the policy changes.
+    pub fn repairs(&self) -> Vec<Repair> {
+        let counters = self.counters_are_lost().then_some(Repair::Counters);
+        let twins = self.hooks.iter().flat_map(|hook| &hook.twins).cloned().map(Repair::Detach);
+        counters.into_iter().chain(twins).collect()
+    }
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counters => f.write_str("~ counters: pinned again"),
+            Self::Detach(twin) => write!(f, "- stale program {twin}"),
+        }
+    }
 }
 
 impl Datapath {
@@ -55,22 +106,26 @@ impl Datapath {
         Self { interface: interface.to_owned(), pins }
     }
 
-    /// What the kernel holds. `classifiers` are the filters on the interface's clsact qdisc, for
+    /// Where programs run. `classifiers` are the filters on the interface's clsact qdisc, for
     /// kernels without TCX.
     ///
     /// # Errors
-    /// A pin cannot be read, or is of another shape.
-    pub fn observe(&self, classifiers: &[Classifier]) -> Result<Observed, DatapathError> {
-        let attached = hook::observe(&self.pins, &self.interface, classifiers)?;
-        let generation = match attached.programs {
-            Some(programs) => generation::in_force(programs)?,
-            None => None,
-        };
+    /// A hook or the pin of a link cannot be read.
+    pub fn hooks(&self, classifiers: &[Classifier]) -> Result<[Hook; 2], DatapathError> {
+        hook::observe(&self.pins, &self.interface, classifiers)
+    }
+
+    /// What the kernel holds, beside the hooks.
+    ///
+    /// # Errors
+    /// There is no BPF file system. A pin cannot be read, or is of another shape.
+    pub fn observe(&self, hooks: [Hook; 2]) -> Result<Observed, DatapathError> {
+        self.pins.require_bpffs()?;
+        let counting: Vec<_> = hooks.iter().filter_map(|hook| hook.counting).collect();
         Ok(Observed {
-            mode: attached.mode,
-            generation,
+            keeping: counters::observe(&self.pins, &counting)?,
             slots: slots::read(&self.pins)?,
-            foreign: attached.foreign,
+            hooks,
         })
     }
 
@@ -91,8 +146,32 @@ impl Datapath {
         slots::claim(&self.pins, slots)?;
         let mut loaded =
             Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
-        hook::switch(&self.pins, &self.interface, &mut loaded, observed.mode)?;
+        hook::switch(&self.pins, &self.interface, &mut loaded, &observed.hooks)?;
         slots::release(&self.pins, slots)
+    }
+
+    /// Pins what the programs count in again, if that was lost: before a switch, so that the next
+    /// generation goes on counting there.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn keep_counters(&self, observed: &Observed) -> Result<(), DatapathError> {
+        match observed.keeping {
+            Keeping::Lost { epoch, counting } => {
+                self.pins.make()?;
+                counters::keep(&self.pins, epoch, counting)
+            }
+            Keeping::Pinned | Keeping::Elsewhere => Ok(()),
+        }
+    }
+
+    /// Takes copies of our programs off: after a switch, so that there is no moment without any.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn detach_twins(&self, observed: &Observed) -> Result<(), DatapathError> {
+        let mut twins = observed.hooks.iter().flat_map(|hook| &hook.twins);
+        twins.try_for_each(|twin| hook::detach(&self.interface, twin))
     }
 
     /// Counters of all peers and reasons.
@@ -100,6 +179,7 @@ impl Datapath {
     /// # Errors
     /// A pin cannot be read, or is of another shape.
     pub fn counters(&self) -> Result<Counters, DatapathError> {
+        self.pins.require_bpffs()?;
         counters::read(&self.pins)
     }
 

@@ -1,6 +1,7 @@
 //! Where everything that outlives the command is kept: `<bpffs>/relay/<interface>/v<ABI>/`.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
@@ -17,21 +18,27 @@ const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 /// The pins of one interface. Directories are 0700; names hold no dots, which bpffs refuses.
 #[derive(Debug, Clone)]
 pub struct Pins {
+    bpffs: PathBuf,
     dir: PathBuf,
 }
 
 impl Pins {
     /// The pins of an interface below a BPF file system.
+    pub fn new(bpffs: &Path, interface: &str) -> Self {
+        let version = format!("v{ABI_VERSION}");
+        Self { bpffs: bpffs.to_owned(), dir: bpffs.join("relay").join(interface).join(version) }
+    }
+
+    /// That there is a BPF file system to keep them in.
     ///
     /// # Errors
-    /// There is no BPF file system.
-    pub fn new(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
-        let found = rustix::fs::statfs(bpffs).ok().and_then(|fs| u64::try_from(fs.f_type).ok());
-        if found != Some(BPF_FS_MAGIC) {
-            return Err(DatapathError::NoBpffs(bpffs.to_owned()));
+    /// There is none.
+    pub(super) fn require_bpffs(&self) -> Result<(), DatapathError> {
+        let found = rustix::fs::statfs(&self.bpffs).ok();
+        match found.and_then(|found| u64::try_from(found.f_type).ok()) {
+            Some(BPF_FS_MAGIC) => Ok(()),
+            Some(_) | None => Err(DatapathError::NoBpffs(self.bpffs.clone())),
         }
-        let version = format!("v{ABI_VERSION}");
-        Ok(Self { dir: bpffs.join("relay").join(interface).join(version) })
     }
 
     /// The directory.
@@ -54,6 +61,27 @@ impl Pins {
 
     pub(super) fn link(&self, direction: Direction) -> PathBuf {
         self.dir.join(format!("{}_link", direction.label()))
+    }
+
+    /// The numbers of the epochs of which a map is pinned, in order.
+    pub(super) fn epochs(&self) -> Result<BTreeSet<u32>, DatapathError> {
+        let names = self.names()?;
+        let numbers = names.iter().filter_map(|name| {
+            let number = name.strip_prefix("counters_").or(name.strip_prefix("refused_"))?;
+            number.parse().ok()
+        });
+        Ok(numbers.collect())
+    }
+
+    /// The names in the directory; none when it is not there.
+    fn names(&self) -> Result<Vec<String>, DatapathError> {
+        let failed = |source| DatapathError::Pin { path: self.dir.clone(), action: "list", source };
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<io::Result<_>>().map_err(failed)
     }
 
     pub(super) fn make(&self) -> Result<(), DatapathError> {

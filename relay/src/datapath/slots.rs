@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use aya::maps::{HashMap, Map, MapData, MapInfo};
+use aya::maps::{HashMap, Map, MapData, MapType};
 
-use super::{DatapathError, Pins, counters};
+use super::{DatapathError, Pins, counters, shape::Shape};
 use crate::model::{Peer, PublicKey};
 
 /// As many peers as kernel WireGuard takes: `MAX_PEERS_PER_DEVICE`
@@ -14,6 +14,8 @@ const MAX_PEERS: u32 = 1 << 20;
 
 /// `BPF_F_NO_PREALLOC`: memory goes with the peers that there are.
 const NO_PREALLOC: u32 = 1;
+
+const SHAPE: Shape = Shape { kind: MapType::Hash, key_size: 32, value_size: 4, flags: NO_PREALLOC };
 
 /// Slots of the peers of a configuration, and what changes for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,16 +122,8 @@ fn open(pins: &Pins) -> Result<Option<Pinned>, DatapathError> {
     if !path.exists() {
         return Ok(None);
     }
+    SHAPE.require("slots", &path)?;
     let failed = || DatapathError::map("slots", "open");
-    let info = MapInfo::from_pin(&path).map_err(failed())?;
-    let found = (info.key_size(), info.value_size());
-    if found != (32, 4) {
-        return Err(DatapathError::Incompatible {
-            path,
-            found: format!("keys of {} and values of {} bytes", found.0, found.1),
-            expected: "keys of 32 and values of 4 bytes".to_owned(),
-        });
-    }
     let map = MapData::from_pin(&path).map_err(failed())?;
     Map::from_map_data(map).and_then(Pinned::try_from).map(Some).map_err(failed())
 }

@@ -1,10 +1,14 @@
-//! What is shown of a running relay: one snapshot, rendered as text or JSON.
+//! What is shown of a running relay: one snapshot, rendered as text or JSON, and whether it is what
+//! the configuration says.
 
 mod snapshot;
+mod status;
 mod text;
 mod units;
 
 pub use snapshot::{
-    Observation, Peer, PeerObservation, Policy, Refused, Snapshot, Totals, Traffic,
+    Attendance, Observation, Peer, PeerObservation, Policy, Presence, Refused, Snapshot, Totals,
+    Traffic,
 };
+pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};

@@ -1,7 +1,8 @@
 use std::{
     collections::BTreeMap,
+    fmt,
     net::SocketAddr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use ipnet::IpNet;
@@ -116,6 +117,30 @@ pub struct Peer {
     pub refused: Refused,
 }
 
+/// Whether a peer is there. A handshake is fresh for as long as its session may be used:
+/// REJECT_AFTER_TIME (WireGuard paper, section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Its latest handshake is fresh.
+    Online,
+    /// Its latest handshake is old.
+    Offline,
+    /// It has never shaken hands.
+    NeverSeen,
+}
+
+/// How many peers are there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attendance {
+    /// Peers that are there.
+    pub online: usize,
+    /// Peers that were there.
+    pub offline: usize,
+    /// Peers that never were.
+    pub never_seen: usize,
+}
+
 /// Packets and bytes of inner IP packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -146,7 +171,10 @@ pub struct Totals {
 }
 
 /// Version of the JSON layout.
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// Age at which a handshake is no longer fresh.
+const ONLINE: Duration = Duration::from_secs(180);
 
 impl Snapshot {
     /// The snapshot of an observation.
@@ -178,9 +206,37 @@ impl Snapshot {
             totals,
         }
     }
+
+    /// How many peers are there at this time.
+    pub fn attendance(&self, now: SystemTime) -> Attendance {
+        let mut attendance = Attendance::default();
+        for peer in &self.peers {
+            match peer.presence(now) {
+                Presence::Online => attendance.online += 1,
+                Presence::Offline => attendance.offline += 1,
+                Presence::NeverSeen => attendance.never_seen += 1,
+            }
+        }
+        attendance
+    }
 }
 
 impl Peer {
+    /// Age of its latest handshake; one that the clock puts in the future is new.
+    pub fn handshake_age(&self, now: SystemTime) -> Option<Duration> {
+        let at = UNIX_EPOCH + Duration::from_secs(self.latest_handshake);
+        (self.latest_handshake != 0).then(|| now.duration_since(at).unwrap_or_default())
+    }
+
+    /// Whether it is there at this time.
+    pub fn presence(&self, now: SystemTime) -> Presence {
+        match self.handshake_age(now) {
+            None => Presence::NeverSeen,
+            Some(age) if age <= ONLINE => Presence::Online,
+            Some(_) => Presence::Offline,
+        }
+    }
+
     fn new(observed: &PeerObservation) -> Self {
         let c = &observed.counters;
         let since_epoch = observed.latest_handshake.and_then(|t| t.duration_since(UNIX_EPOCH).ok());
@@ -207,6 +263,24 @@ impl Peer {
             },
             refused: refused(&observed.refused),
         }
+    }
+}
+
+impl Presence {
+    /// Its words in every output.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::NeverSeen => "never seen",
+        }
+    }
+}
+
+impl fmt::Display for Attendance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { online, offline, never_seen } = self;
+        write!(f, "{online} online, {offline} offline, {never_seen} never seen")
     }
 }
 

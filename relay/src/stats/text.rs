@@ -2,8 +2,10 @@
 
 use std::{
     io::{self, Write},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
+
+use relay_common::Reason;
 
 use super::{
     Snapshot,
@@ -19,10 +21,6 @@ pub struct Style {
     /// The time that ages are told from.
     pub now: SystemTime,
 }
-
-/// A handshake is fresh for as long as its session may be used: REJECT_AFTER_TIME (WireGuard
-/// paper, section 6.1).
-const ONLINE: Duration = Duration::from_secs(180);
 
 /// Renders a snapshot.
 ///
@@ -42,15 +40,12 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
             line(out, "policy", &policy)?;
         }
     }
-    let online = s.peers.iter().filter(|peer| state(peer, now) == "online").count();
-    let never = s.peers.iter().filter(|peer| peer.latest_handshake == 0).count();
-    let offline = s.peers.len() - online - never;
-    line(out, "peers", &format!("{online} online, {offline} offline, {never} never seen"))?;
+    line(out, "peers", &s.attendance(now).to_string())?;
     let relayed = &s.totals.relayed;
     line(out, "relayed", &format!("{}, {}", packets(relayed.rx_packets), bytes(relayed.rx_bytes)))?;
-    refused(out, "refused", &s.totals.refused)?;
+    refused(out, "refused", &s.totals.refused, Reason::COUNT)?;
     if s.unattributed.values().any(|&packets| packets > 0) {
-        refused(out, "of them unattributed", &s.unattributed)?;
+        refused(out, "of them unattributed", &s.unattributed, Reason::COUNT)?;
     }
     for peer in &s.peers {
         writeln!(out)?;
@@ -77,28 +72,14 @@ fn render_peer(out: &mut impl Write, peer: &Peer, style: Style) -> io::Result<()
     if !peer.host.is_none() {
         traffic(out, "relay itself", &peer.host)?;
     }
-    refused(out, "refused", &peer.refused)
-}
-
-fn state(peer: &Peer, now: SystemTime) -> &'static str {
-    match age(peer, now) {
-        None => "never seen",
-        Some(age) if age <= ONLINE => "online",
-        Some(_) => "offline",
-    }
+    refused(out, "refused", &peer.refused, Reason::COUNT)
 }
 
 fn state_line(peer: &Peer, now: SystemTime) -> String {
-    match age(peer, now) {
+    match peer.handshake_age(now) {
         None => "never".to_owned(),
-        Some(age) => format!("{} ({})", ago(age.as_secs()), state(peer, now)),
+        Some(age) => format!("{} ({})", ago(age.as_secs()), peer.presence(now).label()),
     }
-}
-
-/// Age of the latest handshake; one that the clock puts in the future is new.
-fn age(peer: &Peer, now: SystemTime) -> Option<Duration> {
-    let at = UNIX_EPOCH + Duration::from_secs(peer.latest_handshake);
-    (peer.latest_handshake != 0).then(|| now.duration_since(at).unwrap_or_default())
 }
 
 fn traffic(out: &mut impl Write, key: &str, t: &Traffic) -> io::Result<()> {
@@ -107,14 +88,32 @@ fn traffic(out: &mut impl Write, key: &str, t: &Traffic) -> io::Result<()> {
     line(out, key, &format!("{from}; {to}"))
 }
 
-fn refused(out: &mut impl Write, key: &str, refused: &Refused) -> io::Result<()> {
+/// Refused packets by reason, most first; beyond `most` reasons their sum.
+pub(super) fn refused(
+    out: &mut impl Write,
+    key: &str,
+    refused: &Refused,
+    most: usize,
+) -> io::Result<()> {
     let mut some: Vec<_> = refused.iter().filter(|(_, packets)| **packets > 0).collect();
     some.sort_by_key(|(_, packets)| std::cmp::Reverse(**packets));
-    let text: Vec<_> = some.iter().map(|(label, packets)| format!("{packets} {label}")).collect();
+    let (shown, rest) = some.split_at(most.min(some.len()));
+    let mut text: Vec<_> =
+        shown.iter().map(|(label, packets)| format!("{packets} {label}")).collect();
+    if !rest.is_empty() {
+        let sum: u64 = rest.iter().map(|(_, packets)| **packets).sum();
+        text.push(format!("{sum} for {} other reasons", rest.len()));
+    }
     line(out, key, if text.is_empty() { "0 packets".to_owned() } else { text.join(", ") }.as_str())
 }
 
-fn title(out: &mut impl Write, color: bool, noun: &str, name: &str, code: &str) -> io::Result<()> {
+pub(super) fn title(
+    out: &mut impl Write,
+    color: bool,
+    noun: &str,
+    name: &str,
+    code: &str,
+) -> io::Result<()> {
     if color {
         writeln!(out, "\x1b[{code}m\x1b[1m{noun}\x1b[0m: \x1b[{code}m{name}\x1b[0m")
     } else {
@@ -122,6 +121,6 @@ fn title(out: &mut impl Write, color: bool, noun: &str, name: &str, code: &str) 
     }
 }
 
-fn line(out: &mut impl Write, key: &str, value: &str) -> io::Result<()> {
+pub(super) fn line(out: &mut impl Write, key: &str, value: &str) -> io::Result<()> {
     writeln!(out, "  {key}: {value}")
 }

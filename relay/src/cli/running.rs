@@ -1,0 +1,154 @@
+//! What there is of a relay on this host, read once and told by every verb alike.
+
+use std::{collections::BTreeMap, env};
+
+use anyhow::Result;
+use relay_common::{Reason, names::MARK};
+
+use crate::{
+    datapath::{Classifier, Counters, Datapath, DatapathError, Direction, Hook, Observed},
+    model::{Egress, PublicKey, Relay},
+    net::{
+        Handle, NetError, classifier,
+        fence::{self, FenceState, Replies},
+        link::{self, Link},
+    },
+    stats::{Observation, PeerObservation, Policy},
+    wireguard::{self, Device, DevicePeer},
+};
+
+/// The kernel's side of a relay. What could not be read is kept as an error: one verb fails for
+/// it, another tells of it.
+pub(super) struct Running {
+    /// The link of the interface's name.
+    pub(super) link: Option<Link>,
+    /// WireGuard on it.
+    pub(super) device: Option<Device>,
+    /// The hooks of the interface, which are there without any pin.
+    pub(super) hooks: [Hook; 2],
+    /// The datapath with what is pinned.
+    pub(super) datapath: Result<Observed, DatapathError>,
+    /// The fence, compared with the one that the configuration asks for.
+    pub(super) fence: Result<FenceState, NetError>,
+}
+
+impl Running {
+    /// Reads all of it. Touches nothing.
+    ///
+    /// # Errors
+    /// The kernel does not answer, or the interface is of another kind.
+    pub(super) async fn observe(
+        handle: &Handle,
+        relay: &Relay,
+        datapath: &Datapath,
+    ) -> Result<Self> {
+        let interface = &relay.interface;
+        let link = link::read(handle, interface).await?;
+        let device = match &link {
+            Some(link) => {
+                link.require_wireguard(interface)?;
+                wireguard::read(interface)?
+            }
+            None => None,
+        };
+        let hooks = datapath.hooks(&classifiers(handle, link.as_ref()).await?)?;
+        Ok(Self {
+            link,
+            device,
+            datapath: datapath.observe(hooks.clone()),
+            hooks,
+            fence: fence::present(interface, MARK, replies(relay)),
+        })
+    }
+
+    /// The policy in force on both hooks.
+    pub(super) fn policy(&self) -> Option<Policy> {
+        let [ingress, egress] = &self.hooks;
+        let mode = ingress.mode?;
+        let generation = ingress.generation.filter(|_| ingress.generation == egress.generation)?;
+        Some(Policy {
+            generation: generation.number,
+            hash: hex(&generation.policy_hash),
+            mode: mode.label(),
+        })
+    }
+
+    /// What the operator should know of the hooks.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let of = |hook: &Hook| {
+            let program = hook.direction.program();
+            let foreign = hook.foreign.iter();
+            foreign
+                .map(|other| format!("{other} runs before {program} and may decide in its place"))
+                .collect::<Vec<_>>()
+        };
+        self.hooks.iter().flat_map(of).collect()
+    }
+
+    /// What the peers do, by their names in the configuration; those it does not name come last.
+    pub(super) fn observation(&self, relay: &Relay, counters: &Counters) -> Observation {
+        let hide = env::var("WG_HIDE_KEYS").is_ok_and(|value| value == "always");
+        let show = |key: &PublicKey| if hide { "(hidden)".to_owned() } else { key.to_string() };
+        let device = self.device.iter();
+        let mut present: BTreeMap<PublicKey, &DevicePeer> =
+            device.flat_map(|device| &device.peers).map(|peer| (peer.public_key, peer)).collect();
+        let names = relay.peers.iter().map(|peer| (peer.public_key, peer.name.to_string()));
+        let named: Vec<_> =
+            names.filter_map(|(key, name)| present.remove(&key).map(|peer| (name, peer))).collect();
+        let unnamed = present.into_values().map(|peer| (show(&peer.public_key), peer));
+        let peers = named.into_iter().chain(unnamed).map(|(name, peer)| {
+            let (counted, refused) = counters
+                .peers
+                .get(&peer.public_key)
+                .copied()
+                .unwrap_or((Default::default(), [0; Reason::COUNT]));
+            PeerObservation {
+                name,
+                public_key: show(&peer.public_key),
+                endpoint: peer.endpoint,
+                allowed_ips: peer.allowed_ips.clone(),
+                latest_handshake: peer.latest_handshake,
+                transfer_rx: peer.rx_bytes,
+                transfer_tx: peer.tx_bytes,
+                persistent_keepalive: peer.persistent_keepalive,
+                counters: counted,
+                refused,
+            }
+        });
+        let key = self.device.as_ref().and_then(|device| device.public_key.as_ref());
+        Observation {
+            interface: relay.interface.to_string(),
+            public_key: key.map_or_else(String::new, show),
+            listen_port: self.device.as_ref().map_or(0, |device| device.listen_port),
+            policy: self.policy(),
+            peers: peers.collect(),
+            unattributed: counters.unattributed,
+        }
+    }
+}
+
+/// A hash as it is shown.
+pub(super) fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the fence lets back in from beyond the overlay.
+pub(super) fn replies(relay: &Relay) -> Replies {
+    match relay.egress {
+        Egress::Deny => Replies::Refused,
+        Egress::Stack => Replies::Established,
+    }
+}
+
+/// The clsact filters of a link, as the datapath takes them.
+async fn classifiers(handle: &Handle, link: Option<&Link>) -> Result<Vec<Classifier>> {
+    let Some(link) = link else { return Ok(Vec::new()) };
+    let found = classifier::read(handle, link.index).await?;
+    let found = found.into_iter().map(|filter| Classifier {
+        direction: if filter.egress { Direction::Egress } else { Direction::Ingress },
+        priority: filter.priority,
+        handle: filter.handle,
+        program_id: filter.program_id,
+    });
+    Ok(found.collect())
+}

@@ -1,0 +1,59 @@
+//! What a map is. aya uses a pinned map as it is, whatever it may be, so this is compared before.
+
+use std::{fmt, path::Path};
+
+use aya::maps::{MapInfo, MapType};
+
+use super::DatapathError;
+
+/// As much of a map as two must agree in to be used alike; a length is compared where it is given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shape {
+    /// Its type.
+    pub kind: MapType,
+    /// Length of a key, bytes.
+    pub key_size: u32,
+    /// Length of a value, bytes.
+    pub value_size: u32,
+    /// `BPF_F_*` of include/uapi/linux/bpf.h.
+    pub flags: u32,
+}
+
+impl Shape {
+    /// Compares a pinned map with this shape, and gives what the kernel says of it.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is another.
+    pub(super) fn require(&self, name: &str, path: &Path) -> Result<MapInfo, DatapathError> {
+        let failed = || DatapathError::map(name, "open");
+        let info = MapInfo::from_pin(path).map_err(failed())?;
+        let found = Self::of(&info).map_err(failed())?;
+        if found == *self {
+            return Ok(info);
+        }
+        Err(DatapathError::Incompatible {
+            path: path.to_owned(),
+            found: found.to_string(),
+            expected: self.to_string(),
+        })
+    }
+
+    fn of(info: &MapInfo) -> Result<Self, aya::maps::MapError> {
+        Ok(Self {
+            kind: info.map_type()?,
+            key_size: info.key_size(),
+            value_size: info.value_size(),
+            flags: info.map_flags(),
+        })
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key_size, value_size, flags } = self;
+        write!(
+            f,
+            "{kind:?} with keys of {key_size} and values of {value_size} bytes, flags {flags:#x}"
+        )
+    }
+}

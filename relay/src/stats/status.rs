@@ -1,0 +1,150 @@
+//! What `relay status` tells: whether the relay is what its configuration says.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{
+    Style,
+    snapshot::{Attendance, Refused, SCHEMA_VERSION, Snapshot, Traffic},
+    text::{line, refused, title},
+    units::{bytes, packets},
+};
+
+/// The state of a relay in one screen; its JSON is `relay status --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of this layout.
+    pub schema_version: u32,
+    /// Name of the interface.
+    pub interface: String,
+    /// Whether there is no problem.
+    pub ok: bool,
+    /// `up`, `down` or `absent`.
+    pub state: &'static str,
+    /// Number of the generation in force; 0 when there is none.
+    pub generation: u64,
+    /// Hash of its policy; empty when there is none.
+    pub policy_hash: String,
+    /// Whether that is the policy of the configuration.
+    pub as_configured: bool,
+    /// How the programs are attached.
+    pub hooks: Hooks,
+    /// `intact`, `absent`, `different`, `unknown`, or `off` where the configuration wants none.
+    pub fence: &'static str,
+    /// How many peers are there.
+    pub peers: Attendance,
+    /// Between peers.
+    pub relayed: Traffic,
+    /// Refused packets; every reason is there.
+    pub refused: Refused,
+    /// Programs of others that run before relay's.
+    pub foreign: Vec<String>,
+    /// Attached copies of relay's programs that nobody keeps track of.
+    pub stale: Vec<String>,
+    /// What is not as the configuration says, one sentence each.
+    pub problems: Vec<String>,
+    /// What the operator should know besides.
+    pub warnings: Vec<String>,
+}
+
+/// How a program is attached at each side: `tcx`, `netlink` or `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hooks {
+    /// Where packets of peers come in.
+    pub ingress: &'static str,
+    /// Where packets to peers go out.
+    pub egress: &'static str,
+}
+
+/// What was found out about a relay beside its numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings {
+    /// See [`Status::state`].
+    pub state: &'static str,
+    /// See [`Status::as_configured`].
+    pub as_configured: bool,
+    /// See [`Status::hooks`].
+    pub hooks: Hooks,
+    /// See [`Status::fence`].
+    pub fence: &'static str,
+    /// See [`Status::foreign`].
+    pub foreign: Vec<String>,
+    /// See [`Status::stale`].
+    pub stale: Vec<String>,
+    /// See [`Status::problems`].
+    pub problems: Vec<String>,
+    /// See [`Status::warnings`].
+    pub warnings: Vec<String>,
+}
+
+/// Reasons that fit on the screen.
+const REASONS_SHOWN: usize = 5;
+
+impl Status {
+    /// The status of what was found, with the numbers of a snapshot.
+    pub fn new(findings: Findings, snapshot: Snapshot, peers: Attendance) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            interface: snapshot.interface,
+            ok: findings.problems.is_empty(),
+            state: findings.state,
+            generation: snapshot.generation,
+            policy_hash: snapshot.policy_hash,
+            as_configured: findings.as_configured,
+            hooks: findings.hooks,
+            fence: findings.fence,
+            peers,
+            relayed: snapshot.totals.relayed,
+            refused: snapshot.totals.refused,
+            foreign: findings.foreign,
+            stale: findings.stale,
+            problems: findings.problems,
+            warnings: findings.warnings,
+        }
+    }
+}
+
+/// Renders a status.
+///
+/// # Errors
+/// `out` cannot be written to.
+pub fn render_status_into(out: &mut impl Write, status: &Status, style: Style) -> io::Result<()> {
+    let s = status;
+    title(out, style.color, "interface", &s.interface, "32")?;
+    line(out, "state", s.state)?;
+    let policy = match (s.generation, s.as_configured) {
+        (0, _) => "NONE IN FORCE: nothing is relayed".to_owned(),
+        (number, true) => format!("generation {number} ({}), as configured", s.policy_hash),
+        (number, false) => format!("generation {number} ({}), NOT AS CONFIGURED", s.policy_hash),
+    };
+    line(out, "policy", &policy)?;
+    let hook = |name: &str, mode: &str| match mode {
+        "none" => format!("{name} NOT ATTACHED"),
+        mode => format!("{name} by {mode}"),
+    };
+    let (ingress, egress) = (hook("ingress", s.hooks.ingress), hook("egress", s.hooks.egress));
+    line(out, "programs", &format!("{ingress}, {egress}"))?;
+    line(out, "fence", s.fence)?;
+    line(out, "peers", &s.peers.to_string())?;
+    let (sent, length) = (packets(s.relayed.rx_packets), bytes(s.relayed.rx_bytes));
+    line(out, "relayed", &format!("{sent}, {length}"))?;
+    refused(out, "refused", &s.refused, REASONS_SHOWN)?;
+    list(out, "programs of others ahead", &s.foreign)?;
+    list(out, "stale programs", &s.stale)?;
+    list(out, "warnings", &s.warnings)?;
+    list(out, "problems", &s.problems)?;
+    if s.problems.is_empty() {
+        writeln!(out, "everything is as the configuration says")?;
+    }
+    Ok(())
+}
+
+fn list(out: &mut impl Write, key: &str, entries: &[String]) -> io::Result<()> {
+    if !entries.is_empty() {
+        writeln!(out, "{key}:")?;
+    }
+    entries.iter().try_for_each(|entry| writeln!(out, "  {entry}"))
+}
