@@ -32,6 +32,9 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Array of `u64` packets, indexed by [`crate::refused_index`]; outlives generations.
 pub const REFUSED: &str = "REFUSED";
 
+/// Ring buffer of aya-log.
+pub const LOGS: &str = "AYA_LOGS";
+
 /// Host-order network of the IPv4 array's range.
 pub const V4_BASE: &str = "V4_BASE";
 /// Host part of the IPv4 array's range: its size less one.
@@ -60,3 +63,5 @@ pub const FAST_PATH: u32 = 1;
 /// Bit of [`FEATURES`]: packets to addresses nobody owns go to the host's routing when the
 /// sender's list holds them, and may come back.
 pub const EGRESS_STACK: u32 = 2;
+/// Bit of [`FEATURES`]: every packet is logged.
+pub const TRACE: u32 = 4;

@@ -12,6 +12,7 @@ mod icmp;
 mod maps;
 mod packet;
 mod settings;
+mod trace;
 
 use aya_ebpf::{
     bindings::{TC_ACT_OK, TC_ACT_SHOT},
@@ -22,7 +23,7 @@ use aya_ebpf::{
 use relay_common::{
     Leaf, Pair, Reason,
     header::{IPV4_LEN, IPV6_LEN},
-    names::{EGRESS_STACK, FAST_PATH, MARK},
+    names::{EGRESS_STACK, FAST_PATH, MARK, TRACE},
     verdict::{self, Verdict},
 };
 
@@ -30,20 +31,26 @@ use crate::packet::{Headers, Packet};
 
 /// What becomes of a packet that is not refused.
 enum Outcome {
-    /// To the other peer.
-    Relayed,
-    /// Up into the host's stack.
-    ToHost,
+    /// Out of the interface it came from, to the other peer.
+    Redirected,
+    /// Up into the host's stack: for the host itself, or to be forwarded by it.
+    Passed,
 }
 
 /// Decides about a packet a peer sent.
 #[classifier]
 pub fn relay_ingress(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
+    // Once, so that each test of a feature is one instruction.
+    let features = settings::features();
     let mut source = Leaf::NOBODY;
-    match ingress(&packet, &mut source) {
-        Ok(Outcome::Relayed) if settings::has(FAST_PATH) => redirect_back(&packet),
-        Ok(Outcome::Relayed | Outcome::ToHost) => {
+    let outcome = ingress(&packet, features, &mut source);
+    if features & TRACE != 0 {
+        trace::outcome(&packet, &outcome);
+    }
+    match outcome {
+        Ok(Outcome::Redirected) => redirect_back(&packet),
+        Ok(Outcome::Passed) => {
             ctx.set_mark(MARK);
             TC_ACT_OK
         }
@@ -75,7 +82,7 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn ingress(packet: &Packet<'_>, source: &mut Leaf) -> Result<Outcome, Reason> {
+fn ingress(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Outcome, Reason> {
     let headers = packet.headers()?;
     let destination;
     match &headers {
@@ -92,10 +99,9 @@ fn ingress(packet: &Packet<'_>, source: &mut Leaf) -> Result<Outcome, Reason> {
     }
     let pair = maps::pair(source, &destination);
     if pair.is_mutual(source) && source.slot() != destination.slot() {
-        relay(packet, &headers, source, &destination)?;
-        return Ok(Outcome::Relayed);
+        return relay(packet, features, &headers, source, &destination);
     }
-    otherwise(packet, &headers, source, &destination, pair)
+    otherwise(packet, features, &headers, source, &destination, pair)
 }
 
 /// What is not simply between two peers that list each other.
@@ -105,58 +111,59 @@ fn ingress(packet: &Packet<'_>, source: &mut Leaf) -> Result<Outcome, Reason> {
 #[inline(always)]
 fn otherwise(
     packet: &Packet<'_>,
+    features: u32,
     headers: &Headers,
     source: &Leaf,
     destination: &Leaf,
     pair: Pair,
 ) -> Result<Outcome, Reason> {
     maps::generation().ok_or(Reason::Inconsistent)?;
-    match verdict::decide(source, destination, pair, settings::has(EGRESS_STACK))? {
+    match verdict::decide(source, destination, pair, features & EGRESS_STACK != 0)? {
         Verdict::Relay => Err(Reason::Inconsistent),
         Verdict::ToHost => {
             if !host::may_reach(packet, headers) {
                 return Err(Reason::HostAccess);
             }
             count::from_peer_to_host(packet, headers, source)?;
-            Ok(Outcome::ToHost)
+            Ok(Outcome::Passed)
         }
         Verdict::ToStack => {
             count::from_peer_to_host(packet, headers, source)?;
-            Ok(Outcome::ToHost)
+            Ok(Outcome::Passed)
         }
     }
 }
 
-/// The checks a router makes, the count, and the TTL. The stack makes its own of them on the
-/// slow path, and takes the TTL down itself.
+/// The checks a router makes, the count, and the TTL. On the slow path the stack makes its own of
+/// them, and takes the TTL down itself.
 #[inline(always)]
 fn relay(
     packet: &Packet<'_>,
+    features: u32,
     headers: &Headers,
     source: &Leaf,
     destination: &Leaf,
-) -> Result<(), Reason> {
-    if settings::has(FAST_PATH) {
-        let (hops, may_fragment) = match headers {
-            Headers::V4(header) => (header.ttl(), !header.dont_fragment()),
-            Headers::V6(header) => (header.hop_limit(), false),
-        };
-        if hops <= 1 {
-            return Err(Reason::TtlExceeded);
-        }
-        if packet.len() > settings::mtu() && !may_fragment && !packet.segments_fit(headers) {
-            return Err(Reason::TooBig);
-        }
+) -> Result<Outcome, Reason> {
+    if features & FAST_PATH == 0 {
+        count::relayed(packet, headers, source, destination)?;
+        return Ok(Outcome::Passed);
+    }
+    let (hops, may_fragment) = match headers {
+        Headers::V4(header) => (header.ttl(), !header.dont_fragment()),
+        Headers::V6(header) => (header.hop_limit(), false),
+    };
+    if hops <= 1 {
+        return Err(Reason::TtlExceeded);
+    }
+    if packet.len() > settings::mtu() && !may_fragment && !packet.segments_fit(headers) {
+        return Err(Reason::TooBig);
     }
     count::relayed(packet, headers, source, destination)?;
-    if settings::has(FAST_PATH) {
-        match headers {
-            Headers::V4(header) => packet.store_ttl_word(header.decremented()),
-            Headers::V6(header) => packet.store_hop_limit(header.hop_limit() - 1),
-        }
-    } else {
-        Ok(())
+    match headers {
+        Headers::V4(header) => packet.store_ttl_word(header.decremented())?,
+        Headers::V6(_) => packet.store_hop_limit(hops - 1)?,
     }
+    Ok(Outcome::Redirected)
 }
 
 #[inline(always)]
@@ -173,7 +180,12 @@ fn egress(packet: &Packet<'_>) -> Result<(), Reason> {
     };
     if packet.came_from_an_interface() {
         let pair = maps::pair(&source, &destination);
-        verdict::decide_inbound(&source, &destination, pair, settings::has(EGRESS_STACK))?;
+        verdict::decide_inbound(
+            &source,
+            &destination,
+            pair,
+            settings::features() & EGRESS_STACK != 0,
+        )?;
     }
     count::from_host_to_peer(packet, &headers, &destination)
 }

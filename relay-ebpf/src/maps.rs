@@ -40,9 +40,9 @@ static REFUSED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 /// The leaf of an IPv4 address in host order.
 #[inline(always)]
 pub fn leaf_v4(address: u32) -> Leaf {
-    let host = settings::v4_host_mask();
-    let leaf = if address & !host == settings::v4_base() {
-        LEAVES_V4.get(address & host)
+    let index = address.wrapping_sub(settings::v4_base());
+    let leaf = if index <= settings::v4_host_mask() {
+        LEAVES_V4.get(index)
     } else {
         PREFIXES_V4.get(Key::new(32, address.to_be_bytes()))
     };
@@ -52,11 +52,10 @@ pub fn leaf_v4(address: u32) -> Leaf {
 /// The leaf of an IPv6 address in host order, upper and lower half.
 #[inline(always)]
 pub fn leaf_v6([high, low]: [u64; 2]) -> Leaf {
-    let host = settings::v6_host_mask();
-    let inside =
-        high == settings::v6_base_high() && low & !u64::from(host) == settings::v6_base_low();
+    let index = low.wrapping_sub(settings::v6_base_low());
+    let inside = high == settings::v6_base_high() && index <= u64::from(settings::v6_host_mask());
     let leaf = if inside {
-        LEAVES_V6.get(low as u32 & host)
+        LEAVES_V6.get(index as u32)
     } else {
         let mut address = [0; 16];
         address[..8].copy_from_slice(&high.to_be_bytes());

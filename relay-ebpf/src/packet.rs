@@ -120,7 +120,7 @@ impl<'a> Packet<'a> {
             return Err(Reason::Inconsistent);
         }
         // SAFETY: bytes 8 to 12 are before data_end.
-        unsafe { ((data + 8) as *mut u32).write_unaligned(word) };
+        unsafe { ((data + 8) as *mut u32).write(word) };
         Ok(())
     }
 
@@ -238,8 +238,10 @@ impl<'a> Packet<'a> {
         if data + size_of::<T>() > self.ctx.data_end() {
             return None;
         }
+        // Loads of whole words, at whatever address: an unaligned read would be put together from
+        // bytes. Where the processor demands alignment the verifier refuses the program.
         // SAFETY: the bytes are before data_end, and T is made of integers.
-        Some(unsafe { (data as *const T).read_unaligned() })
+        Some(unsafe { (data as *const T).read() })
     }
 }
 

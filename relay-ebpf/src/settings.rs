@@ -44,9 +44,3 @@ settings! {
     /// Number of a `relay_common::verdict::HostPolicy`.
     HOST_POLICY, host_policy: u32;
 }
-
-/// Whether a feature bit is set.
-#[inline(always)]
-pub fn has(feature: u32) -> bool {
-    features() & feature != 0
-}

@@ -62,10 +62,11 @@ const TABLE: &[Row] = &[
         crates: &[
             "relay_common",
             "aya",
+            "aya_log",
             "blake2",
             "bytemuck",
             "ipnet",
-            "libc",
+            "log",
             "memmap2",
             "rustix",
         ],

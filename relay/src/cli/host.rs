@@ -1,12 +1,13 @@
 //! What a host must have before anything is touched.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::Path,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::exit::HostError;
 use crate::datapath::MINIMUM_KERNEL;
@@ -46,6 +47,14 @@ pub(super) fn require_kernel() -> Result<()> {
         return Ok(());
     }
     Err(HostError::Kernel { found: release.into_owned(), expected: MINIMUM_KERNEL }.into())
+}
+
+/// Keeps others that change the same relay out for as long as the file is open: two at once would
+/// each plan on what the other is changing.
+pub(super) fn lock(config: &Path) -> Result<File> {
+    let file = File::open(config).with_context(|| format!("open {}", config.display()))?;
+    file.lock().with_context(|| format!("lock {}", config.display()))?;
+    Ok(file)
 }
 
 /// That WireGuard will get its port: the kernel would tell only when the link goes up.

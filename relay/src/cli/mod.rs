@@ -11,6 +11,7 @@ mod reload;
 mod running;
 mod stats;
 mod status;
+mod trace;
 mod up;
 
 use std::{
@@ -71,6 +72,8 @@ enum Verb {
     Down(down::Down),
     /// Show traffic, handshakes and refused packets of each peer.
     Stats(stats::Stats),
+    /// Show every packet and what becomes of it, for as long as it runs.
+    Trace(trace::Trace),
     /// Check the configuration and report every problem; touch nothing.
     Check(check::Check),
 }
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Verb::Status(status) => status.run(&cli.config, &cli.bpffs),
         Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
+        Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
     };
     match outcome {

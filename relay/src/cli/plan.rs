@@ -81,10 +81,7 @@ impl Plan {
         );
 
         let observed = observed?;
-        let slots = Slots::assign(&relay.peers, &observed.slots)?;
-        let host_addresses = host_addresses(handle).await?;
-        let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
-        let compiled = policy::compile(&sources)?;
+        let (compiled, slots) = policy(handle, relay, &observed).await?;
         let in_force = observed.generation().map(|generation| generation.policy_hash);
         let policy = (in_force != Some(policy_hash(&compiled))
             || slots.changed()
@@ -233,6 +230,18 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The policy of a configuration on this host, with the slots that its peers have or get.
+pub(super) async fn policy(
+    handle: &Handle,
+    relay: &Relay,
+    observed: &Observed,
+) -> Result<(Compiled, Slots)> {
+    let slots = Slots::assign(&relay.peers, &observed.slots)?;
+    let host_addresses = host_addresses(handle).await?;
+    let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
+    Ok((policy::compile(&sources)?, slots))
 }
 
 /// The host's addresses, less those that are refused whoever has them.

@@ -1,10 +1,9 @@
 use std::{
-    fs::File,
     io::{self, Write as _},
     path::Path,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
@@ -43,9 +42,7 @@ impl Up {
         host::require_capabilities("up")?;
         let interface = &loaded.relay.interface;
         let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
-        // Two at once would each plan on what the other is changing.
-        let lock = File::open(config).with_context(|| format!("open {}", config.display()))?;
-        lock.lock().with_context(|| format!("lock {}", config.display()))?;
+        let _lock = host::lock(config)?;
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {

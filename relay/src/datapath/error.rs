@@ -116,6 +116,9 @@ pub enum DatapathError {
         /// Why it failed.
         source: Box<PinError>,
     },
+    /// The log of the programs cannot be read.
+    #[error("read the log of the programs")]
+    Log(#[source] Box<aya_log::Error>),
     /// The programs lack what the loader expects of them.
     #[error("the BPF object lacks {0}; this binary is broken, build it again")]
     Lacks(&'static str),

@@ -114,6 +114,10 @@ impl Loaded {
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
             .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
+        if compiled.features & names::TRACE == 0 {
+            // No program writes to it, so it takes the least that the kernel gives.
+            loader.map_max_entries(names::LOGS, 4096);
+        }
         if let Some((pins, epoch)) = pins {
             loader
                 .map_pin_path(names::COUNTERS, pins.counters(epoch.number))
@@ -178,6 +182,11 @@ impl Loaded {
     /// The map cannot be read.
     pub fn refused(&mut self, slot: u32) -> Result<RefusedCounts, DatapathError> {
         counters::refused_of(self.array(names::REFUSED)?, slot)
+    }
+
+    /// The object, for aya-log.
+    pub(super) fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
     }
 
     fn fill(&mut self, compiled: &Compiled, number: u64) -> Result<(), DatapathError> {

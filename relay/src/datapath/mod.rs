@@ -15,11 +15,12 @@ mod pins;
 mod shape;
 mod slots;
 mod tcx;
+mod trace;
 
 use std::{collections::BTreeMap, fmt};
 
 use counters::Keeping;
-use relay_common::Generation;
+use relay_common::{Generation, names::TRACE};
 
 pub use counters::{Counters, Epoch, RefusedCounts};
 pub use error::DatapathError;
@@ -27,6 +28,7 @@ pub use generation::{Loaded, Packet, Run, policy_hash};
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pins::Pins;
 pub use slots::Slots;
+pub use trace::Trace;
 
 use crate::{model::PublicKey, policy::Compiled};
 
@@ -141,13 +143,42 @@ impl Datapath {
         observed: &Observed,
         number: u64,
     ) -> Result<(), DatapathError> {
+        self.switch_to(compiled, slots, observed, number).map(drop)
+    }
+
+    /// Switches to a generation that logs every packet, each as a line to `write`. It goes on
+    /// logging, at a cost, until the next switch.
+    ///
+    /// # Errors
+    /// Anything the kernel refuses.
+    pub fn trace(
+        &self,
+        compiled: &Compiled,
+        slots: &Slots,
+        observed: &Observed,
+        write: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Trace, DatapathError> {
+        let mut compiled = compiled.clone();
+        compiled.features |= TRACE;
+        let mut loaded = self.switch_to(&compiled, slots, observed, observed.next_number())?;
+        Trace::of(&mut loaded, write)
+    }
+
+    fn switch_to(
+        &self,
+        compiled: &Compiled,
+        slots: &Slots,
+        observed: &Observed,
+        number: u64,
+    ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
         slots::claim(&self.pins, slots)?;
         let mut loaded =
             Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
         hook::switch(&self.pins, &self.interface, &mut loaded, &observed.hooks)?;
-        slots::release(&self.pins, slots)
+        slots::release(&self.pins, slots)?;
+        Ok(loaded)
     }
 
     /// Pins what the programs count in again, if that was lost: before a switch, so that the next

@@ -1,0 +1,43 @@
+//! A line for every packet, through aya-log. It is called behind a constant, so that the verifier
+//! removes it all from a generation that does not trace.
+
+use aya_log_ebpf::info;
+use relay_common::Reason;
+
+use crate::{
+    Outcome,
+    packet::{Headers, Packet},
+};
+
+/// Logs what became of a packet from a peer: addresses, protocol, length, and the outcome as a
+/// number below 0 or the index of its reason.
+#[inline(always)]
+pub fn outcome(packet: &Packet<'_>, outcome: &Result<Outcome, Reason>) {
+    let number = match outcome {
+        Ok(Outcome::Redirected) => -2,
+        Ok(Outcome::Passed) => -1,
+        Err(reason) => reason.index() as i32,
+    };
+    line(packet, number);
+}
+
+#[inline(never)]
+fn line(packet: &Packet<'_>, outcome: i32) {
+    let ctx = packet.context();
+    match packet.headers() {
+        Ok(Headers::V4(h)) => {
+            let (from, to) = (h.source(), h.destination());
+            info!(ctx, "{:i} {:i} {} {} {}", from, to, h.protocol(), packet.len(), outcome);
+        }
+        Ok(Headers::V6(h)) => {
+            let (from, to) = (octets(h.source()), octets(h.destination()));
+            info!(ctx, "{:i} {:i} {} {} {}", from, to, h.next_header(), packet.len(), outcome);
+        }
+        Err(_) => info!(ctx, "? ? 0 {} {}", packet.len(), outcome),
+    }
+}
+
+#[inline(always)]
+fn octets([high, low]: [u64; 2]) -> [u8; 16] {
+    (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+}
