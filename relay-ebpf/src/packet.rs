@@ -1,5 +1,7 @@
 //! The packet in its buffer: the only file with pointers into it.
 
+use core::arch::asm;
+
 use aya_ebpf::{
     EbpfContext as _,
     helpers::generated::{
@@ -164,11 +166,7 @@ impl<'a> Packet<'a> {
     /// The kernel's error number.
     #[inline(always)]
     pub fn quote(&self, buffer: &mut QuoteBuffer) -> Result<Quoted, i64> {
-        let len = self.len().min(MAX_QUOTE);
-        // VERIFIER: 6.1 wants to be told that it is not zero.
-        if len == 0 {
-            return Err(-1);
-        }
+        let len = bounded(self.len().min(MAX_QUOTE));
         let size = size_of::<QuoteBuffer>() as u32;
         // SAFETY: `len` bytes fit the buffer, all of which is summed. The helper takes words of 32
         // bits, in the order they lie in memory.
@@ -191,11 +189,7 @@ impl<'a> Packet<'a> {
         quoted: Quoted,
     ) -> Result<(), i64> {
         let header_len = (N * 4) as u32;
-        // VERIFIER: the bounds once more, lost on the way on 6.1.
-        let len = quoted.len;
-        if len == 0 || len > MAX_QUOTE {
-            return Err(-1);
-        }
+        let len = bounded(quoted.len);
         let ctx = self.ctx.as_ptr();
         // SAFETY: both stores read what the two arrays hold.
         unsafe {
@@ -243,6 +237,19 @@ impl<'a> Packet<'a> {
         // SAFETY: the bytes are before data_end, and T is made of integers.
         Some(unsafe { (data as *const T).read() })
     }
+}
+
+/// A length of 1 to [`MAX_QUOTE`] bytes, in a form whose bounds the verifier sees.
+///
+/// VERIFIER: compared with 0 and the maximum instead, 6.1 says "invalid zero-sized read". The
+/// empty assembly keeps the compiler, which knows the bounds, from dropping the mask.
+#[inline(always)]
+fn bounded(len: u32) -> u32 {
+    const { assert!(MAX_QUOTE.is_power_of_two()) };
+    let mut less_one = u64::from(len).wrapping_sub(1);
+    // SAFETY: a comment is no instruction.
+    unsafe { asm!("/* {0} */", inout(reg) less_one) };
+    (less_one & u64::from(MAX_QUOTE - 1)) as u32 + 1
 }
 
 /// A helper's return code.
