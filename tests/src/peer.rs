@@ -31,7 +31,7 @@ pub struct Peer {
 pub struct Counts {
     /// Given to it.
     pub sent: Tally,
-    /// Come out of it.
+    /// Come out of it, without the relay's own errors about what it refused.
     pub received: Tally,
 }
 
@@ -101,6 +101,8 @@ impl Peer {
                     }}
                     chain in {{
                         type filter hook input priority -300;
+                        iifname \"{name}\" icmp type destination-unreachable return
+                        iifname \"{name}\" icmpv6 type destination-unreachable return
                         iifname \"{name}\" counter comment \"received\"
                         iifname \"{name}\" meta length > {mtu} counter comment \"aggregates\"
                     }}

@@ -15,6 +15,7 @@ use crate::{Namespace, Tally, deadline};
 #[derive(Debug)]
 pub struct Echo {
     socket: Socket,
+    target: SockAddr,
     family: Family,
     identifier: u16,
     sequence: u16,
@@ -30,7 +31,7 @@ impl Echo {
     /// A sender at `source` in `from`.
     ///
     /// # Errors
-    /// The socket could not be made, bound or connected.
+    /// The socket could not be made or bound.
     pub fn open(from: &Namespace, source: IpAddr, target: IpAddr) -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(1);
         let family = Family::of(target);
@@ -41,15 +42,15 @@ impl Echo {
         let open = || -> io::Result<Socket> {
             let socket = Socket::new(family.domain(), Type::RAW, Some(protocol))?;
             socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
-            // A connected raw socket is given what comes from its peer alone.
-            socket.connect(&SockAddr::from(SocketAddr::new(target, 0)))?;
             socket.set_nonblocking(true)?;
             Ok(socket)
         };
         let socket =
             from.enter(open)?.with_context(|| format!("ICMP socket {source} -> {target}"))?;
         let identifier = NEXT.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { socket, family, identifier, sequence: 0 })
+        // Not connected: ICMP errors are for the receiver of an answer to count, not for send(2).
+        let target = SockAddr::from(SocketAddr::new(target, 0));
+        Ok(Self { socket, target, family, identifier, sequence: 0 })
     }
 
     /// Sends `count` requests and gives what that was in IP packets.
@@ -60,7 +61,7 @@ impl Echo {
         for _ in 0..count {
             self.sequence += 1;
             let request = self.request();
-            self.socket.send(&request).context("send an echo request")?;
+            self.socket.send_to(&request, &self.target).context("send an echo request")?;
         }
         let len = self.family.header_len() + (ICMP_HEADER_LEN + PAYLOAD_LEN) as u64;
         Ok(Tally::of(count, len))
@@ -89,8 +90,6 @@ impl Echo {
             match (&self.socket).read(&mut buffer) {
                 Ok(len) => answers += u64::from(self.is_answer(&buffer[..len])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(answers),
-                // An ICMP error that came back is no answer.
-                Err(error) if error.raw_os_error().is_some_and(is_unreachable) => {}
                 Err(error) => return Err(error).context("receive an echo reply"),
             }
         }
@@ -127,14 +126,6 @@ impl Echo {
         }
         message
     }
-}
-
-fn is_unreachable(errno: i32) -> bool {
-    use rustix::io::Errno;
-
-    [Errno::HOSTUNREACH, Errno::NETUNREACH, Errno::ACCESS, Errno::CONNREFUSED]
-        .iter()
-        .any(|unreachable| unreachable.raw_os_error() == errno)
 }
 
 /// RFC 1071, of a message of even length.

@@ -16,7 +16,9 @@ const UDP_HEADER_LEN: u64 = 8;
 #[derive(Debug)]
 pub struct Udp {
     family: Family,
+    // Not connected: an ICMP error would make send(2) fail instead of sending.
     sender: UdpSocket,
+    target: SocketAddr,
     receiver: UdpSocket,
 }
 
@@ -27,19 +29,23 @@ impl Udp {
     /// A socket could not be made.
     pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
         let receiver = bind(to, SocketAddr::new(target, 0))?;
-        let sender = Self::sender(from, source, receiver.local_addr()?)?;
-        Ok(Self { family: Family::of(target), sender, receiver })
+        let target = receiver.local_addr()?;
+        Ok(Self {
+            family: Family::of(source),
+            sender: bind(from, SocketAddr::new(source, 0))?,
+            target,
+            receiver,
+        })
     }
 
-    /// A sender alone, for a target that nobody has.
+    /// The same to where nobody listens.
     ///
     /// # Errors
-    /// A socket could not be made.
-    pub fn sender(from: &Namespace, source: IpAddr, target: SocketAddr) -> Result<UdpSocket> {
+    /// The socket could not be made.
+    pub fn blind(from: &Namespace, source: IpAddr, target: SocketAddr) -> Result<Self> {
         let sender = bind(from, SocketAddr::new(source, 0))?;
-        from.enter(|| sender.connect(target))?
-            .with_context(|| format!("connect {source} -> {target}"))?;
-        Ok(sender)
+        let receiver = sender.try_clone()?;
+        Ok(Self { family: Family::of(source), sender, target, receiver })
     }
 
     /// Sends `count` datagrams of `payload_len` bytes and gives what that was in IP packets.
@@ -49,7 +55,7 @@ impl Udp {
     pub fn send(&self, count: u64, payload_len: usize) -> Result<Tally> {
         let payload = vec![0x5a; payload_len];
         for _ in 0..count {
-            self.sender.send(&payload).context("send a datagram")?;
+            self.sender.send_to(&payload, self.target).context("send a datagram")?;
         }
         Ok(Tally::of(count, self.family.header_len() + UDP_HEADER_LEN + payload_len as u64))
     }

@@ -119,10 +119,7 @@ fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
 fn only_refused(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let source = from.address(Family::of(target));
     let port = SocketAddr::new(target, 9);
-    let datagrams = Udp::sender(from.namespace(), source, port)?;
-    for _ in 0..5 {
-        datagrams.send(&[0; 100])?;
-    }
+    Udp::blind(from.namespace(), source, port)?.send(5, 100)?;
     // Without its socket, the SYN is sent once.
     drop(tcp::dial(from.namespace(), source, port)?);
     let sent = watch.moved(from)?.sent;
