@@ -83,6 +83,11 @@ impl Lab {
         &self.relay
     }
 
+    /// What lies between the relay and the NATs, and beyond the relay.
+    pub fn internet(&self) -> &Namespace {
+        &self.internet
+    }
+
     /// The peers, in the order of the config.
     pub fn peers(&self) -> &[Peer] {
         &self.peers

@@ -2,11 +2,13 @@
 
 mod echo;
 mod flow;
+mod stream;
 pub mod tcp;
 mod udp;
 
 pub use echo::Echo;
 pub use flow::Flow;
+pub use stream::{Flown, Stream};
 pub use udp::Udp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

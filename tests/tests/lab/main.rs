@@ -2,11 +2,15 @@
 //! them one after the other (`--test-threads=1`), for they share the machine's counts of programs
 //! and maps.
 
+mod atomic;
 mod change;
+mod closed;
 mod down;
+mod egress;
 mod environment;
 mod missing;
 mod nat;
 mod policy;
 mod shapes;
+mod siege;
 mod watch;

@@ -1,0 +1,150 @@
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::Family;
+use crate::{Namespace, Peer, deadline};
+
+/// Between two datagrams of a stream.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Payload of a datagram: its number.
+const NUMBER_LEN: usize = size_of::<u64>();
+
+/// Numbered datagrams from one peer to another, sent steadily until it is stopped.
+#[derive(Debug)]
+pub struct Stream {
+    shared: Arc<Shared>,
+    worker: JoinHandle<Result<Vec<u64>>>,
+}
+
+/// What became of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flown {
+    /// How many datagrams were sent.
+    pub sent: u64,
+    /// How many of them arrived at least once.
+    pub received: u64,
+    /// How many arrived more than once.
+    pub repeated: u64,
+    /// The numbers of the first few that did not arrive.
+    pub missing: Vec<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Stream {
+    /// Begins to send.
+    ///
+    /// # Errors
+    /// A socket could not be made.
+    pub fn start(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
+        let receiver = bind(to.namespace(), to.any_port(family))?;
+        let target = receiver.local_addr()?;
+        // Not connected: an ICMP error that comes back must not end the stream.
+        let sender = bind(from.namespace(), from.any_port(family))?;
+        let shared = Arc::new(Shared::default());
+        let its = Arc::clone(&shared);
+        let worker = thread::spawn(move || its.flow(&sender, target, &receiver));
+        Ok(Self { shared, worker })
+    }
+
+    /// How many were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// How many have arrived so far.
+    pub fn received(&self) -> u64 {
+        self.shared.received.load(Ordering::Relaxed)
+    }
+
+    /// Ends it, waits for the last ones unless none arrived, and tells what became of them.
+    ///
+    /// # Errors
+    /// A socket failed.
+    pub fn stop(self) -> Result<Flown> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let times = self.worker.join().map_err(|_panic| anyhow!("the stream panicked"))??;
+        let missing = |(number, times): (u64, &u64)| (*times == 0).then_some(number);
+        let received = times.iter().filter(|&&times| times > 0).count() as u64;
+        Ok(Flown {
+            sent: times.len() as u64,
+            received,
+            repeated: times.iter().filter(|&&times| times > 1).count() as u64,
+            missing: (0..).zip(&times).filter_map(missing).take(20).collect(),
+        })
+    }
+}
+
+impl Shared {
+    /// Sends and receives by turns, so that what arrives is never more than a socket holds. How
+    /// often each number arrived.
+    fn flow(
+        &self,
+        sender: &UdpSocket,
+        target: SocketAddr,
+        receiver: &UdpSocket,
+    ) -> Result<Vec<u64>> {
+        let mut times: Vec<u64> = Vec::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            let number = times.len() as u64;
+            match sender.send_to(&number.to_be_bytes(), target) {
+                Ok(_) => times.push(0),
+                // The sender's own queue, before anything was sent.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).context("send a datagram"),
+            }
+            self.sent.store(times.len() as u64, Ordering::Relaxed);
+            deadline::pass(INTERVAL);
+            self.drain(receiver, &mut times)?;
+        }
+        if self.received.load(Ordering::Relaxed) > 0 {
+            let all = deadline::within(deadline::SETTLING, "the last datagrams", || {
+                self.drain(receiver, &mut times)?;
+                Ok(times.iter().all(|&times| times > 0).then_some(()))
+            });
+            // Too few are a result, not a failure.
+            drop(all);
+        }
+        Ok(times)
+    }
+
+    fn drain(&self, receiver: &UdpSocket, times: &mut [u64]) -> Result<()> {
+        let mut buffer = [0; NUMBER_LEN];
+        loop {
+            match receiver.recv(&mut buffer) {
+                Ok(NUMBER_LEN) => {
+                    let number = usize::try_from(u64::from_be_bytes(buffer))?;
+                    *times.get_mut(number).context("a number that was not sent")? += 1;
+                    self.received.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(len) => anyhow::bail!("a datagram of {len} bytes"),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error).context("receive a datagram"),
+            }
+        }
+    }
+}
+
+fn bind(namespace: &Namespace, address: SocketAddr) -> Result<UdpSocket> {
+    let socket = namespace
+        .enter(|| UdpSocket::bind(address))?
+        .with_context(|| format!("bind UDP {address} in {}", namespace.name()))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

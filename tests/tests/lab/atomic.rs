@@ -1,0 +1,214 @@
+//! Changes under traffic: nothing that both policies allow is lost, nothing that both refuse
+//! passes, whenever the command is stopped.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{Family, Lab, Ledger, Site, deadline, scenario, skip, traffic::Stream};
+
+/// Reloads under a steady flow.
+const RELOADS: u32 = 200;
+
+/// Times that `relay up` is killed.
+const KILLS: u32 = 50;
+
+/// The fraction of a run's time by which each kill comes later than the one before, in thousandths:
+/// the golden ratio, by which fifty moments fall evenly over the whole run and on no grid.
+const STRIDE: u32 = 618;
+
+#[test]
+fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
+    scenario(skip::LAB, || {
+        let site = Site::one_to_many()?;
+        let [a, b, c, d] = crate::policy::names(&site)?;
+        let mut lab = Lab::start_with(site, &[a.clone(), b.clone()])?;
+        let streams = Streams::start(&lab, &[(&a, &b), (&b, &a)])?;
+        let before = lab.relay().ledger()?;
+        let generation = lab.relay().stats()?.generation;
+        let mut reloads = 0;
+        let mut guests = 0;
+        while reloads < RELOADS {
+            match reloads % 5 {
+                // A peer comes, and A may talk to it.
+                0 => {
+                    guests += 1;
+                    let addresses = guest(guests);
+                    lab.site_mut().add_peer(&format!("guest-{guests}"), &addresses)?;
+                    lab.site_mut().allow(&a, &addresses)?;
+                }
+                // Others change whom they list.
+                1 | 3 => {
+                    let (one, other) = if reloads % 10 < 5 { (&c, &d) } else { (&d, &c) };
+                    let addresses = lab.site().addresses(other)?;
+                    if lab.site_mut().disallow(one, &addresses).is_err() {
+                        lab.site_mut().allow(one, &addresses)?;
+                    }
+                }
+                // One moves to another address.
+                2 => {
+                    let moved = addresses(200 + octet(reloads % 50));
+                    let addresses: Vec<_> = moved
+                        .iter()
+                        .map(|address| toml::Value::from(address.to_string()))
+                        .collect();
+                    lab.site_mut().set(&format!("guest-{guests}"), "address", addresses)?;
+                }
+                // A peer goes.
+                _ => {
+                    lab.site_mut().remove_peer(&format!("guest-{guests}"))?;
+                    lab.site_mut().disallow(&a, &guest(guests))?;
+                }
+            }
+            lab.write_config()?;
+            lab.relay().relay(&["reload"])?.success("relay reload")?;
+            reloads += 1;
+        }
+        let sent = streams.stop_without_loss()?;
+        let now = lab.relay().stats()?.generation;
+        ensure!(now == generation + u64::from(RELOADS), "generation {generation} became {now}");
+        counted_exactly(&lab, &before, &[(&a, sent[0]), (&b, sent[1])])
+    });
+}
+
+#[test]
+fn up_killed_at_any_moment_lets_nothing_through_that_both_policies_refuse() {
+    scenario(skip::LAB, || {
+        let site = Site::one_to_many()?;
+        let [a, b, c] = crate::policy::names(&site)?;
+        let mut lab = Lab::start_with(site, &[a.clone(), b.clone(), c.clone()])?;
+        for name in [&b, &c] {
+            lab.widen(lab.peer(name)?)?;
+        }
+        let host = lab.relay().namespace();
+        host.set_sysctl("ipv4/ip_forward", 1)?;
+        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        let allowed = Streams::start(&lab, &[(&a, &b)])?;
+        let refused = Streams::start(&lab, &[(&b, &c)])?;
+        let changing = Streams::start(&lab, &[(&a, &c)])?;
+        let before = lab.relay().ledger()?;
+
+        // The pair of A and C comes and goes, and a peer with it, so that WireGuard changes too.
+        let (of_a, of_c) = (lab.site().addresses(&a)?, lab.site().addresses(&c)?);
+        let mut is_listed = true;
+        let started = Instant::now();
+        lab.site_mut().add_peer("guest", &guest(1))?;
+        lab.up()?;
+        let whole = started.elapsed();
+        let mut cut_short = 0;
+        for kill in 0..KILLS {
+            if is_listed {
+                lab.site_mut().disallow(&c, &of_a)?;
+                lab.site_mut().remove_peer("guest")?;
+            } else {
+                lab.site_mut().allow(&c, &of_a)?;
+                lab.site_mut().add_peer("guest", &guest(1))?;
+            }
+            is_listed = !is_listed;
+            lab.write_config()?;
+            let mut command = lab.relay().command(&["up"]);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut up = lab.relay().namespace().enter(|| command.spawn())??;
+            deadline::pass(whole * (kill * STRIDE % 1000) / 1000);
+            up.kill()?;
+            cut_short += u32::from(!up.wait()?.success());
+
+            lab.relay().up().with_context(|| format!("after kill {kill}"))?;
+            let checked = lab.relay().relay(&["status", "--check"])?;
+            ensure!(checked.code == 0, "after kill {kill}: {checked:?}");
+            changing.pass_or_not(is_listed).with_context(|| format!("after kill {kill}"))?;
+        }
+        ensure!(cut_short >= KILLS / 2, "only {cut_short} of {KILLS} were killed at work");
+
+        ensure!(refused.stop()?.iter().all(|flown| flown.received == 0), "refused packets passed");
+        let _of_both = changing.stop()?;
+        let sent = allowed.stop_without_loss()?;
+        let moved = lab.relay().ledger()?.since(&before)?;
+        let received = moved.get(&format!("{b} relayed tx packets"));
+        ensure!(received == sent[0], "{} packets went to {b}, counted {received}", sent[0]);
+        ensure!(of_a != of_c, "two peers with one address");
+        Ok(())
+    });
+}
+
+/// Streams of both families for each pair.
+struct Streams(Vec<[Stream; 2]>);
+
+impl Streams {
+    fn start(lab: &Lab, pairs: &[(&str, &str)]) -> Result<Self> {
+        let start = |(from, to): &(&str, &str)| -> Result<[Stream; 2]> {
+            let (from, to) = (lab.peer(from)?, lab.peer(to)?);
+            let [v4, v6] = Family::ALL.map(|family| Stream::start(from, to, family));
+            Ok([v4?, v6?])
+        };
+        Ok(Self(pairs.iter().map(start).collect::<Result<_>>()?))
+    }
+
+    fn stop(self) -> Result<Vec<relay_tests::traffic::Flown>> {
+        self.0.into_iter().flatten().map(Stream::stop).collect()
+    }
+
+    /// Ends them: every datagram arrived, and once. How many of each pair.
+    fn stop_without_loss(self) -> Result<Vec<u64>> {
+        let flown = self.stop()?;
+        for one in &flown {
+            ensure!(one.sent > 100, "a stream of {} packets shows nothing", one.sent);
+            ensure!(one.received == one.sent && one.repeated == 0, "{one:?}");
+        }
+        Ok(flown.chunks(2).map(|both| both.iter().map(|one| one.sent).sum()).collect())
+    }
+
+    /// From now on they pass, or what was under way arrives and nothing more.
+    fn pass_or_not(&self, wanted: bool) -> Result<()> {
+        for stream in self.0.iter().flatten() {
+            let (sent, received) = (stream.sent(), stream.received());
+            deadline::until(
+                "more of the stream",
+                || Ok((stream.sent() >= sent + 4).then_some(())),
+            )?;
+            if wanted {
+                deadline::until("the stream to pass", || {
+                    Ok((stream.received() > received).then_some(()))
+                })?;
+                continue;
+            }
+            // The pair was refused since before the last look; what came late was on its way.
+            let received = stream.received();
+            deadline::pass(Duration::from_millis(50));
+            ensure!(stream.received() == received, "a pair that was taken out goes on");
+        }
+        Ok(())
+    }
+}
+
+/// What the sender of each pair sent and its receiver got is what the relay counted, and nothing
+/// else moved.
+fn counted_exactly(lab: &Lab, before: &Ledger, pairs: &[(&str, u64); 2]) -> Result<()> {
+    let moved = lab.relay().ledger()?.since(before)?;
+    let [(a, from_a), (b, from_b)] = *pairs;
+    for (name, direction, expected) in
+        [(a, "rx", from_a), (b, "tx", from_a), (b, "rx", from_b), (a, "tx", from_b)]
+    {
+        let counted = moved.get(&format!("{name} relayed {direction} packets"));
+        ensure!(counted == expected, "{name} {direction}: {expected} were counted as {counted}");
+    }
+    Ok(())
+}
+
+/// Addresses of a peer that comes and goes.
+fn guest(number: u32) -> [IpAddr; 2] {
+    addresses(100 + octet(number % 100))
+}
+
+/// Overlay addresses that end in this octet.
+fn addresses(octet: u8) -> [IpAddr; 2] {
+    let v6 = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 3, 2, octet.into());
+    [IpAddr::from([10, 3, 2, octet]), IpAddr::from(v6)]
+}
+
+fn octet(number: u32) -> u8 {
+    u8::try_from(number).unwrap_or_default()
+}

@@ -1,0 +1,304 @@
+//! Each way to lose the programs, on a host that forwards: nothing passes that the policy refuses,
+//! `relay status` says what is wrong, and `relay up` repairs it.
+
+use std::{ffi::CStr, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    maps::{Array, MapData},
+    programs::{
+        LinkOrder, SchedClassifier, TcAttachType,
+        links::{FdLink, PinnedLink},
+        tc::{NlOptions, TcAttachOptions, TcHandle},
+    },
+};
+use relay::{
+    datapath::{Direction, Loaded},
+    policy::{self, Sources},
+};
+use relay_tests::{deadline, scenario, skip};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::siege::Siege;
+
+const INGRESS: &str = "relay_ingress";
+const EGRESS: &str = "relay_egress";
+
+#[test]
+fn an_interface_that_somebody_else_made_again_is_fenced_until_up_attaches_the_programs() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let before = siege.lab.relay().ledger()?;
+        make_interface_again(&siege)?;
+        siege.is_fenced()?;
+        let attached = ["ingress: program relay_ingress is not attached", "egress: program"];
+        siege.status_says(&attached)?;
+        if siege_was_on_tcx(&siege)? {
+            siege.status_says(&["deleted and made again"])?;
+        }
+        siege.is_repaired()?;
+        siege.counted_on(&before)?;
+        siege.raise()?;
+        Ok(())
+    });
+}
+
+#[test]
+fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let on_tcx = siege.on_tcx()?;
+        let before = siege.lab.relay().ledger()?;
+
+        // With its pin a link goes, and with the link the program; one of the two at first.
+        for (link, program) in [("egress_link", EGRESS), ("ingress_link", INGRESS)] {
+            if !on_tcx {
+                ensure!(!pin(&siege, link).exists(), "{link} without TCX");
+                continue;
+            }
+            fs::remove_file(pin(&siege, link))?;
+            if program == INGRESS {
+                siege.is_fenced().context(link)?;
+            }
+            siege.holds().context(link)?;
+            siege.status_says(&[&format!("program {program} is not attached")])?;
+            siege.is_repaired().context(link)?;
+        }
+        siege.counted_on(&before)?;
+
+        // Programs hold what they count in, pinned or not.
+        for lost in [&["counters_0"][..], &["refused_0"], &["counters_0", "refused_0"]] {
+            for name in lost {
+                fs::remove_file(pin(&siege, name))?;
+            }
+            siege.flows()?;
+            siege.holds()?;
+            siege.status_says(&["counters in use are not pinned"])?;
+            let changes = siege.is_repaired().with_context(|| format!("{lost:?}"))?;
+            ensure!(changes == ["~ counters: pinned again"], "{changes:?}");
+        }
+        siege.counted_on(&before)?;
+
+        fs::remove_dir_all(directory(&siege).parent().context("a directory")?)?;
+        if on_tcx {
+            siege.is_fenced().context("all pins")?;
+            siege.status_says(&["program relay_ingress is not attached"])?;
+        } else {
+            siege.holds()?;
+            siege.status_says(&["counters in use are not pinned"])?;
+        }
+        siege.is_repaired().context("all pins")?;
+
+        // Without a file system for pins `up` says how to get one.
+        let bpffs = siege.lab.relay().bpffs().to_owned();
+        unmount(&bpffs, UnmountFlags::empty()).context("unmount the bpffs")?;
+        if on_tcx {
+            siege.is_fenced().context("bpffs")?;
+        }
+        siege.holds()?;
+        let remedy = format!("mount -t bpf bpf {}", bpffs.display());
+        siege.status_says(&["found no BPF file system", &remedy])?;
+        let outcome = siege.lab.relay().relay(&["up"])?;
+        ensure!(outcome.refusal(3)?.contains(&remedy), "{outcome:?}");
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>)?;
+        siege.is_repaired().context("bpffs")?;
+        siege.raise()?;
+        Ok(())
+    });
+}
+
+#[test]
+fn qdiscs_and_filters_that_go_take_no_refused_packet_along() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let interface = siege.lab.interface()?;
+        let tc = |object: &str, verb: &str, place: &str| {
+            let arguments = [object, verb, "dev", interface.as_str(), place];
+            siege.lab.relay().namespace().run("tc", &arguments)
+        };
+        let before = siege.lab.relay().ledger()?;
+        if siege.on_tcx()? {
+            // TCX has nothing to do with qdiscs.
+            tc("qdisc", "add", "clsact")?;
+            siege.is_sound()?;
+            tc("qdisc", "del", "clsact")?;
+            siege.is_sound()?;
+        } else {
+            tc("qdisc", "del", "clsact")?;
+            siege.is_fenced()?;
+            siege
+                .status_says(&["ingress: program relay_ingress", "egress: program relay_egress"])?;
+            siege.is_repaired().context("clsact")?;
+            for (side, program) in [("ingress", INGRESS), ("egress", EGRESS)] {
+                tc("filter", "del", side)?;
+                if side == "ingress" {
+                    siege.is_fenced().context(side)?;
+                }
+                siege.status_says(&[&format!("{side}: program {program} is not attached")])?;
+                siege.is_repaired().context(side)?;
+            }
+        }
+        siege.counted_on(&before)?;
+        siege.raise()?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stale_copy_of_a_program_is_named_and_taken_off() {
+    scenario(skip::LAB, || {
+        let mut siege = Siege::lay()?;
+        let on_tcx = siege.on_tcx()?;
+        if on_tcx {
+            // The link of a relay whose pin was lost while something else kept it.
+            let ours = pin(&siege, "ingress_link");
+            let elsewhere = siege.lab.relay().bpffs().join("elsewhere");
+            FdLink::from(PinnedLink::from_pin(&ours)?).pin(&elsewhere)?;
+            fs::remove_file(&ours)?;
+            siege.status_says(&["relay_ingress is not attached", "a stale copy"])?;
+            siege.holds()?;
+            // It goes on deciding by the old policy; a new one must not leave it there.
+            let [a, b, c] = crate::policy::names(siege.lab.site())?;
+            let listed = siege.lab.site().addresses(&c)?;
+            siege.lab.site_mut().disallow(&a, &listed)?;
+            siege.lab.write_config()?;
+            let changes = siege.is_repaired()?;
+            ensure!(changes.iter().any(|change| change.contains("stale program")), "{changes:?}");
+            ensure!(programs(&siege)? == 1, "{b}: {} programs", programs(&siege)?);
+            fs::remove_file(&elsewhere)?;
+            siege.is_sound()?;
+        }
+
+        // Another loader's copy, behind ours.
+        let before = siege.lab.relay().ledger()?;
+        let model = siege.lab.model()?;
+        let slots: Vec<u32> = (1..).take(model.peers.len()).collect();
+        let sources = Sources { relay: &model, host_addresses: &[], slots: &slots };
+        let mut copy = Loaded::load(&policy::compile(&sources)?, 1, None, 8)?;
+        let program = copy.program(Direction::Ingress)?;
+        let options = if on_tcx {
+            TcAttachOptions::TcxOrder(LinkOrder::last())
+        } else {
+            TcAttachOptions::Netlink(NlOptions {
+                priority: 2,
+                handle: TcHandle::new(0, 1),
+                classid: None,
+            })
+        };
+        let interface = siege.lab.interface()?;
+        let host = siege.lab.relay().namespace();
+        let link = host.enter(|| {
+            let id = program.attach_with_options(&interface, TcAttachType::Ingress, options)?;
+            program.take_link(id)
+        })??;
+        siege.status_says(&["ingress relay_ingress (id ", "a stale copy"])?;
+        siege.flows()?;
+        siege.holds()?;
+        let changes = siege.is_repaired()?;
+        ensure!(changes.len() == 1 && changes[0].starts_with("- stale program"), "{changes:?}");
+        // What is off already is not to be taken off again by its owner.
+        std::mem::forget(link);
+        siege.counted_on(&before)?;
+        siege.raise()?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let path = pin(&siege, "counters_0");
+        let before = siege.lab.relay().ledger()?;
+        let replace = || -> Result<()> {
+            fs::remove_file(&path)?;
+            Array::<MapData, u64>::create(3, 0)?.pin(&path)?;
+            Ok(())
+        };
+
+        // Programs that run hold the right one.
+        replace()?;
+        siege.status_says(&["counters in use are not pinned"])?;
+        siege.flows()?;
+        siege.holds()?;
+        let changes = siege.is_repaired()?;
+        ensure!(changes == ["~ counters: pinned again"], "{changes:?}");
+        siege.counted_on(&before)?;
+
+        // Without programs nobody does.
+        let interface = siege.lab.interface()?;
+        if siege.on_tcx()? {
+            for link in ["ingress_link", "egress_link"] {
+                fs::remove_file(pin(&siege, link))?;
+            }
+        } else {
+            let arguments = ["qdisc", "del", "dev", interface.as_str(), "clsact"];
+            siege.lab.relay().namespace().run("tc", &arguments)?;
+        }
+        replace()?;
+        siege.is_fenced()?;
+        let remedy = format!("`rm {}`", path.display());
+        siege.status_says(&["found a map of Array", &remedy, "is not attached"])?;
+        let outcome = siege.lab.relay().relay(&["up"])?;
+        ensure!(outcome.refusal(1)?.contains(&remedy), "{outcome:?}");
+        siege.is_fenced()?;
+        fs::remove_file(&path)?;
+        siege.is_repaired()?;
+        siege.raise()?;
+        Ok(())
+    });
+}
+
+/// Deletes the relay's interface and makes another of that name and configuration, as a script
+/// with `wg setconf` would.
+fn make_interface_again(siege: &Siege) -> Result<()> {
+    let model = siege.lab.model()?;
+    let interface = siege.lab.interface()?;
+    let host = siege.lab.relay().namespace();
+    let saved = siege.lab.directory().join("saved.conf");
+    fs::write(&saved, host.run("wg", &["showconf", &interface])?)?;
+    let mut lines =
+        format!("link del {interface}\nlink add {interface} mtu {} type wireguard\n", model.mtu);
+    host.feed("ip", &["-batch", "-"], &lines)?;
+    host.run("wg", &["setconf", &interface, saved.to_str().context("a path in UTF-8")?])?;
+    lines = model
+        .addresses
+        .iter()
+        .map(|address| format!("address add {address} dev {interface} nodad\n"))
+        .collect();
+    lines.push_str(&format!("link set {interface} up\n"));
+    host.feed("ip", &["-batch", "-"], &lines)?;
+    // Peers still use the sessions of the interface that is gone; whoever sends to them makes new
+    // ones.
+    for peer in siege.lab.peers() {
+        let address = peer.address(relay_tests::Family::V4).to_string();
+        let ping = ["-c", "1", "-W", "1", &address];
+        host.output(std::process::Command::new("ping").args(ping))?;
+        let key = siege.lab.site().private_key(peer.name())?.public_key().to_string();
+        deadline::until(&format!("a new session of {}", peer.name()), || {
+            let handshakes = siege.lab.relay().wg(&interface, "latest-handshakes")?;
+            Ok(handshakes.get(&key).is_some_and(|seconds| seconds != "0").then_some(()))
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether links are pinned, on an interface that has no programs.
+fn siege_was_on_tcx(siege: &Siege) -> Result<bool> {
+    Ok(pin(siege, "ingress_link").exists())
+}
+
+fn directory(siege: &Siege) -> PathBuf {
+    siege.lab.relay().bpffs().join("relay/relay0/v1")
+}
+
+fn pin(siege: &Siege, name: &str) -> PathBuf {
+    directory(siege).join(name)
+}
+
+/// How many programs are on the ingress side.
+fn programs(siege: &Siege) -> Result<usize> {
+    let interface = siege.lab.interface()?;
+    let query = || SchedClassifier::query_tcx(&interface, TcAttachType::Ingress);
+    Ok(siege.lab.relay().namespace().enter(query)??.1.len())
+}

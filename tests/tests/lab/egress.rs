@@ -1,0 +1,165 @@
+//! Traffic of peers to beyond the overlay, through the routing of the relay's host.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::{Result, ensure};
+use ipnet::IpNet;
+use relay_tests::{
+    Family, Lab, Ledger, Namespace, Peer, Site, Tally, deadline, scenario, skip,
+    traffic::{Echo, Udp, tcp::Connection},
+};
+
+use crate::policy::names;
+
+const PINGS: u64 = 5;
+const STREAM_LEN: usize = 16 * 1024;
+
+#[test]
+fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_comes_in() {
+    scenario(skip::LAB, || {
+        let mut site = Site::node_to_node()?;
+        let [a, b] = names(&site)?;
+        let servers = [IpAddr::from([203, 0, 113, 10]), "2001:db8:99::10".parse()?];
+        site.allow(&a, &servers)?;
+        site.relay_mut()?.insert("egress".to_owned(), "stack".into());
+        let mut lab = Lab::build(site)?;
+        lab.relay().up()?;
+        lab.connect(lab.peers())?;
+        route_outwards(&lab)?;
+        // B claims the same on its own side; only the relay's policy tells the two apart.
+        let networks = servers.map(IpNet::from);
+        let overlay: Vec<_> = lab.model()?.addresses.iter().map(IpNet::trunc).collect();
+        lab.peer(&b)?.claim(&[&overlay[..], &networks].concat())?;
+        is_sound(&lab)?;
+
+        for (family, server) in Family::ALL.into_iter().zip(servers) {
+            reaches(&lab, lab.peer(&a)?, server)?;
+            is_refused(&lab, lab.peer(&b)?, server)?;
+            let outside = outside(family)?;
+            nobody_comes_in(&lab, lab.internet(), outside, lab.peer(&a)?)?;
+            nobody_comes_in(&lab, lab.internet(), server, lab.peer(&a)?)?;
+        }
+
+        // Without a fence the programs alone refuse what the list of nobody's peer holds.
+        lab.site_mut().relay_mut()?.insert("fence".to_owned(), false.into());
+        let report = lab.up()?;
+        ensure!(report.changes == ["- fence inet relay_relay0"], "{report:?}");
+        is_sound(&lab)?;
+        for family in Family::ALL {
+            let before = lab.relay().ledger()?;
+            nobody_comes_in(&lab, lab.internet(), outside(family)?, lab.peer(&a)?)?;
+            let moved = lab.relay().ledger()?.since(&before)?;
+            ensure!(moved.get("unattributed forwarded_in") == PINGS, "moved:\n{moved}");
+        }
+
+        lab.site_mut().relay_mut()?.remove("fence");
+        lab.site_mut().relay_mut()?.insert("egress".to_owned(), "deny".into());
+        let report = lab.up()?;
+        ensure!(report.changes.iter().any(|change| change.contains("fence")), "{report:?}");
+        is_sound(&lab)?;
+        for (family, server) in Family::ALL.into_iter().zip(servers) {
+            is_refused(&lab, lab.peer(&a)?, server)?;
+            nobody_comes_in(&lab, lab.internet(), outside(family)?, lab.peer(&a)?)?;
+        }
+
+        // The fence alone changes with what may come back.
+        lab.site_mut().relay_mut()?.insert("egress".to_owned(), "stack".into());
+        lab.up()?;
+        reaches(&lab, lab.peer(&a)?, servers[0])
+    });
+}
+
+/// The relay's host forwards and masquerades, and the internet has the servers.
+fn route_outwards(lab: &Lab) -> Result<()> {
+    let host = lab.relay().namespace();
+    host.set_sysctl("ipv4/ip_forward", 1)?;
+    host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+    host.feed(
+        "ip",
+        &["-batch", "-"],
+        "address add 2001:db8::1/64 dev eth0 nodad\nroute add default via 2001:db8::fe\n",
+    )?;
+    host.feed(
+        "nft",
+        &["-f", "-"],
+        "table inet outwards {
+            chain out {
+                type nat hook postrouting priority srcnat;
+                oifname \"eth0\" masquerade
+            }
+        }\n",
+    )?;
+    lab.internet().feed(
+        "ip",
+        &["-batch", "-"],
+        "address add 2001:db8::fe/64 dev relay nodad
+         address add 203.0.113.10/32 dev lo
+         address add 2001:db8:99::10/128 dev lo
+         route add 10.3.2.0/24 via 192.0.2.1
+         route add fd00::3:2:0/120 via 2001:db8::1\n",
+    )
+}
+
+/// An address of the internet that nobody lists.
+fn outside(family: Family) -> Result<IpAddr> {
+    Ok(match family {
+        Family::V4 => IpAddr::from([192, 0, 2, 254]),
+        Family::V6 => "2001:db8::fe".parse()?,
+    })
+}
+
+fn is_sound(lab: &Lab) -> Result<()> {
+    let checked = lab.relay().relay(&["status", "--check"])?;
+    ensure!(checked.code == 0, "status --check: {checked:?}");
+    Ok(())
+}
+
+/// Pings and a TCP connection, counted as the host's traffic of that peer.
+fn reaches(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
+    let address = peer.address(Family::of(server));
+    let before = lab.relay().ledger()?;
+    let mut echo = Echo::open(peer.namespace(), address, server)?;
+    let pinged = echo.send(PINGS)?;
+    let answers = echo.answers(PINGS, deadline::PATIENCE)?;
+    ensure!(answers == PINGS, "{} -> {server}: {answers} answers", peer.name());
+    let expected = Ledger::default().to_host(peer.name(), pinged).from_host(peer.name(), pinged);
+    lab.relay().settled(&before, &expected)?;
+    Connection::open(peer.namespace(), address, lab.internet(), server)?.exchange(STREAM_LEN)
+}
+
+fn is_refused(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
+    let before = lab.relay().ledger()?;
+    let mut echo = Echo::open(peer.namespace(), peer.address(Family::of(server)), server)?;
+    let pinged = echo.send(PINGS)?;
+    let expected = Ledger::default().refused(peer.name(), "destination_unknown", pinged.packets);
+    lab.relay().settled(&before, &expected)?;
+    ensure!(echo.answers(1, Duration::ZERO)? == 0, "{} -> {server} was answered", peer.name());
+    Ok(())
+}
+
+/// Datagrams that no peer asked for.
+fn nobody_comes_in(lab: &Lab, from: &Namespace, source: IpAddr, peer: &Peer) -> Result<()> {
+    let target = peer.address(Family::of(source));
+    let before = peer.counts()?;
+    let udp = Udp::open(from, source, peer.namespace(), target)?;
+    let arrived = underlay(lab)?;
+    udp.send(PINGS, 100)?;
+    deadline::until("the datagrams at the relay", || {
+        Ok((underlay(lab)? >= arrived + PINGS).then_some(()))
+    })?;
+    // What passes would be there before the answer to a later ping.
+    let relay = lab.relay_address(Family::of(source))?;
+    let mut echo = Echo::open(peer.namespace(), target, relay)?;
+    echo.send(1)?;
+    ensure!(echo.answers(1, deadline::PATIENCE)? == 1, "{relay} does not answer {}", peer.name());
+    let received = udp.received(1, Duration::ZERO)?;
+    ensure!(received == Tally::default(), "{source} -> {}: {received}", peer.name());
+    let counted = (peer.counts()?.received - before.received).packets;
+    ensure!(counted == 1, "{} packets came to {}", counted, peer.name());
+    Ok(())
+}
+
+/// Packets that came to the relay's host on the underlay.
+fn underlay(lab: &Lab) -> Result<u64> {
+    Ok(lab.relay().underlay()?.0.packets)
+}

@@ -1,0 +1,161 @@
+//! A relay on a host that forwards, with traffic through it that the policy allows and traffic that
+//! it refuses, while something happens to the relay.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use relay_tests::{
+    Family, Lab, Ledger, Site, deadline,
+    traffic::{Flown, Stream},
+};
+
+/// Datagrams of every refused stream that are sent at least while something is wrong.
+const ENOUGH: u64 = 15;
+
+/// How long a tunnel whose other end lost its session may take to come back: the peer notices
+/// after KEEPALIVE_TIMEOUT + REKEY_TIMEOUT (WireGuard paper, section 6.1), which is 15 s.
+const NEW_SESSION: Duration = Duration::from_secs(60);
+
+/// `node-a` sends to `node-b`, which the policy allows, and `node-b` to `node-c`, which it refuses;
+/// both over IPv4 and IPv6.
+#[derive(Debug)]
+pub(crate) struct Siege {
+    pub(crate) lab: Lab,
+    allowed: Vec<Stream>,
+    refused: Vec<Stream>,
+}
+
+impl Siege {
+    /// One administrator and two nodes that claim the whole overlay on their side, on a host that
+    /// forwards whatever it is given.
+    pub(crate) fn lay() -> Result<Self> {
+        let site = Site::one_to_many()?;
+        let present: Vec<String> = site.names()?.into_iter().take(3).collect();
+        let lab = Lab::start_with(site, &present)?;
+        let host = lab.relay().namespace();
+        host.set_sysctl("ipv4/ip_forward", 1)?;
+        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        let [a, b, c] = lab.first()?;
+        for peer in [b, c] {
+            lab.widen(peer)?;
+        }
+        let streams = |from, to| -> Result<Vec<Stream>> {
+            Family::ALL.iter().map(|family| Stream::start(from, to, *family)).collect()
+        };
+        let (allowed, refused) = (streams(a, b)?, streams(b, c)?);
+        let siege = Self { lab, allowed, refused };
+        siege.is_sound().context("before anything happened")?;
+        Ok(siege)
+    }
+
+    /// Whether the kernel has TCX, or programs are filters of a clsact qdisc.
+    pub(crate) fn on_tcx(&self) -> Result<bool> {
+        Ok(self.lab.relay().stats()?.attached == "tcx")
+    }
+
+    /// `relay status --check` finds nothing, allowed traffic passes and refused traffic does not.
+    pub(crate) fn is_sound(&self) -> Result<()> {
+        let checked = self.lab.relay().relay(&["status", "--check"])?;
+        ensure!(checked.code == 0 && checked.stderr.is_empty(), "status --check: {checked:?}");
+        self.flows()?;
+        self.holds()
+    }
+
+    /// Allowed traffic passes.
+    pub(crate) fn flows(&self) -> Result<()> {
+        for stream in &self.allowed {
+            let before = stream.received();
+            deadline::within(NEW_SESSION, "allowed traffic to pass", || {
+                Ok((stream.received() >= before + 5).then_some(()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing of what is refused passes while some more of it is sent.
+    pub(crate) fn holds(&self) -> Result<()> {
+        for stream in &self.refused {
+            let before = stream.sent();
+            deadline::until("refused traffic to be sent", || {
+                Ok((stream.sent() >= before + ENOUGH).then_some(()))
+            })?;
+            ensure!(stream.received() == 0, "{} refused datagrams passed", stream.received());
+        }
+        Ok(())
+    }
+
+    /// Packets reach the fence and none passes.
+    pub(crate) fn is_fenced(&self) -> Result<()> {
+        let before = self.fenced()?;
+        deadline::within(NEW_SESSION, "packets at the fence", || {
+            Ok((self.fenced()? >= before + ENOUGH).then_some(()))
+        })?;
+        let allowed: u64 = self.allowed.iter().map(Stream::received).sum();
+        self.holds()?;
+        let now: u64 = self.allowed.iter().map(Stream::received).sum();
+        ensure!(now == allowed, "{} packets passed without programs", now - allowed);
+        Ok(())
+    }
+
+    /// `relay status --check` fails, and says each of these words.
+    pub(crate) fn status_says(&self, words: &[&str]) -> Result<()> {
+        let checked = self.lab.relay().relay(&["status", "--check"])?;
+        ensure!(checked.code == 1, "status --check: {checked:?}");
+        for word in words {
+            ensure!(checked.stderr.contains(word), "no {word:?} in {checked:?}");
+        }
+        // The screen shows the same, and is no failure.
+        let shown = self.lab.relay().relay(&["status"])?.success("relay status")?;
+        for line in checked.stderr.lines() {
+            ensure!(shown.contains(line), "no {line:?} in {shown}");
+        }
+        Ok(())
+    }
+
+    /// `relay up` changes something, after which all is sound and it changes nothing more.
+    pub(crate) fn is_repaired(&self) -> Result<Vec<String>> {
+        let report = self.lab.relay().up()?;
+        ensure!(report.changed, "up saw nothing to repair");
+        self.is_sound().with_context(|| format!("after {:?}", report.changes))?;
+        let again = self.lab.relay().up()?;
+        ensure!(!again.changed, "a second up: {again:?}");
+        Ok(report.changes)
+    }
+
+    /// Counters have only grown since `before`, and those of the allowed traffic have.
+    pub(crate) fn counted_on(&self, before: &Ledger) -> Result<()> {
+        let [a, b, _c] = self.lab.first()?;
+        let moved = self.lab.relay().ledger()?.since(before)?;
+        for name in
+            [format!("{} relayed rx packets", a.name()), format!("{} relayed tx packets", b.name())]
+        {
+            ensure!(moved.get(&name) > 0, "{name} stands still; moved:\n{moved}");
+        }
+        Ok(())
+    }
+
+    /// Ends the streams: nothing that is refused has ever passed.
+    pub(crate) fn raise(self) -> Result<(Lab, Vec<Flown>)> {
+        let allowed: Vec<Flown> =
+            self.allowed.into_iter().map(Stream::stop).collect::<Result<_>>()?;
+        for stream in self.refused {
+            let flown = stream.stop()?;
+            ensure!(flown.received == 0 && flown.sent > 0, "refused: {flown:?}");
+        }
+        Ok((self.lab, allowed))
+    }
+
+    /// Packets that the fence has dropped.
+    fn fenced(&self) -> Result<u64> {
+        let host = self.lab.relay().namespace();
+        let table = format!("relay_{}", self.lab.interface()?);
+        let listing = host.run("nft", &["list", "table", "inet", &table])?;
+        let counts = listing.split("counter packets ").skip(1);
+        let mut sum = 0;
+        for count in counts.map(|rest| rest.split(' ').next().unwrap_or_default()) {
+            let Ok(count) = count.parse::<u64>() else { bail!("{listing}") };
+            sum += count;
+        }
+        Ok(sum)
+    }
+}
