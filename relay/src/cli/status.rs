@@ -92,8 +92,8 @@ async fn look(
             findings.as_configured = !plan.changes_policy();
             if let Some(policy) = in_force.filter(|_| plan.changes_policy()) {
                 problems.push(format!(
-                    "policy generation {} ({}) is in force, which is not the configuration's; \
-                     `relay up` puts that in force",
+                    "policy generation {} ({}) is in force, not the one that the configuration and \
+                     the host's addresses make; `relay up` puts that in force",
                     policy.generation, policy.hash
                 ));
             }

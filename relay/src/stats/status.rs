@@ -148,3 +148,70 @@ fn list(out: &mut impl Write, key: &str, entries: &[String]) -> io::Result<()> {
     }
     entries.iter().try_for_each(|entry| writeln!(out, "  {entry}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::stats::{Observation, Policy};
+
+    #[test]
+    fn a_sound_relay_is_one_screen_that_says_so() {
+        assert_eq!(
+            shown(Findings { problems: vec![], ..findings() }),
+            "interface: relay0\n  state: up\n  policy: generation 7 (c0de), as configured\n  \
+             programs: ingress by tcx, egress NOT ATTACHED\n  fence: intact\n  peers: 0 online, 0 \
+             offline, 0 never seen\n  relayed: 0 packets, 0 B\n  refused: 3 not_in_either_list, 2 \
+             hairpin, 2 broadcast, 1 ttl_exceeded, 1 too_big, 2 for 2 other reasons\neverything is \
+             as the configuration says\n"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_comes_last_and_in_full() {
+        let text = shown(findings());
+        assert!(text.ends_with("problems:\n  egress is gone\n"), "{text}");
+    }
+
+    fn findings() -> Findings {
+        Findings {
+            state: "up",
+            as_configured: true,
+            hooks: Hooks { ingress: "tcx", egress: "none" },
+            fence: "intact",
+            foreign: Vec::new(),
+            stale: Vec::new(),
+            problems: vec!["egress is gone".to_owned()],
+            warnings: Vec::new(),
+        }
+    }
+
+    fn shown(findings: Findings) -> String {
+        use relay_common::Reason;
+        let policy = Policy { generation: 7, hash: "c0de".to_owned(), mode: "tcx" };
+        let mut observation = Observation {
+            interface: "relay0".to_owned(),
+            policy: Some(policy),
+            ..Observation::default()
+        };
+        for (reason, packets) in [
+            (Reason::NotInEitherList, 3),
+            (Reason::Hairpin, 2),
+            (Reason::Broadcast, 2),
+            (Reason::TtlExceeded, 1),
+            (Reason::TooBig, 1),
+            (Reason::Multicast, 1),
+            (Reason::IpOptions, 1),
+        ] {
+            observation.unattributed[reason.index() as usize] = packets;
+        }
+        let snapshot = Snapshot::new(&observation);
+        let attendance = snapshot.attendance(SystemTime::UNIX_EPOCH);
+        let status = Status::new(findings, snapshot, attendance);
+        let mut text = Vec::new();
+        let style = Style { color: false, now: SystemTime::UNIX_EPOCH };
+        render_status_into(&mut text, &status, style).expect("memory is never full");
+        String::from_utf8(text).expect("text")
+    }
+}

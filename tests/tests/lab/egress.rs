@@ -23,9 +23,9 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
         site.allow(&a, &servers)?;
         site.relay_mut()?.insert("egress".to_owned(), "stack".into());
         let mut lab = Lab::build(site)?;
+        route_outwards(&lab)?;
         lab.relay().up()?;
         lab.connect(lab.peers())?;
-        route_outwards(&lab)?;
         // B claims the same on its own side; only the relay's policy tells the two apart.
         let networks = servers.map(IpNet::from);
         let overlay: Vec<_> = lab.model()?.addresses.iter().map(IpNet::trunc).collect();
