@@ -66,6 +66,7 @@ const TABLE: &[Row] = &[
             "blake2",
             "bytemuck",
             "ipnet",
+            "libc",
             "log",
             "memmap2",
             "rustix",

@@ -33,6 +33,11 @@ impl Down {
             None => config::load(config, Options { allow_empty: true })?.relay.interface,
         };
         host::require_capabilities("down")?;
+        // Given a name, it takes down what no file may describe any more.
+        let _lock = match self.interface {
+            Some(_) => None,
+            None => Some(host::lock(config)?),
+        };
         let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let changes = runtime.block_on(async {

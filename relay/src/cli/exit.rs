@@ -24,7 +24,7 @@ pub(super) enum HostError {
     /// A capability.
     #[error(
         "this process lacks {missing}; run `relay {verb}` as root, or give it CAP_NET_ADMIN, \
-         CAP_BPF and CAP_PERFMON"
+         CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN"
     )]
     Capability {
         /// Which ones, comma-separated.

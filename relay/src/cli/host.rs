@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result};
 use super::exit::HostError;
 use crate::datapath::MINIMUM_KERNEL;
 
-/// Capability numbers (include/uapi/linux/capability.h).
-const CAPABILITIES: [(u32, &str); 3] =
-    [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF"), (38, "CAP_PERFMON")];
-/// Holds CAP_BPF and CAP_PERFMON within itself (kernel/capability.c, `bpf_capable()`).
+/// Capability numbers (include/uapi/linux/capability.h). What runs is found by the ids of programs,
+/// maps and links, and BPF_PROG_GET_FD_BY_ID asks for CAP_SYS_ADMIN (kernel/bpf/syscall.c, 6.12).
+const CAPABILITIES: [(u32, &str); 4] =
+    [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF"), (38, "CAP_PERFMON"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")];
+/// Holds CAP_BPF and CAP_PERFMON within itself (include/linux/capability.h, `bpf_capable()`).
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// That this process may do what `verb` does.

@@ -131,8 +131,7 @@ impl Plan {
         let table = fence::table_name(&self.interface);
         match self.fence {
             Some(FenceChange::PutUp(_)) => lines.push(format!("+ fence inet {table}")),
-            Some(FenceChange::TakeDown) => lines.push(format!("- fence inet {table}")),
-            None => {}
+            Some(FenceChange::TakeDown) | None => {}
         }
         let (up, links): (Vec<_>, Vec<_>) =
             self.link.iter().partition(|change| matches!(change, LinkChange::Up { .. }));
@@ -150,6 +149,9 @@ impl Plan {
         lines.extend(self.addresses.iter().map(ToString::to_string));
         lines.extend(up.iter().map(ToString::to_string));
         lines.extend(self.routes.iter().map(ToString::to_string));
+        if let Some(FenceChange::TakeDown) = self.fence {
+            lines.push(format!("- fence inet {table}"));
+        }
         lines
     }
 

@@ -116,7 +116,7 @@ pub fn render_status_into(out: &mut impl Write, status: &Status, style: Style) -
     title(out, style.color, "interface", &s.interface, "32")?;
     line(out, "state", s.state)?;
     let policy = match (s.generation, s.as_configured) {
-        (0, _) => "NONE IN FORCE: nothing is relayed".to_owned(),
+        (0, _) => "NONE IN FORCE: no program decides".to_owned(),
         (number, true) => format!("generation {number} ({}), as configured", s.policy_hash),
         (number, false) => format!("generation {number} ({}), NOT AS CONFIGURED", s.policy_hash),
     };

@@ -33,7 +33,7 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
     line(out, "public key", &s.public_key)?;
     line(out, "listening port", &s.listen_port.to_string())?;
     match s.attached.as_str() {
-        "none" => line(out, "policy", "NOT ATTACHED: nothing is relayed; run `relay up`")?,
+        "none" => line(out, "policy", "NOT ATTACHED: no program decides; run `relay up`")?,
         mode => {
             let policy =
                 format!("generation {} ({}), attached by {mode}", s.generation, s.policy_hash);
