@@ -163,7 +163,7 @@ mod tests {
             "interface: relay0\n  state: up\n  policy: generation 7 (c0de), as configured\n  \
              programs: ingress by tcx, egress NOT ATTACHED\n  fence: intact\n  peers: 0 online, 0 \
              offline, 0 never seen\n  relayed: 0 packets, 0 B\n  refused: 3 not_in_either_list, 2 \
-             hairpin, 2 broadcast, 1 ttl_exceeded, 1 too_big, 2 for 2 other reasons\neverything is \
+             broadcast, 2 hairpin, 1 ip_options, 1 multicast, 2 for 2 other reasons\neverything is \
              as the configuration says\n"
         );
     }
