@@ -10,12 +10,12 @@ use relay::{
 };
 
 /// First address of the overlay, 10.64.0.0/12.
-const V4_BASE: u32 = 0x0a40_0000;
+pub(super) const V4_BASE: u32 = 0x0a40_0000;
 /// First address of the overlay, fd00:6472::/108.
 const V6_BASE: u128 = 0xfd00_6472 << 96;
 
 /// Host parts below this one are not peers'.
-const FIRST_HOST: u32 = 2;
+pub(super) const FIRST_HOST: u32 = 2;
 
 /// Who may talk to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,8 +29,11 @@ pub const ACTIVE: u32 = 4;
 /// A way to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
-    /// A program that calls `bpf_redirect` and nothing else: the floor.
+    /// A program that calls `bpf_redirect` and nothing else, on ingress: the floor.
     Redirect,
+    /// The same with a program on egress that lets everything pass: the floor of what also looks
+    /// at packets that do not come from peers.
+    RedirectHooked,
     /// This relay.
     Relay,
     /// This relay with `fast_path = false`, so that the host's stack forwards.
@@ -52,16 +55,17 @@ pub enum Layer {
 pub enum Standing {
     /// It consists of tables of the namespace, or of nothing.
     Tables,
-    /// A program of the bench.
-    Bench(Ebpf),
-    /// The relay's programs.
+    /// It consists of programs of the bench.
+    Bench(Vec<Ebpf>),
+    /// It consists of the relay's programs.
     Relay(Box<Loaded>),
 }
 
 impl Layer {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Redirect,
+        Self::RedirectHooked,
         Self::Relay,
         Self::RelaySlowPath,
         Self::Forward,
@@ -75,6 +79,7 @@ impl Layer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Redirect => "redirect",
+            Self::RedirectHooked => "redirect-hooked",
             Self::Relay => "relay",
             Self::RelaySlowPath => "relay-slow-path",
             Self::Forward => "forward",
@@ -88,7 +93,7 @@ impl Layer {
     /// Why it is not measured at so many peers, if it is not.
     pub fn excuse(self, peers: u32) -> Option<&'static str> {
         match self {
-            Self::Redirect | Self::Forward if peers != 10 => Some("does not know peers"),
+            Self::Redirect | Self::RedirectHooked | Self::Forward if peers != 10 => Some("does not know peers"),
             Self::Iptables if peers > 10_000 => Some("a packet meets 50 000 rules on average"),
             Self::Firezone if peers > 1_000 => {
                 Some("six sets, a chain and six rules a user take minutes to load")
@@ -105,18 +110,22 @@ impl Layer {
         let fleet = Fleet { peers, shape: Shape::Pairs };
         match self {
             Self::Forward => {}
-            Self::Redirect => {
-                let mut ebpf = Program::redirect().classifier()?;
-                let program = ebpf.program_mut(program::NAME).context("the program")?;
-                attach(namespace, program.try_into()?, TcAttachType::Ingress)?;
-                return Ok(Standing::Bench(ebpf));
+            Self::Redirect | Self::RedirectHooked => {
+                let mut programs = vec![Program::redirect().classifier()?];
+                attach(namespace, INTERFACE, program::only(&mut programs[0])?, TcAttachType::Ingress)?;
+                if self == Self::RedirectHooked {
+                    let mut pass = Program::pass().classifier()?;
+                    attach(namespace, INTERFACE, program::only(&mut pass)?, TcAttachType::Egress)?;
+                    programs.push(pass);
+                }
+                return Ok(Standing::Bench(programs));
             }
             Self::Relay | Self::RelaySlowPath => {
                 let (compiled, slots) = fleet.compile(self == Self::Relay)?;
                 let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
                 let ingress = loaded.program(Direction::Ingress)?;
-                attach(namespace, ingress, TcAttachType::Ingress)?;
-                attach(namespace, loaded.program(Direction::Egress)?, TcAttachType::Egress)?;
+                attach(namespace, INTERFACE, ingress, TcAttachType::Ingress)?;
+                attach(namespace, INTERFACE, loaded.program(Direction::Egress)?, TcAttachType::Egress)?;
                 let interface: InterfaceName = INTERFACE.parse()?;
                 namespace.enter(|| fence::put_up(&interface, MARK))??;
                 return Ok(Standing::Relay(Box::new(loaded)));
@@ -137,21 +146,24 @@ impl Layer {
     }
 }
 
-/// Attaches a program to the interface, by TCX where the kernel has it.
+/// Attaches a program to an interface, by TCX where the kernel has it, which wants no qdisc.
 ///
 /// # Errors
 /// The kernel refuses.
 pub fn attach(
     namespace: &Namespace,
+    interface: &str,
     program: &mut SchedClassifier,
     direction: TcAttachType,
 ) -> Result<()> {
     let attached = namespace.enter(|| {
-        // There already, or not needed.
-        drop(tc::qdisc_add_clsact(INTERFACE));
-        program.attach(INTERFACE, direction).map(drop)
+        program.attach(interface, direction).or_else(|_no_qdisc| {
+            // There already, after the other direction.
+            drop(tc::qdisc_add_clsact(interface));
+            program.attach(interface, direction)
+        })
     })?;
-    attached.with_context(|| format!("attach to {INTERFACE}"))
+    attached.map(drop).with_context(|| format!("attach to {interface}"))
 }
 
 /// Every pair in both directions, the active one in the middle.

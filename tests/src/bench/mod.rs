@@ -4,4 +4,6 @@
 pub mod fleet;
 pub mod instructions;
 pub mod layer;
+pub mod memory;
+pub mod native;
 pub mod program;

@@ -7,7 +7,15 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser as _;
-use relay_tests::bench::{instructions, layer::Layer};
+use relay_tests::{
+    Family,
+    bench::{
+        fleet::{Fleet, Shape},
+        instructions,
+        layer::Layer,
+        memory, native,
+    },
+};
 use serde_json::{Value, json};
 
 /// Measures one thing.
@@ -15,7 +23,31 @@ use serde_json::{Value, json};
 enum Arguments {
     /// Guest instructions a packet; only where the clock counts instructions.
     Instructions(Sizes),
-    Hold(Sizes),
+    /// Nanoseconds a packet on this machine.
+    Native {
+        #[command(flatten)]
+        sizes: Sizes,
+        /// Rounds over all layers.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Runs of a layer in a round.
+        #[arg(long, default_value_t = 9)]
+        runs: u32,
+    },
+    /// Nanoseconds a run of the relay's program alone.
+    Alone(Sizes),
+    /// Time and memory of one policy.
+    Memory {
+        /// Number of peers.
+        #[arg(long)]
+        peers: u32,
+        /// Who may talk to whom.
+        #[arg(long, value_parser = shape)]
+        shape: Shape,
+        /// How often; the least time counts.
+        #[arg(long, default_value_t = 5)]
+        times: u32,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +63,9 @@ struct Sizes {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments::Instructions(sizes) => count_instructions(&sizes),
-        Arguments::Hold(sizes) => { let f = relay_tests::bench::fleet::Fleet{peers:sizes.peers[0],shape:relay_tests::bench::fleet::Shape::Pairs}; let (c,s)=f.compile(true).unwrap(); let _l = relay::datapath::Loaded::load(&c,1,None,s).unwrap(); std::thread::sleep(std::time::Duration::from_secs(20)); Ok(()) }
+        Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
+        Arguments::Alone(sizes) => time_program(&sizes),
+        Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +96,59 @@ fn count_instructions(sizes: &Sizes) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn time_layers(sizes: &Sizes, rounds: u32, runs: u32) -> Result<()> {
+    for &peers in &sizes.peers {
+        let mut measured = Vec::new();
+        for layer in layers(sizes) {
+            match layer.excuse(peers) {
+                Some(excuse) => {
+                    say(&json!({ "layer": layer.name(), "peers": peers, "excuse": excuse }))?;
+                }
+                None => measured.push(layer),
+            }
+        }
+        let costs = native::measure(&measured, peers, rounds, runs)?;
+        let base = costs.iter().find(|cost| cost.layer.is_none()).map_or(0.0, |cost| cost.total_ns);
+        for cost in costs {
+            let name = cost.layer.map_or("base", Layer::name);
+            let above = cost.total_ns - base;
+            say(&json!({ "layer": name, "peers": peers, "total_ns": cost.total_ns, "ns": above }))?;
+        }
+    }
+    Ok(())
+}
+
+fn time_program(sizes: &Sizes) -> Result<()> {
+    for &peers in &sizes.peers {
+        for family in Family::ALL {
+            let (ns, nothing_ns) = native::program_alone(peers, family)?;
+            let family = family.name();
+            say(&json!({ "peers": peers, "family": family, "ns": ns, "nothing_ns": nothing_ns }))?;
+        }
+    }
+    Ok(())
+}
+
+fn weigh(fleet: Fleet, times: u32) -> Result<()> {
+    let cost = memory::measure(fleet, times)?;
+    say(&json!({
+        "shape": fleet.shape.name(),
+        "peers": fleet.peers,
+        "compile_ms": cost.compile.as_secs_f64() * 1e3,
+        "load_ms": cost.load.as_secs_f64() * 1e3,
+        "map_bytes": cost.map_bytes,
+        "peak_rss_bytes": cost.peak_rss_bytes,
+    }))
+}
+
+fn shape(name: &str) -> Result<Shape, String> {
+    let found = Shape::ALL.into_iter().find(|shape| shape.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = Shape::ALL.iter().map(|shape| shape.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn layers(sizes: &Sizes) -> Vec<Layer> {
