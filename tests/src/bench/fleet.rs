@@ -64,7 +64,10 @@ impl Fleet {
 
     /// Both networks of the overlay.
     pub fn overlay() -> [IpNet; 2] {
-        [net(IpAddr::V4(Ipv4Addr::from_bits(V4_BASE)), 12), net(Ipv6Addr::from_bits(V6_BASE).into(), 108)]
+        [
+            net(IpAddr::V4(Ipv4Addr::from_bits(V4_BASE)), 12),
+            net(Ipv6Addr::from_bits(V6_BASE).into(), 108),
+        ]
     }
 
     /// The relay's own addresses, with the overlay's prefix lengths.
@@ -131,7 +134,9 @@ impl Fleet {
     }
 
     fn allowed_ips(&self, number: u32) -> Vec<IpNet> {
-        let hosts = |peer| [IpNet::from(IpAddr::V4(Self::v4(peer))), IpNet::from(IpAddr::V6(Self::v6(peer)))];
+        let hosts = |peer| {
+            [IpNet::from(IpAddr::V4(Self::v4(peer))), IpNet::from(IpAddr::V6(Self::v6(peer)))]
+        };
         match self.shape {
             Shape::Pairs => hosts(Self::partner(number)).to_vec(),
             Shape::OneToMany if number == 0 => (1..self.peers).flat_map(hosts).collect(),

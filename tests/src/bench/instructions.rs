@@ -61,7 +61,13 @@ impl Bed {
         let relay = Namespace::create("relay")?;
         let relay_key = key()?;
         let [overlay_v4, overlay_v6] = Fleet::overlay();
-        wireguard(&relay, INTERFACE, &relay_key, "listen-port 51820", &Fleet::relay_addresses().map(|net| net.to_string()))?;
+        wireguard(
+            &relay,
+            INTERFACE,
+            &relay_key,
+            "listen-port 51820",
+            &Fleet::relay_addresses().map(|net| net.to_string()),
+        )?;
         let mut peers = Vec::new();
         for (number, name) in [(ACTIVE, "peer"), (Fleet::partner(ACTIVE), "other")] {
             let peer = Namespace::create(name)?;
@@ -71,8 +77,16 @@ impl Bed {
                 peer.name()
             ))?;
             let subnet = format!("192.168.{number}");
-            relay.feed("ip", &["-batch", "-"], &format!("address add {subnet}.1/24 dev {name}\nlink set {name} up\n"))?;
-            peer.feed("ip", &["-batch", "-"], &format!("address add {subnet}.2/24 dev eth0\nlink set eth0 up\n"))?;
+            relay.feed(
+                "ip",
+                &["-batch", "-"],
+                &format!("address add {subnet}.1/24 dev {name}\nlink set {name} up\n"),
+            )?;
+            peer.feed(
+                "ip",
+                &["-batch", "-"],
+                &format!("address add {subnet}.2/24 dev eth0\nlink set eth0 up\n"),
+            )?;
             let peer_key = key()?;
             let (v4, v6) = (Fleet::v4(number), Fleet::v6(number));
             let addresses = [format!("{v4}/12"), format!("{v6}/108")];
@@ -257,7 +271,11 @@ fn wireguard(
     }
     commands += &format!("link set {interface} up\n");
     namespace.feed("ip", &["-batch", "-"], &commands)?;
-    namespace.feed("wg", &["set", interface, "private-key", "/proc/self/fd/0"], &key.to_base64())?;
+    namespace.feed(
+        "wg",
+        &["set", interface, "private-key", "/proc/self/fd/0"],
+        &key.to_base64(),
+    )?;
     set(namespace, interface, settings)
 }
 

@@ -10,7 +10,7 @@ use aya::{
 use relay::{
     datapath::{Direction, Loaded},
     model::InterfaceName,
-    net::fence,
+    net::fence::{self, Replies},
 };
 use relay_common::names::MARK;
 
@@ -25,6 +25,9 @@ pub const INTERFACE: &str = "relay0";
 
 /// A pair whose rule stands in the middle, where rules are gone through one by one.
 pub const ACTIVE: u32 = 4;
+
+/// Where a layer that does not know peers is measured.
+pub const FEWEST: u32 = 10;
 
 /// A way to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,14 +94,16 @@ impl Layer {
     }
 
     /// Why it is not measured at so many peers, if it is not.
-    pub fn excuse(self, peers: u32) -> Option<&'static str> {
-        match self {
-            Self::Redirect | Self::RedirectHooked | Self::Forward if peers != 10 => Some("does not know peers"),
-            Self::Iptables if peers > 10_000 => Some("a packet meets 50 000 rules on average"),
-            Self::Firezone if peers > 1_000 => {
-                Some("six sets, a chain and six rules a user take minutes to load")
-            }
-            _ => None,
+    pub const fn excuse(self, peers: u32) -> Option<&'static str> {
+        let ignores_peers = matches!(self, Self::Redirect | Self::RedirectHooked | Self::Forward);
+        if ignores_peers && peers != FEWEST {
+            Some("does not know peers")
+        } else if matches!(self, Self::Iptables) && peers > 100_000 {
+            Some("a packet meets half as many rules as there are peers")
+        } else if matches!(self, Self::Firezone) && peers > 10_000 {
+            Some("six sets, a chain and six rules a user take minutes to load")
+        } else {
+            None
         }
     }
 
@@ -112,7 +117,12 @@ impl Layer {
             Self::Forward => {}
             Self::Redirect | Self::RedirectHooked => {
                 let mut programs = vec![Program::redirect().classifier()?];
-                attach(namespace, INTERFACE, program::only(&mut programs[0])?, TcAttachType::Ingress)?;
+                attach(
+                    namespace,
+                    INTERFACE,
+                    program::only(&mut programs[0])?,
+                    TcAttachType::Ingress,
+                )?;
                 if self == Self::RedirectHooked {
                     let mut pass = Program::pass().classifier()?;
                     attach(namespace, INTERFACE, program::only(&mut pass)?, TcAttachType::Egress)?;
@@ -125,9 +135,14 @@ impl Layer {
                 let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
                 let ingress = loaded.program(Direction::Ingress)?;
                 attach(namespace, INTERFACE, ingress, TcAttachType::Ingress)?;
-                attach(namespace, INTERFACE, loaded.program(Direction::Egress)?, TcAttachType::Egress)?;
+                attach(
+                    namespace,
+                    INTERFACE,
+                    loaded.program(Direction::Egress)?,
+                    TcAttachType::Egress,
+                )?;
                 let interface: InterfaceName = INTERFACE.parse()?;
-                namespace.enter(|| fence::put_up(&interface, MARK))??;
+                namespace.enter(|| fence::put_up(&interface, MARK, Replies::Refused))??;
                 return Ok(Standing::Relay(Box::new(loaded)));
             }
             Self::NftSet => namespace.feed("nft", &["-f", "-"], &pair_sets(peers, ""))?,
@@ -257,7 +272,9 @@ fn user_chains(users: u32) -> String {
 /// The sets of destinations, and the rules that look into them, newest first.
 fn filters(user: &str, accepted: [&str; 2], sets: &mut String) -> String {
     let mut rules = String::new();
-    for ((family, kind), accepted) in [("ip6", "ipv6_addr"), ("ip", "ipv4_addr")].into_iter().zip(accepted) {
+    for ((family, kind), accepted) in
+        [("ip6", "ipv6_addr"), ("ip", "ipv4_addr")].into_iter().zip(accepted)
+    {
         for (action, elements) in [("accept", accepted), ("drop", "")] {
             let set = format!("{user}{family}_{action}");
             *sets += &interval_set(&set, kind, elements);

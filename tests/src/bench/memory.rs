@@ -1,14 +1,16 @@
 //! How long a policy takes to compile and to load, and how much memory it needs.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs,
+    os::fd::{AsFd as _, AsRawFd as _},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+use aya::maps::MapInfo;
 use relay::{
-    datapath::Loaded,
+    datapath::{Direction, Loaded},
     policy::{Sources, compile},
 };
 
@@ -35,22 +37,18 @@ pub struct Cost {
 pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
     let relay = fleet.relay(true);
     let slots: Vec<u32> = (1..=fleet.peers).collect();
-    let mut cost = Cost {
-        compile: Duration::MAX,
-        load: Duration::MAX,
-        map_bytes: 0,
-        peak_rss_bytes: 0,
-    };
+    let mut cost =
+        Cost { compile: Duration::MAX, load: Duration::MAX, map_bytes: 0, peak_rss_bytes: 0 };
     for turn in 0..times.max(1) {
         let started = Instant::now();
         let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
         let compiled = compile(&sources).context("compile the policy")?;
         cost.compile = cost.compile.min(started.elapsed());
         let started = Instant::now();
-        let loaded = Loaded::load(&compiled, 1, None, fleet.peers + 1)?;
+        let mut loaded = Loaded::load(&compiled, 1, None, fleet.peers + 1)?;
         cost.load = cost.load.min(started.elapsed());
         if turn == 0 {
-            cost.map_bytes = map_bytes()?;
+            cost.map_bytes = held_bytes(&mut loaded)?;
             cost.peak_rss_bytes = peak_rss_bytes()?;
         }
         drop(loaded);
@@ -58,20 +56,23 @@ pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
     Ok(cost)
 }
 
-/// The kernel's memory for all maps that this process holds, as `bpftool map` shows it, bytes.
+/// The kernel's memory for the maps of both programs, as `bpftool map` shows it, bytes.
 ///
 /// # Errors
-/// /proc cannot be read.
-pub fn map_bytes() -> Result<u64> {
-    let mut maps = BTreeMap::new();
-    for entry in fs::read_dir("/proc/self/fdinfo").context("list /proc/self/fdinfo")? {
-        // The descriptor of this very directory goes while it is read.
-        let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
-        if let (Some(id), Some(bytes)) = (field(&text, "map_id:"), field(&text, "memlock:")) {
-            maps.insert(id, bytes);
-        }
+/// The kernel does not tell.
+pub fn held_bytes(loaded: &mut Loaded) -> Result<u64> {
+    let mut ids = BTreeSet::new();
+    for direction in [Direction::Ingress, Direction::Egress] {
+        ids.extend(loaded.program(direction)?.info()?.map_ids()?.context("no ids of maps")?);
     }
-    Ok(maps.values().sum())
+    ids.into_iter().map(map_bytes).sum()
+}
+
+fn map_bytes(id: u32) -> Result<u64> {
+    let map = MapInfo::from_id(id)?.fd()?;
+    let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    field(&text, "memlock:").with_context(|| format!("no memlock in {path}"))
 }
 
 fn peak_rss_bytes() -> Result<u64> {

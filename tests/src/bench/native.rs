@@ -141,9 +141,8 @@ pub fn measure(layers: &[Layer], peers: u32, rounds: u32, runs: u32) -> Result<V
     stay_on_one_processor()?;
     let mut tracks = Vec::new();
     for layer in [None].into_iter().chain(layers.iter().copied().map(Some)) {
-        let mut track = Track::make(layer, peers).with_context(|| {
-            format!("{} at {peers} peers", layer.map_or("base", Layer::name))
-        })?;
+        let mut track = Track::make(layer, peers)
+            .with_context(|| format!("{} at {peers} peers", layer.map_or("base", Layer::name)))?;
         track.warm_up()?;
         tracks.push(track);
     }
@@ -181,8 +180,7 @@ pub fn program_alone(peers: u32, family: Family) -> Result<(u64, u64)> {
         Family::V6 => Inner::udp(Fleet::v6(ACTIVE).into(), Fleet::v6(to).into(), 36),
     }
     .with_ttl(255);
-    let packet =
-        Packet { bytes: inner.bytes(), gso_size: 0, gso_segs: 0, ingress_interface: 1 };
+    let packet = Packet { bytes: inner.bytes(), gso_size: 0, gso_segs: 0, ingress_interface: 1 };
     let mut pass = Program::pass().classifier()?;
     let mut least = [u64::MAX; 2];
     for _run in 0..RUNS {

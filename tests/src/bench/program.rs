@@ -46,7 +46,7 @@ const INGRESS: i32 = 1;
 /// Length of an Ethernet header.
 const ETHERNET: i16 = 14;
 /// Length of the packets that the generator makes, from their IPv4 header on.
-pub const PACKET_LEN: usize = 84;
+const PACKET_LEN: u16 = 84;
 
 /// A register.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +118,7 @@ impl Program {
     fn generator(peers: u32) -> Self {
         /// The 16-bit words of the header that never change, without its checksum: version and
         /// length of the header, length of the packet, TTL 64 and UDP, upper halves of the base.
-        const SUM: i32 = 0x4500 + PACKET_LEN as i32 + 0x4011 + 2 * (V4_BASE >> 16) as i32;
+        const SUM: i32 = 0x4500 + (PACKET_LEN as i32) + 0x4011 + 2 * (V4_BASE >> 16) as i32;
         let mut program = Self::default();
         program.copy(R6, R1);
         program.call(GET_PRANDOM_U32);
@@ -161,7 +161,7 @@ impl Program {
         program.big_endian(R5, 16);
         program.store(0x6b, R2, ETHERNET + 10, R5);
 
-        for (offset, word) in [(0, 0x4500_0000 | PACKET_LEN as i32), (4, 0)] {
+        for (offset, word) in [(0, 0x4500_0000 | (PACKET_LEN as i32)), (4, 0)] {
             program.set(R4, word.to_be());
             program.store(0x63, R2, ETHERNET + offset, R4);
         }
@@ -289,7 +289,7 @@ impl Generator {
     pub fn send(&mut self, frames: u32) -> Result<Duration> {
         /// As many frames are made at a time as a NAPI poll receives.
         const BATCH: u32 = 64;
-        let mut template = [0; ETHERNET as usize + PACKET_LEN];
+        let mut template = [0; ETHERNET as usize + PACKET_LEN as usize];
         // The type of IPv4; addresses are all zeros, as the loopback interface's is.
         template[12] = 8;
         let program: &mut Xdp = self.0.program_mut(NAME).context("the program")?.try_into()?;
@@ -325,8 +325,7 @@ pub fn count(ebpf: &Ebpf) -> Result<u64> {
 /// # Errors
 /// The kernel refuses the packet.
 pub fn time(program: &SchedClassifier, packet: &[u8], repeat: u32) -> Result<Duration> {
-    let options =
-        TestRunOptions { data_in: Some(packet), repeat, ..TestRunOptions::default() };
+    let options = TestRunOptions { data_in: Some(packet), repeat, ..TestRunOptions::default() };
     Ok(program.test_run(options).context("run a program of the bench")?.duration)
 }
 

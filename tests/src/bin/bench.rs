@@ -114,7 +114,9 @@ fn time_layers(sizes: &Sizes, rounds: u32, runs: u32) -> Result<()> {
         for cost in costs {
             let name = cost.layer.map_or("base", Layer::name);
             let above = cost.total_ns - base;
-            say(&json!({ "layer": name, "peers": peers, "total_ns": cost.total_ns, "ns": above }))?;
+            say(
+                &json!({ "layer": name, "peers": peers, "totalNs": cost.total_ns.round(), "ns": above.round() }),
+            )?;
         }
     }
     Ok(())
@@ -125,7 +127,7 @@ fn time_program(sizes: &Sizes) -> Result<()> {
         for family in Family::ALL {
             let (ns, nothing_ns) = native::program_alone(peers, family)?;
             let family = family.name();
-            say(&json!({ "peers": peers, "family": family, "ns": ns, "nothing_ns": nothing_ns }))?;
+            say(&json!({ "peers": peers, "family": family, "ns": ns, "nothingNs": nothing_ns }))?;
         }
     }
     Ok(())
@@ -136,10 +138,10 @@ fn weigh(fleet: Fleet, times: u32) -> Result<()> {
     say(&json!({
         "shape": fleet.shape.name(),
         "peers": fleet.peers,
-        "compile_ms": cost.compile.as_secs_f64() * 1e3,
-        "load_ms": cost.load.as_secs_f64() * 1e3,
-        "map_bytes": cost.map_bytes,
-        "peak_rss_bytes": cost.peak_rss_bytes,
+        "compileMs": cost.compile.as_secs_f64() * 1e3,
+        "loadMs": cost.load.as_secs_f64() * 1e3,
+        "mapBytes": cost.map_bytes,
+        "peakRssBytes": cost.peak_rss_bytes,
     }))
 }
 

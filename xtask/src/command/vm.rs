@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 
 use crate::process;
 use crate::progress::Step;
-use crate::vm::{Clock, Vm};
 use crate::vm::kernel::{Kernel, Series};
+use crate::vm::{Clock, Vm};
 
 /// Run a command in the virtual machine
 #[derive(Debug, clap::Args)]
