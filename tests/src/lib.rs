@@ -21,6 +21,7 @@
 //! id, so that two labs fit beside each other, and everything goes when the [`Lab`] is dropped,
 //! after a panic too.
 
+pub mod bench;
 pub mod deadline;
 pub mod footprint;
 pub mod inner;

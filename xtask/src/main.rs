@@ -20,6 +20,7 @@ use clap::Parser as _;
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo xtask")]
 enum Arguments {
+    Bench(command::bench::Arguments),
     Demo(command::demo::Arguments),
     Setup(command::setup::Arguments),
     Test(command::test::Arguments),
@@ -29,6 +30,7 @@ enum Arguments {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
+        Arguments::Bench(arguments) => command::bench::run(&arguments),
         Arguments::Demo(arguments) => command::demo::run(&arguments),
         Arguments::Setup(arguments) => Ok(command::setup::run(&arguments)),
         Arguments::Test(arguments) => Ok(command::test::run(arguments)),

@@ -40,6 +40,14 @@ impl Step {
         Self { what, started: Instant::now(), spinner }
     }
 
+    /// Says what part of it is being done, or has been.
+    pub(crate) fn tell(&mut self, part: &str) {
+        match &self.spinner {
+            Some(spinner) => spinner.set_message(part.to_owned()),
+            None => say(&format!("{part} …")),
+        }
+    }
+
     /// Ends with a line that says how it went and how long it took.
     pub(crate) fn finish(self, outcome: &str) {
         if let Some(spinner) = &self.spinner {

@@ -1,7 +1,7 @@
 //! One policy, loaded: fresh maps that are filled before anything uses them, and programs with
 //! that policy's constants.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -166,6 +166,31 @@ impl Loaded {
             .map_err(DatapathError::program(direction.program(), "run"))?;
         out.truncate(result.data_size_out as usize);
         Ok(Run { verdict: result.return_value, packet: out })
+    }
+
+    /// Runs a program on a packet `repeat` times, each time on what the last left of it, and gives
+    /// the last verdict and the average time of a run.
+    ///
+    /// # Errors
+    /// The kernel refuses the packet, which must have 14 bytes at least.
+    pub fn time(
+        &mut self,
+        direction: Direction,
+        packet: &Packet<'_>,
+        repeat: u32,
+    ) -> Result<(u32, Duration), DatapathError> {
+        let context = packet.context();
+        let options = TestRunOptions {
+            data_in: Some(packet.bytes),
+            ctx_in: Some(&context),
+            repeat,
+            ..TestRunOptions::default()
+        };
+        let result = self
+            .program(direction)?
+            .test_run(options)
+            .map_err(DatapathError::program(direction.program(), "time"))?;
+        Ok((result.return_value, result.duration))
     }
 
     /// Traffic counted by this generation's own counters, loaded without pins.

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod errors;
+mod memory;
 mod refusals;
 mod relayed;
 

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 
 use crate::process;
 use crate::progress::Step;
-use crate::vm::Vm;
 use crate::vm::kernel::{Kernel, Series};
+use crate::vm::{Clock, Vm};
 
 /// Run a command in the virtual machine
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Set a variable for the command
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
+    /// Let the guest's clock count instructions, of 2^SHIFT ns each
+    #[arg(long, value_name = "SHIFT")]
+    icount: Option<u8>,
     /// Give up after this many seconds
     #[arg(long, default_value_t = 600)]
     deadline: u64,
@@ -45,6 +48,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let mut vm = Vm::new(Kernel::fetch(arguments.kernel)?);
     vm.files = arguments.files;
     vm.environment = arguments.environment.into_iter().collect();
+    if let Some(shift) = arguments.icount {
+        vm.clock = Clock::Instructions { shift };
+    }
     vm.allow_kernel_warnings = arguments.allow_kernel_warnings;
     if arguments.shell {
         vm.shell()?;

@@ -1,5 +1,6 @@
 //! What the project needs from its machine: what is missing, and how it is installed.
 
+mod bench;
 pub(crate) mod ebpf;
 mod lab;
 pub(crate) mod lints;
@@ -17,10 +18,12 @@ pub(crate) enum Part {
     Lints,
     /// Namespaces, WireGuard's tools, and the virtual machine.
     Lab,
+    /// What the bench measures beside the relay.
+    Bench,
 }
 
 impl Part {
-    /// All of them, in the order in which they are installed.
+    /// What building and testing need, in the order in which they are installed.
     pub(crate) const ALL: [Self; 3] = [Self::Ebpf, Self::Lints, Self::Lab];
 }
 
@@ -49,6 +52,7 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
             Part::Ebpf => ebpf::missing(),
             Part::Lints => lints::missing(),
             Part::Lab => lab::missing(),
+            Part::Bench => bench::missing(),
         })
         .collect()
 }
@@ -71,6 +75,9 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Lab) {
             tell(lab::install());
+        }
+        if parts.contains(&Part::Bench) {
+            tell(bench::install());
         }
     });
     let left = missing(parts);

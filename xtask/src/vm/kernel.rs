@@ -69,6 +69,9 @@ const MODULES: &[&str] = &[
     "nft_log",
     "nft_fib_inet",
     "nf_conntrack_netlink",
+    // What other ways of filtering cost is measured beside the relay.
+    "iptable_filter",
+    "ip6table_filter",
     "inet_diag",
     "tcp_diag",
     "udp_diag",

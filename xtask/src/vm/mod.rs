@@ -28,6 +28,19 @@ use crate::{process, terminal, workspace};
 /// The emulated kernel is up after three seconds; a machine shared with a build takes longer.
 const BOOT: Duration = Duration::from_secs(120);
 
+/// What the guest's clocks go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The host's time, on two processors.
+    Host,
+    /// The instructions of its one processor, 2^shift ns each; waiting takes no time. Then guest
+    /// time tells what something costs, whatever else the host does.
+    Instructions {
+        /// Nanoseconds an instruction, as a power of two.
+        shift: u8,
+    },
+}
+
 /// A virtual machine, described.
 pub(crate) struct Vm {
     /// What it boots.
@@ -37,6 +50,8 @@ pub(crate) struct Vm {
     pub(crate) files: Vec<(PathBuf, PathBuf)>,
     /// Variables the command finds in its environment.
     pub(crate) environment: BTreeMap<String, String>,
+    /// What time is to it.
+    pub(crate) clock: Clock,
     /// Memory in MiB.
     pub(crate) memory_mib: u32,
     /// Whether a warning in the kernel's messages is part of what is tested.
@@ -50,6 +65,7 @@ impl Vm {
             kernel,
             files: Vec::new(),
             environment: BTreeMap::new(),
+            clock: Clock::Host,
             memory_mib: 2048,
             allow_kernel_warnings: false,
         }
@@ -146,7 +162,13 @@ impl Vm {
             None => Command::new("qemu-system-x86_64"),
         };
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-        command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]);
+        match self.clock {
+            Clock::Host => command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]),
+            Clock::Instructions { shift } => command
+                .args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1"])
+                .arg("-icount")
+                .arg(format!("shift={shift},sleep=off")),
+        };
         command.arg("-m").arg(self.memory_mib.to_string());
         command.arg("-kernel").arg(self.kernel.image());
         command.arg("-initrd").arg(&place.initramfs);

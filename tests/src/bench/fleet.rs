@@ -1,0 +1,151 @@
+//! Policies of any number of peers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Context as _, Result};
+use ipnet::IpNet;
+use relay::{
+    model::{Egress, HostAccess, Peer, PublicKey, Relay},
+    policy::{Compiled, Sources, compile},
+};
+
+/// First address of the overlay, 10.64.0.0/12.
+pub(super) const V4_BASE: u32 = 0x0a40_0000;
+/// First address of the overlay, fd00:6472::/108.
+const V6_BASE: u128 = 0xfd00_6472 << 96;
+
+/// Host parts below this one are not peers'.
+pub(super) const FIRST_HOST: u32 = 2;
+
+/// Who may talk to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Peers two and two: 0 and 1, 2 and 3, …
+    Pairs,
+    /// Peer 0 and every other one, each by its address.
+    OneToMany,
+    /// Everybody, by one range.
+    Mesh,
+}
+
+impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pairs, Self::OneToMany, Self::Mesh];
+
+    /// Its name in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pairs => "pairs",
+            Self::OneToMany => "one-to-many",
+            Self::Mesh => "mesh",
+        }
+    }
+}
+
+/// Peers numbered from 0, with one address of each family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fleet {
+    /// How many.
+    pub peers: u32,
+    /// Who may talk to whom.
+    pub shape: Shape,
+}
+
+impl Fleet {
+    /// A peer's IPv4 address.
+    pub fn v4(peer: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(V4_BASE + FIRST_HOST + peer)
+    }
+
+    /// A peer's IPv6 address.
+    pub fn v6(peer: u32) -> Ipv6Addr {
+        Ipv6Addr::from_bits(V6_BASE + u128::from(FIRST_HOST + peer))
+    }
+
+    /// Both networks of the overlay.
+    pub fn overlay() -> [IpNet; 2] {
+        [
+            net(IpAddr::V4(Ipv4Addr::from_bits(V4_BASE)), 12),
+            net(Ipv6Addr::from_bits(V6_BASE).into(), 108),
+        ]
+    }
+
+    /// The relay's own addresses, with the overlay's prefix lengths.
+    pub fn relay_addresses() -> [IpNet; 2] {
+        [
+            net(Ipv4Addr::from_bits(V4_BASE + 1).into(), 12),
+            net(Ipv6Addr::from_bits(V6_BASE + 1).into(), 108),
+        ]
+    }
+
+    /// The other one of a pair.
+    pub const fn partner(peer: u32) -> u32 {
+        peer ^ 1
+    }
+
+    /// The relay as a config file would describe it.
+    ///
+    /// # Panics
+    /// Never: its names are names.
+    pub fn relay(&self, fast_path: bool) -> Relay {
+        Relay {
+            interface: "relay0".parse().expect("a name"),
+            addresses: Self::relay_addresses().to_vec(),
+            listen_port: 51820,
+            endpoint: None,
+            private_key_file: "private.key".into(),
+            mtu: 1420,
+            fast_path,
+            host_access: HostAccess::Ping,
+            egress: Egress::Deny,
+            fence: true,
+            peers: (0..self.peers).map(|number| self.peer(number)).collect(),
+        }
+    }
+
+    /// The relay's policy, compiled, and how many slots its counters need.
+    ///
+    /// # Errors
+    /// It has too many pairs.
+    pub fn compile(&self, fast_path: bool) -> Result<(Compiled, u32)> {
+        let relay = self.relay(fast_path);
+        let slots: Vec<u32> = (1..=self.peers).collect();
+        let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
+        let compiled = compile(&sources).context("compile the policy")?;
+        Ok((compiled, self.peers + 1))
+    }
+
+    fn peer(&self, number: u32) -> Peer {
+        let mut key = [1; 32];
+        key[..4].copy_from_slice(&number.to_le_bytes());
+        Peer {
+            name: format!("p{number}").parse().expect("a name"),
+            description: None,
+            public_key: PublicKey::from_bytes(key),
+            preshared_key_file: None,
+            addresses: vec![Self::v4(number).into(), Self::v6(number).into()],
+            routes: vec![],
+            allowed_ips: self.allowed_ips(number),
+            persistent_keepalive: 25,
+            mtu: 1280,
+            dns: vec![],
+            endpoint: None,
+        }
+    }
+
+    fn allowed_ips(&self, number: u32) -> Vec<IpNet> {
+        let hosts = |peer| {
+            [IpNet::from(IpAddr::V4(Self::v4(peer))), IpNet::from(IpAddr::V6(Self::v6(peer)))]
+        };
+        match self.shape {
+            Shape::Pairs => hosts(Self::partner(number)).to_vec(),
+            Shape::OneToMany if number == 0 => (1..self.peers).flat_map(hosts).collect(),
+            Shape::OneToMany => hosts(0).to_vec(),
+            Shape::Mesh => Self::overlay().to_vec(),
+        }
+    }
+}
+
+fn net(address: IpAddr, prefix_len: u8) -> IpNet {
+    IpNet::new_assert(address, prefix_len)
+}

@@ -1,0 +1,87 @@
+//! How long a policy takes to compile and to load, and how much memory it needs.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use aya::maps::MapInfo;
+use relay::{
+    datapath::{Direction, Loaded},
+    policy::{Sources, compile},
+};
+
+use super::fleet::Fleet;
+
+/// What a generation of a policy costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// From the configuration to the tables.
+    pub compile: Duration,
+    /// From the tables to programs and maps in the kernel.
+    pub load: Duration,
+    /// The kernel's memory for its maps, bytes.
+    pub map_bytes: u64,
+    /// Most memory this process ever had, bytes, after the first generation.
+    pub peak_rss_bytes: u64,
+}
+
+/// Compiles and loads a policy `times` over; times are the least, memory that of the first, so the
+/// process should not have done anything before.
+///
+/// # Errors
+/// The policy does not compile, or the kernel refuses it.
+pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
+    let relay = fleet.relay(true);
+    let slots: Vec<u32> = (1..=fleet.peers).collect();
+    let mut cost =
+        Cost { compile: Duration::MAX, load: Duration::MAX, map_bytes: 0, peak_rss_bytes: 0 };
+    for turn in 0..times.max(1) {
+        let started = Instant::now();
+        let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
+        let compiled = compile(&sources).context("compile the policy")?;
+        cost.compile = cost.compile.min(started.elapsed());
+        let started = Instant::now();
+        let mut loaded = Loaded::load(&compiled, 1, None, fleet.peers + 1)?;
+        cost.load = cost.load.min(started.elapsed());
+        if turn == 0 {
+            cost.map_bytes = held_bytes(&mut loaded)?;
+            cost.peak_rss_bytes = peak_rss_bytes()?;
+        }
+        drop(loaded);
+    }
+    Ok(cost)
+}
+
+/// The kernel's memory for the maps of both programs, as `bpftool map` shows it, bytes.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn held_bytes(loaded: &mut Loaded) -> Result<u64> {
+    let mut ids = BTreeSet::new();
+    for direction in [Direction::Ingress, Direction::Egress] {
+        ids.extend(loaded.program(direction)?.info()?.map_ids()?.context("no ids of maps")?);
+    }
+    ids.into_iter().map(map_bytes).sum()
+}
+
+fn map_bytes(id: u32) -> Result<u64> {
+    let map = MapInfo::from_id(id)?.fd()?;
+    let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    field(&text, "memlock:").with_context(|| format!("no memlock in {path}"))
+}
+
+fn peak_rss_bytes() -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    Ok(field(&text, "VmHWM:").context("no VmHWM in /proc/self/status")? * 1024)
+}
+
+/// The number after a name at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,9 @@
+//! What a relayed packet costs, and what everybody else's way of deciding about it costs beside
+//! it: `cargo xtask bench`.
+
+pub mod fleet;
+pub mod instructions;
+pub mod layer;
+pub mod memory;
+pub mod native;
+pub mod program;

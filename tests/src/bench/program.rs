@@ -1,0 +1,343 @@
+//! Small programs for the bench alone, assembled here: they need no compiler for BPF.
+//!
+//! An instruction is 8 bytes: opcode, two registers, a jump's or access's offset, a number
+//! (Documentation/bpf/standardization/instruction-set.rst, 6.12).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf,
+    maps::{Array, MapData},
+    programs::{SchedClassifier, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
+};
+use object::{
+    Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+    elf::R_BPF_64_64,
+    write::{Object, Relocation, RelocationFlags, Symbol, SymbolSection},
+};
+
+use super::fleet::{FIRST_HOST, V4_BASE};
+
+/// What every program here is called.
+const NAME: &str = "bench";
+
+/// The section with the one word a program counts in; aya makes a map of it.
+const COUNT: &str = ".data";
+
+/// Return codes of include/uapi/linux/pkt_cls.h and of `enum xdp_action`.
+const TC_ACT_OK: i32 = 0;
+const TC_ACT_SHOT: i32 = 2;
+const XDP_ABORTED: i32 = 0;
+const XDP_PASS: i32 = 2;
+
+/// Offsets in `struct __sk_buff` and `struct xdp_md` (include/uapi/linux/bpf.h, 6.12).
+const SKB_IFINDEX: i16 = 40;
+const XDP_DATA: i16 = 0;
+const XDP_DATA_END: i16 = 4;
+
+/// Numbers of helpers.
+const GET_PRANDOM_U32: i32 = 7;
+const REDIRECT: i32 = 23;
+
+/// `BPF_F_INGRESS`.
+const INGRESS: i32 = 1;
+
+/// Length of an Ethernet header.
+const ETHERNET: i16 = 14;
+/// Length of the packets that the generator makes, from their IPv4 header on.
+const PACKET_LEN: u16 = 84;
+
+/// A register.
+#[derive(Debug, Clone, Copy)]
+struct Register(u8);
+
+const R0: Register = Register(0);
+const R1: Register = Register(1);
+const R2: Register = Register(2);
+const R3: Register = Register(3);
+const R4: Register = Register(4);
+const R5: Register = Register(5);
+const R6: Register = Register(6);
+const R7: Register = Register(7);
+
+/// A program that has not been loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    code: Vec<u8>,
+    /// Where the address of the word to count in is loaded.
+    count: Option<u64>,
+}
+
+/// Makes frames and lets the kernel receive them on the loopback interface.
+pub struct Generator(Ebpf);
+
+impl Program {
+    /// Sends every packet back out of the interface it came from, and does nothing else.
+    pub fn redirect() -> Self {
+        let mut program = Self::default();
+        program.load_word(R1, R1, SKB_IFINDEX);
+        program.set(R2, 0);
+        program.call(REDIRECT);
+        program.exit();
+        program
+    }
+
+    /// Hands every packet to another interface as if it had come in there.
+    pub fn hand_to(interface: u32) -> Self {
+        let mut program = Self::default();
+        program.set(R1, interface.cast_signed());
+        program.set(R2, INGRESS);
+        program.call(REDIRECT);
+        program.exit();
+        program
+    }
+
+    /// Lets every packet pass.
+    pub fn pass() -> Self {
+        let mut program = Self::default();
+        program.set(R0, TC_ACT_OK);
+        program.exit();
+        program
+    }
+
+    /// Counts every packet and drops it.
+    pub fn sink() -> Self {
+        let mut program = Self::default();
+        program.load_count(R1);
+        program.set(R2, 1);
+        program.add_atomic(R1, R2);
+        program.set(R0, TC_ACT_SHOT);
+        program.exit();
+        program
+    }
+
+    /// Writes an IPv4 header from a peer drawn by lot to its partner into every frame: peers are
+    /// as in [`super::fleet::Shape::Pairs`]. All of the header, since frames are used again with
+    /// whatever was written to them.
+    fn generator(peers: u32) -> Self {
+        /// The 16-bit words of the header that never change, without its checksum: version and
+        /// length of the header, length of the packet, TTL 64 and UDP, upper halves of the base.
+        const SUM: i32 = 0x4500 + (PACKET_LEN as i32) + 0x4011 + 2 * (V4_BASE >> 16) as i32;
+        let mut program = Self::default();
+        program.copy(R6, R1);
+        program.call(GET_PRANDOM_U32);
+        // The high half of the product is a number below `peers`.
+        program.number(0x67, R0, 32);
+        program.number(0x77, R0, 32);
+        program.number(0x27, R0, peers.cast_signed());
+        program.number(0x77, R0, 32);
+        program.copy(R7, R0);
+        program.number(0xa7, R7, 1);
+        program.number(0x07, R0, FIRST_HOST.cast_signed());
+        program.number(0x07, R7, FIRST_HOST.cast_signed());
+
+        program.load_word(R2, R6, XDP_DATA);
+        program.load_word(R3, R6, XDP_DATA_END);
+        program.copy(R4, R2);
+        program.number(0x07, R4, i32::from(ETHERNET) + 20);
+        // if r4 <= r3 goto +2
+        program.push(0xbd, R4, R3, 2, 0);
+        program.set(R0, XDP_ABORTED);
+        program.exit();
+
+        // The checksum of what changes, folded.
+        program.set(R5, SUM);
+        for host in [R0, R7] {
+            program.copy(R4, host);
+            program.number(0x77, R4, 16);
+            program.add(R5, R4);
+            program.copy(R4, host);
+            program.number(0x57, R4, 0xffff);
+            program.add(R5, R4);
+        }
+        for _fold in 0..2 {
+            program.copy(R4, R5);
+            program.number(0x77, R4, 16);
+            program.number(0x57, R5, 0xffff);
+            program.add(R5, R4);
+        }
+        program.number(0xa7, R5, 0xffff);
+        program.big_endian(R5, 16);
+        program.store(0x6b, R2, ETHERNET + 10, R5);
+
+        for (offset, word) in [(0, 0x4500_0000 | (PACKET_LEN as i32)), (4, 0)] {
+            program.set(R4, word.to_be());
+            program.store(0x63, R2, ETHERNET + offset, R4);
+        }
+        program.set(R4, i32::from(0x4011_i16.to_be()));
+        program.store(0x6b, R2, ETHERNET + 8, R4);
+        for (offset, host) in [(12, R0), (16, R7)] {
+            program.number(0x07, host, V4_BASE.cast_signed());
+            program.big_endian(host, 32);
+            program.store(0x63, R2, ETHERNET + offset, host);
+        }
+        program.set(R0, XDP_PASS);
+        program.exit();
+        program
+    }
+
+    /// Loads it for the tc hooks.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn classifier(&self) -> Result<Ebpf> {
+        let mut ebpf = self.object("classifier")?;
+        only(&mut ebpf)?.load().context("load a program of the bench")?;
+        Ok(ebpf)
+    }
+
+    fn object(&self, section: &str) -> Result<Ebpf> {
+        let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
+        let text = object.add_section(Vec::new(), section.into(), SectionKind::Text);
+        object.append_section_data(text, &self.code, 8);
+        let license = object.add_section(Vec::new(), b"license".to_vec(), SectionKind::Data);
+        object.append_section_data(license, b"GPL\0", 1);
+        object.add_symbol(symbol(NAME, text, self.code.len(), SymbolKind::Text));
+        if let Some(offset) = self.count {
+            let data = object.add_section(Vec::new(), COUNT.into(), SectionKind::Data);
+            object.append_section_data(data, &[0; 8], 8);
+            let symbol = object.add_symbol(symbol("count", data, 8, SymbolKind::Data));
+            let flags = RelocationFlags::Elf { r_type: R_BPF_64_64 };
+            object
+                .add_relocation(text, Relocation { offset, symbol, addend: 0, flags })
+                .context("relocate the count")?;
+        }
+        Ok(Ebpf::load(&object.write().context("write an object")?)?)
+    }
+
+    /// `to = &count`, in two instructions.
+    fn load_count(&mut self, to: Register) {
+        self.count = Some(self.code.len() as u64);
+        self.push(0x18, to, R0, 0, 0);
+        self.push(0, R0, R0, 0, 0);
+    }
+
+    /// `to = *(u32 *)(base + offset)`
+    fn load_word(&mut self, to: Register, base: Register, offset: i16) {
+        self.push(0x61, to, base, offset, 0);
+    }
+
+    /// `*(base + offset) = from`, of the width that the opcode says.
+    fn store(&mut self, opcode: u8, base: Register, offset: i16, from: Register) {
+        self.push(opcode, base, from, offset, 0);
+    }
+
+    /// `lock *(u64 *)base += by`
+    fn add_atomic(&mut self, base: Register, by: Register) {
+        self.push(0xdb, base, by, 0, 0);
+    }
+
+    /// `to = number`
+    fn set(&mut self, to: Register, number: i32) {
+        self.number(0xb7, to, number);
+    }
+
+    /// `to = from`
+    fn copy(&mut self, to: Register, from: Register) {
+        self.push(0xbf, to, from, 0, 0);
+    }
+
+    /// `to += from`
+    fn add(&mut self, to: Register, from: Register) {
+        self.push(0x0f, to, from, 0, 0);
+    }
+
+    /// `to = htobe(to)`, of its lowest bits, the others cleared.
+    fn big_endian(&mut self, to: Register, bits: i32) {
+        self.push(0xdc, to, R0, 0, bits);
+    }
+
+    /// 64-bit arithmetic with a number.
+    fn number(&mut self, opcode: u8, to: Register, number: i32) {
+        self.push(opcode, to, R0, 0, number);
+    }
+
+    fn call(&mut self, helper: i32) {
+        self.push(0x85, R0, R0, 0, helper);
+    }
+
+    fn exit(&mut self) {
+        self.push(0x95, R0, R0, 0, 0);
+    }
+
+    fn push(&mut self, opcode: u8, to: Register, from: Register, offset: i16, number: i32) {
+        self.code.extend([opcode, from.0 << 4 | to.0]);
+        self.code.extend(offset.to_le_bytes());
+        self.code.extend(number.to_le_bytes());
+    }
+}
+
+impl Generator {
+    /// Frames of so many peers.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    pub fn new(peers: u32) -> Result<Self> {
+        let mut ebpf = Program::generator(peers).object("xdp")?;
+        let program: &mut Xdp = ebpf.program_mut(NAME).context("the program")?.try_into()?;
+        program.load().context("load the generator")?;
+        Ok(Self(ebpf))
+    }
+
+    /// Lets the kernel receive frames on the loopback interface of the namespace that the caller
+    /// is in, follows each to where it goes, and gives the average time for one. Time in which
+    /// the kernel lets others run, between two batches, does not count.
+    ///
+    /// # Errors
+    /// The kernel has no live frames (before 5.18).
+    pub fn send(&mut self, frames: u32) -> Result<Duration> {
+        /// As many frames are made at a time as a NAPI poll receives.
+        const BATCH: u32 = 64;
+        let mut template = [0; ETHERNET as usize + PACKET_LEN as usize];
+        // The type of IPv4; addresses are all zeros, as the loopback interface's is.
+        template[12] = 8;
+        let program: &mut Xdp = self.0.program_mut(NAME).context("the program")?.try_into()?;
+        let options = TestRunOptions {
+            data_in: Some(&template),
+            repeat: frames,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..TestRunOptions::default()
+        };
+        Ok(program.test_run(options).context("send live frames")?.duration)
+    }
+}
+
+/// The one program for the tc hooks that an object holds.
+///
+/// # Errors
+/// It holds another.
+pub fn only(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier> {
+    Ok(ebpf.program_mut(NAME).context("the program")?.try_into()?)
+}
+
+/// How many packets a [`Program::sink`] has counted.
+///
+/// # Errors
+/// It cannot be read.
+pub fn count(ebpf: &Ebpf) -> Result<u64> {
+    let map = ebpf.map(COUNT).context("a program that counts")?;
+    Ok(Array::<&MapData, u64>::try_from(map)?.get(&0, 0)?)
+}
+
+/// Average time of a run on a packet.
+///
+/// # Errors
+/// The kernel refuses the packet.
+pub fn time(program: &SchedClassifier, packet: &[u8], repeat: u32) -> Result<Duration> {
+    let options = TestRunOptions { data_in: Some(packet), repeat, ..TestRunOptions::default() };
+    Ok(program.test_run(options).context("run a program of the bench")?.duration)
+}
+
+fn symbol(name: &str, section: object::write::SectionId, size: usize, kind: SymbolKind) -> Symbol {
+    Symbol {
+        name: name.into(),
+        value: 0,
+        size: size as u64,
+        kind,
+        scope: SymbolScope::Linkage,
+        weak: false,
+        section: SymbolSection::Section(section),
+        flags: SymbolFlags::None,
+    }
+}

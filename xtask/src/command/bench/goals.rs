@@ -1,0 +1,115 @@
+//! What the project set out to reach, against what was measured.
+
+use super::document::Document;
+
+/// One goal and how it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Goal {
+    /// What is compared.
+    pub(super) what: String,
+    /// The figure that was found, with its unit.
+    pub(super) found: String,
+    /// The most it may be.
+    pub(super) most: String,
+    /// Whether it is not more.
+    pub(super) reached: bool,
+}
+
+impl Goal {
+    fn new(what: String, found: f64, most: f64, unit: &str) -> Self {
+        let show = |value: f64| {
+            if unit.is_empty() { format!("{value:.2}") } else { format!("{value:.0} {unit}") }
+        };
+        Self { what, found: show(found), most: show(most), reached: found <= most }
+    }
+}
+
+/// Every goal that something was measured for. Of several sizes, the worst counts.
+pub(super) fn judge(document: &Document) -> Vec<Goal> {
+    let mut goals = instructions(document);
+    goals.extend(native(document));
+    goals.extend(memory(document));
+    goals
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn instructions(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for kernel in document.kernels() {
+        for (family, above) in [("IPv4", 190.0), ("IPv6", 260.0)] {
+            let sizes = Document::sizes(document.instructions.iter().map(|row| row.peers));
+            let relay: Vec<f64> = sizes
+                .iter()
+                .filter_map(|&peers| document.instructions(kernel, "relay", family, peers))
+                .map(|count| count as f64)
+                .collect();
+            let of = |layer: &str| document.instructions(kernel, layer, family, 10);
+            let (Some(first), Some(worst)) =
+                (relay.first(), relay.iter().copied().reduce(f64::max))
+            else {
+                continue;
+            };
+            let at = format!("{kernel} {family}");
+            if let Some(floor) = of("redirect-hooked") {
+                let what = format!("{at}: relay above a bare redirect with both hooks, any size");
+                goals.push(Goal::new(what, worst - floor as f64, above, "instructions"));
+            }
+            let what = format!("{at}: growth from the fewest to the most peers");
+            goals.push(Goal::new(what, (worst / first - 1.0) * 100.0, 5.0, "%"));
+            for (layer, name, most) in [
+                ("nft-conntrack", "nftables with conntrack", 0.36),
+                ("forward", "forwarding without a policy", 0.55),
+            ] {
+                if let Some(other) = of(layer) {
+                    let what = format!("{at}: relay as a part of {name}");
+                    goals.push(Goal::new(what, worst / other as f64, most, ""));
+                }
+            }
+        }
+    }
+    goals
+}
+
+fn native(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for peers in Document::sizes(document.native.iter().map(|row| row.peers)) {
+        let Some(relay) = document.native("relay", peers) else { continue };
+        let at = format!("native, {} peers", super::table::number(u64::from(peers)));
+        if let Some(floor) = document.native("redirect", peers) {
+            let most = if peers > 10_000 { 150.0 } else { 50.0 };
+            let what = format!("{at}: relay above a bare redirect");
+            goals.push(Goal::new(what, relay - floor, most, "ns"));
+        }
+        if let Some(set) = document.native("nft-set", peers) {
+            let what = format!("{at}: relay as a part of the nftables set");
+            goals.push(Goal::new(what, relay / set, 0.25, ""));
+        }
+    }
+    for row in document.alone.iter().filter(|row| row.family == "IPv4") {
+        let at = super::table::number(u64::from(row.peers));
+        let what = format!("the program alone, IPv4, {at} peers");
+        let ns = u32::try_from(row.ns).unwrap_or(u32::MAX);
+        goals.push(Goal::new(what, f64::from(ns), 60.0, "ns"));
+    }
+    goals
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
+fn memory(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for row in document.memory.iter().filter(|row| row.shape == "one-to-many") {
+        let at = format!("{} peers, one to many", super::table::number(u64::from(row.peers)));
+        let most = match row.peers {
+            10_000 => 150.0,
+            100_000 => 2000.0,
+            _ => continue,
+        };
+        let what = format!("{at}: compile and load");
+        goals.push(Goal::new(what, row.compile_ms + row.load_ms, most, "ms"));
+        if row.peers == 10_000 {
+            let what = format!("{at}: maps");
+            goals.push(Goal::new(what, row.map_bytes as f64 / f64::from(1 << 20), 32.0, "MiB"));
+        }
+    }
+    goals
+}

@@ -1,0 +1,206 @@
+//! The measurements, made by the `bench` program of the lab's crate in the virtual machine and on
+//! this host.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Subject;
+use super::document::{Document, Excuse, Host};
+use crate::progress::Step;
+use crate::suite::Build;
+use crate::vm::kernel::{Kernel, Series};
+use crate::vm::{Clock, Vm, same_path};
+use crate::{process, workspace};
+
+/// Much longer than any one of them takes.
+const DEADLINE: Duration = Duration::from_secs(3600);
+
+/// 32 ns an instruction: slow enough that the guest's timers do not fire all the time.
+const SHIFT: u8 = 5;
+
+/// Numbers of peers.
+const SIZES: &str = "10,1000,10000,100000";
+const QUICK_SIZES: &str = "10,1000";
+
+/// What is to be measured.
+pub(super) struct Plan<'a> {
+    /// In this order.
+    pub(super) subjects: &'a [Subject],
+    /// Whether to cut corners.
+    pub(super) quick: bool,
+}
+
+/// Measures.
+///
+/// # Errors
+/// Something cannot be built or booted, or a measurement fails.
+pub(super) fn measure(plan: &Plan<'_>) -> Result<Document> {
+    let step = Step::start("bench: building, optimised");
+    let build = Build::with(&["--release", "--package", "relay-tests", "--bin", "bench"])?;
+    step.finish("done");
+    let bench = build.binary("bench")?;
+    let mut document = Document::new(today()?, commit(), plan.quick, host()?);
+    for subject in plan.subjects {
+        match subject {
+            Subject::Instructions => instructions(&mut document, bench)?,
+            Subject::Native => native(&mut document, bench)?,
+            Subject::Memory => memory(&mut document, bench)?,
+        }
+    }
+    Ok(document)
+}
+
+fn instructions(document: &mut Document, bench: &Path) -> Result<()> {
+    let series = if document.quick { &Series::ALL[..1] } else { &Series::ALL[..] };
+    for &series in series {
+        let mut vm = Vm::new(Kernel::fetch(series)?);
+        vm.clock = Clock::Instructions { shift: SHIFT };
+        vm.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
+        for tool in ["iptables-legacy-restore", "ip6tables-legacy-restore"] {
+            let file = process::find(tool).with_context(|| format!("{tool} is not installed"))?;
+            vm.files.push((file, PathBuf::from("/usr/bin").join(tool)));
+        }
+        vm.files.push(same_path(&iptables_extensions()?));
+        let command = format!("exec /bin/bench instructions --peers {}", sizes(document));
+        let subject = format!("instructions on {series}");
+        let rows = follow(&subject, |on_line| vm.run(&command, DEADLINE, on_line))?;
+        let kernel = series.to_string();
+        for mut row in rows {
+            row["kernel"] = kernel.clone().into();
+            keep(row, &subject, &mut document.instructions, &mut document.excuses)?;
+        }
+    }
+    Ok(())
+}
+
+fn native(document: &mut Document, bench: &Path) -> Result<()> {
+    document.host.load = load()?;
+    let mut arguments = vec!["native", "--peers", sizes(document)];
+    if document.quick {
+        arguments.extend(["--rounds", "2", "--runs", "5"]);
+    }
+    for row in on_host(bench, "native", &arguments)? {
+        keep(row, "native", &mut document.native, &mut document.excuses)?;
+    }
+    for row in on_host(bench, "the program alone", &["alone", "--peers", sizes(document)])? {
+        keep(row, "alone", &mut document.alone, &mut document.excuses)?;
+    }
+    Ok(())
+}
+
+fn memory(document: &mut Document, bench: &Path) -> Result<()> {
+    let sizes: &[&str] = if document.quick { &["10000"] } else { &["100", "10000", "100000"] };
+    for shape in ["pairs", "one-to-many", "mesh"] {
+        for peers in sizes {
+            let subject = format!("{shape} of {peers} peers");
+            // A process each: memory is counted from its start.
+            let arguments = ["memory", "--shape", shape, "--peers", peers];
+            for row in on_host(bench, &subject, &arguments)? {
+                keep(row, "memory", &mut document.memory, &mut document.excuses)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sizes(document: &Document) -> &'static str {
+    if document.quick { QUICK_SIZES } else { SIZES }
+}
+
+/// Puts a row where it belongs: with the figures, or with the excuses.
+fn keep<T: DeserializeOwned>(
+    row: Value,
+    subject: &str,
+    rows: &mut Vec<T>,
+    excuses: &mut Vec<Excuse>,
+) -> Result<()> {
+    if row.get("excuse").is_some() {
+        let excuse: Excuse = serde_json::from_value(row)?;
+        excuses.push(Excuse { subject: subject.to_owned(), ..excuse });
+    } else {
+        rows.push(serde_json::from_value(row).context("a row of the bench program's")?);
+    }
+    Ok(())
+}
+
+fn on_host(bench: &Path, subject: &str, arguments: &[&str]) -> Result<Vec<Value>> {
+    follow(subject, |on_line| {
+        process::follow(Command::new(bench).args(arguments), DEADLINE, on_line)
+    })
+}
+
+/// Follows the bench program, says how far it is, and gives the rows it wrote.
+fn follow(
+    subject: &str,
+    run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<i32>,
+) -> Result<Vec<Value>> {
+    let what = format!("bench: {subject}");
+    let mut step = Step::start(what.as_str());
+    let mut rows = Vec::new();
+    let mut said = String::new();
+    let mut at = None;
+    let code = run(&mut |line| match serde_json::from_str::<Value>(line) {
+        Ok(row) if row.is_object() => {
+            let name = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            let now = (name("layer"), row["peers"].as_u64());
+            if row.get("excuse").is_none() && at.as_ref() != Some(&now) {
+                step.tell(&format!("{what}: {} at {} peers", now.0, now.1.unwrap_or_default()));
+                at = Some(now);
+            }
+            rows.push(row);
+        }
+        _ => {
+            said += line;
+            said.push('\n');
+        }
+    })?;
+    if code != 0 {
+        step.finish("failed");
+        bail!("{what} failed with exit code {code}:\n{}", said.trim_end());
+    }
+    step.finish(&format!("{} figures", rows.len()));
+    Ok(rows)
+}
+
+/// iptables loads what it matches and does from here.
+fn iptables_extensions() -> Result<PathBuf> {
+    let mut places: Vec<PathBuf> = vec!["/usr/lib/xtables".into()];
+    if let Ok(entries) = std::fs::read_dir("/usr/lib") {
+        places.extend(entries.flatten().map(|entry| entry.path().join("xtables")));
+    }
+    places.into_iter().find(|place| place.is_dir()).context("iptables has no extensions")
+}
+
+fn host() -> Result<Host> {
+    let read =
+        |path: &str| std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
+    let processors = read("/proc/cpuinfo")?;
+    let model =
+        processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    Ok(Host {
+        kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        processor: model.map_or("unknown", |(_, name)| name.trim()).to_owned(),
+        processors: std::thread::available_parallelism()?.get(),
+        load: load()?,
+    })
+}
+
+fn load() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("cannot read /proc/loadavg")?;
+    text.split(' ').next().and_then(|first| first.parse().ok()).context("/proc/loadavg is odd")
+}
+
+fn today() -> Result<String> {
+    Ok(process::read(Command::new("date").args(["-u", "+%F"]))?.trim().to_owned())
+}
+
+fn commit() -> String {
+    let mut command = Command::new("git");
+    command.args(["describe", "--always", "--dirty"]).current_dir(workspace::root());
+    process::read(&mut command).map_or_else(|_no_git| String::new(), |text| text.trim().to_owned())
+}
