@@ -7,14 +7,14 @@ use crate::suite::{self, Plan, Required};
 use crate::vm::kernel::Series;
 
 /// Run the tests: 0 formatting, lints, layers; 1 unit and property tests; 2 programs on the host's
-/// kernel; 3 the lab
+/// kernel; 3 the lab; and on request 4: the lab's long scenarios, hundreds of reloads and kills
 ///
 /// A skip names what is missing. RELAY_TEST_REQUIRE (a list of bpf, wireguard, vm, ebpf, lints, or
 /// all) makes it a failure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Run only this tier (may be given more than once)
-    #[arg(long = "tier", value_name = "N", value_parser = clap::value_parser!(u8).range(0..=3))]
+    #[arg(long = "tier", value_name = "N", value_parser = clap::value_parser!(u8).range(0..=4))]
     tiers: Vec<u8>,
     /// Run the lab in the virtual machine on this kernel only
     #[arg(long)]

@@ -21,7 +21,7 @@ use crate::vm::kernel::Series;
 
 /// What is to be run.
 pub(crate) struct Plan {
-    /// Tiers in order, from 0 (formatting, lints, layers) to 3 (the lab).
+    /// Tiers in order, from 0 (formatting, lints, layers) to 4 (the lab's long scenarios).
     pub(crate) tiers: Vec<u8>,
     /// The lab's kernel; none means the host's own if it has WireGuard, else every series.
     pub(crate) kernel: Option<Series>,
@@ -38,7 +38,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     if plan.tiers.contains(&0) {
         parts.push(Part::Lints);
     }
-    if plan.tiers.contains(&3) {
+    if plan.tiers.iter().any(|tier| *tier >= 3) {
         parts.push(Part::Lab);
     }
     let missing = setup::ensure(&parts);
@@ -64,8 +64,8 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
         if plan.tiers.contains(&2) {
             programs::on_host(&mut report, required, &build, plan);
         }
-        if plan.tiers.contains(&3) {
-            scenarios::run(&mut report, required, &build, plan, lacks(Part::Lab));
+        for tier in plan.tiers.iter().filter(|tier| **tier >= 3) {
+            scenarios::run(*tier, &mut report, required, &build, plan, lacks(Part::Lab));
         }
     }
     report

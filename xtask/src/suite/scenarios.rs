@@ -1,4 +1,4 @@
-//! Tier 3: the lab, on this host's kernel or in the virtual machine.
+//! Tiers 3 and 4: the lab and its long scenarios, on this host's kernel or in the virtual machine.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,6 +18,7 @@ use crate::{process, workspace};
 
 /// Runs the scenarios on every kernel that the plan asks for.
 pub(super) fn run(
+    tier: u8,
     report: &mut Report,
     required: &Required,
     build: &Build,
@@ -25,7 +26,7 @@ pub(super) fn run(
     lacking: Option<&Missing>,
 ) {
     let Some(program) = build.lab_test("lab") else {
-        report.push(required.skip(3, "lab", "wireguard", "the test target `lab`"));
+        report.push(required.skip(tier, "lab", "wireguard", "the test target `lab`"));
         return;
     };
     let kernels = match plan.kernel {
@@ -33,12 +34,12 @@ pub(super) fn run(
         None if host_has_wireguard() => {
             let what = format!("lab on Linux {}", programs::host_release());
             let started = Instant::now();
-            let counts = streamed(report, &what, |on_line| {
+            let counts = streamed(tier, report, &what, |on_line| {
                 let mut command = programs::command(program, build);
-                command.args(arguments(plan));
+                command.args(arguments(tier, plan));
                 process::follow(&mut command, plan.deadline, on_line)
             });
-            report.push(Row { tier: 3, what, counts, took: started.elapsed() });
+            report.push(Row { tier, what, counts, took: started.elapsed() });
             return;
         }
         None => Series::ALL.to_vec(),
@@ -46,21 +47,22 @@ pub(super) fn run(
     for series in kernels {
         let what = format!("lab on Linux {series}");
         if let Some(piece) = lacking {
-            report.push(required.skip(3, &what, "vm", &piece.what));
+            report.push(required.skip(tier, &what, "vm", &piece.what));
             continue;
         }
         let kernel = match Kernel::fetch(series) {
             Ok(kernel) => kernel,
             Err(error) => {
                 let thing = format!("a kernel for the virtual machine: {error:#}");
-                report.push(required.skip(3, &what, "vm", &thing));
+                report.push(required.skip(tier, &what, "vm", &thing));
                 continue;
             }
         };
         let started = Instant::now();
-        let counts = streamed(report, &what, |on_line| {
+        let counts = streamed(tier, report, &what, |on_line| {
             let vm = machine(kernel, program, build)?;
-            let words: Vec<_> = arguments(plan).iter().map(|word| process::quote(word)).collect();
+            let words: Vec<_> =
+                arguments(tier, plan).iter().map(|word| process::quote(word)).collect();
             // What tier 1 had to skip on a host without WireGuard is made up for here.
             let script = format!(
                 "cd {} || exit; code=0; for program in network lab; do \
@@ -70,7 +72,7 @@ pub(super) fn run(
             );
             vm.run(&script, plan.deadline, on_line)
         });
-        report.push(Row { tier: 3, what, counts, took: started.elapsed() });
+        report.push(Row { tier, what, counts, took: started.elapsed() });
     }
 }
 
@@ -81,9 +83,17 @@ pub(crate) fn host_has_wireguard() -> bool {
     process::succeeds(&mut command)
 }
 
-fn arguments(plan: &Plan) -> Vec<String> {
+/// Module of the scenarios that take minutes: tier 4 has these, tier 3 all the others.
+const LONG: &str = "atomic::";
+
+fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
     let flags = ["--test-threads=1", "--nocapture"].map(str::to_owned);
-    plan.filter.iter().cloned().chain(flags).collect()
+    let which = match tier {
+        3 => vec!["--skip".to_owned(), LONG.to_owned()],
+        _ if plan.filter.is_empty() => vec![LONG.to_owned()],
+        _ => Vec::new(),
+    };
+    plan.filter.iter().cloned().chain(which).chain(flags).collect()
 }
 
 /// The machine with the test program, the `relay` binary, and what the tests read.
@@ -109,11 +119,12 @@ fn machine(kernel: Kernel, program: &Program, build: &Build) -> Result<Vm> {
 
 /// Runs the scenarios and passes on what they say as they say it.
 fn streamed(
+    tier: u8,
     report: &mut Report,
     what: &str,
     work: impl FnOnce(&mut dyn FnMut(&str)) -> Result<i32>,
 ) -> Counts {
-    let mut step = Some(Step::start(format!("test: tier 3: {what}")));
+    let mut step = Some(Step::start(format!("test: tier {tier}: {what}")));
     let mut reader = Reader::default();
     let outcome = work(&mut |line| {
         if let Some(step) = step.take() {
