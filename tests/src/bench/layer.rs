@@ -98,9 +98,9 @@ impl Layer {
         let ignores_peers = matches!(self, Self::Redirect | Self::RedirectHooked | Self::Forward);
         if ignores_peers && peers != FEWEST {
             Some("does not know peers")
-        } else if matches!(self, Self::Iptables) && peers > 100_000 {
+        } else if matches!(self, Self::Iptables) && peers > 10_000 {
             Some("a packet meets half as many rules as there are peers")
-        } else if matches!(self, Self::Firezone) && peers > 10_000 {
+        } else if matches!(self, Self::Firezone) && peers > 1_000 {
             Some("six sets, a chain and six rules a user take minutes to load")
         } else {
             None
