@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use anyhow::{Result, ensure};
 use ipnet::IpNet;
 use relay_tests::{
-    Family, Lab, Ledger, Namespace, Peer, Site, Tally, deadline, scenario, skip,
+    Family, Lab, Ledger, Peer, Site, Tally, deadline, scenario, skip,
     traffic::{Echo, Udp, tcp::Connection},
 };
 
@@ -36,8 +36,8 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
             reaches(&lab, lab.peer(&a)?, server)?;
             is_refused(&lab, lab.peer(&b)?, server)?;
             let outside = outside(family)?;
-            nobody_comes_in(&lab, lab.internet(), outside, lab.peer(&a)?)?;
-            nobody_comes_in(&lab, lab.internet(), server, lab.peer(&a)?)?;
+            nobody_comes_in(&lab, outside, lab.peer(&a)?, lab.peer(&b)?)?;
+            nobody_comes_in(&lab, server, lab.peer(&a)?, lab.peer(&b)?)?;
         }
 
         // Without a fence the programs alone refuse what the list of nobody's peer holds.
@@ -47,7 +47,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
         is_sound(&lab)?;
         for family in Family::ALL {
             let before = lab.relay().ledger()?;
-            nobody_comes_in(&lab, lab.internet(), outside(family)?, lab.peer(&a)?)?;
+            nobody_comes_in(&lab, outside(family)?, lab.peer(&a)?, lab.peer(&b)?)?;
             let moved = lab.relay().ledger()?.since(&before)?;
             ensure!(moved.get("unattributed forwarded_in") == PINGS, "moved:\n{moved}");
         }
@@ -59,7 +59,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
         is_sound(&lab)?;
         for (family, server) in Family::ALL.into_iter().zip(servers) {
             is_refused(&lab, lab.peer(&a)?, server)?;
-            nobody_comes_in(&lab, lab.internet(), outside(family)?, lab.peer(&a)?)?;
+            nobody_comes_in(&lab, outside(family)?, lab.peer(&a)?, lab.peer(&b)?)?;
         }
 
         // The fence alone changes with what may come back.
@@ -137,21 +137,21 @@ fn is_refused(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// Datagrams that no peer asked for.
-fn nobody_comes_in(lab: &Lab, from: &Namespace, source: IpAddr, peer: &Peer) -> Result<()> {
+/// Datagrams from the internet that no peer asked for. `other` is one that the peer may talk to.
+fn nobody_comes_in(lab: &Lab, source: IpAddr, peer: &Peer, other: &Peer) -> Result<()> {
     let target = peer.address(Family::of(source));
     let before = peer.counts()?;
-    let udp = Udp::open(from, source, peer.namespace(), target)?;
+    let udp = Udp::open(lab.internet(), source, peer.namespace(), target)?;
     let arrived = underlay(lab)?;
     udp.send(PINGS, 100)?;
     deadline::until("the datagrams at the relay", || {
         Ok((underlay(lab)? >= arrived + PINGS).then_some(()))
     })?;
     // What passes would be there before the answer to a later ping.
-    let relay = lab.relay_address(Family::of(source))?;
-    let mut echo = Echo::open(peer.namespace(), target, relay)?;
+    let witness = other.address(Family::of(source));
+    let mut echo = Echo::open(peer.namespace(), target, witness)?;
     echo.send(1)?;
-    ensure!(echo.answers(1, deadline::PATIENCE)? == 1, "{relay} does not answer {}", peer.name());
+    ensure!(echo.answers(1, deadline::PATIENCE)? == 1, "{witness} does not answer {}", peer.name());
     let received = udp.received(1, Duration::ZERO)?;
     ensure!(received == Tally::default(), "{source} -> {}: {received}", peer.name());
     let counted = (peer.counts()?.received - before.received).packets;
