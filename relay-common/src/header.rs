@@ -6,6 +6,8 @@ use crate::{Reason, checksum};
 
 /// Length of an IPv4 header without options, bytes.
 pub const IPV4_LEN: u32 = 20;
+/// First byte of an IPv4 header without options: version and length.
+pub const PLAIN_IPV4: u8 = 0x45;
 /// Length of the fixed IPv6 header, bytes.
 pub const IPV6_LEN: u32 = 40;
 
@@ -47,18 +49,18 @@ impl Ipv4Header {
     /// The first thing wrong.
     #[inline(always)]
     pub fn check(&self, len: u32) -> Result<(), Reason> {
-        let first = u32::from_be(self.0[0]);
-        if first >> 24 != 0x45 {
-            return Err(if first >> 28 == 4 && first >> 24 > 0x45 {
+        let [first, ..] = self.0[0].to_ne_bytes();
+        if first != PLAIN_IPV4 {
+            return Err(if first >> 4 == 4 && first > PLAIN_IPV4 {
                 Reason::IpOptions
             } else {
                 Reason::MalformedHeader
             });
         }
-        if first & 0xffff != len {
+        if u32::from_be(self.0[0]) & 0xffff != len {
             return Err(Reason::MalformedHeader);
         }
-        if checksum::sum_ipv4(&self.0) != 0xffff {
+        if !checksum::is_right_ipv4(&self.0) {
             return Err(Reason::BadChecksum);
         }
         Ok(())
@@ -74,6 +76,19 @@ impl Ipv4Header {
     #[inline(always)]
     pub const fn destination(&self) -> u32 {
         u32::from_be(self.0[4])
+    }
+
+    /// Whether it says to be IPv4 without options.
+    #[inline(always)]
+    pub const fn is_plain(&self) -> bool {
+        let [first, ..] = self.0[0].to_ne_bytes();
+        first == PLAIN_IPV4
+    }
+
+    /// Whether the next router would be the last: a TTL of 0 or 1.
+    #[inline(always)]
+    pub const fn expires(&self) -> bool {
+        self.0[2] & u32::from_be_bytes([0xfe, 0, 0, 0]).to_be() == 0
     }
 
     /// Time to live.
@@ -114,21 +129,19 @@ impl Ipv6Header {
         Self(words)
     }
 
-    /// What ip6_rcv_core() (net/ipv6/ip6_input.c, 6.12) checks, for a packet of `len` bytes.
+    /// What ip6_rcv_core() (net/ipv6/ip6_input.c, 6.12) checks, for a packet of `len` bytes;
+    /// extension headers are [`crate::extension`]'s.
     ///
     /// # Errors
-    /// The first thing wrong. Headers that every router on the path must look at are refused.
+    /// The first thing wrong.
     #[inline(always)]
     pub fn check(&self, len: u32) -> Result<(), Reason> {
-        let first = u64::from_be(self.0[0]);
-        if first >> 60 != 6 || ((first >> 16) & 0xffff) as u32 + IPV6_LEN != len {
+        let [first, ..] = self.0[0].to_ne_bytes();
+        let payload_len = (u64::from_be(self.0[0]) >> 16) & 0xffff;
+        if first >> 4 != 6 || payload_len + IPV6_LEN as u64 != len as u64 {
             return Err(Reason::MalformedHeader);
         }
-        match self.next_header() {
-            protocol::HOP_BY_HOP => Err(Reason::IpOptions),
-            protocol::ROUTING => Err(Reason::SourceRouting),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Source address, host order, upper and lower half.
@@ -221,9 +234,5 @@ mod tests {
         assert_eq!(header.source(), [0xfd00_0000_0000_0000, 2]);
         assert_eq!(header.destination(), [0xfe00_0000_0000_0000, 3]);
         assert_eq!((header.hop_limit(), header.next_header()), (63, protocol::ICMPV6));
-        bytes[6] = protocol::HOP_BY_HOP;
-        assert_eq!(make(bytes).check(64), Err(Reason::IpOptions));
-        bytes[6] = protocol::ROUTING;
-        assert_eq!(make(bytes).check(64), Err(Reason::SourceRouting));
     }
 }

@@ -88,8 +88,8 @@ impl Leaf {
 
     /// Index of the pair (self, destination).
     #[inline(always)]
-    pub const fn pair_index(&self, destination: &Self) -> u32 {
-        self.row.wrapping_add(destination.column)
+    pub const fn pair_index(&self, destination: &Self) -> u64 {
+        self.row as u64 + destination.column as u64
     }
 
     /// Slot that this leaf's refused packets are counted under.

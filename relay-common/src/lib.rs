@@ -6,6 +6,7 @@
 
 pub mod checksum;
 pub mod counters;
+pub mod extension;
 pub mod generation;
 pub mod header;
 pub mod icmp;

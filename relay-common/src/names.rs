@@ -11,16 +11,16 @@ pub const INGRESS_PROGRAM: &str = "relay_ingress";
 /// Program on egress of the WireGuard interface.
 pub const EGRESS_PROGRAM: &str = "relay_egress";
 
-/// Array of [`crate::Leaf`], indexed by the host part of IPv4 overlay addresses.
-pub const LEAVES_V4: &str = "LEAVES_V4";
-/// Array of [`crate::Leaf`], indexed by the host part of IPv6 overlay addresses.
-pub const LEAVES_V6: &str = "LEAVES_V6";
+/// Section of [`crate::Leaf`], indexed by the host part of IPv4 overlay addresses.
+pub const LEAVES_V4: &str = ".rodata.v4";
+/// Section of [`crate::Leaf`], indexed by the host part of IPv6 overlay addresses.
+pub const LEAVES_V6: &str = ".rodata.v6";
+/// Section of [`crate::Pair`], row-displaced.
+pub const PAIRS: &str = ".rodata.pairs";
 /// LPM trie of [`crate::Leaf`] for IPv4 addresses outside the array's range.
 pub const PREFIXES_V4: &str = "PREFIXES_V4";
 /// LPM trie of [`crate::Leaf`] for IPv6 addresses outside the array's range.
 pub const PREFIXES_V6: &str = "PREFIXES_V6";
-/// Array of [`crate::Pair`], row-displaced.
-pub const PAIRS: &str = "PAIRS";
 /// Hash of host ports open to peers: [`crate::verdict::port_key`] → 1.
 pub const HOST_PORTS: &str = "HOST_PORTS";
 /// Array of `u64`, indexed by slot: when the next ICMP error to a peer is due.
@@ -45,6 +45,8 @@ pub const V6_BASE_HIGH: &str = "V6_BASE_HIGH";
 pub const V6_BASE_LOW: &str = "V6_BASE_LOW";
 /// Host part of the IPv6 array's range: its size less one.
 pub const V6_HOST_MASK: &str = "V6_HOST_MASK";
+/// Highest index of a pair.
+pub const LAST_PAIR: &str = "LAST_PAIR";
 /// The relay's IPv4 overlay address, host order; 0 is none.
 pub const RELAY_V4: &str = "RELAY_V4";
 /// Upper half of the relay's IPv6 overlay address, host order; both halves 0 is none.
@@ -53,6 +55,8 @@ pub const RELAY_V6_HIGH: &str = "RELAY_V6_HIGH";
 pub const RELAY_V6_LOW: &str = "RELAY_V6_LOW";
 /// MTU of the WireGuard interface, bytes.
 pub const MTU: &str = "MTU";
+/// Longest packet that goes by redirect without a closer look, bytes; 0 is none.
+pub const DIRECT_MTU: &str = "DIRECT_MTU";
 /// [`FAST_PATH`] and its neighbours.
 pub const FEATURES: &str = "FEATURES";
 /// One of [`crate::verdict::HostPolicy`]'s numbers.

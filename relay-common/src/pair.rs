@@ -10,7 +10,7 @@ use crate::Leaf;
 /// whose cell it is. All zeros is an empty cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(transparent)]
-pub struct Pair(u64);
+pub struct Pair(u32);
 
 /// What a pair says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,20 +30,21 @@ pub const SOURCE_LISTS: u32 = 1;
 /// Bit: the receiver's list holds the sender.
 pub const DESTINATION_LISTS: u32 = 2;
 
-const BITS: u64 = 3;
+const BITS: u32 = 3;
 
 impl Pair {
     /// An empty cell.
     pub const EMPTY: Self = Self(0);
 
-    /// The tag of a class: never zero, its two lowest bits clear.
+    /// The tag of a class, of which there are at most 2^30 - 1: never zero, its two lowest bits
+    /// clear.
     pub const fn tag(class: u32) -> u32 {
         (class + 1) << 2
     }
 
     /// A cell of the class with this tag.
     pub const fn new(tag: u32, bits: u32) -> Self {
-        Self(tag as u64 | bits as u64)
+        Self(tag | bits)
     }
 
     /// Whether nothing was stored here.
@@ -54,13 +55,14 @@ impl Pair {
     /// Whether both lists hold each other, in one comparison.
     #[inline(always)]
     pub const fn is_mutual(&self, source: &Leaf) -> bool {
-        self.0 ^ source.tag() as u64 == BITS
+        // In 64 bits: the target compares no fewer without clearing the upper half first.
+        self.0 as u64 ^ source.tag() as u64 == BITS as u64
     }
 
     /// What the cell says for a source; a cell of another class says [`Lists::Neither`].
     #[inline(always)]
     pub const fn lists(&self, source: &Leaf) -> Lists {
-        match self.0 ^ source.tag() as u64 {
+        match self.0 ^ source.tag() {
             1 => Lists::Source,
             2 => Lists::Destination,
             BITS => Lists::Both,

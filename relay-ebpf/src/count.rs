@@ -6,20 +6,18 @@ use relay_common::{Leaf, Reason, refused_index};
 
 use crate::{
     maps,
-    packet::{Headers, Packet},
+    packet::{Packet, Transport},
 };
 
 /// Packets and bytes from one peer to another.
 #[inline(always)]
 pub fn relayed(
-    packet: &Packet<'_>,
-    headers: &Headers,
     source: &Leaf,
     destination: &Leaf,
+    (packets, bytes): (u64, u64),
 ) -> Result<(), Reason> {
     let from = maps::counters(source.slot()).ok_or(Reason::Inconsistent)?;
     let to = maps::counters(destination.slot()).ok_or(Reason::Inconsistent)?;
-    let (packets, bytes) = packet.on_the_wire(headers);
     // SAFETY: both point into map values, which live as long as the program.
     unsafe {
         add(&raw mut (*from).rx_packets, packets);
@@ -34,11 +32,11 @@ pub fn relayed(
 #[inline(always)]
 pub fn from_peer_to_host(
     packet: &Packet<'_>,
-    headers: &Headers,
+    transport: &Transport,
     source: &Leaf,
 ) -> Result<(), Reason> {
     let from = maps::counters(source.slot()).ok_or(Reason::Inconsistent)?;
-    let (packets, bytes) = packet.on_the_wire(headers);
+    let (packets, bytes) = packet.on_the_wire(transport);
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add(&raw mut (*from).host_rx_packets, packets);
@@ -51,11 +49,11 @@ pub fn from_peer_to_host(
 #[inline(always)]
 pub fn from_host_to_peer(
     packet: &Packet<'_>,
-    headers: &Headers,
+    transport: &Transport,
     destination: &Leaf,
 ) -> Result<(), Reason> {
     let to = maps::counters(destination.counted_slot()).ok_or(Reason::Inconsistent)?;
-    let (packets, bytes) = packet.on_the_wire(headers);
+    let (packets, bytes) = packet.on_the_wire(transport);
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add(&raw mut (*to).host_tx_packets, packets);

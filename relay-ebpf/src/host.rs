@@ -2,8 +2,11 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{bpf_sock, bpf_sock_tuple},
-    helpers::generated::{bpf_sk_lookup_tcp, bpf_sk_lookup_udp, bpf_sk_release},
+    bindings::{
+        BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NOT_FWDED, bpf_fib_lookup, bpf_sock,
+        bpf_sock_tuple,
+    },
+    helpers::generated::{bpf_fib_lookup, bpf_sk_lookup_tcp, bpf_sk_lookup_udp, bpf_sk_release},
 };
 use relay_common::{
     header::protocol,
@@ -13,7 +16,7 @@ use relay_common::{
 
 use crate::{
     maps,
-    packet::{Headers, Packet},
+    packet::{Headers, Packet, Transport},
     settings,
 };
 
@@ -28,25 +31,56 @@ const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
 const ICMPV6_LAST_ERROR: u8 = 4;
 
+/// Address families of include/linux/socket.h.
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
 /// `BPF_F_CURRENT_NETNS`.
 const CURRENT_NETNS: u64 = u64::MAX;
 /// TCP_LISTEN and TCP_CLOSE of include/net/tcp_states.h; a connected UDP socket is ESTABLISHED.
 const LISTEN: u32 = 10;
 const CLOSE: u32 = 7;
 
+/// Whether the host's routing would keep the packet: its destination is an address that the host
+/// has got since the policy was compiled, or the host does not forward at all.
+#[inline(always)]
+pub fn keeps(packet: &Packet<'_>, headers: &Headers) -> bool {
+    // SAFETY: all zeros is a valid query.
+    let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
+    query.ifindex = packet.interface();
+    match headers {
+        Headers::V4(header) => {
+            query.family = AF_INET;
+            query.__bindgen_anon_3.ipv4_src = header.source().to_be();
+            query.__bindgen_anon_4.ipv4_dst = header.destination().to_be();
+        }
+        Headers::V6(header) => {
+            query.family = AF_INET6;
+            query.__bindgen_anon_3.ipv6_src = words(header.source());
+            query.__bindgen_anon_4.ipv6_dst = words(header.destination());
+        }
+    }
+    let ctx = packet.context().as_ptr();
+    let size = size_of::<bpf_fib_lookup>() as i32;
+    // SAFETY: context and query are valid, and size is the query's.
+    let answer = unsafe { bpf_fib_lookup(ctx, &mut query, size, 0) };
+    answer == i64::from(BPF_FIB_LKUP_RET_NOT_FWDED)
+        || answer == i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED)
+}
+
 /// Whether `host_access` lets this packet up: what it opens, and answers to what the host began.
 #[inline(always)]
-pub fn may_reach(packet: &Packet<'_>, headers: &Headers) -> bool {
+pub fn may_reach(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> bool {
     let policy = settings::host_policy();
     if policy == HostPolicy::All as u32 {
         return true;
     }
-    if headers.is_later_fragment() {
+    if transport.is_later_fragment {
         return false;
     }
-    match headers.protocol() {
+    match transport.protocol {
         protocol::ICMP if matches!(headers, Headers::V4(_)) => {
-            match packet.transport_byte(headers, 0) {
+            match packet.transport_byte(transport, 0) {
                 Some(ICMP_ECHO_REQUEST) => policy != HostPolicy::None as u32,
                 Some(
                     ICMP_ECHO_REPLY
@@ -58,32 +92,32 @@ pub fn may_reach(packet: &Packet<'_>, headers: &Headers) -> bool {
             }
         }
         protocol::ICMPV6 if matches!(headers, Headers::V6(_)) => {
-            match packet.transport_byte(headers, 0) {
+            match packet.transport_byte(transport, 0) {
                 Some(ICMPV6_ECHO_REQUEST) => policy != HostPolicy::None as u32,
                 Some(ICMPV6_ECHO_REPLY | 1..=ICMPV6_LAST_ERROR) => true,
                 _ => false,
             }
         }
-        number @ (protocol::TCP | protocol::UDP) => {
-            port_is_open(packet, headers, number) || answers_the_host(packet, headers, number)
+        protocol::TCP | protocol::UDP => {
+            port_is_open(packet, transport) || answers_the_host(packet, headers, transport)
         }
         _ => false,
     }
 }
 
 #[inline(always)]
-fn port_is_open(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool {
+fn port_is_open(packet: &Packet<'_>, transport: &Transport) -> bool {
     settings::host_policy() == HostPolicy::Ports as u32
         && packet
-            .transport_u16(headers, 2)
-            .is_some_and(|port| maps::host_port_is_open(port_key(number, port)))
+            .transport_u16(transport, 2)
+            .is_some_and(|port| maps::host_port_is_open(port_key(transport.protocol, port)))
 }
 
 /// Whether a connection or connected socket of the host's expects this packet.
 #[inline(always)]
-fn answers_the_host(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool {
+fn answers_the_host(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> bool {
     let (Some(from), Some(to)) =
-        (packet.transport_u16(headers, 0), packet.transport_u16(headers, 2))
+        (packet.transport_u16(transport, 0), packet.transport_u16(transport, 2))
     else {
         return false;
     };
@@ -114,7 +148,7 @@ fn answers_the_host(packet: &Packet<'_>, headers: &Headers, number: u8) -> bool 
     // read through (6.1 and 6.12: "same insn cannot be used with different pointers").
     // SAFETY: context and tuple are valid, and size is that of the family's part of the tuple.
     let socket: *mut bpf_sock = unsafe {
-        match number {
+        match transport.protocol {
             protocol::TCP => bpf_sk_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
             _ => bpf_sk_lookup_udp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
         }

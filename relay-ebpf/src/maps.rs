@@ -4,9 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
-use relay_common::{Generation, Leaf, Pair, PeerCounters};
-
-use crate::settings;
+use relay_common::{Generation, Leaf, PeerCounters};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 /// It excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) refuses to write then.
@@ -17,15 +15,9 @@ const READ_ONLY: u32 = 1 << 7;
 const NO_PREALLOC: u32 = 1;
 
 #[map]
-static LEAVES_V4: Array<Leaf> = Array::with_max_entries(1, MMAPABLE);
-#[map]
-static LEAVES_V6: Array<Leaf> = Array::with_max_entries(1, MMAPABLE);
-#[map]
 static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
 static PREFIXES_V6: LpmTrie<[u8; 16], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
-#[map]
-static PAIRS: Array<Pair> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static HOST_PORTS: HashMap<u32, u32> = HashMap::with_max_entries(1, READ_ONLY);
 #[map]
@@ -37,38 +29,19 @@ static COUNTERS: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static REFUSED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
-/// The leaf of an IPv4 address in host order.
+/// The leaf of the longest prefix that holds an IPv4 address in host order.
 #[inline(always)]
-pub fn leaf_v4(address: u32) -> Leaf {
-    let index = address.wrapping_sub(settings::v4_base());
-    let leaf = if index <= settings::v4_host_mask() {
-        LEAVES_V4.get(index)
-    } else {
-        PREFIXES_V4.get(Key::new(32, address.to_be_bytes()))
-    };
-    leaf.copied().unwrap_or(Leaf::NOBODY)
+pub fn prefix_v4(address: u32) -> Option<&'static Leaf> {
+    PREFIXES_V4.get(Key::new(32, address.to_be_bytes()))
 }
 
-/// The leaf of an IPv6 address in host order, upper and lower half.
+/// The leaf of the longest prefix that holds an IPv6 address in host order, upper and lower half.
 #[inline(always)]
-pub fn leaf_v6([high, low]: [u64; 2]) -> Leaf {
-    let index = low.wrapping_sub(settings::v6_base_low());
-    let inside = high == settings::v6_base_high() && index <= u64::from(settings::v6_host_mask());
-    let leaf = if inside {
-        LEAVES_V6.get(index as u32)
-    } else {
-        let mut address = [0; 16];
-        address[..8].copy_from_slice(&high.to_be_bytes());
-        address[8..].copy_from_slice(&low.to_be_bytes());
-        PREFIXES_V6.get(Key::new(128, address))
-    };
-    leaf.copied().unwrap_or(Leaf::NOBODY)
-}
-
-/// What the lists of two leaves' classes say.
-#[inline(always)]
-pub fn pair(source: &Leaf, destination: &Leaf) -> Pair {
-    PAIRS.get(source.pair_index(destination)).copied().unwrap_or(Pair::EMPTY)
+pub fn prefix_v6([high, low]: [u64; 2]) -> Option<&'static Leaf> {
+    let mut address = [0; 16];
+    address[..8].copy_from_slice(&high.to_be_bytes());
+    address[8..].copy_from_slice(&low.to_be_bytes());
+    PREFIXES_V6.get(Key::new(128, address))
 }
 
 /// Whether a port of the host is open to peers.

@@ -12,6 +12,7 @@ use aya_ebpf::{
 use relay_common::{
     Reason,
     counters::wire_bytes,
+    extension::{Announced, MAX_EXTENSIONS, announced, step},
     header::{IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header, protocol},
     icmp::{MAX_QUOTE, Quoted},
 };
@@ -79,20 +80,20 @@ impl<'a> Packet<'a> {
 
     /// Packets and bytes on the wire.
     #[inline(always)]
-    pub fn on_the_wire(&self, headers: &Headers) -> (u64, u64) {
+    pub fn on_the_wire(&self, transport: &Transport) -> (u64, u64) {
         let segments = self.segments();
         if segments == 1 {
             return (1, u64::from(self.len()));
         }
-        (u64::from(segments), wire_bytes(self.len(), segments, self.segment_header_len(headers)))
+        (u64::from(segments), wire_bytes(self.len(), segments, self.segment_header_len(transport)))
     }
 
     /// Whether every packet of an aggregate fits the MTU. A packet that is none does not.
     #[inline(always)]
-    pub fn segments_fit(&self, headers: &Headers) -> bool {
+    pub fn segments_fit(&self, transport: &Transport) -> bool {
         // SAFETY: the context is valid while the program runs.
         let gso_size = unsafe { (*self.ctx.skb.skb).gso_size };
-        gso_size != 0 && gso_size + self.segment_header_len(headers) <= settings::mtu()
+        gso_size != 0 && gso_size + self.segment_header_len(transport) <= settings::mtu()
     }
 
     /// The header, from the linear part or after pulling it there. The version alone tells the
@@ -103,7 +104,7 @@ impl<'a> Packet<'a> {
     /// Neither IPv4 nor IPv6, or shorter than its header.
     #[inline(always)]
     pub fn headers(&self) -> Result<Headers, Reason> {
-        let words = self.header::<[u32; 5]>(IPV4_LEN)?;
+        let words = self.header::<u32, 5>(IPV4_LEN)?;
         match u32::from_be(words[0]) >> 28 {
             4 => Ok(Headers::V4(Ipv4Header::new(words))),
             6 => self.header(IPV6_LEN).map(|words| Headers::V6(Ipv6Header::new(words))),
@@ -111,46 +112,66 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Writes the word of TTL, protocol and checksum.
-    ///
-    /// # Errors
-    /// The header left the linear part.
+    /// The beginning of the packet, if so much of it is in the linear part.
     #[inline(always)]
-    pub fn store_ttl_word(&self, word: u32) -> Result<(), Reason> {
+    pub fn linear<T: Copy>(&self) -> Option<Linear<T>> {
         let data = self.ctx.data();
-        if data + IPV4_LEN as usize > self.ctx.data_end() {
-            return Err(Reason::Inconsistent);
-        }
-        // SAFETY: bytes 8 to 12 are before data_end.
-        unsafe { ((data + 8) as *mut u32).write(word) };
-        Ok(())
+        (data + size_of::<T>() <= self.ctx.data_end()).then_some(Linear(data as *mut T))
     }
 
-    /// Writes the hop limit.
+    /// Checks the headers and finds what they carry.
     ///
     /// # Errors
-    /// The header left the linear part.
+    /// The first thing wrong.
     #[inline(always)]
-    pub fn store_hop_limit(&self, hop_limit: u8) -> Result<(), Reason> {
-        let data = self.ctx.data();
-        if data + IPV6_LEN as usize > self.ctx.data_end() {
-            return Err(Reason::Inconsistent);
+    pub fn check(&self, headers: &Headers) -> Result<Transport, Reason> {
+        match headers {
+            Headers::V4(header) => header.check(self.len())?,
+            Headers::V6(header) => header.check(self.len())?,
         }
-        // SAFETY: byte 7 is before data_end.
-        unsafe { ((data + 7) as *mut u8).write(hop_limit) };
-        Ok(())
+        self.transport(headers)
     }
 
-    /// A byte of the transport header, which follows the IP header without options.
+    /// What the headers carry, past IPv6 extension headers.
+    ///
+    /// # Errors
+    /// An extension header that is refused, too many of them, or one that ends too soon.
     #[inline(always)]
-    pub fn transport_byte(&self, headers: &Headers, offset: u32) -> Option<u8> {
-        self.ctx.load((headers.len() + offset) as usize).ok()
+    pub fn transport(&self, headers: &Headers) -> Result<Transport, Reason> {
+        let mut transport = Transport::after(headers);
+        if matches!(headers, Headers::V4(_)) {
+            return Ok(transport);
+        }
+        for _ in 0..MAX_EXTENSIONS {
+            if announced(transport.protocol)? == Announced::Payload {
+                return Ok(transport);
+            }
+            let Ok(beginning) = self.ctx.load(transport.offset as usize) else {
+                return Err(Reason::MalformedHeader);
+            };
+            let Some((next, len)) = step(transport.protocol, beginning) else {
+                transport.is_later_fragment = true;
+                return Ok(transport);
+            };
+            transport.protocol = next;
+            transport.offset += len;
+        }
+        match announced(transport.protocol)? {
+            Announced::Payload => Ok(transport),
+            Announced::Extension => Err(Reason::IpOptions),
+        }
+    }
+
+    /// A byte of the transport header.
+    #[inline(always)]
+    pub fn transport_byte(&self, transport: &Transport, offset: u32) -> Option<u8> {
+        self.ctx.load((transport.offset + offset) as usize).ok()
     }
 
     /// A big-endian 16-bit field of the transport header, host order.
     #[inline(always)]
-    pub fn transport_u16(&self, headers: &Headers, offset: u32) -> Option<u16> {
-        self.ctx.load((headers.len() + offset) as usize).ok().map(u16::from_be)
+    pub fn transport_u16(&self, transport: &Transport, offset: u32) -> Option<u16> {
+        self.ctx.load((transport.offset + offset) as usize).ok().map(u16::from_be)
     }
 
     /// Whether it is an aggregate.
@@ -207,35 +228,58 @@ impl<'a> Packet<'a> {
 
     /// Bytes of IP and transport header in front of every segment of an aggregate.
     #[inline(always)]
-    fn segment_header_len(&self, headers: &Headers) -> u32 {
-        let transport = match headers.protocol() {
+    fn segment_header_len(&self, transport: &Transport) -> u32 {
+        let len = match transport.protocol {
             protocol::TCP => {
-                self.transport_byte(headers, 12).map_or(20, |byte| u32::from(byte >> 4) * 4)
+                self.transport_byte(transport, 12).map_or(20, |byte| u32::from(byte >> 4) * 4)
             }
             _ => 8,
         };
-        headers.len() + transport
+        transport.offset + len
     }
 
     #[inline(always)]
-    fn header<T: Copy>(&self, len: u32) -> Result<T, Reason> {
-        let words = self.read().or_else(|| {
+    fn header<T: Copy, const N: usize>(&self, len: u32) -> Result<[T; N], Reason> {
+        let linear = self.linear().or_else(|| {
             self.ctx.pull_data(len).ok()?;
-            self.read()
+            self.linear()
         });
-        words.ok_or(Reason::MalformedHeader)
+        Ok(linear.ok_or(Reason::MalformedHeader)?.copy())
     }
+}
 
+/// The beginning of a packet, before `data_end`: an IP header as words. Good until a helper
+/// changes the packet; the verifier refuses a program that uses it later.
+#[derive(Clone, Copy)]
+pub struct Linear<T>(*mut T);
+
+impl<T: Copy, const N: usize> Linear<[T; N]> {
+    /// Copies it, by loads of whole words, at whatever address: an unaligned read would be put
+    /// together from bytes. Where the processor demands alignment the verifier refuses the program.
+    ///
+    /// Word by word, since the array as a whole is loaded in pairs that are taken apart again.
     #[inline(always)]
-    fn read<T: Copy>(&self) -> Option<T> {
-        let data = self.ctx.data();
-        if data + size_of::<T>() > self.ctx.data_end() {
-            return None;
-        }
-        // Loads of whole words, at whatever address: an unaligned read would be put together from
-        // bytes. Where the processor demands alignment the verifier refuses the program.
-        // SAFETY: the bytes are before data_end, and T is made of integers.
-        Some(unsafe { (data as *const T).read() })
+    pub fn copy(&self) -> [T; N] {
+        // SAFETY: the words are before data_end, and are integers.
+        core::array::from_fn(|at| unsafe { self.0.cast::<T>().add(at).read() })
+    }
+}
+
+impl Linear<[u32; 5]> {
+    /// Writes the word of TTL, protocol and checksum of an IPv4 header.
+    #[inline(always)]
+    pub fn store_ttl_word(&self, word: u32) {
+        // SAFETY: bytes 8 to 12 are before data_end.
+        unsafe { self.0.cast::<u32>().add(2).write(word) };
+    }
+}
+
+impl Linear<[u64; 5]> {
+    /// Writes the hop limit of an IPv6 header.
+    #[inline(always)]
+    pub fn store_hop_limit(&self, hop_limit: u8) {
+        // SAFETY: byte 7 is before data_end.
+        unsafe { self.0.cast::<u8>().add(7).write(hop_limit) };
     }
 }
 
@@ -258,31 +302,29 @@ fn ok(code: i64) -> Result<(), i64> {
     if code == 0 { Ok(()) } else { Err(code) }
 }
 
-impl Headers {
-    /// Length of the IP header, bytes.
-    #[inline(always)]
-    pub fn len(&self) -> u32 {
-        match self {
-            Self::V4(_) => IPV4_LEN,
-            Self::V6(_) => IPV6_LEN,
-        }
-    }
+/// What a packet carries, and where.
+pub struct Transport {
+    /// Protocol number.
+    pub protocol: u8,
+    /// Where its header begins.
+    pub offset: u32,
+    /// Whether that header is in an earlier fragment.
+    pub is_later_fragment: bool,
+}
 
-    /// Protocol number of what follows the IP header.
+impl Transport {
+    /// What follows the IP header at once.
     #[inline(always)]
-    pub fn protocol(&self) -> u8 {
-        match self {
-            Self::V4(header) => header.protocol(),
-            Self::V6(header) => header.next_header(),
-        }
-    }
-
-    /// Whether the transport header is in an earlier fragment.
-    #[inline(always)]
-    pub fn is_later_fragment(&self) -> bool {
-        match self {
-            Self::V4(header) => header.is_later_fragment(),
-            Self::V6(_) => false,
+    pub fn after(headers: &Headers) -> Self {
+        match headers {
+            Headers::V4(header) => Self {
+                protocol: header.protocol(),
+                offset: IPV4_LEN,
+                is_later_fragment: header.is_later_fragment(),
+            },
+            Headers::V6(header) => {
+                Self { protocol: header.next_header(), offset: IPV6_LEN, is_later_fragment: false }
+            }
         }
     }
 }

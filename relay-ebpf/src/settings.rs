@@ -31,6 +31,8 @@ settings! {
     V6_BASE_LOW, v6_base_low: u64;
     /// Host part of the IPv6 array's range.
     V6_HOST_MASK, v6_host_mask: u32;
+    /// Highest index of a pair.
+    LAST_PAIR, last_pair: u32;
     /// The relay's IPv4 overlay address, host order; 0 is none.
     RELAY_V4, relay_v4: u32;
     /// Upper half of the relay's IPv6 overlay address, host order.
@@ -39,6 +41,8 @@ settings! {
     RELAY_V6_LOW, relay_v6_low: u64;
     /// MTU of the interface, bytes.
     MTU, mtu: u32;
+    /// Longest packet that takes the short way, bytes; 0 is none.
+    DIRECT_MTU, direct_mtu: u32;
     /// Feature bits of `relay_common::names`.
     FEATURES, features: u32;
     /// Number of a `relay_common::verdict::HostPolicy`.

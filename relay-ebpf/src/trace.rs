@@ -5,7 +5,7 @@ use aya_log_ebpf::info;
 use relay_common::Reason;
 
 use crate::{
-    Outcome,
+    ingress::Outcome,
     packet::{Headers, Packet},
 };
 

@@ -38,6 +38,7 @@ pub mod skip;
 pub mod stats;
 mod tally;
 pub mod traffic;
+pub mod tun;
 
 pub use lab::Lab;
 pub use ledger::Ledger;

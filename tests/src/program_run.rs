@@ -43,9 +43,18 @@ impl ProgramRun {
     /// # Panics
     /// The policy does not compile, or the kernel refuses it.
     pub fn new(relay: Relay) -> Self {
+        Self::with_features(relay, 0)
+    }
+
+    /// The same with more of the features of [`relay_common::names`].
+    ///
+    /// # Panics
+    /// The policy does not compile, or the kernel refuses it.
+    pub fn with_features(relay: Relay, features: u32) -> Self {
         let slots: Vec<u32> = slots(&relay);
-        let compiled = compile(&Sources { relay: &relay, host_addresses: &[], slots: &slots })
+        let mut compiled = compile(&Sources { relay: &relay, host_addresses: &[], slots: &slots })
             .expect("the policy compiles");
+        compiled.features |= features;
         let highest = slots.last().copied().unwrap_or(UNATTRIBUTED_SLOT);
         let loaded = Loaded::load(&compiled, 1, None, highest + 1)
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));

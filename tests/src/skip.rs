@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{self, Write as _},
+    path::Path,
     process::{Command, Stdio},
     sync::OnceLock,
 };
@@ -26,6 +27,8 @@ pub enum Need {
     Relay,
     /// A kernel that loads BPF programs for this process.
     Bpf,
+    /// `/dev/net/tun`.
+    Tun,
     /// WireGuard in the kernel.
     WireGuard,
     /// A kernel that has no WireGuard.
@@ -43,6 +46,7 @@ impl Need {
             Self::Tools => "tools",
             Self::Relay => "relay",
             Self::Bpf => "bpf",
+            Self::Tun => "tun",
             Self::WireGuard => "wireguard",
             Self::NoWireGuard => "no-wireguard",
         }
@@ -62,6 +66,7 @@ impl Need {
                     aya::sys::is_program_supported(aya::programs::ProgramType::SchedClassifier);
                 (!supported.unwrap_or(false)).then(|| "BPF programs for traffic control".to_owned())
             }
+            Self::Tun => (!Path::new("/dev/net/tun").exists()).then(|| "/dev/net/tun".to_owned()),
             Self::WireGuard => {
                 (!kernel_has_wireguard()).then(|| "WireGuard in the kernel".to_owned())
             }

@@ -69,6 +69,7 @@ const TABLE: &[Row] = &[
             "libc",
             "log",
             "memmap2",
+            "object",
             "rustix",
         ],
         closed: &["std::process"],

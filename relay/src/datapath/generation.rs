@@ -12,16 +12,19 @@ use blake2::{Blake2s256, Digest as _};
 use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
-    Generation, Leaf, PeerCounters,
+    Generation, Leaf, Pair, PeerCounters,
     counters::REFUSED_STRIDE,
     names::{self, ABI_VERSION},
 };
 
-use super::{DatapathError, Direction, Epoch, Pins, RefusedCounts, counters, mapped::Mapped};
+use super::{
+    DatapathError, Direction, Epoch, Pins, RefusedCounts, counters, mapped::Mapped, object,
+};
 use crate::policy::Compiled;
 
 /// The programs, as the build script made them.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
 
 /// Names the programs.
 static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJECT).into());
@@ -83,6 +86,11 @@ impl Loaded {
         let relay_v6 = compiled.relay_v6.map_or(0, std::net::Ipv6Addr::to_bits);
         let (relay_v6_high, relay_v6_low) = (low_half(relay_v6 >> 64), low_half(relay_v6));
         let host_policy = compiled.host_policy as u32;
+        let is_direct = compiled.features & (names::FAST_PATH | names::TRACE) == names::FAST_PATH;
+        let direct_mtu = if is_direct { compiled.mtu } else { 0 };
+        // A map wants one entry at least.
+        let pairs = if compiled.pairs.is_empty() { &[Pair::EMPTY] } else { &compiled.pairs[..] };
+        let last_pair = size(pairs.len()) - 1;
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
             size(count)
@@ -99,17 +107,16 @@ impl Loaded {
             .override_global(names::V6_BASE_HIGH, &v6_high, true)
             .override_global(names::V6_BASE_LOW, &v6_low, true)
             .override_global(names::V6_HOST_MASK, &v6_host, true)
+            .override_global(names::LAST_PAIR, &last_pair, true)
             .override_global(names::RELAY_V4, &relay_v4, true)
             .override_global(names::RELAY_V6_HIGH, &relay_v6_high, true)
             .override_global(names::RELAY_V6_LOW, &relay_v6_low, true)
             .override_global(names::MTU, &compiled.mtu, true)
+            .override_global(names::DIRECT_MTU, &direct_mtu, true)
             .override_global(names::FEATURES, &compiled.features, true)
             .override_global(names::HOST_POLICY, &host_policy, true)
-            .map_max_entries(names::LEAVES_V4, compiled.range_v4.size())
-            .map_max_entries(names::LEAVES_V6, compiled.range_v6.size())
             .map_max_entries(names::PREFIXES_V4, prefixes(true))
             .map_max_entries(names::PREFIXES_V6, prefixes(false))
-            .map_max_entries(names::PAIRS, size(compiled.pairs.len()))
             .map_max_entries(names::HOST_PORTS, size(compiled.host_ports.len()))
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
@@ -123,7 +130,16 @@ impl Loaded {
                 .map_pin_path(names::COUNTERS, pins.counters(epoch.number))
                 .map_pin_path(names::REFUSED, pins.refused(epoch.number));
         }
-        let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
+        let object = object::with_tables(
+            OBJECT,
+            &[
+                (names::LEAVES_V4, bytemuck::cast_slice(&compiled.leaves_v4)),
+                (names::LEAVES_V6, bytemuck::cast_slice(&compiled.leaves_v6)),
+                (names::PAIRS, bytemuck::cast_slice(pairs)),
+            ],
+        )?;
+        let object = bytemuck::cast_slice(&object);
+        let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf };
         loaded.fill(compiled, number)?;
         for direction in Direction::BOTH {
@@ -150,7 +166,8 @@ impl Loaded {
     /// Runs a program on a packet, as `BPF_PROG_TEST_RUN` does: nothing is sent.
     ///
     /// # Errors
-    /// The kernel refuses the packet, which must have 14 bytes at least.
+    /// The kernel refuses the packet, which must have 54 bytes at least to be sure: it takes the
+    /// first 14 for an Ethernet header, and wants behind that what its type says.
     pub fn run(&mut self, direction: Direction, packet: &Packet<'_>) -> Result<Run, DatapathError> {
         let mut out = vec![0; packet.bytes.len() + 256];
         let context = packet.context();
@@ -221,9 +238,6 @@ impl Loaded {
             number,
             policy_hash: policy_hash(compiled),
         };
-        self.fill_array(names::LEAVES_V4, &compiled.leaves_v4)?;
-        self.fill_array(names::LEAVES_V6, &compiled.leaves_v6)?;
-        self.fill_array(names::PAIRS, &compiled.pairs)?;
         self.fill_array(names::GENERATION, &[generation])?;
 
         let map = self.map(names::PREFIXES_V4)?;

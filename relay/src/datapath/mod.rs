@@ -11,6 +11,7 @@ mod generation;
 mod held;
 mod hook;
 mod mapped;
+mod object;
 mod pins;
 mod shape;
 mod slots;

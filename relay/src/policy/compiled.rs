@@ -22,7 +22,7 @@ use super::{
 };
 use crate::model::{Egress, HostAccess, Relay, Transport};
 
-/// Most pairs of classes in one generation: 256 MiB of map.
+/// Most pairs of classes in one generation: 128 MiB of map.
 const MAX_PAIRS: u64 = 1 << 25;
 
 /// A policy in the form of a generation's maps and constants.
@@ -160,7 +160,8 @@ impl Compiled {
     /// Why the packet is refused.
     pub fn decide(&self, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
         let (source, destination) = (self.leaf(source), self.leaf(destination));
-        let pair = self.pairs.get(source.pair_index(&destination) as usize).copied();
+        let index = usize::try_from(source.pair_index(&destination)).unwrap_or(usize::MAX);
+        let pair = self.pairs.get(index).copied();
         let stack = self.features & EGRESS_STACK != 0;
         decide(&source, &destination, pair.unwrap_or(Pair::EMPTY), stack)
     }
@@ -175,7 +176,7 @@ impl Compiled {
         Counts {
             leaves: self.leaves_v4.len() + self.leaves_v6.len(),
             prefixes: self.prefixes.len(),
-            pairs: self.pairs.len(),
+            pairs: self.pairs.iter().filter(|pair| !pair.is_empty()).count(),
         }
     }
 

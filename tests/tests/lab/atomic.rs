@@ -26,8 +26,8 @@ fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
         let site = Site::one_to_many()?;
         let [a, b, c, d] = crate::policy::names(&site)?;
         let mut lab = Lab::start_with(site, &[a.clone(), b.clone()])?;
-        let streams = Streams::start(&lab, &[(&a, &b), (&b, &a)])?;
         let before = lab.relay().ledger()?;
+        let streams = Streams::start(&lab, &[(&a, &b), (&b, &a)])?;
         let generation = lab.relay().stats()?.generation;
         let mut reloads = 0;
         let mut guests = 0;
@@ -86,13 +86,13 @@ fn up_killed_at_any_moment_lets_nothing_through_that_both_policies_refuse() {
         let host = lab.relay().namespace();
         host.set_sysctl("ipv4/ip_forward", 1)?;
         host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        let before = lab.relay().ledger()?;
         let allowed = Streams::start(&lab, &[(&a, &b)])?;
         let refused = Streams::start(&lab, &[(&b, &c)])?;
         let changing = Streams::start(&lab, &[(&a, &c)])?;
-        let before = lab.relay().ledger()?;
 
         // The pair of A and C comes and goes, and a peer with it, so that WireGuard changes too.
-        let (of_a, of_c) = (lab.site().addresses(&a)?, lab.site().addresses(&c)?);
+        let of_a = lab.site().addresses(&a)?;
         let mut is_listed = true;
         let started = Instant::now();
         lab.site_mut().add_peer("guest", &guest(1))?;
@@ -129,7 +129,6 @@ fn up_killed_at_any_moment_lets_nothing_through_that_both_policies_refuse() {
         let moved = lab.relay().ledger()?.since(&before)?;
         let received = moved.get(&format!("{b} relayed tx packets"));
         ensure!(received == sent[0], "{} packets went to {b}, counted {received}", sent[0]);
-        ensure!(of_a != of_c, "two peers with one address");
         Ok(())
     });
 }

@@ -12,7 +12,7 @@ use relay::{
     model::{Egress, HostAccess, Relay},
     policy::{Sources, eval},
 };
-use relay_common::{Reason, icmp::Answer, verdict::Verdict};
+use relay_common::{Reason, icmp::Answer, names::TRACE, verdict::Verdict};
 use relay_tests::{
     inner::Inner,
     program_run::{OK, ProgramRun, REDIRECT, SHOT, peer, relay, slots},
@@ -63,7 +63,9 @@ fn check(
     // An echo reply, which the host takes whatever its ports.
     let kind = if source.is_ipv4() { 0 } else { 129 };
     let protocol = if source.is_ipv4() { 1 } else { 58 };
-    let inner = Inner::new(source, destination, protocol, &[kind, 0, 0, 0, 0, 0, 0, 0]);
+    let mut message = [0; 40];
+    message[0] = kind;
+    let inner = Inner::new(source, destination, protocol, &message);
     let slot = programs.compiled.counted_slot(source);
     let before = programs.refused(slot);
     let (verdict, _) = programs.ingress(&inner);
@@ -82,6 +84,60 @@ fn check(
     };
     prop_assert_eq!(formula, kernel, "program: {} → {}", source, destination);
     Ok(())
+}
+
+/// Packets that go both ways.
+const BOTH_WAYS: usize = 5_000;
+
+/// A generation that traces takes the long way with every packet.
+#[test]
+fn the_short_way_through_the_program_does_what_the_long_way_does() {
+    if !possible("agreement::short_way") {
+        return;
+    }
+    let mut short = crate::four_peers();
+    let mut long = ProgramRun::with_features(crate::four(), TRACE);
+    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut relayed = 0;
+    for _ in 0..BOTH_WAYS {
+        let inner = any_packet(&mut random);
+        let ((verdict, out), moved) = short.moved(|programs| programs.ingress(&inner));
+        let (expected, counted) = long.moved(|programs| programs.ingress(&inner));
+        assert_eq!(moved, counted, "{inner:?}");
+        // Whether a refusal is answered depends on the time since the last answer.
+        if !moved.iter().any(|counter| counter.ends_with("_packets +1")) {
+            continue;
+        }
+        assert_eq!((verdict, out), expected, "{inner:?}");
+        relayed += usize::from(verdict == REDIRECT);
+    }
+    assert!(relayed > BOTH_WAYS / 4, "{relayed} of {BOTH_WAYS} were relayed");
+}
+
+/// Mostly between peers 1 and 2 of the four, sometimes with a byte changed.
+fn any_packet(random: &mut TestRng) -> Inner {
+    let mut below = |limit: u32| random.next_u32() % limit;
+    let is_v4 = below(2) == 0;
+    let mut end = |mine: u32| {
+        let host = if below(4) == 0 { below(8) } else { mine };
+        let text = if is_v4 { format!("10.3.2.{host}") } else { format!("fd00::3:2:{host}") };
+        text.parse().expect("an address")
+    };
+    let (source, destination) = (end(2), end(3));
+    let protocol = [6, 17, if is_v4 { 1 } else { 58 }, 60, 44, 132][below(6) as usize];
+    let mut inner = Inner::new(source, destination, protocol, &vec![0; 40 + below(1500) as usize]);
+    if below(8) == 0 {
+        inner = inner.with_ttl(below(3).to_le_bytes()[0]);
+    }
+    if below(4) == 0 {
+        // Not the version, without which the packet is none.
+        let at = 1 + below(if is_v4 { 19 } else { 39 }) as usize;
+        inner = inner.with_byte(at, below(256).to_le_bytes()[0]);
+        if is_v4 && below(2) == 0 {
+            inner = inner.sealed();
+        }
+    }
+    inner
 }
 
 /// Up to 200 peers with an address of each family, nested and overlapping routes and lists.

@@ -2,11 +2,13 @@
 //! out, counters moved, all others unchanged.
 
 mod agreement;
+mod differential;
 mod errors;
 mod memory;
 mod refusals;
 mod relayed;
 
+use relay::model::Relay;
 use relay_tests::{
     program_run::{ProgramRun, peer, relay},
     skip::{self, Need},
@@ -15,15 +17,19 @@ use relay_tests::{
 /// Peers 1 and 2 list each other, and 1 also what is behind 2; 3 lists 1 and 2, who do not list
 /// it; 4 is listed by 1 and lists nobody. Slots are these numbers.
 fn four_peers() -> ProgramRun {
+    ProgramRun::new(four())
+}
+
+fn four() -> Relay {
     let to_1 = ["10.3.2.3/32", "10.3.2.5/32", "fd00::3:2:3/128", "192.168.7.0/24"];
     let to_2 = ["10.3.2.2/32", "fd00::3:2:2/128"];
     let to_3 = ["10.3.2.2/32", "10.3.2.3/32", "fd00::3:2:2/128"];
-    ProgramRun::new(relay(vec![
+    relay(vec![
         peer(1, &["10.3.2.2", "fd00::3:2:2"], &[], &to_1),
         peer(2, &["10.3.2.3", "fd00::3:2:3"], &["192.168.7.0/24"], &to_2),
         peer(3, &["10.3.2.4", "fd00::3:2:4"], &[], &to_3),
         peer(4, &["10.3.2.5", "fd00::3:2:5"], &[], &[]),
-    ]))
+    ])
 }
 
 /// Whether programs can be loaded here.

@@ -118,6 +118,46 @@ fn malformed_headers_are_refused_before_anybody_is_looked_up() {
 }
 
 #[test]
+fn extension_headers_are_gone_through_to_what_they_hide() {
+    if !possible("refusals::extensions") {
+        return;
+    }
+    const OPTIONS: u8 = 60;
+    let mut programs = four_peers();
+    // `next` in an options header of 8 bytes, eight times eight more of them, then UDP.
+    let chain = |next: u8, more: usize| {
+        let mut bytes = [OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(more);
+        bytes.extend([next, 0, 1, 4, 0, 0, 0, 0]);
+        bytes.extend([4, 0, 0, 7, 0, 8, 0, 0]);
+        Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), OPTIONS, &bytes)
+    };
+    let fragment = |offset: u8, next: u8| {
+        let bytes = [next, 0, 0, offset, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), 44, &bytes)
+    };
+    for (inner, refused) in [
+        (chain(17, 0), None),
+        (chain(17, 5), None),
+        (chain(17, 6), Some("ip_options")),
+        (chain(0, 2), Some("ip_options")),
+        (chain(43, 2), Some("source_routing")),
+        (fragment(1, 17), None),
+        (fragment(1, 43), Some("source_routing")),
+        // What a later fragment holds is no header, whatever it looks like.
+        (fragment(8, 43), None),
+        (chain(60, 0).with_byte(48, 60).with_byte(49, 200), Some("malformed_header")),
+    ] {
+        let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
+        match refused {
+            None => assert_eq!((verdict, moved.len()), (REDIRECT, 4), "{inner:?}: {moved:?}"),
+            Some(reason) => {
+                assert_eq!((verdict, moved), (SHOT, vec![format!("0 {reason} +1")]), "{inner:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_packet_shorter_than_its_header_is_refused() {
     if !possible("refusals::short") {
         return;

@@ -1,0 +1,93 @@
+//! IPv6 extension headers (RFC 8200, section 4), gone through one by one.
+
+use crate::{Reason, header::protocol};
+
+/// Most extension headers that a packet may have; nothing in use has more.
+pub const MAX_EXTENSIONS: u32 = 6;
+
+/// Destination options (RFC 8200, section 4.6).
+const DESTINATION_OPTIONS: u8 = 60;
+/// Fragment header (RFC 8200, section 4.5).
+const FRAGMENT: u8 = 44;
+/// Authentication header (RFC 4302, section 2).
+const AUTHENTICATION: u8 = 51;
+/// Mobility header (RFC 6275, section 6.1), HIP (RFC 7401, section 5.1), Shim6 (RFC 5533,
+/// section 5.1), each in the form of RFC 6564.
+const MOBILITY: u8 = 135;
+const HOST_IDENTITY: u8 = 139;
+const SHIM6: u8 = 140;
+
+/// Length of a fragment header, and so much of any other that is looked at, bytes.
+pub const LOOKED_AT: u32 = 4;
+
+/// What a "next header" announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// An extension header that routers pass by.
+    Extension,
+    /// What the packet carries, or something in which no header can follow.
+    Payload,
+}
+
+/// What a number announces.
+///
+/// # Errors
+/// A header that every router on the way must look at, or one that picks the way.
+#[inline(always)]
+pub const fn announced(next_header: u8) -> Result<Announced, Reason> {
+    match next_header {
+        protocol::HOP_BY_HOP => Err(Reason::IpOptions),
+        protocol::ROUTING => Err(Reason::SourceRouting),
+        DESTINATION_OPTIONS | FRAGMENT | AUTHENTICATION | MOBILITY | HOST_IDENTITY | SHIM6 => {
+            Ok(Announced::Extension)
+        }
+        _ => Ok(Announced::Payload),
+    }
+}
+
+/// What comes after the extension header `kind` that begins with these bytes: the next number, and
+/// how far on it is. `None` after a fragment that is not the first, which holds no headers.
+#[inline(always)]
+pub const fn step(kind: u8, beginning: [u8; LOOKED_AT as usize]) -> Option<(u8, u32)> {
+    let [next, len, offset_high, offset_low] = beginning;
+    let len = len as u32;
+    match kind {
+        FRAGMENT if offset_high != 0 || offset_low & 0xf8 != 0 => None,
+        FRAGMENT => Some((next, 8)),
+        AUTHENTICATION => Some((next, (len + 2) * 4)),
+        _ => Some((next, (len + 1) * 8)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_ask_routers_for_something_are_refused() {
+        assert_eq!(announced(0), Err(Reason::IpOptions));
+        assert_eq!(announced(43), Err(Reason::SourceRouting));
+        for extension in [44, 51, 60, 135, 139, 140] {
+            assert_eq!(announced(extension), Ok(Announced::Extension), "{extension}");
+        }
+        // TCP, UDP, ICMPv6, ESP, no next header, IPv4 and IPv6 in IPv6.
+        for payload in [6, 17, 58, 50, 59, 4, 41] {
+            assert_eq!(announced(payload), Ok(Announced::Payload), "{payload}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_in_the_units_of_each_header() {
+        assert_eq!(step(DESTINATION_OPTIONS, [17, 0, 0, 0]), Some((17, 8)));
+        assert_eq!(step(DESTINATION_OPTIONS, [17, 2, 9, 9]), Some((17, 24)));
+        assert_eq!(step(AUTHENTICATION, [6, 4, 0, 0]), Some((6, 24)));
+        assert_eq!(step(DESTINATION_OPTIONS, [17, 255, 0, 0]), Some((17, 2048)));
+    }
+
+    #[test]
+    fn only_the_first_fragment_holds_what_follows() {
+        assert_eq!(step(FRAGMENT, [17, 0, 0, 1]), Some((17, 8)));
+        assert_eq!(step(FRAGMENT, [17, 0, 0, 8]), None);
+        assert_eq!(step(FRAGMENT, [17, 0, 1, 0]), None);
+    }
+}
