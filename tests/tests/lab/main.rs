@@ -10,6 +10,7 @@ mod egress;
 mod environment;
 mod missing;
 mod nat;
+mod path;
 mod policy;
 mod shapes;
 mod siege;

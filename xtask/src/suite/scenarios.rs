@@ -83,9 +83,8 @@ pub(crate) fn host_has_wireguard() -> bool {
     process::succeeds(&mut command)
 }
 
-/// Modules whose scenarios take minutes, or do not hold on every kernel yet: `egress` loses replies
-/// on 6.1. Tier 4 has these, tier 3 all the others.
-const ON_REQUEST: [&str; 2] = ["atomic::", "egress::"];
+/// Modules whose scenarios take minutes. Tier 4 has these, tier 3 all the others.
+const ON_REQUEST: [&str; 1] = ["atomic::"];
 
 fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
     let flags = ["--test-threads=1", "--nocapture"].map(str::to_owned);
