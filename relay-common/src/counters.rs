@@ -31,6 +31,36 @@ pub struct PeerCounters {
 
 const _: () = assert!(size_of::<PeerCounters>() == 64);
 
+/// Traffic from one peer to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PairCounters {
+    /// Packets relayed.
+    pub packets: u64,
+    /// Their bytes, as in [`PeerCounters`].
+    pub bytes: u64,
+}
+
+const _: () = assert!(size_of::<PairCounters>() == 16);
+
+/// Most pairs of peers that are counted apart.
+pub const MAX_PAIRS_COUNTED: u32 = 1 << 20;
+
+/// Key of the pairs that found no room of their own.
+pub const OTHER_PAIRS: u64 = u64::MAX;
+
+/// Key of the pair from one slot to another.
+#[inline(always)]
+pub const fn pair_key(source: u32, destination: u32) -> u64 {
+    (source as u64) << 32 | destination as u64
+}
+
+/// The slots of a key.
+#[expect(clippy::cast_possible_truncation, reason = "the halves are what is asked for")]
+pub const fn pair_slots(key: u64) -> (u32, u32) {
+    ((key >> 32) as u32, key as u32)
+}
+
 /// Refused counters a slot has room for, of which [`Reason::COUNT`] are used.
 pub const REFUSED_STRIDE: u32 = 32;
 

@@ -6,6 +6,7 @@
 
 pub mod checksum;
 pub mod counters;
+pub mod event;
 pub mod extension;
 pub mod generation;
 pub mod header;
@@ -13,10 +14,12 @@ pub mod icmp;
 pub mod leaf;
 pub mod names;
 pub mod pair;
+pub mod question;
 pub mod reason;
 pub mod verdict;
 
-pub use counters::{PeerCounters, refused_index};
+pub use counters::{PairCounters, PeerCounters, refused_index};
+pub use event::Event;
 pub use generation::Generation;
 pub use leaf::Leaf;
 pub use pair::Pair;

@@ -32,6 +32,13 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Array of `u64` packets, indexed by [`crate::refused_index`]; outlives generations.
 pub const REFUSED: &str = "REFUSED";
 
+/// Array of [`crate::event::Event`], a ring; outlives generations.
+pub const EVENTS: &str = "EVENTS";
+/// Array with one `u64`: how many events there were; outlives generations.
+pub const EVENT_COUNT: &str = "EVENT_COUNT";
+/// Hash of [`crate::counters::pair_key`] → [`crate::PairCounters`]; outlives generations.
+pub const PAIR_COUNTERS: &str = "PAIR_COUNTERS";
+
 /// Ring buffer of aya-log.
 pub const LOGS: &str = "AYA_LOGS";
 
@@ -69,3 +76,5 @@ pub const FAST_PATH: u32 = 1;
 pub const EGRESS_STACK: u32 = 2;
 /// Bit of [`FEATURES`]: every packet is logged.
 pub const TRACE: u32 = 4;
+/// Bit of [`FEATURES`]: relayed packets are counted for each pair of peers too.
+pub const PAIR_STATS: u32 = 8;

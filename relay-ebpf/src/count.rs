@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use relay_common::{Leaf, Reason, refused_index};
+use relay_common::{Leaf, Reason, counters::pair_key, refused_index};
 
 use crate::{
     maps,
@@ -26,6 +26,18 @@ pub fn relayed(
         add(&raw mut (*to).tx_bytes, bytes);
     }
     Ok(())
+}
+
+/// The same for the pair.
+#[inline(always)]
+pub fn pair(source: &Leaf, destination: &Leaf, (packets, bytes): (u64, u64)) {
+    if let Some(counters) = maps::pair_counters(pair_key(source.slot(), destination.slot())) {
+        // SAFETY: points into a map value, which lives as long as the program.
+        unsafe {
+            add(&raw mut (*counters).packets, packets);
+            add(&raw mut (*counters).bytes, bytes);
+        }
+    }
 }
 
 /// Packets and bytes from a peer into the host's stack.
@@ -70,6 +82,21 @@ pub fn refused(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
         // SAFETY: points into a map value, which lives as long as the program.
         unsafe { add(counter, u64::from(packet.segments())) }
     }
+}
+
+/// Adds one to a map value, and gives what it is then.
+///
+/// # Safety
+/// `counter` points to an aligned word of a map value.
+#[inline(always)]
+pub unsafe fn next(counter: *mut u64) -> u64 {
+    let mut by = 1u64;
+    // VERIFIER: as below; BPF_ADD | BPF_FETCH, kernel 5.12.
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("{by} = atomic_fetch_add((u64 *)({counter} + 0), {by})", counter = in(reg) counter, by = inout(reg) by);
+    }
+    by + 1
 }
 
 /// # Safety

@@ -2,7 +2,7 @@
 
 use relay_common::{
     Leaf, Reason,
-    names::{EGRESS_STACK, FAST_PATH},
+    names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
     verdict::{self, Verdict},
 };
 
@@ -20,7 +20,16 @@ pub enum Outcome {
     Passed,
 }
 
-/// Decides, counts what goes on, and takes its TTL down. `source` is left with whom it came from.
+/// A packet that may pass, and what was found out about it.
+pub struct Passing {
+    /// Where to.
+    pub verdict: Verdict,
+    headers: Headers,
+    transport: Transport,
+    destination: Leaf,
+}
+
+/// Decides, and changes nothing. `source` is left with whom the packet came from.
 ///
 /// Both programs touch the generation map, so that they hold it and the loader finds by it which
 /// policy is in force.
@@ -28,43 +37,30 @@ pub enum Outcome {
 /// # Errors
 /// Why it is refused.
 #[inline(always)]
-pub fn decide(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Outcome, Reason> {
+pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Passing, Reason> {
     maps::generation().ok_or(Reason::Inconsistent)?;
     let headers = packet.headers()?;
     let transport = packet.check(&headers)?;
     let destination;
     (*source, destination) = policy::leaves(&headers);
     let pair = tables::pair(source, &destination);
-    match verdict::decide(source, &destination, pair, features & EGRESS_STACK != 0)? {
-        Verdict::Relay => relay(packet, features, (&headers, &transport), source, &destination),
-        Verdict::ToStack if !host::keeps(packet, &headers) => {
-            count::from_peer_to_host(packet, &transport, source)?;
-            Ok(Outcome::Passed)
-        }
-        Verdict::ToHost | Verdict::ToStack => {
-            if !host::may_reach(packet, &headers, &transport) {
-                return Err(Reason::HostAccess);
-            }
-            count::from_peer_to_host(packet, &transport, source)?;
-            Ok(Outcome::Passed)
-        }
+    let mut verdict = verdict::decide(source, &destination, pair, features & EGRESS_STACK != 0)?;
+    if verdict == Verdict::ToStack && host::keeps(packet, &headers) {
+        verdict = Verdict::ToHost;
     }
+    match verdict {
+        Verdict::Relay if features & FAST_PATH != 0 => may_leave(packet, &headers, &transport)?,
+        Verdict::ToHost if !host::may_reach(packet, &headers, &transport) => {
+            return Err(Reason::HostAccess);
+        }
+        Verdict::Relay | Verdict::ToHost | Verdict::ToStack => {}
+    }
+    Ok(Passing { verdict, headers, transport, destination })
 }
 
-/// The checks a router makes, the count, and the TTL. On the slow path the stack makes its own of
-/// them, and takes the TTL down itself.
+/// The checks a router makes. On the slow path the stack makes its own of them.
 #[inline(always)]
-fn relay(
-    packet: &Packet<'_>,
-    features: u32,
-    (headers, transport): (&Headers, &Transport),
-    source: &Leaf,
-    destination: &Leaf,
-) -> Result<Outcome, Reason> {
-    if features & FAST_PATH == 0 {
-        count::relayed(source, destination, packet.on_the_wire(transport))?;
-        return Ok(Outcome::Passed);
-    }
+fn may_leave(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> Result<(), Reason> {
     let (hops, may_fragment) = match headers {
         Headers::V4(header) => (header.ttl(), !header.dont_fragment()),
         Headers::V6(header) => (header.hop_limit(), false),
@@ -75,15 +71,41 @@ fn relay(
     if packet.len() > settings::mtu() && !may_fragment && !packet.segments_fit(transport) {
         return Err(Reason::TooBig);
     }
-    count::relayed(source, destination, packet.on_the_wire(transport))?;
-    match headers {
+    Ok(())
+}
+
+/// Counts a packet that passes, and takes its TTL down, which on the slow path the stack does.
+///
+/// # Errors
+/// There are no counters, so it does not pass after all.
+#[inline(always)]
+pub fn carry_out(
+    packet: &Packet<'_>,
+    features: u32,
+    source: &Leaf,
+    passing: &Passing,
+) -> Result<Outcome, Reason> {
+    let destination = &passing.destination;
+    if passing.verdict != Verdict::Relay {
+        count::from_peer_to_host(packet, &passing.transport, source)?;
+        return Ok(Outcome::Passed);
+    }
+    let on_the_wire = packet.on_the_wire(&passing.transport);
+    count::relayed(source, destination, on_the_wire)?;
+    if features & PAIR_STATS != 0 {
+        count::pair(source, destination, on_the_wire);
+    }
+    if features & FAST_PATH == 0 {
+        return Ok(Outcome::Passed);
+    }
+    match &passing.headers {
         Headers::V4(header) => {
             let words = packet.linear::<[u32; 5]>().ok_or(Reason::Inconsistent)?;
             words.store_ttl_word(header.decremented());
         }
-        Headers::V6(_) => {
+        Headers::V6(header) => {
             let words = packet.linear::<[u64; 5]>().ok_or(Reason::Inconsistent)?;
-            words.store_hop_limit(hops - 1);
+            words.store_hop_limit(header.hop_limit() - 1);
         }
     }
     Ok(Outcome::Redirected)

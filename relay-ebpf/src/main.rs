@@ -9,6 +9,7 @@
 mod count;
 mod direct;
 mod egress;
+mod event;
 mod host;
 mod icmp;
 mod ingress;
@@ -27,11 +28,13 @@ use aya_ebpf::{
 };
 use relay_common::{
     Leaf,
+    counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
     names::{MARK, TRACE},
+    question,
 };
 
-use crate::{ingress::Outcome, packet::Packet};
+use crate::{event::Direction, ingress::Outcome, packet::Packet};
 
 /// Decides about a packet a peer sent.
 #[classifier]
@@ -86,7 +89,13 @@ fn from_peer(ctx: TcContext) -> Done {
     // Once, so that each test of a feature is one instruction.
     let features = settings::features();
     let mut source = Leaf::NOBODY;
-    let outcome = ingress::decide(&packet, features, &mut source);
+    let judged = ingress::judge(&packet, features, &mut source);
+    if packet.is_question() {
+        ctx.set_mark(question::encode(judged.map(|passing| passing.verdict)));
+        return Done::Drop;
+    }
+    let outcome =
+        judged.and_then(|passing| ingress::carry_out(&packet, features, &source, &passing));
     if features & TRACE != 0 {
         trace::outcome(&packet, &outcome);
     }
@@ -95,6 +104,7 @@ fn from_peer(ctx: TcContext) -> Done {
         Ok(Outcome::Passed) => Done::Pass,
         Err(reason) => {
             count::refused(&packet, &source, reason);
+            event::write(&packet, source.counted_slot(), reason, Direction::Ingress);
             Answer::to(reason).map_or(Done::Drop, Done::Answer)
         }
     }
@@ -107,6 +117,7 @@ fn to_peer(ctx: TcContext) -> i32 {
         Ok(()) => TC_ACT_OK,
         Err(reason) => {
             count::refused(&packet, &Leaf::NOBODY, reason);
+            event::write(&packet, UNATTRIBUTED_SLOT, reason, Direction::Egress);
             TC_ACT_SHOT
         }
     }

@@ -4,13 +4,19 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
-use relay_common::{Generation, Leaf, PeerCounters};
+use relay_common::{
+    Event, Generation, Leaf, PairCounters, PeerCounters,
+    counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS},
+    event::EVENTS_KEPT,
+};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 /// It excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) refuses to write then.
 const MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_RDONLY_PROG`: the policy is not the programs' to change.
 const READ_ONLY: u32 = 1 << 7;
+/// `BPF_NOEXIST`: insert, never replace.
+const BPF_NOEXIST: u64 = 1;
 /// `BPF_F_NO_PREALLOC`, which LPM tries demand.
 const NO_PREALLOC: u32 = 1;
 
@@ -28,6 +34,13 @@ static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE);
 static COUNTERS: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static REFUSED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static PAIR_COUNTERS: HashMap<u64, PairCounters> =
+    HashMap::with_max_entries(MAX_PAIRS_COUNTED, NO_PREALLOC);
+#[map]
+static EVENTS: Array<Event> = Array::with_max_entries(EVENTS_KEPT, MMAPABLE);
+#[map]
+static EVENT_COUNT: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
 /// The leaf of the longest prefix that holds an IPv4 address in host order.
 #[inline(always)]
@@ -61,6 +74,29 @@ pub fn counters(slot: u32) -> Option<*mut PeerCounters> {
 #[inline(always)]
 pub fn refused(index: u32) -> Option<*mut u64> {
     REFUSED.get_ptr_mut(index)
+}
+
+/// Counters of a pair of slots, made if absent; those of all others when there is no room.
+#[inline(always)]
+pub fn pair_counters(key: u64) -> Option<*mut PairCounters> {
+    if let Some(counters) = PAIR_COUNTERS.get_ptr_mut(key) {
+        return Some(counters);
+    }
+    // Another processor may have been first, which is as well.
+    let _made = PAIR_COUNTERS.insert(key, PairCounters { packets: 0, bytes: 0 }, BPF_NOEXIST);
+    PAIR_COUNTERS.get_ptr_mut(key).or_else(|| PAIR_COUNTERS.get_ptr_mut(OTHER_PAIRS))
+}
+
+/// How many refused packets were written down.
+#[inline(always)]
+pub fn event_count() -> Option<*mut u64> {
+    EVENT_COUNT.get_ptr_mut(0)
+}
+
+/// A place in the ring of refused packets.
+#[inline(always)]
+pub fn event(place: u32) -> Option<*mut Event> {
+    EVENTS.get_ptr_mut(place)
 }
 
 /// When the next ICMP error to a peer is due, nanoseconds of the monotonic clock.

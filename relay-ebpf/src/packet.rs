@@ -12,9 +12,11 @@ use aya_ebpf::{
 use relay_common::{
     Reason,
     counters::wire_bytes,
+    event::HEAD_LEN,
     extension::{Announced, MAX_EXTENSIONS, announced, step},
     header::{IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header, protocol},
     icmp::{MAX_QUOTE, Quoted},
+    question::QUESTION,
 };
 
 use crate::settings;
@@ -60,6 +62,13 @@ impl<'a> Packet<'a> {
     pub fn came_from_an_interface(&self) -> bool {
         // SAFETY: the context is valid while the program runs.
         unsafe { (*self.ctx.skb.skb).ingress_ifindex != 0 }
+    }
+
+    /// Whether this is no packet of a peer's, but the loader asking about one.
+    #[inline(always)]
+    pub fn is_question(&self) -> bool {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx.skb.skb).mark == QUESTION }
     }
 
     /// Whether the packet entered through the interface that it is leaving by: `relay_ingress`
@@ -181,13 +190,26 @@ impl<'a> Packet<'a> {
         unsafe { (*self.ctx.skb.skb).gso_size != 0 }
     }
 
+    /// Copies the beginning of the packet; of one that cannot be read, nothing.
+    ///
+    /// # Safety
+    /// `head` points into a map value.
+    #[inline(always)]
+    pub unsafe fn copy_head(&self, head: *mut [u8; HEAD_LEN as usize]) {
+        let len = bounded::<HEAD_LEN>(self.len().min(HEAD_LEN));
+        // SAFETY: the caller's promise; `len` bytes fit.
+        let copied = unsafe { bpf_skb_load_bytes(self.ctx.as_ptr(), 0, head.cast(), len) };
+        // There is nobody to tell, and the helper has filled it with zeros.
+        let _ = copied;
+    }
+
     /// Copies the beginning of the packet, to be quoted.
     ///
     /// # Errors
     /// The kernel's error number.
     #[inline(always)]
     pub fn quote(&self, buffer: &mut QuoteBuffer) -> Result<Quoted, i64> {
-        let len = bounded(self.len().min(MAX_QUOTE));
+        let len = bounded::<MAX_QUOTE>(self.len().min(MAX_QUOTE));
         let size = size_of::<QuoteBuffer>() as u32;
         // SAFETY: `len` bytes fit the buffer, all of which is summed. The helper takes words of 32
         // bits, in the order they lie in memory.
@@ -210,7 +232,7 @@ impl<'a> Packet<'a> {
         quoted: Quoted,
     ) -> Result<(), i64> {
         let header_len = (N * 4) as u32;
-        let len = bounded(quoted.len);
+        let len = bounded::<MAX_QUOTE>(quoted.len);
         let ctx = self.ctx.as_ptr();
         // SAFETY: both stores read what the two arrays hold.
         unsafe {
@@ -283,17 +305,17 @@ impl Linear<[u64; 5]> {
     }
 }
 
-/// A length of 1 to [`MAX_QUOTE`] bytes, in a form whose bounds the verifier sees.
+/// A length of 1 to `MOST` bytes, in a form whose bounds the verifier sees.
 ///
 /// VERIFIER: compared with 0 and the maximum instead, 6.1 says "invalid zero-sized read". The
 /// assembly keeps the compiler, which knows the bounds, from dropping the mask.
 #[inline(always)]
-fn bounded(len: u32) -> u32 {
-    const { assert!(MAX_QUOTE.is_power_of_two()) };
+fn bounded<const MOST: u32>(len: u32) -> u32 {
+    const { assert!(MOST.is_power_of_two()) };
     let mut less_one = u64::from(len);
     // SAFETY: takes one off a register.
     unsafe { asm!("{0} += -1", inout(reg) less_one) };
-    (less_one & u64::from(MAX_QUOTE - 1)) as u32 + 1
+    (less_one & u64::from(MOST - 1)) as u32 + 1
 }
 
 /// A helper's return code.

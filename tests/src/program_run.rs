@@ -8,7 +8,7 @@ use relay::{
     model::{Egress, HostAccess, Peer, PublicKey, Relay},
     policy::{Compiled, Sources, compile},
 };
-use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT};
+use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT, verdict::Verdict};
 
 use crate::inner::Inner;
 
@@ -86,6 +86,19 @@ impl ProgramRun {
         self.run(Direction::Egress, inner, ingress_interface, (0, 0))
     }
 
+    /// Asks the ingress program what would become of a packet from a peer.
+    ///
+    /// # Panics
+    /// The kernel refuses the packet.
+    pub fn ask(&mut self, inner: &Inner) -> Result<Verdict, Reason> {
+        self.loaded.ask(inner.bytes()).expect("an answer")
+    }
+
+    /// The programs and maps themselves.
+    pub fn loaded(&mut self) -> &mut Loaded {
+        &mut self.loaded
+    }
+
     /// All counters.
     ///
     /// # Panics
@@ -124,7 +137,8 @@ impl ProgramRun {
         ingress_interface: u32,
         (gso_segs, gso_size): (u32, u32),
     ) -> (u32, Vec<u8>) {
-        let packet = Packet { bytes: inner.bytes(), gso_size, gso_segs, ingress_interface };
+        let packet =
+            Packet { bytes: inner.bytes(), gso_size, gso_segs, ingress_interface, mark: 0 };
         let run = self.loaded.run(direction, &packet).expect("the packet runs");
         (run.verdict, run.packet)
     }
@@ -180,6 +194,7 @@ pub fn relay(peers: Vec<Peer>) -> Relay {
         host_access: HostAccess::Ping,
         egress: Egress::Deny,
         fence: true,
+        pair_stats: false,
         peers,
     }
 }

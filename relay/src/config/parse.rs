@@ -114,6 +114,7 @@ fn build(tables: &Tables, base: &Path) -> Option<Relay> {
         host_access: relay.host_access.clone().unwrap_or(HostAccess::Ping),
         egress: or(&relay.egress, Egress::Deny),
         fence: or(&relay.fence, true),
+        pair_stats: or(&relay.pair_stats, false),
         peers: peers.collect::<Option<_>>()?,
     })
 }

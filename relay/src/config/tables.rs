@@ -39,6 +39,7 @@ const RELAY_KEYS: &[Key] = &[
     Key { name: "host_access", example: "host_access = \"ping\" or [\"tcp/22\"]" },
     Key { name: "egress", example: "egress = \"deny\"" },
     Key { name: "fence", example: "fence = true" },
+    Key { name: "pair_stats", example: "pair_stats = true" },
 ];
 
 const DEFAULTS_KEYS: &[Key] = &[
@@ -74,6 +75,7 @@ pub(super) struct RelayTable {
     pub(super) host_access: Option<HostAccess>,
     pub(super) egress: Option<Located<Egress>>,
     pub(super) fence: Option<Located<bool>>,
+    pub(super) pair_stats: Option<Located<bool>>,
 }
 
 /// What `[defaults]` says.
@@ -210,6 +212,7 @@ impl RelayTable {
             host_access: host_access(&mut reader),
             egress: reader.text("egress", value::egress),
             fence: reader.boolean("fence"),
+            pair_stats: reader.boolean("pair_stats"),
         }
     }
 }

@@ -122,6 +122,22 @@ pub enum DatapathError {
     /// The programs lack what the loader expects of them.
     #[error("the BPF object lacks {0}; this binary is broken, build it again")]
     Lacks(&'static str),
+    /// The program in force does not answer questions.
+    #[error(
+        "program relay_ingress: found the mark {mark:#x} on the packet it was asked about          ({question:#x}), expected an answer; it is of another version: run `relay up`"
+    )]
+    NoAnswer {
+        /// What the packet came back with.
+        mark: u32,
+        /// What it was asked with.
+        question: u32,
+    },
+    /// Nothing is attached that could be asked.
+    #[error("interface {interface}: found no relay_ingress on it, expected one; run `relay up`")]
+    NotAttached {
+        /// The interface.
+        interface: String,
+    },
     /// No slot is left.
     #[error("{found} peers, expected at most {most}")]
     TooManyPeers {

@@ -12,13 +12,17 @@ use blake2::{Blake2s256, Digest as _};
 use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
-    Generation, Leaf, Pair, PeerCounters,
+    Generation, Leaf, Pair, PairCounters, PeerCounters,
     counters::REFUSED_STRIDE,
     names::{self, ABI_VERSION},
+    question::QUESTION,
 };
 
 use super::{
-    DatapathError, Direction, Epoch, Pins, RefusedCounts, counters, mapped::Mapped, object,
+    DatapathError, Direction, Epoch, Pins, Recorder, RefusedCounts, counters,
+    mapped::Mapped,
+    object, pairs,
+    question::{self, Answer},
 };
 use crate::policy::Compiled;
 
@@ -86,7 +90,8 @@ impl Loaded {
         let relay_v6 = compiled.relay_v6.map_or(0, std::net::Ipv6Addr::to_bits);
         let (relay_v6_high, relay_v6_low) = (low_half(relay_v6 >> 64), low_half(relay_v6));
         let host_policy = compiled.host_policy as u32;
-        let is_direct = compiled.features & (names::FAST_PATH | names::TRACE) == names::FAST_PATH;
+        let decisive = names::FAST_PATH | names::TRACE | names::PAIR_STATS;
+        let is_direct = compiled.features & decisive == names::FAST_PATH;
         let direct_mtu = if is_direct { compiled.mtu } else { 0 };
         // A map wants one entry at least.
         let pairs = if compiled.pairs.is_empty() { &[Pair::EMPTY] } else { &compiled.pairs[..] };
@@ -128,7 +133,12 @@ impl Loaded {
         if let Some((pins, epoch)) = pins {
             loader
                 .map_pin_path(names::COUNTERS, pins.counters(epoch.number))
-                .map_pin_path(names::REFUSED, pins.refused(epoch.number));
+                .map_pin_path(names::REFUSED, pins.refused(epoch.number))
+                .map_pin_path(names::EVENTS, pins.events())
+                .map_pin_path(names::EVENT_COUNT, pins.event_count());
+            if compiled.features & names::PAIR_STATS != 0 {
+                loader.map_pin_path(names::PAIR_COUNTERS, pins.pairs());
+            }
         }
         let object = object::with_tables(
             OBJECT,
@@ -142,6 +152,9 @@ impl Loaded {
         let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf };
         loaded.fill(compiled, number)?;
+        if compiled.features & names::PAIR_STATS != 0 {
+            pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
+        }
         for direction in Direction::BOTH {
             loaded
                 .program(direction)?
@@ -185,6 +198,14 @@ impl Loaded {
         Ok(Run { verdict: result.return_value, packet: out })
     }
 
+    /// Asks what would become of a packet from a peer.
+    ///
+    /// # Errors
+    /// The kernel refuses the packet, which must have [`super::SHORTEST_QUESTION`] bytes at least.
+    pub fn ask(&mut self, packet: &[u8]) -> Result<Answer, DatapathError> {
+        question::ask(self.program(Direction::Ingress)?, packet)
+    }
+
     /// Runs a program on a packet `repeat` times, each time on what the last left of it, and gives
     /// the last verdict and the average time of a run.
     ///
@@ -218,12 +239,28 @@ impl Loaded {
         counters::traffic_of(self.array(names::COUNTERS)?, slot)
     }
 
+    /// What a pair of slots exchanged, counted by this generation's own counters.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn pair(&mut self, source: u32, destination: u32) -> Result<PairCounters, DatapathError> {
+        pairs::of(self.map(names::PAIR_COUNTERS)?, source, destination)
+    }
+
     /// Refused packets counted by this generation's own counters, loaded without pins.
     ///
     /// # Errors
     /// The map cannot be read.
     pub fn refused(&mut self, slot: u32) -> Result<RefusedCounts, DatapathError> {
         counters::refused_of(self.array(names::REFUSED)?, slot)
+    }
+
+    /// Refused packets that this generation writes down from now on, loaded without pins.
+    ///
+    /// # Errors
+    /// A map cannot be read.
+    pub fn recorder(&self) -> Result<Recorder, DatapathError> {
+        Recorder::of(self.array(names::EVENTS)?, self.array(names::EVENT_COUNT)?)
     }
 
     /// The object, for aya-log.
@@ -277,9 +314,11 @@ impl Loaded {
         Ok(())
     }
 
-    fn array(&mut self, name: &'static str) -> Result<&MapData, DatapathError> {
-        let Map::Array(map) = self.map(name)? else { return Err(DatapathError::Lacks(name)) };
-        Ok(map)
+    fn array(&self, name: &'static str) -> Result<&MapData, DatapathError> {
+        match self.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            Some(_) | None => Err(DatapathError::Lacks(name)),
+        }
     }
 
     fn map(&mut self, name: &'static str) -> Result<&mut Map, DatapathError> {
@@ -288,7 +327,7 @@ impl Loaded {
 }
 
 /// A packet to run a program on, and what the kernel would say of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Packet<'a> {
     /// It, from its IP header on.
     pub bytes: &'a [u8],
@@ -298,6 +337,8 @@ pub struct Packet<'a> {
     pub gso_segs: u32,
     /// Index of the interface it entered by; 0 is none.
     pub ingress_interface: u32,
+    /// Its mark.
+    pub mark: u32,
 }
 
 /// What a program did with a packet.
@@ -309,15 +350,31 @@ pub struct Run {
     pub packet: Vec<u8>,
 }
 
-impl Packet<'_> {
+/// Offset of the mark in `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12).
+const MARK: usize = 8;
+
+impl<'a> Packet<'a> {
+    /// One that asks: an aggregate of two, which the short way through the program leaves alone.
+    pub(super) fn question(bytes: &'a [u8]) -> Self {
+        Self { bytes, gso_size: 1, gso_segs: 2, ingress_interface: 0, mark: QUESTION }
+    }
+
+    /// The mark in what the kernel made of a context.
+    pub(super) fn mark_of(context: &[u8; 192]) -> u32 {
+        let mut mark = [0; 4];
+        mark.copy_from_slice(&context[MARK..MARK + 4]);
+        u32::from_ne_bytes(mark)
+    }
+
     /// `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12), of which the kernel takes the fields
     /// set here and wants zeros elsewhere.
-    fn context(&self) -> [u8; 192] {
+    pub(super) fn context(&self) -> [u8; 192] {
         const INGRESS_IFINDEX: usize = 36;
         const GSO_SEGS: usize = 164;
         const GSO_SIZE: usize = 176;
         let mut context = [0; 192];
         for (offset, value) in [
+            (MARK, self.mark),
             (INGRESS_IFINDEX, self.ingress_interface),
             (GSO_SEGS, self.gso_segs),
             (GSO_SIZE, self.gso_size),

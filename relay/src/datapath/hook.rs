@@ -68,6 +68,7 @@ pub struct Hook {
     /// Copies of our program that nobody keeps track of.
     pub twins: Vec<Twin>,
     pub(super) counting: Option<Counting>,
+    program_id: Option<u32>,
     occupied: Option<String>,
 }
 
@@ -148,6 +149,7 @@ impl Hook {
             foreign: Vec::new(),
             twins: Vec::new(),
             counting: None,
+            program_id: None,
             occupied: None,
         }
     }
@@ -155,6 +157,7 @@ impl Hook {
     fn is_ours(&mut self, mode: Mode, program: &ProgramInfo) -> Result<(), DatapathError> {
         let held = Held::by(self.direction.program(), program)?;
         self.mode = Some(mode);
+        self.program_id = Some(program.id());
         self.generation = held.generation;
         self.counting = held.counting;
         Ok(())
@@ -258,6 +261,17 @@ pub(super) fn switch(
         }
     }
     Ok(())
+}
+
+/// Our program that is attached there.
+pub(super) fn program(hook: &Hook) -> Result<Option<SchedClassifier>, DatapathError> {
+    let Some(id) = hook.program_id else { return Ok(None) };
+    let mut programs = loaded_programs().filter_map(Result::ok);
+    let Some(info) = programs.find(|program| program.id() == id) else { return Ok(None) };
+    let name = hook.direction.program();
+    SchedClassifier::from_program_info(info, name.into())
+        .map(Some)
+        .map_err(DatapathError::program(name, "open"))
 }
 
 /// Takes a twin off the interface.

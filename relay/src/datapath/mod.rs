@@ -7,12 +7,15 @@
 
 mod counters;
 mod error;
+mod events;
 mod generation;
 mod held;
 mod hook;
 mod mapped;
 mod object;
+mod pairs;
 mod pins;
+mod question;
 mod shape;
 mod slots;
 mod tcx;
@@ -25,9 +28,12 @@ use relay_common::{Generation, names::TRACE};
 
 pub use counters::{Counters, Epoch, RefusedCounts};
 pub use error::DatapathError;
+pub use events::{Inner, Recorded, Recorder, Refusal};
 pub use generation::{Loaded, Packet, Run, policy_hash};
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
+pub use pairs::PairTraffic;
 pub use pins::Pins;
+pub use question::{Answer, SHORTEST as SHORTEST_QUESTION};
 pub use slots::Slots;
 pub use trace::Trace;
 
@@ -174,6 +180,8 @@ impl Datapath {
     ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
+        events::check(&self.pins)?;
+        pairs::check(&self.pins)?;
         slots::claim(&self.pins, slots)?;
         let mut loaded =
             Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
@@ -213,6 +221,35 @@ impl Datapath {
     pub fn counters(&self) -> Result<Counters, DatapathError> {
         self.pins.require_bpffs()?;
         counters::read(&self.pins)
+    }
+
+    /// What pairs of peers have exchanged; nothing where `pair_stats` was never on.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or is of another shape.
+    pub fn pairs(&self) -> Result<PairTraffic, DatapathError> {
+        self.pins.require_bpffs()?;
+        pairs::read(&self.pins)
+    }
+
+    /// Refused packets as they are written down, the `last` of those that were first.
+    ///
+    /// # Errors
+    /// The pins cannot be read, or are of another shape.
+    pub fn recorder(&self, last: u64) -> Result<Recorder, DatapathError> {
+        self.pins.require_bpffs()?;
+        Recorder::open(&self.pins, last)
+    }
+
+    /// Asks the program that is attached what it would do with a packet from a peer, of
+    /// [`SHORTEST_QUESTION`] bytes at least. Nothing is counted and nothing sent.
+    ///
+    /// # Errors
+    /// Nothing is attached, or it does not answer.
+    pub fn ask(&self, hooks: &[Hook; 2], packet: &[u8]) -> Result<Answer, DatapathError> {
+        let program = hook::program(&hooks[0])?
+            .ok_or_else(|| DatapathError::NotAttached { interface: self.interface.clone() })?;
+        question::ask(&program, packet)
     }
 
     /// Removes every pin. The hooks go with them on TCX, and with the interface otherwise.

@@ -59,6 +59,18 @@ impl Pins {
         self.dir.join(format!("refused_{epoch}"))
     }
 
+    pub(super) fn events(&self) -> PathBuf {
+        self.dir.join("events")
+    }
+
+    pub(super) fn event_count(&self) -> PathBuf {
+        self.dir.join("event_count")
+    }
+
+    pub(super) fn pairs(&self) -> PathBuf {
+        self.dir.join("pairs")
+    }
+
     pub(super) fn link(&self, direction: Direction) -> PathBuf {
         self.dir.join(format!("{}_link", direction.label()))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aya::maps::{HashMap, Map, MapData, MapType};
 
-use super::{DatapathError, Pins, counters, shape::Shape};
+use super::{DatapathError, Pins, counters, pairs, shape::Shape};
 use crate::model::{Peer, PublicKey};
 
 /// As many peers as kernel WireGuard takes: `MAX_PEERS_PER_DEVICE`
@@ -100,7 +100,9 @@ pub(super) fn claim(pins: &Pins, slots: &Slots) -> Result<(), DatapathError> {
         Some(pinned) => pinned,
         None => create(pins)?,
     };
-    counters::clear(pins, slots.new.iter().map(|&(_, slot)| slot))?;
+    let new: Vec<u32> = slots.new.iter().map(|&(_, slot)| slot).collect();
+    counters::clear(pins, new.iter().copied())?;
+    pairs::forget(pins, &new)?;
     for (key, slot) in &slots.new {
         pinned.insert(key.as_bytes(), slot, 0).map_err(DatapathError::map("slots", "write"))?;
     }

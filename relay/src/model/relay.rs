@@ -31,6 +31,8 @@ pub struct Relay {
     pub egress: Egress,
     /// Whether the netfilter table that fails closed is put up.
     pub fence: bool,
+    /// Whether traffic is counted for each pair of peers too.
+    pub pair_stats: bool,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
 }

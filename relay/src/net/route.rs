@@ -249,6 +249,7 @@ mod tests {
             host_access: HostAccess::Ping,
             egress: Egress::Deny,
             fence: true,
+            pair_stats: false,
             peers: vec![
                 peer(2, &["192.168.40.0/24", "10.3.2.128/25"]),
                 peer(3, &["fd00::3:2:80/121", "10.3.0.0/16"]),

@@ -10,7 +10,7 @@ use relay_common::{
     Leaf, Pair, Reason,
     header::protocol,
     leaf::Special,
-    names::{EGRESS_STACK, FAST_PATH},
+    names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
     verdict::{HostPolicy, Verdict, decide, port_key},
 };
 
@@ -226,7 +226,8 @@ fn reaches_out(prefix: &IpNet, v4: &Range, v6: &Range) -> bool {
 fn features(relay: &Relay) -> u32 {
     let fast_path = if relay.fast_path { FAST_PATH } else { 0 };
     let egress = if relay.egress == Egress::Stack { EGRESS_STACK } else { 0 };
-    fast_path | egress
+    let pairs = if relay.pair_stats { PAIR_STATS } else { 0 };
+    fast_path | egress | pairs
 }
 
 fn host_ports(access: &HostAccess) -> HostPorts {

@@ -99,6 +99,7 @@ impl Fleet {
             host_access: HostAccess::Ping,
             egress: Egress::Deny,
             fence: true,
+            pair_stats: false,
             peers: (0..self.peers).map(|number| self.peer(number)).collect(),
         }
     }

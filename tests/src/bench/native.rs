@@ -180,7 +180,7 @@ pub fn program_alone(peers: u32, family: Family) -> Result<(u64, u64)> {
         Family::V6 => Inner::udp(Fleet::v6(ACTIVE).into(), Fleet::v6(to).into(), 36),
     }
     .with_ttl(255);
-    let packet = Packet { bytes: inner.bytes(), gso_size: 0, gso_segs: 0, ingress_interface: 1 };
+    let packet = Packet { bytes: inner.bytes(), ingress_interface: 1, ..Packet::default() };
     let mut pass = Program::pass().classifier()?;
     let mut least = [u64::MAX; 2];
     for _run in 0..RUNS {

@@ -66,6 +66,12 @@ fn check(
     let mut message = [0; 40];
     message[0] = kind;
     let inner = Inner::new(source, destination, protocol, &message);
+    // What goes up the stack the host keeps here, since it does not forward.
+    let asked = match (formula, programs.ask(&inner)) {
+        (Ok(Verdict::ToStack), Ok(Verdict::ToHost)) => formula,
+        (_, asked) => asked,
+    };
+    prop_assert_eq!(formula, asked, "asked: {} → {}", source, destination);
     let slot = programs.compiled.counted_slot(source);
     let before = programs.refused(slot);
     let (verdict, _) = programs.ingress(&inner);

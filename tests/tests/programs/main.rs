@@ -7,6 +7,7 @@ mod errors;
 mod memory;
 mod refusals;
 mod relayed;
+mod told;
 
 use relay::model::Relay;
 use relay_tests::{

@@ -52,6 +52,7 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.host_access, sparse.host_access);
     assert_eq!(full.egress, sparse.egress);
     assert_eq!(full.fence, sparse.fence);
+    assert_eq!(full.pair_stats, sparse.pair_stats);
     assert_eq!(full.peers[0].persistent_keepalive, sparse.peers[0].persistent_keepalive);
     assert_eq!(full.peers[0].mtu, sparse.peers[0].mtu);
     assert_eq!(full.peers[0].dns, sparse.peers[0].dns);

@@ -21,6 +21,7 @@ fn relay(peers: Vec<Peer>, egress: Egress) -> Relay {
         host_access: HostAccess::Ping,
         egress,
         fence: true,
+        pair_stats: false,
         peers,
     }
 }

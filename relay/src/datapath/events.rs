@@ -1,0 +1,232 @@
+//! Refused packets that the programs wrote down, read from their ring.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aya::maps::{MapData, MapType};
+use relay_common::{
+    Event, Reason,
+    event::{EVENTS_KEPT, place},
+    extension::{self, Announced, LOOKED_AT},
+    header::{IPV6_LEN, protocol},
+    names,
+};
+
+use super::{DatapathError, Direction, Pins, mapped::Mapped, shape::Shape};
+
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
+const MMAPABLE: u32 = 1 << 10;
+
+const EVENTS_SHAPE: Shape =
+    Shape { kind: MapType::Array, key_size: 4, value_size: 96, flags: MMAPABLE };
+const COUNT_SHAPE: Shape =
+    Shape { kind: MapType::Array, key_size: 4, value_size: 8, flags: MMAPABLE };
+
+/// Words of an [`Event`].
+const WORDS: usize = size_of::<Event>() / size_of::<u64>();
+
+/// A refused packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number, counted from the first one.
+    pub number: u64,
+    /// When, nanoseconds of `CLOCK_BOOTTIME`.
+    pub time_ns: u64,
+    /// Whose counters it moved; 0 is nobody's.
+    pub slot: u32,
+    /// Which way it went.
+    pub direction: Direction,
+    /// Why.
+    pub reason: Reason,
+    /// What it was; none when the header could not be read.
+    pub headers: Option<Inner>,
+    /// Length, bytes.
+    pub len: u32,
+}
+
+/// The headers of a refused packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inner {
+    /// Where it came from.
+    pub source: IpAddr,
+    /// Where it went.
+    pub destination: IpAddr,
+    /// Protocol number, past IPv6 extension headers.
+    pub protocol: u8,
+    /// Ports of TCP and UDP; of ICMP type and code in the first.
+    pub ports: (u16, u16),
+}
+
+/// The ring, and how far it was read.
+pub struct Recorder {
+    events: Mapped<u64>,
+    count: Mapped<u64>,
+    seen: u64,
+}
+
+/// What has come since the last look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// In the order in which they were refused.
+    pub refusals: Vec<Refusal>,
+    /// How many were overwritten before they could be read.
+    pub lost: u64,
+}
+
+/// Checks what is pinned, if anything is, before programs use it.
+pub(super) fn check(pins: &Pins) -> Result<(), DatapathError> {
+    for (name, path, shape, entries) in [
+        (names::EVENTS, pins.events(), EVENTS_SHAPE, EVENTS_KEPT),
+        (names::EVENT_COUNT, pins.event_count(), COUNT_SHAPE, 1),
+    ] {
+        if path.exists() {
+            let found = shape.require(name, &path)?.max_entries();
+            if found != entries {
+                return Err(DatapathError::Incompatible {
+                    path,
+                    found: format!("{found} values"),
+                    expected: format!("{entries}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Recorder {
+    /// The pinned ring, from where there are `last` events more to come, or as many as there are.
+    ///
+    /// # Errors
+    /// It is not pinned, or is of another shape.
+    pub(super) fn open(pins: &Pins, last: u64) -> Result<Self, DatapathError> {
+        check(pins)?;
+        let open = |name: &'static str, path: &std::path::Path, words| {
+            let map = MapData::from_pin(path).map_err(DatapathError::map(name, "open"))?;
+            Mapped::<u64>::new(name, &map, words)
+        };
+        let events = open(names::EVENTS, &pins.events(), EVENTS_KEPT as usize * WORDS)?;
+        let count = open(names::EVENT_COUNT, &pins.event_count(), 1)?;
+        Ok(Self::from_here(events, count, last))
+    }
+
+    /// The ring of a generation that has one of its own.
+    pub(super) fn of(events: &MapData, count: &MapData) -> Result<Self, DatapathError> {
+        let words = EVENTS_KEPT as usize * WORDS;
+        let events = Mapped::<u64>::new(names::EVENTS, events, words)?;
+        let count = Mapped::<u64>::new(names::EVENT_COUNT, count, 1)?;
+        Ok(Self::from_here(events, count, 0))
+    }
+
+    fn from_here(events: Mapped<u64>, count: Mapped<u64>, last: u64) -> Self {
+        let mut recorder = Self { events, count, seen: 0 };
+        let last = last.min(u64::from(EVENTS_KEPT));
+        recorder.seen = recorder.total().saturating_sub(last);
+        recorder
+    }
+
+    /// What has come since the last look.
+    pub fn read(&mut self) -> Recorded {
+        let total = self.total();
+        let mut recorded = Recorded::default();
+        while self.seen < total {
+            let number = self.seen + 1;
+            match self.event(number) {
+                Found::Refusal(refusal) => recorded.refusals.push(refusal),
+                Found::Overwritten => recorded.lost += 1,
+                // The next look finds it written.
+                Found::Unfinished => break,
+            }
+            self.seen = number;
+        }
+        recorded
+    }
+
+    fn total(&self) -> u64 {
+        self.count.get(0).unwrap_or(0)
+    }
+
+    fn event(&self, number: u64) -> Found {
+        let first = place(number) as usize * WORDS;
+        let word = |at: usize| self.events.get(first + at).unwrap_or(0);
+        let before = word(0);
+        let words: [u64; WORDS] = std::array::from_fn(word);
+        let after = word(0);
+        if before > number || after > number {
+            return Found::Overwritten;
+        }
+        if before != number || after != number {
+            return Found::Unfinished;
+        }
+        let event: Event = bytemuck::cast(words);
+        match Reason::ALL.iter().find(|reason| reason.index() == event.reason) {
+            Some(&reason) => Found::Refusal(refusal(&event, reason)),
+            None => Found::Overwritten,
+        }
+    }
+}
+
+enum Found {
+    Refusal(Refusal),
+    Overwritten,
+    Unfinished,
+}
+
+fn refusal(event: &Event, reason: Reason) -> Refusal {
+    let direction = if event.is_egress == 0 { Direction::Ingress } else { Direction::Egress };
+    let head = &event.head[..event.head.len().min(event.len as usize)];
+    Refusal {
+        number: event.number,
+        time_ns: event.time_ns,
+        slot: event.slot,
+        direction,
+        reason,
+        headers: headers(head),
+        len: event.len,
+    }
+}
+
+/// What can be read of the beginning of a packet, whatever is wrong with it.
+fn headers(head: &[u8]) -> Option<Inner> {
+    let octets = |at: usize| {
+        let octets: [u8; 16] = head.get(at..at + 16)?.try_into().ok()?;
+        Some(Ipv6Addr::from(octets))
+    };
+    let quad = |at: usize| {
+        let quad: [u8; 4] = head.get(at..at + 4)?.try_into().ok()?;
+        Some(Ipv4Addr::from(quad))
+    };
+    let (source, destination, mut protocol, mut offset, mut is_later) = match head.first()? >> 4 {
+        4 => {
+            let fragment = u16::from_be_bytes([*head.get(6)?, *head.get(7)?]);
+            let header_len = usize::from(head[0] & 15) * 4;
+            let (source, destination) = (quad(12)?.into(), quad(16)?.into());
+            (source, destination, *head.get(9)?, header_len, fragment & 0x1fff != 0)
+        }
+        6 => (octets(8)?.into(), octets(24)?.into(), *head.get(6)?, IPV6_LEN as usize, false),
+        _ => return None,
+    };
+    let is_v6 = matches!(source, IpAddr::V6(_));
+    while is_v6 && !is_later && extension::announced(protocol) != Ok(Announced::Payload) {
+        let Some(beginning) = head.get(offset..offset + LOOKED_AT as usize) else { break };
+        let Ok(beginning) = beginning.try_into() else { break };
+        match extension::step(protocol, beginning) {
+            Some((next, len)) => {
+                protocol = next;
+                offset += len as usize;
+            }
+            None => is_later = true,
+        }
+    }
+    let word = |at: usize| {
+        let at = offset + at;
+        (!is_later)
+            .then(|| head.get(at..at + 2))
+            .flatten()
+            .map_or(0, |word| u16::from_be_bytes([word[0], word[1]]))
+    };
+    let ports = match protocol {
+        protocol::TCP | protocol::UDP => (word(0), word(2)),
+        protocol::ICMP | protocol::ICMPV6 => (word(0), 0),
+        _ => (0, 0),
+    };
+    Some(Inner { source, destination, protocol, ports })
+}
