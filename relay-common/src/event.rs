@@ -37,6 +37,7 @@ const _: () = assert!(size_of::<Event>() == 96);
 
 /// Place of an event in the ring. Numbers begin at 1.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "below EVENTS_KEPT")]
 pub const fn place(number: u64) -> u32 {
     ((number - 1) % EVENTS_KEPT as u64) as u32
 }

@@ -106,11 +106,13 @@ const TABLE: &[Row] = &[
         crates: &[
             "anyhow",
             "clap",
+            "humantime",
             "ipnet",
             "relay_common",
             "rustix",
             "serde",
             "serde_json",
+            "strsim",
             "tokio",
             "tracing_subscriber",
         ],

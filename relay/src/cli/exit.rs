@@ -62,9 +62,19 @@ pub(super) enum HostError {
 #[error("{}", .0.join("\n"))]
 pub(super) struct NotAsConfigured(pub(super) Vec<String>);
 
+/// A packet that was asked about does not pass; what was found is printed already.
+#[derive(Debug, thiserror::Error)]
+#[error("denied")]
+pub(super) struct Denied;
+
+/// What was asked for cannot be meant: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
 /// The exit code for an error.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<Problems>().is_some() {
+    if error.downcast_ref::<Problems>().is_some() || error.downcast_ref::<Usage>().is_some() {
         return USAGE;
     }
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {

@@ -4,7 +4,9 @@
 mod check;
 mod down;
 mod exit;
+mod explain;
 mod host;
+mod observe;
 mod output;
 mod plan;
 mod reload;
@@ -72,6 +74,10 @@ enum Verb {
     Down(down::Down),
     /// Show traffic, handshakes and refused packets of each peer.
     Stats(stats::Stats),
+    /// Say whether A reaches B, and what to write where if not.
+    Explain(explain::Explain),
+    /// Show refused packets: the last ones, or as they come.
+    Observe(observe::Observe),
     /// Show every packet and what becomes of it, for as long as it runs.
     Trace(trace::Trace),
     /// Check the configuration and report every problem; touch nothing.
@@ -99,6 +105,8 @@ pub fn main() -> ExitCode {
         Verb::Status(status) => status.run(&cli.config, &cli.bpffs),
         Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
+        Verb::Explain(explain) => explain.run(&cli.config, &cli.bpffs),
+        Verb::Observe(observe) => observe.run(&cli.config, &cli.bpffs),
         Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
     };
@@ -106,7 +114,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) => {
             let code = exit::code(&error);
-            if code != exit::DONE {
+            if code != exit::DONE && error.downcast_ref::<exit::Denied>().is_none() {
                 // Nobody reads a closed pipe.
                 drop(writeln!(io::stderr(), "{}", exit::describe(&error)));
             }

@@ -247,7 +247,7 @@ pub(super) async fn policy(
 }
 
 /// The host's addresses, less those that are refused whoever has them.
-async fn host_addresses(handle: &Handle) -> Result<Vec<std::net::IpAddr>> {
+pub(super) async fn host_addresses(handle: &Handle) -> Result<Vec<std::net::IpAddr>> {
     let mut addresses = net::host_addresses(handle).await?;
     addresses.retain(|address| match address {
         std::net::IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),

@@ -47,6 +47,14 @@ pub struct Loaded {
     private_key_file: findings::Location,
 }
 
+impl Loaded {
+    /// `file:line` of a peer, by its place in the relay's list.
+    pub fn place_of(&self, peer: usize) -> Option<String> {
+        let at = &self.peers.get(peer)?.public_key;
+        Some(format!("{}:{}", at.file.display(), at.line))
+    }
+}
+
 /// Reads the main file at `path` and the fragments beside it: `relay.d/*.toml` for `relay.toml`,
 /// in the order of their names. Relative names of key files are looked up beside the main file.
 ///

@@ -33,7 +33,7 @@ pub use generation::{Loaded, Packet, Run, policy_hash};
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pairs::PairTraffic;
 pub use pins::Pins;
-pub use question::{Answer, SHORTEST as SHORTEST_QUESTION};
+pub use question::{Answer, SHORTEST as SHORTEST_QUESTION, echo};
 pub use slots::Slots;
 pub use trace::Trace;
 
@@ -221,6 +221,14 @@ impl Datapath {
     pub fn counters(&self) -> Result<Counters, DatapathError> {
         self.pins.require_bpffs()?;
         counters::read(&self.pins)
+    }
+
+    /// Slot of each key; none when nothing is pinned.
+    ///
+    /// # Errors
+    /// The pin cannot be read, or is of another shape.
+    pub fn slots(&self) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
+        slots::read(&self.pins)
     }
 
     /// What pairs of peers have exchanged; nothing where `pair_stats` was never on.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
@@ -35,6 +35,24 @@ pub struct Relay {
     pub pair_stats: bool,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
+}
+
+impl Relay {
+    /// Who owns an address by its longest prefix, and the place of that peer in [`Self::peers`].
+    pub fn owner(&self, address: IpAddr) -> Option<(usize, &Peer)> {
+        let owned = self
+            .peers
+            .iter()
+            .enumerate()
+            .flat_map(|(place, peer)| peer.owned().map(move |net| (net, (place, peer))));
+        let holding = owned.filter(|(net, _)| net.contains(&address));
+        holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, peer)| peer)
+    }
+
+    /// The peer of a name, and its place in [`Self::peers`].
+    pub fn named(&self, name: &str) -> Option<(usize, &Peer)> {
+        self.peers.iter().enumerate().find(|(_, peer)| peer.name.as_str() == name)
+    }
 }
 
 /// What becomes of packets for addresses that neither a peer nor the relay owns.

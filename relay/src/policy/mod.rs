@@ -12,11 +12,13 @@ mod class;
 mod compiled;
 mod displacement;
 mod eval;
+mod explain;
 mod range;
 mod space;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
 pub use eval::eval;
+pub use explain::{Explanation, Party};
 pub use range::Range;
 
 use std::net::IpAddr;

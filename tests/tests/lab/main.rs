@@ -14,4 +14,5 @@ mod path;
 mod policy;
 mod shapes;
 mod siege;
+mod told;
 mod watch;

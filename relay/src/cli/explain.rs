@@ -1,0 +1,292 @@
+use std::{
+    io::{self, Write},
+    net::IpAddr,
+    path::Path,
+};
+
+use anyhow::Result;
+use clap::Args;
+use relay_common::{Reason, verdict::Verdict};
+use serde::Serialize;
+
+use super::{
+    exit::{Denied, HostError, Usage},
+    host, plan,
+    running::Running,
+};
+use crate::{
+    config::{self, Options},
+    datapath::{Datapath, Pins, echo},
+    model::{Peer, Relay, host_prefix},
+    net,
+    policy::{Explanation, Party, Sources},
+};
+
+/// `relay explain`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 allowed in every direction asked about, 1 denied in one.\n\n\
+                        Examples:\n  relay explain node-a node-b\n  relay explain node-a 192.168.40.7\n  \
+                        relay explain --config-only --config new.toml node-a node-b"
+)]
+pub(super) struct Explain {
+    /// The one end: a peer's name, or an address.
+    a: String,
+    /// The other end.
+    b: String,
+    /// Answer from the configuration alone, without a relay.
+    #[arg(long)]
+    config_only: bool,
+    /// Show the packets that were asked about.
+    #[arg(long, conflicts_with = "config_only")]
+    packet: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One end as it was named.
+enum End<'a> {
+    Peer(&'a Peer),
+    Address(IpAddr),
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    schema_version: u32,
+    allowed: bool,
+    /// The generation that answered; null with `--config-only`.
+    generation: Option<u64>,
+    directions: Vec<Direction>,
+}
+
+/// One packet's way.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Direction {
+    from: Option<String>,
+    source: IpAddr,
+    to: Option<String>,
+    destination: IpAddr,
+    allowed: bool,
+    /// Where an allowed packet goes: `peer`, `host` or `stack`.
+    way: Option<&'static str>,
+    /// Why a denied packet is refused.
+    reason: Option<&'static str>,
+    /// The entry of the sender's list that holds the destination.
+    source_entry: Option<String>,
+    /// The entry of the receiver's list that holds the source.
+    destination_entry: Option<String>,
+    /// What to write where.
+    remedies: Vec<String>,
+    /// What the configuration would answer instead, when the program in force answers otherwise.
+    configured: Option<&'static str>,
+    /// The packet that was asked about, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packet: Option<String>,
+}
+
+/// Whom to ask, besides the configuration.
+struct Kernel {
+    running: Running,
+    datapath: Datapath,
+    host_addresses: Vec<IpAddr>,
+}
+
+impl Explain {
+    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
+        let loaded = config::load(config, Options { allow_empty: true })?;
+        let relay = &loaded.relay;
+        let ends = [end(relay, &self.a)?, end(relay, &self.b)?];
+        let kernel = if self.config_only { None } else { Some(observe(relay, bpffs)?) };
+        let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+        let host_addresses = kernel.as_ref().map_or(&[][..], |kernel| &kernel.host_addresses);
+        let sources = Sources { relay, host_addresses, slots: &slots };
+
+        let mut directions = Vec::new();
+        for (a, b) in self.pairs(&ends)? {
+            let ways = if relay.owner(b).is_some() { vec![(a, b), (b, a)] } else { vec![(a, b)] };
+            for (source, destination) in ways {
+                let explanation = Explanation::of(&sources, source, destination);
+                let packet = echo(source, destination);
+                let answer = match &kernel {
+                    Some(kernel) => kernel.datapath.ask(&kernel.running.hooks, &packet)?,
+                    None => explanation.verdict,
+                };
+                let place = |peer| loaded.place_of(peer);
+                let mut direction = Direction::new(&explanation, answer, place);
+                direction.packet = self.packet.then(|| super::running::hex(&packet));
+                directions.push(direction);
+            }
+        }
+        let policy = kernel.as_ref().and_then(|kernel| kernel.running.policy());
+        let shown = Shown {
+            schema_version: 1,
+            allowed: directions.iter().all(|direction| direction.allowed),
+            generation: policy.map(|policy| policy.generation),
+            directions,
+        };
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer_pretty(&mut out, &shown)?;
+            writeln!(out)?;
+        } else {
+            render_into(&mut out, &shown)?;
+        }
+        out.flush()?;
+        if shown.allowed { Ok(()) } else { Err(Denied.into()) }
+    }
+
+    /// Addresses of one family each.
+    fn pairs(&self, [a, b]: &[End<'_>; 2]) -> Result<Vec<(IpAddr, IpAddr)>> {
+        let pairs: Vec<_> = match (a, b) {
+            (End::Address(a), End::Address(b)) => vec![(*a, *b)],
+            (End::Address(a), End::Peer(b)) => {
+                b.addresses.iter().map(|address| (*a, *address)).collect()
+            }
+            (End::Peer(a), End::Address(b)) => {
+                a.addresses.iter().map(|address| (*address, *b)).collect()
+            }
+            (End::Peer(a), End::Peer(b)) => {
+                let of = |v4: bool| {
+                    let first = |peer: &Peer| {
+                        peer.addresses.iter().copied().find(|address| address.is_ipv4() == v4)
+                    };
+                    first(a).zip(first(b))
+                };
+                [true, false].into_iter().filter_map(of).collect()
+            }
+        };
+        let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).collect();
+        if pairs.is_empty() {
+            let (a, b) = (&self.a, &self.b);
+            return Err(Usage(format!("{a} and {b} have no family of addresses in common")).into());
+        }
+        Ok(pairs)
+    }
+}
+
+fn end<'a>(relay: &'a Relay, text: &str) -> Result<End<'a>> {
+    if let Some((_, peer)) = relay.named(text) {
+        return Ok(End::Peer(peer));
+    }
+    if let Ok(address) = text.parse() {
+        return Ok(End::Address(address));
+    }
+    let names = relay.peers.iter().map(|peer| peer.name.as_str());
+    let nearest = names.max_by(|a, b| strsim::jaro(text, a).total_cmp(&strsim::jaro(text, b)));
+    let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+    Err(Usage(format!("{text}: found no peer of that name, and it is no address{hint}")).into())
+}
+
+fn observe(relay: &Relay, bpffs: &Path) -> Result<Kernel> {
+    host::require_capabilities("explain")?;
+    let interface = relay.interface.as_str();
+    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let handle = net::connect()?;
+        let running = Running::observe(&handle, relay, &datapath).await?;
+        if running.device.is_none() {
+            return Err(HostError::NotUp { interface: interface.to_owned() }.into());
+        }
+        let host_addresses = plan::host_addresses(&handle).await?;
+        Ok(Kernel { running, datapath, host_addresses })
+    })
+}
+
+impl Direction {
+    fn new(
+        explanation: &Explanation<'_>,
+        answer: Result<Verdict, Reason>,
+        place: impl Fn(usize) -> Option<String>,
+    ) -> Self {
+        let name = |party: &Party<'_>| party.peer.map(|(_, peer)| peer.name.to_string());
+        let entry = |party: &Party<'_>| party.entry.map(|net| net.to_string());
+        let Explanation { source, destination, verdict } = explanation;
+        let is_about_lists = matches!(
+            answer,
+            Err(Reason::NotInEitherList | Reason::NotInSourceList | Reason::NotInDestinationList)
+        );
+        let short = explanation.short_lists().filter(|_| is_about_lists);
+        let remedies = short.filter_map(|(party, other)| {
+            let (index, peer) = party.peer?;
+            let entry = host_prefix(other);
+            let at = place(index).map_or_else(String::new, |place| format!(" ({place})"));
+            Some(format!("add \"{entry}\" to allowed_ips of {}{at}, and run `relay up`", peer.name))
+        });
+        Self {
+            from: name(source),
+            source: source.address,
+            to: name(destination),
+            destination: destination.address,
+            allowed: answer.is_ok(),
+            way: answer.ok().map(way),
+            reason: answer.err().map(Reason::label),
+            source_entry: entry(source),
+            destination_entry: entry(destination),
+            remedies: remedies.collect(),
+            configured: (answer != *verdict).then(|| verdict.map_or_else(Reason::label, way)),
+            packet: None,
+        }
+    }
+}
+
+const fn way(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Relay => "peer",
+        Verdict::ToHost => "host",
+        Verdict::ToStack => "stack",
+    }
+}
+
+fn render_into(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
+    for direction in &shown.directions {
+        let Direction { source, destination, .. } = direction;
+        let (from, to) = (named(direction.from.as_ref()), named(direction.to.as_ref()));
+        let verdict = match (direction.way, direction.reason) {
+            (Some("host"), _) => "allowed, to the relay itself".to_owned(),
+            (Some("stack"), _) => "allowed, to the host's routing".to_owned(),
+            (_, Some(reason)) => format!("denied: {reason}"),
+            (_, None) => "allowed".to_owned(),
+        };
+        writeln!(out, "{from}{source} → {to}{destination}: {verdict}")?;
+        for (name, entry, other) in [
+            (&direction.from, &direction.source_entry, destination),
+            (&direction.to, &direction.destination_entry, source),
+        ] {
+            let Some(name) = name else { continue };
+            match entry {
+                Some(entry) => writeln!(out, "  {name} lists {other}: {entry}")?,
+                None => writeln!(out, "  {name} does not list {other}")?,
+            }
+        }
+        if let Some(reason) = direction.reason {
+            let describe = Reason::ALL.iter().find(|known| known.label() == reason);
+            writeln!(out, "  {}", describe.map_or("", |reason| reason.describe()))?;
+        }
+        for remedy in &direction.remedies {
+            writeln!(out, "  to allow it: {remedy}")?;
+        }
+        if let Some(configured) = direction.configured {
+            writeln!(
+                out,
+                "  the configuration on disk answers otherwise ({configured}); `relay up` puts it in \
+                 force"
+            )?;
+        }
+        if let Some(packet) = &direction.packet {
+            writeln!(out, "  asked about an echo request of 84 bytes: {packet}")?;
+        }
+    }
+    match shown.generation {
+        Some(number) => writeln!(out, "as answered by the program in force, generation {number}"),
+        None => writeln!(out, "as the configuration has it"),
+    }
+}
+
+fn named(name: Option<&String>) -> String {
+    name.map_or_else(String::new, |name| format!("{name} "))
+}

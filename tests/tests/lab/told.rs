@@ -1,0 +1,97 @@
+//! What the relay says when it is asked: whether A reaches B, and what was refused.
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{Family, Lab, Peer, Site, deadline, scenario, skip, traffic::Udp};
+use serde_json::Value;
+
+#[test]
+fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
+    scenario(skip::LAB, || {
+        let site = Site::one_to_many()?;
+        let [a, b, c] = crate::policy::names(&site)?;
+        let mut lab = Lab::start_with(site, std::slice::from_ref(&a))?;
+        let before = lab.relay().ledger()?;
+
+        let allowed = lab.relay().relay(&["explain", &a, &b])?.success("explain")?;
+        ensure!(allowed.contains("10.3.2.2 → node-b 10.3.2.3: allowed\n"), "{allowed}");
+        ensure!(allowed.contains("fd00::3:2:3 → node-a fd00::3:2:2: allowed\n"), "{allowed}");
+        ensure!(allowed.contains("generation 1\n"), "{allowed}");
+
+        let denied = lab.relay().relay(&["explain", &b, &c])?;
+        ensure!(denied.code == 1 && denied.stderr.is_empty(), "{denied:?}");
+        ensure!(denied.stdout.contains("denied: not_in_either_list"), "{denied:?}");
+        let config = lab.relay().config().display().to_string();
+        let remedy = "to allow it: add \"10.3.2.4/32\" to allowed_ips of node-b";
+        ensure!(denied.stdout.contains(&format!("{remedy} ({config}:")), "{denied:?}");
+
+        let unknown = lab.relay().relay(&["explain", &b, "node-x"])?;
+        ensure!(unknown.code == 2 && unknown.stderr.contains("node-x"), "{unknown:?}");
+        let outside = lab.relay().relay(&["explain", &b, "192.0.2.1", "--json"])?;
+        let outside: Value = serde_json::from_str(&outside.stdout)?;
+        // An address of the relay's host, which its ping is for.
+        ensure!(outside["directions"][0]["way"] == "host", "{outside}");
+
+        // The file says more than what is in force.
+        let addresses = lab.site().addresses(&c)?;
+        lab.site_mut().allow(&b, &addresses)?;
+        lab.write_config()?;
+        let drifted = lab.relay().relay(&["explain", &b, &c])?;
+        ensure!(
+            drifted.stdout.contains("the configuration on disk answers otherwise"),
+            "{drifted:?}"
+        );
+        let alone = lab.relay().relay(&["explain", "--config-only", &b, &c])?;
+        ensure!(alone.code == 1 && alone.stdout.contains("not_in_destination_list"), "{alone:?}");
+
+        let moved = lab.relay().ledger()?.since(&before)?;
+        ensure!(moved == Default::default(), "questions were counted:\n{moved}");
+        Ok(())
+    });
+}
+
+#[test]
+fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
+    scenario(skip::LAB, || {
+        let mut site = Site::one_to_many()?;
+        let [a, b, c] = crate::policy::names(&site)?;
+        site.relay_mut()?.insert("pair_stats".to_owned(), true.into());
+        let lab = Lab::start_with(site, &[a.clone(), b.clone(), c.clone()])?;
+        let [pa, pb, pc] = lab.first()?;
+        lab.widen(pb)?;
+        for family in Family::ALL {
+            send(pb, pc, family)?;
+            send(pb, pa, family)?;
+        }
+        deadline::until("the refused packets", || {
+            Ok((events(&lab, &[])?.len() >= 4).then_some(()))
+        })?;
+        let found = events(&lab, &["--from", &b, "--to", &c])?;
+        ensure!(found.len() == 4, "{found:?}");
+        for event in &found {
+            ensure!(event["from"] == b.as_str() && event["to"] == c.as_str(), "{event}");
+            ensure!(event["reason"] == "not_in_either_list", "{event}");
+            ensure!(event["protocol"] == "UDP" && event["sourcePort"].is_u64(), "{event}");
+        }
+        ensure!(events(&lab, &["--from", &a])?.is_empty());
+        ensure!(events(&lab, &["--last", "1"])?.len() == 1);
+        ensure!(events(&lab, &["--reason", "hairpin"])?.is_empty());
+        let text = lab.relay().relay(&["observe", "--last", "1"])?.success("observe")?;
+        ensure!(text.contains(" → node-c [fd00::3:2:4]:") && text.contains(" UDP "), "{text}");
+
+        // They outlive a switch of generations.
+        lab.relay().relay(&["reload"])?.success("reload")?;
+        ensure!(events(&lab, &[])?.len() == 4);
+        Ok(())
+    });
+}
+
+fn send(from: &Peer, to: &Peer, family: Family) -> Result<()> {
+    let (source, target) = (from.address(family), to.address(family));
+    Udp::open(from.namespace(), source, to.namespace(), target)?.send(2, 100).map(drop)
+}
+
+fn events(lab: &Lab, options: &[&str]) -> Result<Vec<Value>> {
+    let arguments = [&["observe", "--output", "json"], options].concat();
+    let text = lab.relay().relay(&arguments)?.success("observe")?;
+    text.lines().map(|line| serde_json::from_str(line).context("a line of JSON")).collect()
+}
