@@ -267,9 +267,6 @@ fn render_into(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
             let describe = Reason::ALL.iter().find(|known| known.label() == reason);
             writeln!(out, "  {}", describe.map_or("", |reason| reason.describe()))?;
         }
-        for remedy in &direction.remedies {
-            writeln!(out, "  to allow it: {remedy}")?;
-        }
         if let Some(configured) = direction.configured {
             writeln!(
                 out,
@@ -279,6 +276,14 @@ fn render_into(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
         }
         if let Some(packet) = &direction.packet {
             writeln!(out, "  asked about an echo request of 84 bytes: {packet}")?;
+        }
+    }
+    // Both directions want the same.
+    let mut remedies: Vec<&String> = Vec::new();
+    for remedy in shown.directions.iter().flat_map(|direction| &direction.remedies) {
+        if !remedies.contains(&remedy) {
+            remedies.push(remedy);
+            writeln!(out, "to allow it: {remedy}")?;
         }
     }
     match shown.generation {
