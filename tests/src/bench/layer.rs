@@ -12,7 +12,7 @@ use relay::{
     model::InterfaceName,
     net::fence::{self, Replies},
 };
-use relay_common::names::MARK;
+use relay_common::names::{MARK, PAIR_STATS};
 
 use super::{
     fleet::{Fleet, Shape},
@@ -39,6 +39,8 @@ pub enum Layer {
     RedirectHooked,
     /// This relay.
     Relay,
+    /// This relay with `pair_stats = true`.
+    RelayPairs,
     /// This relay with `fast_path = false`, so that the host's stack forwards.
     RelaySlowPath,
     /// The host's stack without any policy.
@@ -66,10 +68,11 @@ pub enum Standing {
 
 impl Layer {
     /// All of them, cheapest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Redirect,
         Self::RedirectHooked,
         Self::Relay,
+        Self::RelayPairs,
         Self::RelaySlowPath,
         Self::Forward,
         Self::NftSet,
@@ -84,6 +87,7 @@ impl Layer {
             Self::Redirect => "redirect",
             Self::RedirectHooked => "redirect-hooked",
             Self::Relay => "relay",
+            Self::RelayPairs => "relay-pairs",
             Self::RelaySlowPath => "relay-slow-path",
             Self::Forward => "forward",
             Self::NftSet => "nft-set",
@@ -130,8 +134,11 @@ impl Layer {
                 }
                 return Ok(Standing::Bench(programs));
             }
-            Self::Relay | Self::RelaySlowPath => {
-                let (compiled, slots) = fleet.compile(self == Self::Relay)?;
+            Self::Relay | Self::RelayPairs | Self::RelaySlowPath => {
+                let (mut compiled, slots) = fleet.compile(self != Self::RelaySlowPath)?;
+                if self == Self::RelayPairs {
+                    compiled.features |= PAIR_STATS;
+                }
                 let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
                 let ingress = loaded.program(Direction::Ingress)?;
                 attach(namespace, INTERFACE, ingress, TcAttachType::Ingress)?;

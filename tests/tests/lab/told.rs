@@ -78,6 +78,16 @@ fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
         let text = lab.relay().relay(&["observe", "--last", "1"])?.success("observe")?;
         ensure!(text.contains(" → node-c [fd00::3:2:4]:") && text.contains(" UDP "), "{text}");
 
+        // What passed is counted for its pair alone.
+        let pairs = lab.relay().relay(&["stats", "--pairs", "--json"])?.success("stats")?;
+        let pairs: Value = serde_json::from_str(&pairs)?;
+        let of = |from: &str, to: &str| -> Result<Option<u64>> {
+            let list = pairs["pairs"].as_array().context("a list of pairs")?;
+            let pair = list.iter().find(|pair| pair["from"] == from && pair["to"] == to);
+            Ok(pair.and_then(|pair| pair["packets"].as_u64()))
+        };
+        ensure!(of(&b, &a)? == Some(4) && of(&b, &c)?.is_none(), "{pairs}");
+
         // They outlive a switch of generations.
         lab.relay().relay(&["reload"])?.success("reload")?;
         ensure!(events(&lab, &[])?.len() == 4);

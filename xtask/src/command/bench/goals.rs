@@ -50,9 +50,13 @@ fn instructions(document: &Document) -> Vec<Goal> {
                 continue;
             };
             let at = format!("{kernel} {family}");
-            if let Some(floor) = of("redirect-hooked") {
-                let what = format!("{at}: relay above a bare redirect with both hooks, any size");
-                goals.push(Goal::new(what, worst - floor as f64, above, "instructions"));
+            for (layer, name) in
+                [("redirect-hooked", "with both hooks"), ("redirect", "on ingress alone")]
+            {
+                if let Some(floor) = of(layer) {
+                    let what = format!("{at}: relay above a bare redirect {name}, any size");
+                    goals.push(Goal::new(what, worst - floor as f64, above, "instructions"));
+                }
             }
             let what = format!("{at}: growth from the fewest to the most peers");
             goals.push(Goal::new(what, (worst / first - 1.0) * 100.0, 5.0, "%"));

@@ -10,6 +10,7 @@ pub(super) const LAYERS: &[(&str, &str)] = &[
     ("redirect", "bare redirect"),
     ("redirect-hooked", "bare redirect, both hooks"),
     ("relay", "relay"),
+    ("relay-pairs", "relay, pair_stats = true"),
     ("forward", "forwarding, no policy"),
     ("nft-set", "nftables, one set of pairs"),
     ("relay-slow-path", "relay, fast_path = false"),

@@ -1,0 +1,120 @@
+//! What peers have exchanged, pair by pair.
+
+use std::io::{self, Write};
+
+use relay_common::PairCounters;
+use serde::Serialize;
+
+use super::units::bytes;
+
+/// Version of the JSON.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Traffic of every pair that has talked, most bytes first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pairs {
+    schema_version: u32,
+    interface: String,
+    pairs: Vec<Pair>,
+    /// Of pairs that found no room of their own.
+    others: Traffic,
+}
+
+/// One direction between two peers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pair {
+    from: String,
+    to: String,
+    #[serde(flatten)]
+    relayed: Traffic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Traffic {
+    packets: u64,
+    bytes: u64,
+}
+
+impl Pairs {
+    /// From counters by the names of sender and receiver.
+    pub fn new(
+        interface: &str,
+        pairs: impl IntoIterator<Item = (String, String, PairCounters)>,
+        others: PairCounters,
+    ) -> Self {
+        let mut pairs: Vec<Pair> = pairs
+            .into_iter()
+            .map(|(from, to, counters)| Pair { from, to, relayed: counters.into() })
+            .collect();
+        pairs.sort_by(|a, b| {
+            b.relayed
+                .bytes
+                .cmp(&a.relayed.bytes)
+                .then_with(|| (&a.from, &a.to).cmp(&(&b.from, &b.to)))
+        });
+        let interface = interface.to_owned();
+        Self { schema_version: SCHEMA_VERSION, interface, pairs, others: others.into() }
+    }
+}
+
+impl From<PairCounters> for Traffic {
+    fn from(counters: PairCounters) -> Self {
+        Self { packets: counters.packets, bytes: counters.bytes }
+    }
+}
+
+/// A line for each pair, in columns.
+///
+/// # Errors
+/// What `out` says.
+pub fn render_pairs_into(out: &mut impl Write, shown: &Pairs) -> io::Result<()> {
+    let head = ["from", "to", "packets", "bytes"].map(str::to_owned);
+    let row = |from: &str, to: &str, relayed: Traffic| {
+        [from.to_owned(), to.to_owned(), relayed.packets.to_string(), bytes(relayed.bytes)]
+    };
+    let mut rows = vec![head];
+    rows.extend(shown.pairs.iter().map(|pair| row(&pair.from, &pair.to, pair.relayed)));
+    if shown.others.packets > 0 {
+        rows.push(row("(others)", "", shown.others));
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; 4] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let [from, to, packets, amount] = widths;
+    for [a, b, c, d] in &rows {
+        writeln!(out, "{a:<from$}  {b:<to$}  {c:>packets$}  {d:>amount$}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown() -> Pairs {
+        let pair = |from: &str, to: &str, packets, bytes| {
+            (from.to_owned(), to.to_owned(), PairCounters { packets, bytes })
+        };
+        let pairs = [
+            pair("node-b", "node-a", 3, 252),
+            pair("node-a", "node-b", 1200, 1_500_000),
+            pair("node-a", "node-c", 3, 252),
+        ];
+        Pairs::new("relay0", pairs, PairCounters { packets: 7, bytes: 700 })
+    }
+
+    #[test]
+    fn columns_align_and_most_comes_first() {
+        let mut text = Vec::new();
+        render_pairs_into(&mut text, &shown()).expect("a Vec takes everything");
+        insta::assert_snapshot!(String::from_utf8(text).expect("UTF-8"));
+    }
+
+    #[test]
+    fn the_json_has_every_pair_and_the_rest() {
+        let json = serde_json::to_string_pretty(&shown()).expect("numbers and names");
+        insta::assert_snapshot!(json);
+    }
+}
