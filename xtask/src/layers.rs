@@ -96,7 +96,7 @@ const TABLE: &[Row] = &[
     Row {
         module: "stats",
         modules: &["model"],
-        crates: &["ipnet", "relay_common", "serde", "serde_json"],
+        crates: &["ipnet", "ratatui", "relay_common", "serde", "serde_json"],
         // Ages are told from times that are handed in.
         closed: &["std::fs", "std::process", "std::env", "std::time::Instant"],
     },
@@ -106,7 +106,10 @@ const TABLE: &[Row] = &[
         crates: &[
             "anyhow",
             "clap",
+            "crossterm",
+            "futures_util",
             "ipnet",
+            "ratatui",
             "relay_common",
             "rustix",
             "serde",

@@ -57,6 +57,17 @@ pub(super) enum HostError {
     },
 }
 
+/// A call that cannot be meant so, which only the surroundings tell.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UsageError {
+    /// A live table into a pipe or a file.
+    #[error(
+        "--watch draws on a terminal, and standard output is none; use --json, --dump or \
+         --prometheus for a pipe or a file"
+    )]
+    NoTerminal,
+}
+
 /// What `relay status --check` found, one sentence each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -64,7 +75,7 @@ pub(super) struct NotAsConfigured(pub(super) Vec<String>);
 
 /// The exit code for an error.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<Problems>().is_some() {
+    if error.is::<Problems>() || error.is::<UsageError>() {
         return USAGE;
     }
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {

@@ -5,6 +5,7 @@ mod check;
 mod down;
 mod exit;
 mod host;
+mod live;
 mod output;
 mod plan;
 mod reload;
