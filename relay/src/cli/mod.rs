@@ -4,6 +4,7 @@
 mod check;
 mod down;
 mod exit;
+mod graph;
 mod host;
 mod live;
 mod output;
@@ -75,6 +76,8 @@ enum Verb {
     Stats(stats::Stats),
     /// Show every packet and what becomes of it, for as long as it runs.
     Trace(trace::Trace),
+    /// Show who may talk to whom.
+    Graph(graph::Graph),
     /// Check the configuration and report every problem; touch nothing.
     Check(check::Check),
 }
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
         Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
+        Verb::Graph(graph) => graph.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
     };
     match outcome {

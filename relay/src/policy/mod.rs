@@ -12,11 +12,13 @@ mod class;
 mod compiled;
 mod displacement;
 mod eval;
+mod lists;
 mod range;
 mod space;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
 pub use eval::eval;
+pub use lists::{Cover, Family, Lists};
 pub use range::Range;
 
 use std::net::IpAddr;

@@ -1,5 +1,6 @@
 //! The binary itself: what it shows without a running relay, and how it exits.
 
+mod graph;
 mod stats;
 
 use std::{
@@ -22,6 +23,10 @@ fn relay(config: &Path, arguments: &[&str]) -> Output {
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 fn stderr(output: &Output) -> String {
