@@ -101,6 +101,7 @@ const TABLE: &[Row] = &[
         closed: &["std::fs", "std::process", "std::env", "std::time::Instant"],
     },
     Row { module: "graph", modules: &["model", "policy"], crates: &[], closed: IMPURE },
+    Row { module: "doctor", modules: &["model"], crates: &["ipnet", "serde"], closed: IMPURE },
     Row {
         module: "cli",
         modules: &[
@@ -112,6 +113,7 @@ const TABLE: &[Row] = &[
             "net",
             "stats",
             "graph",
+            "doctor",
         ],
         crates: &[
             "anyhow",

@@ -68,6 +68,19 @@ pub(super) enum UsageError {
     NoTerminal,
 }
 
+/// What `relay doctor` found has to be put right first.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{problems} problem{} in the way of a relay here",
+    if *.problems == 1 { "" } else { "s" }
+)]
+pub(super) struct Unfit {
+    /// How many problems.
+    pub(super) problems: usize,
+    /// Whether they are all of the configuration.
+    pub(super) of_config: bool,
+}
+
 /// What `relay status --check` found, one sentence each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -80,6 +93,9 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
     }
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return DONE;
+    }
+    if let Some(unfit) = error.downcast_ref::<Unfit>() {
+        return if unfit.of_config { USAGE } else { HOST };
     }
     let host = error.downcast_ref::<HostError>().is_some()
         || error.downcast_ref::<NetError>().is_some_and(NetError::is_lack)

@@ -2,8 +2,10 @@
 //! plan, print and apply.
 
 mod check;
+mod doctor;
 mod down;
 mod exit;
+mod facts;
 mod graph;
 mod host;
 mod live;
@@ -78,6 +80,8 @@ enum Verb {
     Trace(trace::Trace),
     /// Show who may talk to whom.
     Graph(graph::Graph),
+    /// Check the host, and say what to do about what is wrong.
+    Doctor(doctor::Doctor),
     /// Check the configuration and report every problem; touch nothing.
     Check(check::Check),
 }
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
         Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
         Verb::Graph(graph) => graph.run(&cli.config, &cli.bpffs),
+        Verb::Doctor(doctor) => doctor.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
     };
     match outcome {

@@ -1,5 +1,6 @@
 //! The binary itself: what it shows without a running relay, and how it exits.
 
+mod doctor;
 mod graph;
 mod stats;
 
