@@ -6,6 +6,8 @@
 pub mod cli;
 pub mod config;
 pub mod datapath;
+pub mod doctor;
+pub mod graph;
 pub mod model;
 pub mod net;
 pub mod policy;

@@ -57,6 +57,49 @@ pub(super) enum HostError {
     },
 }
 
+/// A call that cannot be meant so, which only the surroundings tell.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UsageError {
+    /// Two ends that are asked about in vain.
+    #[error("{a} and {b} have no family of addresses in common")]
+    NoFamily {
+        /// The one.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// An end that is neither a peer nor an address.
+    #[error("{end}: found no peer of that name, and it is no address{hint}")]
+    NoSuchEnd {
+        /// As it was written.
+        end: String,
+        /// The nearest name.
+        hint: String,
+    },
+    /// Traffic of pairs where it is not counted.
+    #[error("pairs are not counted; write `pair_stats = true` below [relay] and run `relay up`")]
+    PairsNotCounted,
+    /// A live table into a pipe or a file.
+    #[error(
+        "--watch draws on a terminal, and standard output is none; use --json, --dump or \
+         --prometheus for a pipe or a file"
+    )]
+    NoTerminal,
+}
+
+/// What `relay doctor` found has to be put right first.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{problems} problem{} in the way of a relay here",
+    if *.problems == 1 { "" } else { "s" }
+)]
+pub(super) struct Unfit {
+    /// How many problems.
+    pub(super) problems: usize,
+    /// Whether they are all of the configuration.
+    pub(super) of_config: bool,
+}
+
 /// What `relay status --check` found, one sentence each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -67,18 +110,16 @@ pub(super) struct NotAsConfigured(pub(super) Vec<String>);
 #[error("denied")]
 pub(super) struct Denied;
 
-/// What was asked for cannot be meant: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Usage(pub(super) String);
-
 /// The exit code for an error.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
-    if error.downcast_ref::<Problems>().is_some() || error.downcast_ref::<Usage>().is_some() {
+    if error.is::<Problems>() || error.is::<UsageError>() {
         return USAGE;
     }
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
         return DONE;
+    }
+    if let Some(unfit) = error.downcast_ref::<Unfit>() {
+        return if unfit.of_config { USAGE } else { HOST };
     }
     let host = error.downcast_ref::<HostError>().is_some()
         || error.downcast_ref::<NetError>().is_some_and(NetError::is_lack)

@@ -10,7 +10,7 @@ use relay_common::{Reason, verdict::Verdict};
 use serde::Serialize;
 
 use super::{
-    exit::{Denied, HostError, Usage},
+    exit::{Denied, HostError, UsageError},
     host, plan,
     running::Running,
 };
@@ -162,7 +162,7 @@ impl Explain {
         let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).collect();
         if pairs.is_empty() {
             let (a, b) = (&self.a, &self.b);
-            return Err(Usage(format!("{a} and {b} have no family of addresses in common")).into());
+            return Err(UsageError::NoFamily { a: a.clone(), b: b.clone() }.into());
         }
         Ok(pairs)
     }
@@ -178,7 +178,7 @@ fn end<'a>(relay: &'a Relay, text: &str) -> Result<End<'a>> {
     let names = relay.peers.iter().map(|peer| peer.name.as_str());
     let nearest = names.max_by(|a, b| strsim::jaro(text, a).total_cmp(&strsim::jaro(text, b)));
     let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
-    Err(Usage(format!("{text}: found no peer of that name, and it is no address{hint}")).into())
+    Err(UsageError::NoSuchEnd { end: text.to_owned(), hint }.into())
 }
 
 fn observe(relay: &Relay, bpffs: &Path) -> Result<Kernel> {

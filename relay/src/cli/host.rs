@@ -21,6 +21,15 @@ const CAP_SYS_ADMIN: u32 = 21;
 
 /// That this process may do what `verb` does.
 pub(super) fn require_capabilities(verb: &'static str) -> Result<()> {
+    let missing = missing_capabilities();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(HostError::Capability { missing: missing.join(", "), verb }.into())
+}
+
+/// The capabilities that this process lacks.
+pub(super) fn missing_capabilities() -> Vec<&'static str> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()
@@ -29,25 +38,27 @@ pub(super) fn require_capabilities(verb: &'static str) -> Result<()> {
         .unwrap_or(0);
     let has = |number: u32| effective & (1 << number) != 0;
     let granted = |number, name| has(number) || (name != "CAP_NET_ADMIN" && has(CAP_SYS_ADMIN));
-    let missing: Vec<&str> = CAPABILITIES
+    CAPABILITIES
         .iter()
         .filter(|&&(number, name)| !granted(number, name))
         .map(|&(_, name)| name)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(HostError::Capability { missing: missing.join(", "), verb }.into())
+        .collect()
 }
 
 /// That the kernel is new enough.
 pub(super) fn require_kernel() -> Result<()> {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    if version(&release).is_some_and(|found| found >= MINIMUM_KERNEL) {
+    let (release, found) = kernel();
+    if found.is_some_and(|found| found >= MINIMUM_KERNEL) {
         return Ok(());
     }
-    Err(HostError::Kernel { found: release.into_owned(), expected: MINIMUM_KERNEL }.into())
+    Err(HostError::Kernel { found: release, expected: MINIMUM_KERNEL }.into())
+}
+
+/// The kernel's release, and the version in it.
+pub(super) fn kernel() -> (String, Option<(u32, u32)>) {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let version = version(&release);
+    (release, version)
 }
 
 /// Keeps others that change the same relay out for as long as the file is open: two at once would
@@ -60,18 +71,17 @@ pub(super) fn lock(config: &Path) -> Result<File> {
 
 /// That WireGuard will get its port: the kernel would tell only when the link goes up.
 pub(super) fn require_port(port: u16) -> Result<()> {
+    if is_port_taken(port) { Err(HostError::Port { port }.into()) } else { Ok(()) }
+}
+
+/// Whether a socket has that UDP port.
+pub(super) fn is_port_taken(port: u16) -> bool {
     let addresses: [SocketAddr; 2] =
         [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()];
-    for address in addresses {
-        match UdpSocket::bind(address) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                return Err(HostError::Port { port }.into());
-            }
-            // Without IPv6 in the kernel there is nothing to hold the port there.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(())
+    // Without IPv6 in the kernel there is nothing to hold the port there.
+    addresses.into_iter().any(|address| {
+        UdpSocket::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    })
 }
 
 /// `6.12.117-cloud` → (6, 12).

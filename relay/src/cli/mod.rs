@@ -2,10 +2,14 @@
 //! plan, print and apply.
 
 mod check;
+mod doctor;
 mod down;
 mod exit;
 mod explain;
+mod facts;
+mod graph;
 mod host;
+mod live;
 mod observe;
 mod output;
 mod plan;
@@ -80,6 +84,10 @@ enum Verb {
     Observe(observe::Observe),
     /// Show every packet and what becomes of it, for as long as it runs.
     Trace(trace::Trace),
+    /// Show who may talk to whom.
+    Graph(graph::Graph),
+    /// Check the host, and say what to do about what is wrong.
+    Doctor(doctor::Doctor),
     /// Check the configuration and report every problem; touch nothing.
     Check(check::Check),
 }
@@ -108,6 +116,8 @@ pub fn main() -> ExitCode {
         Verb::Explain(explain) => explain.run(&cli.config, &cli.bpffs),
         Verb::Observe(observe) => observe.run(&cli.config, &cli.bpffs),
         Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
+        Verb::Graph(graph) => graph.run(&cli.config, &cli.bpffs),
+        Verb::Doctor(doctor) => doctor.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
     };
     match outcome {

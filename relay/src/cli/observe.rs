@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::{
-    exit::{HostError, Usage},
+    exit::{HostError, UsageError},
     host,
 };
 use crate::{
@@ -106,8 +106,7 @@ impl Observe {
         }
         for end in [&self.from, &self.to].into_iter().flatten() {
             if relay.named(end).is_none() && end.parse::<IpAddr>().is_err() {
-                let found = format!("{end}: found no peer of that name, and it is no address");
-                return Err(Usage(found).into());
+                return Err(UsageError::NoSuchEnd { end: end.clone(), hint: String::new() }.into());
             }
         }
         let everything = self.since.is_some().then_some(u64::MAX);

@@ -105,6 +105,7 @@ impl Running {
             PeerObservation {
                 name,
                 public_key: show(&peer.public_key),
+                has_preshared_key: peer.preshared_key.is_some(),
                 endpoint: peer.endpoint,
                 allowed_ips: peer.allowed_ips.clone(),
                 latest_handshake: peer.latest_handshake,
@@ -120,6 +121,7 @@ impl Running {
             interface: relay.interface.to_string(),
             public_key: key.map_or_else(String::new, show),
             listen_port: self.device.as_ref().map_or(0, |device| device.listen_port),
+            fwmark: self.device.as_ref().map_or(0, |device| device.fwmark),
             policy: self.policy(),
             peers: peers.collect(),
             unattributed: counters.unattributed,

@@ -1,16 +1,16 @@
 use std::{
     collections::BTreeMap,
-    io::{self, Write as _},
+    io::{self, BufWriter, IsTerminal as _, Write as _},
     path::Path,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum, builder::PossibleValue};
 
 use super::{
-    exit::{HostError, Usage},
-    host, output,
+    exit::{HostError, UsageError},
+    host, live, output,
     running::Running,
 };
 use crate::{
@@ -18,22 +18,72 @@ use crate::{
     datapath::{Datapath, Pins},
     model::{PublicKey, Relay},
     net,
-    stats::{Observation, Pairs, Snapshot, Style, render_pairs_into, render_text_into},
+    stats::{
+        Column, Exposition, Observation, Pairs, Snapshot, Style, Watch, render_dump_into,
+        render_pairs_into, render_prometheus_into, render_text_into,
+    },
 };
 
 /// `relay stats`.
 #[derive(Debug, Args)]
 pub(super) struct Stats {
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    live: Live,
+    /// Show what each pair of peers has exchanged; wants `pair_stats = true`.
+    #[arg(long, conflicts_with_all = ["dump", "prometheus", "openmetrics", "watch"])]
+    pairs: bool,
+}
+
+/// What it is printed as; text in the layout of `wg show` when nothing is said.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Form {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Show what each pair of peers has exchanged; wants `pair_stats = true`.
+    /// Print the columns of `wg show INTERFACE dump` separated by tabs, and behind them name,
+    /// relayed packets and bytes from and to the peer, the same of the relay itself, refused
+    /// packets.
     #[arg(long)]
-    pairs: bool,
+    dump: bool,
+    /// Print metrics in Prometheus' text format, as the textfile collector reads them.
+    #[arg(long)]
+    prometheus: bool,
+    /// Print metrics in OpenMetrics.
+    #[arg(long)]
+    openmetrics: bool,
+    /// Show rates of each peer, live, on the whole terminal.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// How the live table begins.
+#[derive(Debug, Args)]
+struct Live {
+    /// Seconds between two looks, with --watch.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 1,
+        requires = "watch",
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    interval: u64,
+    /// What to sort by, with --watch.
+    #[arg(long, value_name = "COLUMN", default_value = "config", requires = "watch")]
+    sort: Column,
+    /// Show only peers with this in name, key, endpoint or allowed ips, with --watch.
+    #[arg(long, value_name = "TEXT", requires = "watch")]
+    filter: Option<String>,
 }
 
 impl Stats {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
+        if self.form.watch && !io::stdout().is_terminal() {
+            return Err(UsageError::NoTerminal.into());
+        }
         let relay = config::load(config, Options { allow_empty: true })?.relay;
         host::require_capabilities("stats")?;
         let interface = relay.interface.as_str();
@@ -42,15 +92,34 @@ impl Stats {
             return self.show_pairs(&relay, &datapath);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let observation = runtime.block_on(observe(&relay, &datapath))?;
-        let snapshot = Snapshot::new(&observation);
-        let mut out = io::stdout().lock();
+        if self.form.watch {
+            let Live { interval, sort, filter } = &self.live;
+            let watch = Watch::new(*sort, filter.clone().unwrap_or_default(), output::color());
+            let every = Duration::from_secs(*interval);
+            let look = async || Ok(Snapshot::new(&observe(&relay, &datapath).await?));
+            return runtime.block_on(live::run(watch, every, look));
+        }
+        let snapshot = Snapshot::new(&runtime.block_on(observe(&relay, &datapath))?);
+        self.form.print(&snapshot)
+    }
+}
+
+impl Form {
+    fn print(&self, snapshot: &Snapshot) -> Result<()> {
+        let now = SystemTime::now();
+        // Standard output writes line by line, which thousands of peers make slow.
+        let mut out = BufWriter::new(io::stdout().lock());
         if self.json {
-            serde_json::to_writer_pretty(&mut out, &snapshot)?;
+            serde_json::to_writer_pretty(&mut out, snapshot)?;
             writeln!(out)?;
+        } else if self.dump {
+            render_dump_into(&mut out, snapshot)?;
+        } else if self.prometheus {
+            render_prometheus_into(&mut out, snapshot, Exposition::Text, now)?;
+        } else if self.openmetrics {
+            render_prometheus_into(&mut out, snapshot, Exposition::OpenMetrics, now)?;
         } else {
-            let style = Style { color: output::color(), now: SystemTime::now() };
-            render_text_into(&mut out, &snapshot, style)?;
+            render_text_into(&mut out, snapshot, Style { color: output::color(), now })?;
         }
         out.flush()?;
         Ok(())
@@ -60,9 +129,7 @@ impl Stats {
 impl Stats {
     fn show_pairs(&self, relay: &Relay, datapath: &Datapath) -> Result<()> {
         if !relay.pair_stats {
-            let found = "pairs are not counted; write `pair_stats = true` below [relay] and run \
-                         `relay up`";
-            return Err(Usage(found.to_owned()).into());
+            return Err(UsageError::PairsNotCounted.into());
         }
         if !datapath.exists() {
             return Err(HostError::NotUp { interface: relay.interface.to_string() }.into());
@@ -81,7 +148,7 @@ impl Stats {
         let named = counted.map(|((from, to), counters)| (name(from), name(to), counters));
         let pairs = Pairs::new(relay.interface.as_str(), named, traffic.others);
         let mut out = io::stdout().lock();
-        if self.json {
+        if self.form.json {
             serde_json::to_writer_pretty(&mut out, &pairs)?;
             writeln!(out)?;
         } else {
@@ -91,7 +158,18 @@ impl Stats {
     }
 }
 
-async fn observe(relay: &Relay, datapath: &Datapath) -> Result<Observation> {
+impl ValueEnum for Column {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.label()))
+    }
+}
+
+/// What a relay that is up does.
+pub(super) async fn observe(relay: &Relay, datapath: &Datapath) -> Result<Observation> {
     let handle = net::connect()?;
     let running = Running::observe(&handle, relay, datapath).await?;
     if running.device.is_none() {

@@ -33,7 +33,7 @@ impl Pins {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn require_bpffs(&self) -> Result<(), DatapathError> {
+    pub fn require_bpffs(&self) -> Result<(), DatapathError> {
         let found = rustix::fs::statfs(&self.bpffs).ok();
         match found.and_then(|found| u64::try_from(found.f_type).ok()) {
             Some(BPF_FS_MAGIC) => Ok(()),

@@ -8,7 +8,7 @@ use rtnetlink::{
     packet_core::{NLM_F_CREATE, NLM_F_EXCL},
     packet_route::{
         RouteNetlinkMessage,
-        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+        link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp},
     },
 };
 
@@ -26,6 +26,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// The kernel's id of the XDP program on it.
+    pub xdp: Option<u32>,
     /// Its own addresses with the length of their network, host bits kept, sorted.
     pub addresses: Vec<IpNet>,
 }
@@ -105,8 +107,16 @@ pub async fn read(handle: &Handle, interface: &InterfaceName) -> Result<Option<L
         LinkAttribute::Mtu(mtu) => Some(*mtu),
         _ => None,
     });
+    let xdp = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Xdp(infos) => infos.iter().find_map(|info| match info {
+            LinkXdp::ProgId(id) => Some(*id),
+            _ => None,
+        }),
+        _ => None,
+    });
     Ok(Some(Link {
         index,
+        xdp,
         kind: kind(&message),
         mtu: mtu.unwrap_or(0),
         up: message.header.flags.contains(LinkFlags::Up),
@@ -333,6 +343,6 @@ mod tests {
     }
 
     fn link(kind: LinkKind) -> Link {
-        Link { index: 7, kind, mtu: 1420, up: true, addresses: Vec::new() }
+        Link { index: 7, kind, mtu: 1420, up: true, xdp: None, addresses: Vec::new() }
     }
 }

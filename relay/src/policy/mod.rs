@@ -13,12 +13,14 @@ mod compiled;
 mod displacement;
 mod eval;
 mod explain;
+mod lists;
 mod range;
 mod space;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
 pub use eval::eval;
 pub use explain::{Explanation, Party};
+pub use lists::{Cover, Family, Lists};
 pub use range::Range;
 
 use std::net::IpAddr;

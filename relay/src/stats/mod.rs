@@ -1,16 +1,24 @@
-//! What is shown of a running relay: one snapshot, rendered as text or JSON, and whether it is what
-//! the configuration says.
+//! What is shown of a running relay: one snapshot, rendered as text, JSON, tabs or metrics,
+//! live, and whether it is what the configuration says.
 
+mod dump;
 mod pairs;
+mod prometheus;
+#[cfg(test)]
+mod sample;
 mod snapshot;
 mod status;
 mod text;
 mod units;
+mod watch;
 
+pub use dump::render_dump_into;
 pub use pairs::{Pairs, render_pairs_into};
+pub use prometheus::{Exposition, render_prometheus_into};
 pub use snapshot::{
     Attendance, Observation, Peer, PeerObservation, Policy, Presence, Refused, Snapshot, Totals,
     Traffic,
 };
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};
+pub use watch::{Column, Key, Watch};

@@ -18,6 +18,8 @@ pub struct Observation {
     pub public_key: String,
     /// Its UDP port.
     pub listen_port: u16,
+    /// Mark of its packets on the underlay; 0 is none.
+    pub fwmark: u32,
     /// The policy in force; `None` when the programs are not attached.
     pub policy: Option<Policy>,
     /// Each peer, in the order to show them.
@@ -44,6 +46,8 @@ pub struct PeerObservation {
     pub name: String,
     /// Its public key.
     pub public_key: String,
+    /// Whether it has a preshared key.
+    pub has_preshared_key: bool,
     /// Where its last packet came from.
     pub endpoint: Option<SocketAddr>,
     /// What it owns.
@@ -75,6 +79,9 @@ pub struct Snapshot {
     pub public_key: String,
     /// Its UDP port.
     pub listen_port: u16,
+    /// Mark of its packets on the underlay; 0 is none.
+    #[serde(skip)]
+    pub fwmark: u32,
     /// Number of the generation in force; 0 when there is none.
     pub generation: u64,
     /// Hash of its policy; empty when there is none.
@@ -97,6 +104,9 @@ pub struct Peer {
     pub name: String,
     /// Its public key.
     pub public_key: String,
+    /// Whether it has a preshared key.
+    #[serde(skip)]
+    pub has_preshared_key: bool,
     /// Where its last packet came from; empty when it never spoke.
     pub endpoint: String,
     /// What it owns.
@@ -198,6 +208,7 @@ impl Snapshot {
             interface: observed.interface.clone(),
             public_key: observed.public_key.clone(),
             listen_port: observed.listen_port,
+            fwmark: observed.fwmark,
             generation: policy.map_or(0, |policy| policy.generation),
             policy_hash: policy.map_or_else(String::new, |policy| policy.hash.clone()),
             attached: policy.map_or("none", |policy| policy.mode).to_owned(),
@@ -243,6 +254,7 @@ impl Peer {
         Self {
             name: observed.name.clone(),
             public_key: observed.public_key.clone(),
+            has_preshared_key: observed.has_preshared_key,
             endpoint: observed.endpoint.map_or_else(String::new, |endpoint| endpoint.to_string()),
             allowed_ips: observed.allowed_ips.iter().map(ToString::to_string).collect(),
             latest_handshake: since_epoch.map_or(0, |duration| duration.as_secs()),
@@ -288,6 +300,12 @@ impl Traffic {
     /// Whether nothing was counted.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Both together.
+    pub(super) fn plus(mut self, other: &Self) -> Self {
+        self.add(other);
+        self
     }
 
     fn add(&mut self, other: &Self) {

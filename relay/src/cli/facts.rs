@@ -1,0 +1,265 @@
+//! What `relay doctor` judges, observed. Nothing is changed, and no module is loaded on purpose.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+
+use super::{
+    exit, host,
+    running::{self, Running},
+};
+use crate::{
+    config::{self, Options, Problem, Problems, Secrets},
+    datapath::{Datapath, MINIMUM_KERNEL, Pins},
+    doctor::{
+        Clock, Configured, Facts, Forwarding, Module, Occupant, Programs, Route, Ufw, Underlay,
+    },
+    model::{InterfaceName, Relay},
+    net::{
+        self, Handle, NetError, fence,
+        link::{self, LinkKind},
+        route,
+    },
+};
+use relay_common::names::MARK;
+
+/// 2026-01-01T00:00:00Z.
+const WRITTEN: Duration = Duration::from_secs(1_767_225_600);
+
+/// Observes the host of a relay.
+///
+/// # Errors
+/// The kernel does not tell of links, addresses and routes.
+pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
+    let (kernel, version) = host::kernel();
+    let (relay, configured) = configuration(config);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let name = relay.as_ref().map(|relay| &relay.interface);
+    let (routes, host_addresses) = runtime.block_on(network())?;
+    let (occupant, programs, has_port) = match &relay {
+        Some(relay) => runtime.block_on(interface(relay, bpffs)),
+        None => (Occupant::Nobody, Programs::NoInterface, false),
+    };
+    let mut nf_tables = module("nf_tables", &kernel);
+    if let (Module::Missing, Some(relay)) = (nf_tables, &relay) {
+        // Built in, it need not be in /sys/module; then only the kernel's answer tells.
+        let answer = fence::present(&relay.interface, MARK, running::replies(relay));
+        if !matches!(answer, Err(NetError::NetfilterMissing { .. } | NetError::Permission { .. })) {
+            nf_tables = Module::Present;
+        }
+    }
+    let sysctl = |key: &str| number(&Path::new("/proc/sys").join(key));
+    let flag = |key: &str| sysctl(key).map(|value| value != 0);
+    let port = relay.as_ref().map(|relay| relay.listen_port);
+    Ok(Facts {
+        kernel: kernel.clone(),
+        version,
+        minimum: MINIMUM_KERNEL,
+        jit: sysctl("net/core/bpf_jit_enable"),
+        btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+        unprivileged_bpf_disabled: sysctl("kernel/unprivileged_bpf_disabled"),
+        missing_capabilities: host::missing_capabilities(),
+        bpffs: bpffs.to_owned(),
+        is_bpffs: Pins::new(bpffs, "").require_bpffs().is_ok(),
+        wireguard: module("wireguard", &kernel),
+        nf_tables,
+        clock: clock(),
+        configured,
+        claims: name.map_or_else(Vec::new, claims),
+        is_port_taken: !has_port && port.is_some_and(host::is_port_taken),
+        underlays: underlays(&routes, name),
+        routes,
+        host_addresses,
+        docker: ["/run/docker.sock", "/sys/class/net/docker0"]
+            .iter()
+            .any(|p| Path::new(p).exists()),
+        ufw: port.and_then(ufw),
+        occupant,
+        programs,
+        rp_filter: rp_filter(name),
+        forwarding: Forwarding {
+            v4: flag("net/ipv4/ip_forward"),
+            v6: flag("net/ipv6/conf/all/forwarding"),
+        },
+        threaded: name.is_some_and(|name| number(&attribute(name.as_str(), "threaded")) == Some(1)),
+        relay,
+    })
+}
+
+/// The relay that is configured, and what was said about its files.
+fn configuration(path: &Path) -> (Option<Relay>, Configured) {
+    let mut configured = Configured { path: path.to_owned(), ..Configured::default() };
+    let lines = |problems: &Problems| problems.iter().map(ToString::to_string).collect();
+    let loaded = match config::load(path, Options { allow_empty: true }) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            configured.problems = lines(&problems);
+            return (None, configured);
+        }
+    };
+    if let Err(problems) = Secrets::read(&loaded) {
+        configured.key_problems = lines(&problems);
+    }
+    let of_key = |warning: &&Problem| warning.key.ends_with("_key_file");
+    let (keys, others): (Vec<_>, Vec<_>) = loaded.warnings.iter().partition(of_key);
+    configured.key_warnings = keys.iter().map(ToString::to_string).collect();
+    configured.warnings = others.iter().map(ToString::to_string).collect();
+    (Some(loaded.relay), configured)
+}
+
+async fn network() -> Result<(Vec<Route>, Vec<std::net::IpAddr>)> {
+    let handle = net::connect()?;
+    let routes = route::read(&handle).await?.into_iter();
+    let routes =
+        routes.map(|route| Route { destination: route.destination, interface: route.interface });
+    Ok((routes.collect(), net::host_addresses(&handle).await?))
+}
+
+/// What has the interface's name, what is attached to it, and whether it has the relay's port.
+async fn interface(relay: &Relay, bpffs: &Path) -> (Occupant, Programs, bool) {
+    match look(relay, bpffs).await {
+        Ok(found) => found,
+        Err(error) => {
+            let why = exit::causes(&error);
+            (Occupant::Unknown(why.clone()), Programs::Unknown(why), false)
+        }
+    }
+}
+
+async fn look(relay: &Relay, bpffs: &Path) -> Result<(Occupant, Programs, bool)> {
+    let handle: Handle = net::connect()?;
+    let Some(link) = link::read(&handle, &relay.interface).await? else {
+        return Ok((Occupant::Nobody, Programs::NoInterface, false));
+    };
+    if let LinkKind::Other(kind) = link.kind {
+        return Ok((Occupant::Other(kind), Programs::NoInterface, false));
+    }
+    let interface = relay.interface.as_str();
+    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+    let running = Running::observe(&handle, relay, &datapath).await?;
+    let of_hooks = running.hooks.iter().flat_map(|hook| {
+        let program = hook.direction.program();
+        let foreign = hook.foreign.iter().map(move |other| format!("{other} before {program}"));
+        foreign.chain(hook.twins.iter().map(|twin| format!("{twin}, a stale copy of relay's")))
+    });
+    let xdp = link.xdp.map(|id| format!("XDP program {id}"));
+    let programs = Programs::Found(of_hooks.chain(xdp).collect());
+    let is_ours = running.hooks.iter().any(|hook| hook.mode.is_some()) || datapath.exists();
+    let occupant = if is_ours { Occupant::Relay } else { Occupant::Wireguard };
+    let port = running.device.map(|device| device.listen_port);
+    Ok((occupant, programs, link.up && port == Some(relay.listen_port)))
+}
+
+/// Whether a part of the kernel is there, without asking for it, which would load it.
+fn module(name: &str, release: &str) -> Module {
+    let modules = Path::new("/lib/modules").join(release);
+    let file = format!("/{name}.ko");
+    let names = |list: &str| {
+        let text = fs::read_to_string(modules.join(list)).unwrap_or_default();
+        // What a module depends on is behind the colon.
+        text.lines().any(|line| line.split(':').next().is_some_and(|path| path.contains(&file)))
+    };
+    if Path::new("/sys/module").join(name).exists() || names("modules.builtin") {
+        return Module::Present;
+    }
+    match (names("modules.dep"), number(Path::new("/proc/sys/kernel/modules_disabled"))) {
+        (true, Some(1)) => Module::Barred,
+        (true, _) => Module::Loadable,
+        (false, _) => Module::Missing,
+    }
+}
+
+fn clock() -> Clock {
+    const SERVICES: [(&str, &str); 5] = [
+        ("/run/chrony/chronyd.pid", "chronyd"),
+        ("/run/chronyd.pid", "chronyd"),
+        ("/run/ntpd.pid", "ntpd"),
+        ("/run/ntpsec.pid", "ntpsec"),
+        ("/run/systemd/timesync", "systemd-timesyncd"),
+    ];
+    if SystemTime::now() < SystemTime::UNIX_EPOCH + WRITTEN {
+        return Clock::Past;
+    }
+    if Path::new("/run/systemd/timesync/synchronized").exists() {
+        return Clock::Synchronized;
+    }
+    let service = SERVICES.iter().find(|(path, _)| Path::new(path).exists());
+    service.map_or(Clock::Unserved, |(_, service)| Clock::Served(service))
+}
+
+/// Files by which another program makes an interface of that name.
+fn claims(interface: &InterfaceName) -> Vec<PathBuf> {
+    const DIRECTORIES: [(&str, &str); 5] = [
+        ("/etc/systemd/network", "Name="),
+        ("/run/systemd/network", "Name="),
+        ("/usr/lib/systemd/network", "Name="),
+        ("/etc/NetworkManager/system-connections", "interface-name="),
+        ("/etc/network/interfaces.d", "iface "),
+    ];
+    let says = |path: &Path, key: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().any(|line| {
+            let value = line.trim().strip_prefix(key);
+            value.is_some_and(|value| value.split_whitespace().next() == Some(interface.as_str()))
+        })
+    };
+    let mut found = Vec::new();
+    let of_wg_quick = Path::new("/etc/wireguard").join(format!("{interface}.conf"));
+    if of_wg_quick.exists() {
+        found.push(of_wg_quick);
+    }
+    let interfaces = PathBuf::from("/etc/network/interfaces");
+    if says(&interfaces, "iface ") {
+        found.push(interfaces);
+    }
+    for (directory, key) in DIRECTORIES {
+        // A directory that is not there holds no claim.
+        let Ok(entries) = fs::read_dir(directory) else { continue };
+        let paths = entries.flatten().map(|entry| entry.path());
+        found.extend(paths.filter(|path| says(path, key)));
+    }
+    found.sort();
+    found
+}
+
+fn underlays(routes: &[Route], own: Option<&InterfaceName>) -> Vec<Underlay> {
+    let mut names: Vec<&str> = routes
+        .iter()
+        .filter(|route| route.destination.prefix_len() == 0)
+        .filter_map(|route| route.interface.as_deref())
+        .filter(|name| own.is_none_or(|own| own.as_str() != *name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let mtu = |name: &str| number(&attribute(name, "mtu"));
+    let underlay = |name: &str| Some(Underlay { interface: name.to_owned(), mtu: mtu(name)? });
+    names.into_iter().filter_map(underlay).collect()
+}
+
+fn ufw(port: u16) -> Option<Ufw> {
+    let settings = fs::read_to_string("/etc/ufw/ufw.conf").ok()?;
+    let enabled = settings.lines().any(|line| line.trim().eq_ignore_ascii_case("enabled=yes"));
+    let rules = fs::read_to_string("/etc/ufw/user.rules").ok();
+    enabled.then(|| Ufw::of(rules.as_deref(), port))
+}
+
+/// The kernel takes the larger of the two; a new interface begins with the default.
+fn rp_filter(interface: Option<&InterfaceName>) -> Option<u32> {
+    let of =
+        |name: &str| number(&Path::new("/proc/sys/net/ipv4/conf").join(name).join("rp_filter"));
+    let own = interface.and_then(|name| of(name.as_str())).or_else(|| of("default"));
+    of("all").max(own)
+}
+
+fn attribute(interface: &str, name: &str) -> PathBuf {
+    Path::new("/sys/class/net").join(interface).join(name)
+}
+
+/// The number in a file of the kernel; `None` when there is no such file here.
+fn number(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}

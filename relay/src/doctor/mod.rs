@@ -1,0 +1,131 @@
+//! What a host is like, judged: facts that something else observed become findings, each with what
+//! to do about it. Pure.
+
+mod facts;
+mod host;
+mod network;
+mod setup;
+mod ufw;
+
+use std::io::{self, Write};
+
+pub use facts::{
+    Clock, Configured, Facts, Forwarding, Module, Occupant, Programs, Route, Underlay,
+};
+use serde::Serialize;
+pub use ufw::Ufw;
+
+/// How a finding is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// The relay works, but not as well or as safely as it could.
+    Warning,
+    /// The relay does not work, or not as configured.
+    Problem,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The check's name, the same in every output.
+    pub check: &'static str,
+    /// How it is to be taken.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty when nothing is to be done.
+    pub remedy: String,
+}
+
+/// All findings; its JSON is `relay doctor --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Version of this layout.
+    pub schema_version: u32,
+    /// Whether there is no problem. Warnings are none.
+    pub ok: bool,
+    /// A finding for each check, and more where a check found several things.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks of what the operator wrote; all others are of the host.
+const OF_CONFIG: [&str; 2] = ["config", "key-files"];
+
+impl Report {
+    /// Judges the facts.
+    pub fn of(facts: &Facts) -> Self {
+        let mut findings = host::findings(facts);
+        findings.extend(setup::findings(facts));
+        findings.extend(network::findings(facts));
+        let ok = findings.iter().all(|finding| finding.level != Level::Problem);
+        Self { schema_version: 1, ok, findings }
+    }
+
+    /// Findings of a level.
+    pub fn count(&self, level: Level) -> usize {
+        self.findings.iter().filter(|finding| finding.level == level).count()
+    }
+
+    /// Whether every problem is one of the configuration, so that the host lacks nothing.
+    pub fn is_host_fit(&self) -> bool {
+        let mut problems = self.findings.iter().filter(|finding| finding.level == Level::Problem);
+        problems.all(|finding| OF_CONFIG.contains(&finding.check))
+    }
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, level: Level::Ok, found: found.into(), remedy: String::new() }
+    }
+
+    fn warning(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, level: Level::Warning, found: found.into(), remedy: remedy.into() }
+    }
+
+    fn problem(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, level: Level::Problem, found: found.into(), remedy: remedy.into() }
+    }
+}
+
+impl Level {
+    /// Its word in every output, and its colour as a parameter of the terminal's SGR.
+    const fn shown(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ok => ("ok", "32"),
+            Self::Warning => ("warning", "33"),
+            Self::Problem => ("problem", "31"),
+        }
+    }
+}
+
+/// Renders a report: a line for each finding, and one for what to do.
+///
+/// # Errors
+/// `out` cannot be written to.
+pub fn render_report_into(out: &mut impl Write, report: &Report, color: bool) -> io::Result<()> {
+    let width = report.findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    for Finding { check, level, found, remedy } in &report.findings {
+        let (word, code) = level.shown();
+        match color {
+            true => write!(out, "\x1b[{code}m{word:7}\x1b[0m")?,
+            false => write!(out, "{word:7}")?,
+        }
+        writeln!(out, "  {check:width$}  {found}")?;
+        if !remedy.is_empty() {
+            writeln!(out, "{:7}  {:width$}  → {remedy}", "", "")?;
+        }
+    }
+    let [ok, warnings, problems] =
+        [Level::Ok, Level::Warning, Level::Problem].map(|level| report.count(level));
+    let plural =
+        |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    writeln!(out, "\n{ok} ok, {}, {}", plural(warnings, "warning"), plural(problems, "problem"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! The host's network around the relay.
+
+use ipnet::IpNet;
+
+use super::{
+    Finding,
+    facts::{Facts, Route, Underlay},
+};
+use crate::model::{Egress, Relay};
+
+/// What WireGuard puts around a packet, bytes: its header and tag 32, UDP 8, and IP 20 or 40.
+const AROUND_V4: u32 = 60;
+const AROUND_V6: u32 = 80;
+/// `rp_filter` that drops what would not be answered through the same interface.
+const STRICT: u32 = 1;
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let Some(relay) = &facts.relay else { return Vec::new() };
+    let mut findings = overlay(facts, relay);
+    findings.push(mtu(facts, relay));
+    findings.push(forwarding(facts, relay));
+    findings.push(rp_filter(facts, relay));
+    findings.push(docker(facts, relay));
+    findings.push(ufw(facts, relay));
+    findings.push(threaded(facts, relay));
+    findings
+}
+
+/// Whether packets between peers, or beyond the overlay, go through the host's stack.
+fn uses_stack(relay: &Relay) -> bool {
+    !relay.fast_path || relay.egress == Egress::Stack
+}
+
+/// The setting that sends packets through the stack.
+fn setting(relay: &Relay) -> &'static str {
+    if relay.fast_path { "egress = \"stack\"" } else { "fast_path = false" }
+}
+
+fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let own: Vec<_> = relay.addresses.iter().map(IpNet::addr).collect();
+    for address in facts.host_addresses.iter().filter(|address| !own.contains(address)) {
+        let owner = relay.peers.iter().find(|peer| peer.addresses.contains(address));
+        if let Some(peer) = owner {
+            findings.push(Finding::problem(
+                "overlay",
+                format!("{address} is peer {}'s, and an address of this host", peer.name),
+                "give one of them another address: packets for it stay on the host",
+            ));
+        }
+    }
+    let elsewhere = |route: &&Route| {
+        route.destination.prefix_len() > 0
+            && route.interface.as_deref() != Some(relay.interface.as_str())
+    };
+    for Route { destination, interface } in facts.routes.iter().filter(elsewhere) {
+        let through = interface.as_deref().unwrap_or("no single interface");
+        let overlays = relay.addresses.iter().map(IpNet::trunc);
+        let routes =
+            relay.peers.iter().flat_map(|peer| &peer.routes).filter(|net| net.prefix_len() > 0);
+        if overlays.clone().any(|net| net == *destination) {
+            findings.push(Finding::problem(
+                "overlay",
+                format!("{destination}, the overlay, is also reached through {through}"),
+                "choose another network for the overlay, or remove that route or address",
+            ));
+        } else if overlays.clone().any(|net| net.contains(destination)) {
+            findings.push(Finding::warning(
+                "overlay",
+                format!("{destination}, a part of the overlay, is reached through {through}"),
+                "the host itself does not reach peers there: remove that route, or choose another \
+                 network",
+            ));
+        } else if routes.clone().any(|net| net == destination) {
+            findings.push(Finding::problem(
+                "overlay",
+                format!("{destination}, a peer's route, is also reached through {through}"),
+                "remove that route or the peer's; `relay up` refuses it",
+            ));
+        }
+    }
+    if findings.is_empty() {
+        let networks: Vec<_> = relay.addresses.iter().map(|net| net.trunc().to_string()).collect();
+        let found = format!("nothing else on this host uses {}", networks.join(", "));
+        findings.push(Finding::ok("overlay", found));
+    }
+    findings
+}
+
+fn mtu(facts: &Facts, relay: &Relay) -> Finding {
+    let mtu = u32::from(relay.mtu);
+    let (over_v4, over_v6) = (mtu + AROUND_V4, mtu + AROUND_V6);
+    let Some(Underlay { interface, mtu: underlay }) =
+        facts.underlays.iter().min_by_key(|underlay| underlay.mtu)
+    else {
+        return Finding::ok(
+            "mtu",
+            format!("no default route; {mtu} needs {over_v4} over IPv4 and {over_v6} over IPv6"),
+        );
+    };
+    let remedy = || {
+        let fits = underlay.saturating_sub(AROUND_V6);
+        match fits >= 1280 {
+            true => format!("write mtu = {fits} into [relay]"),
+            false => format!("raise the MTU of {interface}: less than 1280 does not carry IPv6"),
+        }
+    };
+    if *underlay < over_v4 {
+        let found = format!(
+            "{mtu} needs {over_v4} over IPv4 and {over_v6} over IPv6, {interface} has {underlay}: \
+             large packets are fragmented or lost"
+        );
+        Finding::warning("mtu", found, remedy())
+    } else if *underlay < over_v6 {
+        let found = format!(
+            "{mtu} needs {over_v6} over IPv6, {interface} has {underlay}: large packets to peers \
+             that dial over IPv6 are fragmented"
+        );
+        Finding::warning("mtu", found, remedy())
+    } else {
+        Finding::ok("mtu", format!("{mtu} fits into the {underlay} of {interface}, over IPv6 too"))
+    }
+}
+
+fn forwarding(facts: &Facts, relay: &Relay) -> Finding {
+    if !uses_stack(relay) {
+        return Finding::ok("forwarding", "not needed: relayed packets never reach the IP stack");
+    }
+    let has = |v4: bool| relay.addresses.iter().any(|net| net.addr().is_ipv4() == v4);
+    let families = [
+        (has(true), facts.forwarding.v4, "net.ipv4.ip_forward"),
+        (has(false), facts.forwarding.v6, "net.ipv6.conf.all.forwarding"),
+    ];
+    let off: Vec<_> = families
+        .iter()
+        .filter(|(needed, on, _)| *needed && *on != Some(true))
+        .map(|(_, _, key)| *key)
+        .collect();
+    match off.as_slice() {
+        [] => Finding::ok("forwarding", format!("on, as {} needs it", setting(relay))),
+        off => Finding::problem(
+            "forwarding",
+            format!("{} needs {}, which is off", setting(relay), off.join(" and ")),
+            off.iter().map(|key| format!("sysctl -w {key}=1")).collect::<Vec<_>>().join("; "),
+        ),
+    }
+}
+
+fn rp_filter(facts: &Facts, relay: &Relay) -> Finding {
+    let default =
+        relay.peers.iter().find(|peer| peer.routes.iter().any(|net| net.prefix_len() == 0));
+    match (facts.rp_filter, default) {
+        _ if !uses_stack(relay) => {
+            Finding::ok("rp-filter", "does not matter: relayed packets never reach the IP stack")
+        }
+        (Some(STRICT), Some(peer)) => Finding::warning(
+            "rp-filter",
+            format!(
+                "strict, and peer {} sends for a default route that the host has elsewhere: such \
+                 packets are dropped",
+                peer.name
+            ),
+            format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", relay.interface),
+        ),
+        (Some(STRICT), None) => Finding::ok("rp-filter", "strict; every peer has its route back"),
+        (Some(_) | None, _) => Finding::ok("rp-filter", "off or loose"),
+    }
+}
+
+fn docker(facts: &Facts, relay: &Relay) -> Finding {
+    let name = &relay.interface;
+    match (facts.docker, uses_stack(relay)) {
+        (false, _) => Finding::ok("docker", "not there"),
+        (true, false) => {
+            Finding::ok("docker", "there; its FORWARD DROP does not meet what is relayed")
+        }
+        (true, true) => Finding::warning(
+            "docker",
+            format!("its FORWARD DROP meets relayed packets, because of {}", setting(relay)),
+            format!(
+                "iptables -I DOCKER-USER -i {name} -j ACCEPT; iptables -I DOCKER-USER -o {name} -j \
+                 ACCEPT (and ip6tables): the policy has decided already"
+            ),
+        ),
+    }
+}
+
+fn ufw(facts: &Facts, relay: &Relay) -> Finding {
+    let (name, port) = (&relay.interface, relay.listen_port);
+    let Some(ufw) = facts.ufw else { return Finding::ok("ufw", "not enabled") };
+    match (ufw.lets_port_in, uses_stack(relay)) {
+        (Some(false), _) => Finding::problem(
+            "ufw",
+            format!("enabled, and no rule lets UDP {port} in: peers do not reach the relay"),
+            format!("ufw allow {port}/udp"),
+        ),
+        (None, _) => Finding::warning(
+            "ufw",
+            "enabled, and its rules cannot be read",
+            format!("make sure of ufw allow {port}/udp"),
+        ),
+        (Some(true), true) => Finding::warning(
+            "ufw",
+            format!("its FORWARD DROP meets relayed packets, because of {}", setting(relay)),
+            format!("ufw route allow in on {name}; ufw route allow out on {name}"),
+        ),
+        (Some(true), false) => Finding::ok(
+            "ufw",
+            format!("enabled, lets UDP {port} in; what is relayed never meets it"),
+        ),
+    }
+}
+
+/// CVE-2026-52945: kernels 6.16 and newer, and some of their backports, made WireGuard's NAPI
+/// threaded; stable kernels took it back.
+fn threaded(facts: &Facts, relay: &Relay) -> Finding {
+    let name = &relay.interface;
+    match facts.threaded {
+        false => Finding::ok("threaded-napi", "off, or no interface yet"),
+        true => Finding::warning(
+            "threaded-napi",
+            format!("on for {name}: what a peer sends can stall for good (CVE-2026-52945)"),
+            format!("echo 0 > /sys/class/net/{name}/threaded, or boot a kernel that took it back"),
+        ),
+    }
+}

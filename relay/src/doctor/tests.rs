@@ -1,0 +1,185 @@
+use std::{net::IpAddr, path::PathBuf};
+
+use super::*;
+use crate::model::{Egress, HostAccess, Peer, PublicKey, Relay};
+
+#[test]
+fn a_sound_host_gives_one_ok_a_check() {
+    let report = Report::of(&sound());
+    assert!(report.ok && report.is_host_fit());
+    assert!(report.findings.iter().all(|finding| finding.level == Level::Ok), "{report:#?}");
+    insta::assert_snapshot!(text(&report));
+}
+
+#[test]
+fn whatever_is_wrong_has_a_remedy() {
+    let facts = Facts {
+        kernel: "5.15.0".to_owned(),
+        version: Some((5, 15)),
+        jit: Some(0),
+        btf: false,
+        unprivileged_bpf_disabled: Some(0),
+        missing_capabilities: vec!["CAP_BPF"],
+        is_bpffs: false,
+        wireguard: Module::Missing,
+        nf_tables: Module::Barred,
+        clock: Clock::Unserved,
+        configured: Configured {
+            path: "/etc/relay/relay.toml".into(),
+            warnings: vec!["relay.toml:3:1: a warning; a remedy".to_owned()],
+            key_warnings: vec!["private.key has mode 0644; chmod 0600 private.key".to_owned()],
+            ..Configured::default()
+        },
+        relay: Some(Relay { fast_path: false, ..relay() }),
+        occupant: Occupant::Other("bridge".to_owned()),
+        claims: vec![PathBuf::from("/etc/wireguard/relay0.conf")],
+        is_port_taken: true,
+        routes: vec![
+            route("10.3.2.0/24", "eth1"),
+            route("10.3.2.64/26", "eth2"),
+            route("192.168.40.0/24", "eth3"),
+        ],
+        host_addresses: vec![IpAddr::from([10, 3, 2, 2])],
+        underlays: vec![Underlay { interface: "eth0".to_owned(), mtu: 1450 }],
+        docker: true,
+        ufw: Some(Ufw { lets_port_in: Some(false) }),
+        programs: Programs::Found(vec!["XDP program 7".to_owned()]),
+        rp_filter: Some(1),
+        forwarding: Forwarding { v4: Some(false), v6: None },
+        threaded: true,
+        ..sound()
+    };
+    let report = Report::of(&facts);
+    assert!(!report.ok && !report.is_host_fit());
+    let mute: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.level != Level::Ok && finding.remedy.is_empty())
+        .map(|finding| finding.check)
+        .collect();
+    assert_eq!(mute, ["key-files"], "those say it in what was found");
+    insta::assert_snapshot!(text(&report));
+}
+
+#[test]
+fn a_broken_configuration_is_no_fault_of_the_host() {
+    let configured = Configured {
+        path: "relay.toml".into(),
+        problems: vec!["relay.toml:1:1: one; do".to_owned(), "relay.toml:2:1: two; do".to_owned()],
+        ..Configured::default()
+    };
+    let report = Report::of(&Facts { configured, relay: None, ..sound() });
+    assert!(!report.ok && report.is_host_fit());
+    assert!(report.findings.iter().all(|finding| finding.check != "overlay"));
+}
+
+#[test]
+fn what_the_fast_path_does_not_need_is_not_asked_for() {
+    let facts = Facts {
+        docker: true,
+        rp_filter: Some(1),
+        forwarding: Forwarding { v4: Some(false), v6: Some(false) },
+        ..sound()
+    };
+    assert_eq!(Report::of(&facts).count(Level::Ok), Report::of(&facts).findings.len());
+    let stack = Facts { relay: Some(Relay { egress: Egress::Stack, ..relay() }), ..facts };
+    let report = Report::of(&stack);
+    let levels = |check| {
+        let mut of = report.findings.iter().filter(|finding| finding.check == check);
+        of.next().expect("the check").level
+    };
+    assert_eq!(levels("docker"), Level::Warning);
+    assert_eq!(levels("forwarding"), Level::Problem);
+}
+
+#[test]
+fn an_underlay_that_is_short_for_ipv6_alone_is_said_so() {
+    let underlays = vec![Underlay { interface: "eth0".to_owned(), mtu: 1490 }];
+    let report = Report::of(&Facts { underlays, ..sound() });
+    let mtu = report.findings.iter().find(|finding| finding.check == "mtu").expect("the check");
+    assert_eq!(mtu.remedy, "write mtu = 1410 into [relay]");
+    assert!(mtu.found.contains("dial over IPv6"), "{mtu:?}");
+}
+
+#[test]
+fn a_route_around_the_overlay_and_a_default_route_are_no_clash() {
+    let routes = vec![
+        route("10.0.0.0/8", "eth0"),
+        route("0.0.0.0/0", "eth0"),
+        route("10.3.2.0/24", "relay0"),
+    ];
+    let report = Report::of(&Facts { routes, ..sound() });
+    assert!(report.ok, "{report:#?}");
+}
+
+fn text(report: &Report) -> String {
+    let mut text = Vec::new();
+    render_report_into(&mut text, report, false).expect("memory is never full");
+    String::from_utf8(text).expect("text")
+}
+
+fn sound() -> Facts {
+    Facts {
+        kernel: "6.12.117-cloud".to_owned(),
+        version: Some((6, 12)),
+        minimum: (6, 1),
+        jit: Some(1),
+        btf: true,
+        unprivileged_bpf_disabled: Some(2),
+        missing_capabilities: Vec::new(),
+        bpffs: "/sys/fs/bpf".into(),
+        is_bpffs: true,
+        wireguard: Module::Loadable,
+        nf_tables: Module::Present,
+        clock: Clock::Synchronized,
+        configured: Configured { path: "/etc/relay/relay.toml".into(), ..Configured::default() },
+        relay: Some(relay()),
+        occupant: Occupant::Nobody,
+        claims: Vec::new(),
+        is_port_taken: false,
+        routes: vec![route("0.0.0.0/0", "eth0"), route("192.0.2.0/24", "eth0")],
+        host_addresses: vec![IpAddr::from([192, 0, 2, 1])],
+        underlays: vec![Underlay { interface: "eth0".to_owned(), mtu: 1500 }],
+        docker: false,
+        ufw: None,
+        programs: Programs::NoInterface,
+        rp_filter: Some(2),
+        forwarding: Forwarding { v4: Some(false), v6: Some(false) },
+        threaded: false,
+    }
+}
+
+fn route(destination: &str, interface: &str) -> Route {
+    Route {
+        destination: destination.parse().expect("a prefix"),
+        interface: Some(interface.to_owned()),
+    }
+}
+
+fn relay() -> Relay {
+    Relay {
+        interface: "relay0".parse().expect("a name"),
+        addresses: ["10.3.2.1/24", "fd00::3:2:1/120"].map(|net| net.parse().expect("it")).into(),
+        listen_port: 51820,
+        endpoint: None,
+        private_key_file: "/etc/relay/private.key".into(),
+        mtu: 1420,
+        fast_path: true,
+        host_access: HostAccess::Ping,
+        egress: Egress::Deny,
+        fence: true,
+        peers: vec![Peer {
+            name: "node-a".parse().expect("a name"),
+            description: None,
+            public_key: PublicKey::from_bytes([2; 32]),
+            preshared_key_file: None,
+            addresses: vec![IpAddr::from([10, 3, 2, 2])],
+            routes: ["192.168.40.0/24", "0.0.0.0/0"].map(|net| net.parse().expect("it")).into(),
+            allowed_ips: Vec::new(),
+            persistent_keepalive: 25,
+            mtu: 1280,
+            dns: Vec::new(),
+            endpoint: None,
+        }],
+    }
+}

@@ -1,0 +1,168 @@
+use std::io::{self, Write};
+
+use super::{Graph, Relation, Summary, Traffic};
+
+/// Peers up to which a matrix fits on a wide terminal.
+const PEERS_MAX: usize = 60;
+/// Pairs in question that are told one by one, and peers of a summary.
+const LISTED: usize = 20;
+
+/// A sign of the matrix.
+struct Sign {
+    sign: char,
+    /// As a parameter of the terminal's SGR.
+    color: &'static str,
+    legend: &'static str,
+}
+
+/// Renders the graph as a matrix, or a summary of it where there are too many peers for one.
+///
+/// # Errors
+/// `out` cannot be written to.
+pub fn render_matrix_into(
+    out: &mut impl Write,
+    graph: &Graph,
+    traffic: Option<&Traffic>,
+    color: bool,
+) -> io::Result<()> {
+    let count = graph.nodes.len();
+    if count <= PEERS_MAX {
+        matrix(out, graph, traffic, color)?;
+    } else {
+        writeln!(
+            out,
+            "{}: {count} peers are too many for a matrix (at most {PEERS_MAX}); --format dot has \
+             every pair\n",
+            graph.title
+        )?;
+        busiest(out, graph)?;
+    }
+    let Summary { whole, part, one_sided } = graph.summary();
+    let pairs = count * count.saturating_sub(1) / 2;
+    write!(out, "\n{} of {pairs} pairs talk", whole + part)?;
+    if part > 0 {
+        write!(out, ", {part} of them with some of their addresses only")?;
+    }
+    if one_sided > 0 {
+        write!(out, "; in {one_sided} a list is short")?;
+    }
+    writeln!(out)?;
+    in_question(out, graph)
+}
+
+fn matrix(
+    out: &mut impl Write,
+    graph: &Graph,
+    traffic: Option<&Traffic>,
+    color: bool,
+) -> io::Result<()> {
+    let count = graph.nodes.len();
+    let name = graph.names().map(str::len).max().unwrap_or(0);
+    let digits = count.to_string().len();
+    let head = digits + 1 + name;
+    for place in (0..digits).rev() {
+        write!(out, "{:head$}", "")?;
+        for column in 1..=count {
+            let power = 10usize.pow(u32::try_from(place).unwrap_or(0));
+            match (column / power, place) {
+                (0, _) => write!(out, "  ")?,
+                (digit, _) => write!(out, " {}", digit % 10)?,
+            }
+        }
+        writeln!(out, "{}", if place == 0 && traffic.is_some() { "  relayed" } else { "" })?;
+    }
+    for (row, node) in graph.nodes.iter().enumerate() {
+        write!(out, "{:>digits$} {:name$}", row + 1, node.name)?;
+        for column in 0..count {
+            let Sign { sign, color: code, .. } = match row == column {
+                true => SELF,
+                false => sign(graph.relation(row, column)),
+            };
+            match color {
+                true => write!(out, " \x1b[{code}m{sign}\x1b[0m")?,
+                false => write!(out, " {sign}")?,
+            }
+        }
+        match traffic.and_then(|traffic| traffic.peers.get(row)) {
+            Some(bytes) => writeln!(out, "  {bytes} B")?,
+            None => writeln!(out)?,
+        }
+    }
+    writeln!(out)?;
+    let occurring = |relation: &&Relation| {
+        graph.pairs().any(|(_, _, r)| r == **relation || mirrored(r) == **relation)
+    };
+    for relation in LEGEND.iter().filter(occurring) {
+        let Sign { sign, legend, .. } = sign(*relation);
+        writeln!(out, "{sign} {legend}")?;
+    }
+    Ok(())
+}
+
+const LEGEND: [Relation; 5] =
+    [Relation::Whole, Relation::Part, Relation::Lists, Relation::Listed, Relation::Crossed];
+
+const SELF: Sign = Sign { sign: '\\', color: "2", legend: "the peer itself" };
+
+const fn sign(relation: Relation) -> Sign {
+    let (sign, color, legend) = match relation {
+        Relation::None => ('·', "2", "neither lists the other"),
+        Relation::Whole => ('●', "32", "they talk, with all their addresses"),
+        Relation::Part => ('◐', "33", "they talk, with some of their addresses only"),
+        Relation::Lists => ('>', "31", "the row lists the column in vain, which does not list it"),
+        Relation::Listed => ('<', "31", "the column lists the row in vain, which does not list it"),
+        Relation::Crossed => ('x', "31", "each lists the other, but in different families"),
+    };
+    Sign { sign, color, legend }
+}
+
+const fn mirrored(relation: Relation) -> Relation {
+    match relation {
+        Relation::Lists => Relation::Listed,
+        Relation::Listed => Relation::Lists,
+        Relation::None | Relation::Whole | Relation::Part | Relation::Crossed => relation,
+    }
+}
+
+/// The peers that talk to most others.
+fn busiest(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
+    let mut partners: Vec<_> = graph.partners().into_iter().zip(graph.names()).collect();
+    partners.sort_by_key(|(partners, _)| std::cmp::Reverse(*partners));
+    let shown = &partners[..LISTED.min(partners.len())];
+    let name = shown.iter().map(|(_, name)| name.len()).max().unwrap_or(0);
+    for (partners, peer) in shown {
+        writeln!(out, "{peer:name$}  talks to {partners}")?;
+    }
+    match partners.get(LISTED) {
+        Some((most, _)) => {
+            writeln!(out, "and {} that talk to at most {most}", partners.len() - LISTED)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Pairs that are probably not meant so.
+fn in_question(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
+    let Summary { part, one_sided, .. } = graph.summary();
+    let mut told = 0;
+    for (from, to, relation) in graph.pairs() {
+        let (from, to) = (&graph.nodes[from].name, &graph.nodes[to].name);
+        match relation {
+            Relation::None | Relation::Whole => continue,
+            Relation::Part => writeln!(out, "  {from} and {to} talk with some addresses only")?,
+            Relation::Lists => writeln!(out, "  {from} lists {to}, which does not list {from}")?,
+            Relation::Listed => writeln!(out, "  {to} lists {from}, which does not list {to}")?,
+            Relation::Crossed => {
+                writeln!(out, "  {from} and {to} list each other, in different families")?;
+            }
+        }
+        told += 1;
+        if told == LISTED {
+            break;
+        }
+    }
+    match (part + one_sided).checked_sub(told) {
+        None | Some(0) => Ok(()),
+        Some(more) => writeln!(out, "  and {more} more"),
+    }
+}

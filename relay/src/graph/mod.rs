@@ -1,0 +1,202 @@
+//! Who may talk to whom, as a picture: a matrix for the terminal, DOT, SVG. Pure.
+
+mod dot;
+mod matrix;
+mod svg;
+
+use std::collections::HashMap;
+
+pub use dot::render_dot_into;
+pub use matrix::render_matrix_into;
+pub use svg::{Picture, TooMany, render_svg_into};
+
+use crate::{
+    model::Relay,
+    policy::{Cover, Family, Lists, Sources},
+};
+
+/// The peers of a relay and what lies between them.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    title: String,
+    nodes: Vec<Node>,
+    /// Kind of each peer, and peers of each kind.
+    kind_of: Vec<usize>,
+    of_kind: Vec<Vec<usize>>,
+    /// What lies between kinds; those that are not here have nothing to do with each other.
+    relations: HashMap<(usize, usize), Relation>,
+}
+
+/// A peer.
+#[derive(Debug, Clone)]
+struct Node {
+    name: String,
+    /// Its first address, and the description.
+    about: String,
+}
+
+/// What lies between one peer and another.
+///
+/// A packet passes if the sender's list holds where it goes and the receiver's list holds where it
+/// comes from; its answer has the two exchanged. So what passes passes both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// Neither lists the other.
+    None,
+    /// They talk, with all their addresses.
+    Whole,
+    /// They talk, with some of their addresses: a list leaves some out, or a whole family.
+    Part,
+    /// The first lists the second, which does not list it: nothing passes.
+    Lists,
+    /// The second lists the first, which does not list it: nothing passes.
+    Listed,
+    /// Each lists the other, but in different families: nothing passes.
+    Crossed,
+}
+
+/// What a running relay counted, to be drawn into the picture.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    /// Bytes relayed from and to each peer, in the order of the configuration.
+    pub peers: Vec<u64>,
+    /// Bytes between two peers both ways, the one that comes first in the configuration first.
+    /// Empty where pairs are not counted.
+    pub pairs: HashMap<(usize, usize), u64>,
+}
+
+/// Pairs of peers by what lies between them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Pairs that talk with all addresses.
+    pub whole: usize,
+    /// Pairs that talk with some addresses.
+    pub part: usize,
+    /// Pairs of which one lists the other in vain.
+    pub one_sided: usize,
+}
+
+impl Graph {
+    /// The graph of a configuration.
+    pub fn new(relay: &Relay) -> Self {
+        let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+        let lists = Lists::of(&Sources { relay, host_addresses: &[], slots: &slots });
+        let kind_of = lists.kinds().to_vec();
+        let mut of_kind = vec![Vec::new(); kind_of.iter().max().map_or(0, |last| last + 1)];
+        for (peer, &kind) in kind_of.iter().enumerate() {
+            of_kind[kind].push(peer);
+        }
+        let mut relations = HashMap::new();
+        for (by, of) in lists.listing() {
+            relations.insert((by, of), relation(&lists, by, of));
+            relations.insert((of, by), relation(&lists, of, by));
+        }
+        let nodes = relay.peers.iter().map(|peer| {
+            let address = peer.addresses.first().map(ToString::to_string);
+            let parts = address.into_iter().chain(peer.description.clone());
+            Node { name: peer.name.to_string(), about: parts.collect::<Vec<_>>().join(", ") }
+        });
+        let title = relay.interface.to_string();
+        Self { title, nodes: nodes.collect(), kind_of, of_kind, relations }
+    }
+
+    /// Names of the peers, in the order of the configuration.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.nodes.iter().map(|node| node.name.as_str())
+    }
+
+    /// What lies between two peers, by their places in the configuration.
+    pub fn relation(&self, from: usize, to: usize) -> Relation {
+        if from == to {
+            return Relation::None;
+        }
+        let kinds = (self.kind_of[from], self.kind_of[to]);
+        self.relations.get(&kinds).copied().unwrap_or(Relation::None)
+    }
+
+    /// Every pair with something between its peers, the first in the configuration first, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (usize, usize, Relation)> + '_ {
+        let mut partners = vec![Vec::new(); self.of_kind.len()];
+        for &(from, to) in self.relations.keys() {
+            partners[from].push(to);
+        }
+        (0..self.nodes.len()).flat_map(move |from| {
+            let kinds = &partners[self.kind_of[from]];
+            let mut to: Vec<usize> = kinds
+                .iter()
+                .flat_map(|kind| {
+                    let peers = &self.of_kind[*kind];
+                    &peers[peers.partition_point(|&to| to <= from)..]
+                })
+                .copied()
+                .collect();
+            to.sort_unstable();
+            to.into_iter()
+                .map(move |to| (from, to, self.relation(from, to)))
+                .filter(|(_, _, relation)| *relation != Relation::None)
+                .collect::<Vec<_>>()
+        })
+    }
+
+    /// How many pairs there are of what.
+    pub fn summary(&self) -> Summary {
+        let mut twice = Summary::default();
+        for (&(from, to), relation) in &self.relations {
+            let (some, others) = (self.of_kind[from].len(), self.of_kind[to].len());
+            let pairs = if from == to { some * (some - 1) } else { some * others };
+            match relation {
+                Relation::None => {}
+                Relation::Whole => twice.whole += pairs,
+                Relation::Part => twice.part += pairs,
+                Relation::Lists | Relation::Listed | Relation::Crossed => twice.one_sided += pairs,
+            }
+        }
+        let Summary { whole, part, one_sided } = twice;
+        Summary { whole: whole / 2, part: part / 2, one_sided: one_sided / 2 }
+    }
+
+    /// With how many others each peer talks.
+    fn partners(&self) -> Vec<usize> {
+        let mut of_kind = vec![0; self.of_kind.len()];
+        for (&(from, to), relation) in &self.relations {
+            if relation.talks() {
+                of_kind[from] += self.of_kind[to].len() - usize::from(from == to);
+            }
+        }
+        self.kind_of.iter().map(|&kind| of_kind[kind]).collect()
+    }
+}
+
+impl Relation {
+    /// Whether anything passes.
+    pub const fn talks(self) -> bool {
+        match self {
+            Self::Whole | Self::Part => true,
+            Self::None | Self::Lists | Self::Listed | Self::Crossed => false,
+        }
+    }
+}
+
+/// What lies between a peer of one kind and a peer of another, or another of the same.
+fn relation(lists: &Lists, from: usize, to: usize) -> Relation {
+    let holds = |cover| matches!(cover, Cover::Part | Cover::Whole);
+    let covers =
+        Family::ALL.map(|family| (lists.cover(from, to, family), lists.cover(to, from, family)));
+    let lists = covers.iter().any(|&(there, _)| holds(there));
+    let listed = covers.iter().any(|&(_, back)| holds(back));
+    let talks = covers.iter().any(|&(there, back)| holds(there) && holds(back));
+    let is_whole = covers.iter().all(|pair| {
+        matches!(pair, (Cover::Whole, Cover::Whole) | (Cover::Absent, _) | (_, Cover::Absent))
+    });
+    match (talks, lists, listed) {
+        (true, _, _) if is_whole => Relation::Whole,
+        (true, _, _) => Relation::Part,
+        (false, true, true) => Relation::Crossed,
+        (false, true, false) => Relation::Lists,
+        (false, false, true) => Relation::Listed,
+        (false, false, false) => Relation::None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Peers on a circle, and a curve for each pair.
+
+use std::{
+    f64::consts::{PI, TAU},
+    fmt,
+    io::{self, Write},
+};
+
+use super::{Graph, Node, Relation, Traffic};
+
+/// Peers up to which names on the circle can be read.
+const PEERS_MAX: usize = 300;
+
+/// More peers than a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{found} peers are too many for a picture that can be read (at most {PEERS_MAX}); use --format \
+     matrix for a summary, or --format dot and a layout of Graphviz"
+)]
+pub struct TooMany {
+    /// Peers that there are.
+    pub found: usize,
+}
+
+/// Peers up to which names stand upright without touching.
+const UPRIGHT_MAX: usize = 12;
+/// Puts the middle of a line where it is written to; not every viewer knows `dominant-baseline`.
+const CENTRAL: &str = "0.35em";
+
+/// Pixels. Along the circle each name takes a line's height.
+const LINE: f64 = 22.0;
+const RADIUS_MIN: f64 = 130.0;
+const CHARACTER: f64 = 8.0;
+const GAP: f64 = 12.0;
+const MARGIN: f64 = 24.0;
+const LEGEND: f64 = 96.0;
+const TITLE: f64 = 40.0;
+/// Of peers and pairs without traffic, and what the busiest have more.
+const DOT: f64 = 5.0;
+const DOT_MORE: f64 = 9.0;
+/// How far towards the middle a curve is drawn.
+const PULL: f64 = 0.5;
+const STROKE: f64 = 1.5;
+const STROKE_MORE: f64 = 5.0;
+
+const STYLE: &str = "text{font:14px sans-serif;fill:#222}.title{font-size:18px;font-weight:bold}\
+    .small{font-size:12px;fill:#555}.node{fill:#1f4e79;stroke:#fff;stroke-width:1.5}\
+    path,line{fill:none}.whole{stroke:#2e7d32}.part{stroke:#e08a00}\
+    .lists{stroke:#c62828;stroke-dasharray:6 4}";
+
+/// A point of the picture.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+/// Where everything is.
+struct Circle {
+    center: Point,
+    radius: f64,
+    count: usize,
+}
+
+/// A graph that is small enough to be drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Picture<'a> {
+    graph: &'a Graph,
+    traffic: Option<&'a Traffic>,
+}
+
+impl<'a> Picture<'a> {
+    /// The picture of a graph. With traffic, the busiest peer has the largest dot, and the busiest
+    /// pair, where pairs are counted, the widest curve.
+    ///
+    /// # Errors
+    /// It has too many peers.
+    pub fn of(graph: &'a Graph, traffic: Option<&'a Traffic>) -> Result<Self, TooMany> {
+        let found = graph.nodes.len();
+        if found <= PEERS_MAX { Ok(Self { graph, traffic }) } else { Err(TooMany { found }) }
+    }
+}
+
+/// Renders a picture as SVG.
+///
+/// # Errors
+/// `out` cannot be written to.
+pub fn render_svg_into(out: &mut impl Write, picture: &Picture<'_>) -> io::Result<()> {
+    let Picture { graph, traffic } = *picture;
+    let count = graph.nodes.len();
+    let longest = graph.names().map(str::len).max().unwrap_or(0) as f64 * CHARACTER;
+    let radius = (count as f64 * LINE / TAU).max(RADIUS_MIN);
+    let half = radius + GAP + DOT + DOT_MORE + longest + MARGIN;
+    let (width, height) = (half * 2.0, half * 2.0 + TITLE + LEGEND);
+    let circle = Circle { center: Point { x: half, y: half + TITLE }, radius, count };
+    writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
+         viewBox=\"0 0 {width:.0} {height:.0}\">"
+    )?;
+    writeln!(out, "<style>{STYLE}</style>")?;
+    writeln!(
+        out,
+        "<defs><marker id=\"head\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"9\" \
+         markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 1L10 5L0 \
+         9z\" style=\"fill:#c62828;stroke:none\"/></marker></defs>"
+    )?;
+    writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>")?;
+    let title = format!("{}: who may talk to whom", graph.title);
+    writeln!(
+        out,
+        "<text class=\"title\" x=\"{MARGIN}\" y=\"{:.0}\">{}</text>",
+        TITLE - GAP,
+        Escaped(&title)
+    )?;
+    for (from, to, relation) in graph.pairs() {
+        let bytes = traffic.map(|traffic| traffic.pairs.get(&(from, to)).copied().unwrap_or(0));
+        let most = traffic.map_or(0, |traffic| traffic.pairs.values().copied().max().unwrap_or(0));
+        let stroke = STROKE + STROKE_MORE * share(bytes.unwrap_or(0), most);
+        edge(out, &circle, graph, (from, to), relation, stroke)?;
+    }
+    let most = traffic.and_then(|traffic| traffic.peers.iter().copied().max()).unwrap_or(0);
+    for (at, shown) in graph.nodes.iter().enumerate() {
+        let bytes = traffic.and_then(|traffic| traffic.peers.get(at)).copied();
+        node(out, &circle, at, shown, bytes, DOT + DOT_MORE * share(bytes.unwrap_or(0), most))?;
+    }
+    legend(out, height - LEGEND + GAP, traffic)?;
+    writeln!(out, "</svg>")
+}
+
+/// How much of the most this is, as a length: areas are what an eye compares.
+fn share(bytes: u64, most: u64) -> f64 {
+    if most == 0 { 0.0 } else { (bytes as f64 / most as f64).sqrt() }
+}
+
+fn edge(
+    out: &mut impl Write,
+    circle: &Circle,
+    graph: &Graph,
+    (from, to): (usize, usize),
+    relation: Relation,
+    stroke: f64,
+) -> io::Result<()> {
+    let (a, b) = (&graph.nodes[from].name, &graph.nodes[to].name);
+    let mut draw = |class: &str, (from, to): (usize, usize), said: String| {
+        // An arrow ends before the dot; what has none ends under it.
+        let (head, gap) = match class {
+            "lists" => (" marker-end=\"url(#head)\"", DOT * 2.0),
+            _ => ("", 0.0),
+        };
+        let path = circle.curve(from, to, gap);
+        writeln!(
+            out,
+            "<path class=\"{class}\" stroke-width=\"{stroke:.1}\" d=\"{path}\"{head}><title>{}\
+             </title></path>",
+            Escaped(&said)
+        )
+    };
+    let in_vain = |a: &str, b: &str| format!("{a} lists {b}, which does not list {a}");
+    match relation {
+        Relation::None => Ok(()),
+        Relation::Whole => draw("whole", (from, to), format!("{a} and {b} talk")),
+        Relation::Part => {
+            draw("part", (from, to), format!("{a} and {b} talk with some addresses only"))
+        }
+        Relation::Lists => draw("lists", (from, to), in_vain(a, b)),
+        Relation::Listed => draw("lists", (to, from), in_vain(b, a)),
+        Relation::Crossed => {
+            let said = format!("{a} and {b} list each other, in different families");
+            draw("lists", (from, to), said.clone())?;
+            draw("lists", (to, from), said)
+        }
+    }
+}
+
+fn node(
+    out: &mut impl Write,
+    circle: &Circle,
+    at: usize,
+    shown: &Node,
+    bytes: Option<u64>,
+    dot: f64,
+) -> io::Result<()> {
+    let Point { x, y } = circle.point(at, circle.radius);
+    let label = circle.point(at, circle.radius + DOT + DOT_MORE + GAP / 2.0);
+    let degrees = (circle.angle(at) * 180.0 / PI).rem_euclid(360.0);
+    let (turn, anchor) = match (circle.count <= UPRIGHT_MAX, degrees) {
+        // Names have the room to stand upright.
+        (true, 60.0..=120.0 | 240.0..=300.0) => (0.0, "middle"),
+        (true, 120.0..240.0) => (0.0, "end"),
+        (true, _) => (0.0, "start"),
+        // Names point outwards, and on the left half are turned so that none stands on its head.
+        (false, 90.5..269.5) => (degrees + 180.0, "end"),
+        (false, _) => (degrees, "start"),
+    };
+    let said = match bytes {
+        Some(bytes) => format!("{} ({}), {bytes} bytes relayed", shown.name, shown.about),
+        None => format!("{} ({})", shown.name, shown.about),
+    };
+    writeln!(
+        out,
+        "<circle class=\"node\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{dot:.1}\"><title>{}</title>\
+         </circle>",
+        Escaped(&said)
+    )?;
+    writeln!(
+        out,
+        "<text text-anchor=\"{anchor}\" dy=\"{CENTRAL}\" transform=\"translate({:.1} {:.1}) \
+         rotate({turn:.1})\">{}</text>",
+        label.x,
+        label.y,
+        Escaped(&shown.name)
+    )
+}
+
+fn legend(out: &mut impl Write, top: f64, traffic: Option<&Traffic>) -> io::Result<()> {
+    let mut lines = vec![
+        ("whole", "they talk"),
+        ("part", "they talk with some of their addresses only"),
+        ("lists", "one lists the other in vain"),
+    ];
+    if traffic.is_some_and(|traffic| !traffic.peers.is_empty()) {
+        lines.push(("", "dots by bytes relayed"));
+    }
+    let mut y = top;
+    for (class, said) in lines {
+        let (x, end, text) = (MARGIN, MARGIN + 40.0, MARGIN + 50.0);
+        let head = if class == "lists" { " marker-end=\"url(#head)\"" } else { "" };
+        if !class.is_empty() {
+            writeln!(
+                out,
+                "<line class=\"{class}\" stroke-width=\"{STROKE}\" x1=\"{x}\" y1=\"{y:.1}\" \
+                 x2=\"{end}\" y2=\"{y:.1}\"{head}/>"
+            )?;
+        }
+        writeln!(
+            out,
+            "<text class=\"small\" dy=\"{CENTRAL}\" x=\"{text}\" y=\"{y:.1}\">{said}</text>"
+        )?;
+        y += 20.0;
+    }
+    Ok(())
+}
+
+impl Circle {
+    /// The first peer is on top, the others follow clockwise.
+    fn angle(&self, at: usize) -> f64 {
+        at as f64 / self.count.max(1) as f64 * TAU - PI / 2.0
+    }
+
+    fn point(&self, at: usize, radius: f64) -> Point {
+        let angle = self.angle(at);
+        Point { x: self.center.x + radius * angle.cos(), y: self.center.y + radius * angle.sin() }
+    }
+
+    /// From dot to dot, drawn towards the middle, and no further than the two are apart.
+    fn curve(&self, from: usize, to: usize, gap: f64) -> String {
+        let (a, b) = (self.point(from, self.radius), self.point(to, self.radius - gap));
+        let middle = Point { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0 };
+        let inwards = Point { x: self.center.x - middle.x, y: self.center.y - middle.y };
+        let (apart, depth) = ((a.x - b.x).hypot(a.y - b.y), inwards.x.hypot(inwards.y));
+        let pull = if depth > apart { PULL * apart / depth } else { PULL };
+        let control = Point { x: middle.x + inwards.x * pull, y: middle.y + inwards.y * pull };
+        format!("M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}", a.x, a.y, control.x, control.y, b.x, b.y)
+    }
+}
+
+/// Text of XML.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        self.0.chars().try_for_each(|c| match c {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            // XML 1.0 has no way to write them.
+            c if c.is_control() => f.write_char(' '),
+            c => f.write_char(c),
+        })
+    }
+}
