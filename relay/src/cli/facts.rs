@@ -48,9 +48,12 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
     if let (Module::Missing, Some(relay)) = (nf_tables, &relay) {
         // Built in, it need not be in /sys/module; then only the kernel's answer tells.
         let answer = fence::present(&relay.interface, MARK, running::replies(relay));
-        if !matches!(answer, Err(NetError::NetfilterMissing { .. } | NetError::Permission { .. })) {
-            nf_tables = Module::Present;
-        }
+        nf_tables = match answer {
+            Err(NetError::NetfilterMissing { .. }) => Module::Missing,
+            Err(NetError::Permission { .. }) => Module::Unknown,
+            // Whatever else it says, it knows nf_tables.
+            Ok(_) | Err(_) => Module::Present,
+        };
     }
     let sysctl = |key: &str| number(&Path::new("/proc/sys").join(key));
     let flag = |key: &str| sysctl(key).map(|value| value != 0);

@@ -73,6 +73,8 @@ pub enum Module {
     Missing,
     /// A file, but this kernel loads no more modules.
     Barred,
+    /// This process may not ask.
+    Unknown,
 }
 
 /// The host's clock.

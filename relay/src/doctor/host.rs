@@ -115,6 +115,7 @@ fn wireguard(facts: &Facts) -> Finding {
             "boot a kernel with CONFIG_WIREGUARD: on Debian and Ubuntu linux-image-amd64 or \
              linux-image-generic",
         ),
+        Module::Unknown => unknown("wireguard"),
         Module::Barred => Finding::problem(
             "wireguard",
             "a module, but kernel.modules_disabled is set",
@@ -128,7 +129,8 @@ fn nf_tables(facts: &Facts) -> Finding {
     match (facts.nf_tables, wanted) {
         (Module::Present, _) => Finding::ok("nf-tables", "in the kernel"),
         (Module::Loadable, _) => Finding::ok("nf-tables", "a module, loaded by `relay up`"),
-        (Module::Missing | Module::Barred, false) => {
+        (Module::Unknown, true) => unknown("nf-tables"),
+        (Module::Missing | Module::Barred | Module::Unknown, false) => {
             Finding::ok("nf-tables", "not there, and not needed with fence = false")
         }
         (Module::Missing, true) => Finding::problem(
@@ -143,6 +145,10 @@ fn nf_tables(facts: &Facts) -> Finding {
             "load it at boot: echo nf_tables > /etc/modules-load.d/relay.conf, and reboot",
         ),
     }
+}
+
+fn unknown(check: &'static str) -> Finding {
+    Finding::warning(check, "this process may not ask the kernel for it", "run relay as root")
 }
 
 /// A handshake carries a time that has to grow from one to the next (WireGuard paper, section 5.1).
