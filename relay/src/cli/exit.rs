@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    config::{CreateKeyError, Problems},
+    config::{Problems, WriteError},
     datapath::DatapathError,
     net::NetError,
     wireguard::WireguardError,
@@ -75,7 +75,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         || error.downcast_ref::<DatapathError>().is_some_and(DatapathError::is_lack)
         || error.downcast_ref::<WireguardError>().is_some_and(WireguardError::is_lack);
     let config = matches!(error.downcast_ref(), Some(WireguardError::OwnKey { .. }))
-        || matches!(error.downcast_ref(), Some(CreateKeyError::Exists(_)));
+        || matches!(error.downcast_ref(), Some(WriteError::Exists(_)));
     match (host, config) {
         (true, _) => HOST,
         (false, true) => USAGE,

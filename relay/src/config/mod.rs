@@ -15,6 +15,7 @@ mod problem;
 mod reach;
 mod secrets;
 mod source;
+mod staged;
 mod table;
 mod tables;
 #[cfg(test)]
@@ -23,7 +24,8 @@ mod value;
 
 pub use client::render_client_into;
 pub use problem::{Problem, Problems};
-pub use secrets::{CreateKeyError, Secrets, create_private_key};
+pub use secrets::{Secrets, create_private_key};
+pub use staged::{Staged, WriteError};
 
 use parse::{Parsed, PeerLocations, parse};
 use source::{Source, read};
