@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    config::{Problems, WriteError},
+    config::{EditError, ImportError, NoFreeAddress, Problems, WriteError},
     datapath::DatapathError,
     net::NetError,
     wireguard::WireguardError,
@@ -57,6 +57,11 @@ pub(super) enum HostError {
     },
 }
 
+/// A request that cannot be carried out as it is written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UsageError(pub(super) String);
+
 /// What `relay status --check` found, one sentence each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -75,7 +80,11 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         || error.downcast_ref::<DatapathError>().is_some_and(DatapathError::is_lack)
         || error.downcast_ref::<WireguardError>().is_some_and(WireguardError::is_lack);
     let config = matches!(error.downcast_ref(), Some(WireguardError::OwnKey { .. }))
-        || matches!(error.downcast_ref(), Some(WriteError::Exists(_)));
+        || matches!(error.downcast_ref(), Some(WriteError::Exists(_)))
+        || error.is::<UsageError>()
+        || error.is::<EditError>()
+        || error.is::<NoFreeAddress>()
+        || error.is::<ImportError>();
     match (host, config) {
         (true, _) => HOST,
         (false, true) => USAGE,
