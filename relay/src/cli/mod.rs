@@ -2,11 +2,17 @@
 //! plan, print and apply.
 
 mod check;
+mod completions;
 mod down;
 mod exit;
+mod genkey;
 mod host;
+mod import;
+mod man;
 mod output;
+mod peer;
 mod plan;
+mod qr;
 mod reload;
 mod running;
 mod stats;
@@ -44,7 +50,8 @@ struct Cli {
         global = true,
         env = "RELAY_CONFIG",
         default_value = "/etc/relay/relay.toml",
-        value_name = "FILE"
+        value_name = "FILE",
+        help_heading = "Global options"
     )]
     config: PathBuf,
     /// The BPF file system that keeps programs and counters.
@@ -53,7 +60,8 @@ struct Cli {
         global = true,
         env = "RELAY_BPFFS",
         default_value = "/sys/fs/bpf",
-        value_name = "DIR"
+        value_name = "DIR",
+        help_heading = "Global options"
     )]
     bpffs: PathBuf,
     #[command(subcommand)]
@@ -76,6 +84,16 @@ enum Verb {
     Trace(trace::Trace),
     /// Check the configuration and report every problem; touch nothing.
     Check(check::Check),
+    /// Add, remove, rename and show peers, and the configurations of their clients.
+    Peer(peer::Peer),
+    /// Make a private key, like `wg genkey`.
+    Genkey(genkey::Genkey),
+    /// Make a configuration of a WireGuard hub's wg-quick file.
+    Import(import::Import),
+    /// Print what a shell needs to complete relay's command line.
+    Completions(completions::Completions),
+    /// Print relay's manual page, or write all of them.
+    Man(man::Man),
 }
 
 /// Runs the command line of this process.
@@ -101,6 +119,11 @@ pub fn main() -> ExitCode {
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
         Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
+        Verb::Peer(peer) => peer.run(&cli.config, &cli.bpffs),
+        Verb::Genkey(genkey) => genkey.run(),
+        Verb::Import(import) => import.run(),
+        Verb::Completions(completions) => completions.run(),
+        Verb::Man(man) => man.run(),
     };
     match outcome {
         Ok(()) => ExitCode::from(exit::DONE),
