@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::output;
 use crate::{
-    config::{self, Options, Secrets},
-    policy::{self, Sources},
+    config::{self, Loaded, Options, Secrets},
+    policy::{self, Compiled, Sources},
 };
 
 /// `relay check`: usable as `validate: relay check %s`.
@@ -28,8 +28,7 @@ impl Check {
         let loaded = config::load(path, Options { allow_empty: self.allow_empty })?;
         Secrets::read(&loaded)?;
         let relay = &loaded.relay;
-        let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
-        let compiled = policy::compile(&Sources { relay, host_addresses: &[], slots: &slots })?;
+        let compiled = compile(&loaded)?;
         output::warn(&loaded.warnings)?;
         let counts = compiled.counts();
         writeln!(
@@ -50,4 +49,11 @@ impl Check {
         )?;
         Ok(())
     }
+}
+
+/// That the policy of a configuration can be compiled, whatever addresses the host has.
+pub(super) fn compile(loaded: &Loaded) -> Result<Compiled> {
+    let relay = &loaded.relay;
+    let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+    Ok(policy::compile(&Sources { relay, host_addresses: &[], slots: &slots })?)
 }

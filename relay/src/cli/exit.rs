@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    config::{CreateKeyError, Problems},
+    config::{EditError, ImportError, NoFreeAddress, Problems, WriteError},
     datapath::DatapathError,
     net::NetError,
     wireguard::WireguardError,
@@ -85,6 +85,9 @@ pub(super) enum UsageError {
          --prometheus for a pipe or a file"
     )]
     NoTerminal,
+    /// A request that cannot be carried out as it is written.
+    #[error("{0}")]
+    Request(String),
 }
 
 /// What `relay doctor` found has to be put right first.
@@ -126,7 +129,11 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         || error.downcast_ref::<DatapathError>().is_some_and(DatapathError::is_lack)
         || error.downcast_ref::<WireguardError>().is_some_and(WireguardError::is_lack);
     let config = matches!(error.downcast_ref(), Some(WireguardError::OwnKey { .. }))
-        || matches!(error.downcast_ref(), Some(CreateKeyError::Exists(_)));
+        || matches!(error.downcast_ref(), Some(WriteError::Exists(_)))
+        || error.is::<UsageError>()
+        || error.is::<EditError>()
+        || error.is::<NoFreeAddress>()
+        || error.is::<ImportError>();
     match (host, config) {
         (true, _) => HOST,
         (false, true) => USAGE,

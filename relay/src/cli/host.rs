@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -64,9 +65,16 @@ pub(super) fn kernel() -> (String, Option<(u32, u32)>) {
 /// Keeps others that change the same relay out for as long as the file is open: two at once would
 /// each plan on what the other is changing.
 pub(super) fn lock(config: &Path) -> Result<File> {
-    let file = File::open(config).with_context(|| format!("open {}", config.display()))?;
-    file.lock().with_context(|| format!("lock {}", config.display()))?;
-    Ok(file)
+    loop {
+        let file = File::open(config).with_context(|| format!("open {}", config.display()))?;
+        file.lock().with_context(|| format!("lock {}", config.display()))?;
+        // Whoever held it may have put another file in its place.
+        let there = fs::metadata(config).with_context(|| format!("open {}", config.display()))?;
+        let held = file.metadata().with_context(|| format!("lock {}", config.display()))?;
+        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+            return Ok(file);
+        }
+    }
 }
 
 /// That WireGuard will get its port: the kernel would tell only when the link goes up.

@@ -2,17 +2,23 @@
 //! plan, print and apply.
 
 mod check;
+mod completions;
 mod doctor;
 mod down;
 mod exit;
 mod explain;
 mod facts;
+mod genkey;
 mod graph;
 mod host;
+mod import;
 mod live;
+mod man;
 mod observe;
 mod output;
+mod peer;
 mod plan;
+mod qr;
 mod reload;
 mod running;
 mod stats;
@@ -50,7 +56,8 @@ struct Cli {
         global = true,
         env = "RELAY_CONFIG",
         default_value = "/etc/relay/relay.toml",
-        value_name = "FILE"
+        value_name = "FILE",
+        help_heading = "Global options"
     )]
     config: PathBuf,
     /// The BPF file system that keeps programs and counters.
@@ -59,7 +66,8 @@ struct Cli {
         global = true,
         env = "RELAY_BPFFS",
         default_value = "/sys/fs/bpf",
-        value_name = "DIR"
+        value_name = "DIR",
+        help_heading = "Global options"
     )]
     bpffs: PathBuf,
     #[command(subcommand)]
@@ -90,6 +98,16 @@ enum Verb {
     Doctor(doctor::Doctor),
     /// Check the configuration and report every problem; touch nothing.
     Check(check::Check),
+    /// Add, remove, rename and show peers, and the configurations of their clients.
+    Peer(peer::Peer),
+    /// Make a private key, like `wg genkey`.
+    Genkey(genkey::Genkey),
+    /// Make a configuration of a WireGuard hub's wg-quick file.
+    Import(import::Import),
+    /// Print what a shell needs to complete relay's command line.
+    Completions(completions::Completions),
+    /// Print relay's manual page, or write all of them.
+    Man(man::Man),
 }
 
 /// Runs the command line of this process.
@@ -119,6 +137,11 @@ pub fn main() -> ExitCode {
         Verb::Graph(graph) => graph.run(&cli.config, &cli.bpffs),
         Verb::Doctor(doctor) => doctor.run(&cli.config, &cli.bpffs),
         Verb::Check(check) => check.run(&cli.config),
+        Verb::Peer(peer) => peer.run(&cli.config, &cli.bpffs),
+        Verb::Genkey(genkey) => genkey.run(),
+        Verb::Import(import) => import.run(),
+        Verb::Completions(completions) => completions.run(),
+        Verb::Man(man) => man.run(),
     };
     match outcome {
         Ok(()) => ExitCode::from(exit::DONE),

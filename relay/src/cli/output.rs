@@ -6,6 +6,8 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
+use rustix::fs::{FileType, fstat};
+
 /// Whether standard output takes colour: `WG_COLOR_MODE` and `NO_COLOR` before the terminal.
 pub(super) fn color() -> bool {
     match env::var("WG_COLOR_MODE").as_deref() {
@@ -22,4 +24,14 @@ pub(super) fn warn(warnings: &[impl Display]) -> io::Result<()> {
         writeln!(err, "warning: {warning}")?;
     }
     Ok(())
+}
+
+/// Warns, as `wg genkey` does, when a secret goes to a file that everybody can read.
+pub(super) fn warn_if_open() -> io::Result<()> {
+    let stat = fstat(io::stdout())?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    match is_file && stat.st_mode & 0o077 != 0 {
+        true => warn(&["others can read the file that this is written to; set the umask to 077"]),
+        false => Ok(()),
+    }
 }

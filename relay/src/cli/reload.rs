@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{io, path::Path};
 
 use anyhow::Result;
 use clap::Args;
@@ -14,6 +14,6 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        self.up.bring_about(config, bpffs, true)
+        self.up.bring_about(config, bpffs, true, &mut io::stdout())
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    io::{self, Write as _},
+    io::{self, Write},
     path::Path,
 };
 
@@ -30,19 +30,33 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        self.bring_about(config, bpffs, false)
+        self.bring_about(config, bpffs, false, &mut io::stdout())
+    }
+
+    /// What follows a change that was found right already.
+    pub(super) const fn after_edit() -> Self {
+        Self { dry_run: false, json: false, allow_empty: true }
     }
 
     /// Makes the kernel what the configuration says; with `must_run` only where the interface is
-    /// there already.
-    pub(super) fn bring_about(&self, config: &Path, bpffs: &Path, must_run: bool) -> Result<()> {
-        let loaded = config::load(config, Options { allow_empty: self.allow_empty })?;
-        let secrets = Secrets::read(&loaded)?;
+    /// there already. Plan and outcome go to `out`.
+    pub(super) fn bring_about(
+        &self,
+        config: &Path,
+        bpffs: &Path,
+        must_run: bool,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let options = Options { allow_empty: self.allow_empty };
+        Secrets::read(&config::load(config, options)?)?;
         host::require_kernel()?;
         host::require_capabilities("up")?;
+        let _lock = host::lock(config)?;
+        // Whoever held the lock may have changed the files.
+        let loaded = config::load(config, options)?;
+        let secrets = Secrets::read(&loaded)?;
         let interface = &loaded.relay.interface;
         let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
-        let _lock = host::lock(config)?;
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -61,13 +75,13 @@ impl Up {
             if !self.json {
                 output::warn(&warnings)?;
                 for change in &changes {
-                    writeln!(io::stdout(), "{change}")?;
+                    writeln!(out, "{change}")?;
                 }
             }
             if !self.dry_run && !changes.is_empty() {
                 plan.apply(&handle).await?;
             }
-            self.close(&loaded, &changes, &warnings)
+            self.close(&loaded, &changes, &warnings, out)
         })
     }
 
@@ -76,9 +90,9 @@ impl Up {
         loaded: &config::Loaded,
         changes: &[String],
         warnings: &[String],
+        out: &mut dyn Write,
     ) -> Result<()> {
         let interface = &loaded.relay.interface;
-        let mut out = io::stdout().lock();
         if self.json {
             let answer = json!({
                 "schemaVersion": 1,
@@ -88,7 +102,7 @@ impl Up {
                 "changes": changes,
                 "warnings": warnings,
             });
-            serde_json::to_writer_pretty(&mut out, &answer)?;
+            serde_json::to_writer_pretty(&mut *out, &answer)?;
             writeln!(out)?;
             return Ok(());
         }

@@ -16,9 +16,10 @@ pub(super) struct Located<T> {
     pub(super) place: Place,
 }
 
-/// What is wrong with one value, and what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+/// What is wrong with one value, and what to write instead. It never holds what may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; {remedy}")]
+pub struct Fault {
     pub(super) problem: String,
     pub(super) remedy: String,
 }

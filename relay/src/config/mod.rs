@@ -9,12 +9,18 @@ use crate::model::Relay;
 
 mod check;
 mod client;
+mod draft;
+mod edit;
 mod findings;
+mod free;
+mod import;
 mod parse;
 mod problem;
 mod reach;
+mod rendered;
 mod secrets;
 mod source;
+mod staged;
 mod table;
 mod tables;
 #[cfg(test)]
@@ -22,11 +28,23 @@ mod tests;
 mod value;
 
 pub use client::render_client_into;
+pub use draft::{Draft, Edit, EditError, StagedEdit};
+pub use edit::NewPeer;
+pub use findings::Fault;
+pub use free::{NoFreeAddress, free_addresses};
+pub use import::{Import, ImportError, Remark};
 pub use problem::{Problem, Problems};
-pub use secrets::{CreateKeyError, Secrets, create_private_key};
+pub use reach::one_sided;
+pub use rendered::{Rendered, RenderedError, Standing};
+pub use secrets::{Secrets, create_private_key, read_private_key};
+pub use staged::{Staged, WriteError};
+pub use value::{
+    address as parse_address, network as parse_network, peer_name as parse_peer_name,
+    public_key as parse_public_key,
+};
 
 use parse::{Parsed, PeerLocations, parse};
-use source::{Source, read};
+use source::Source;
 
 /// How a configuration is judged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,7 +79,12 @@ impl Loaded {
 /// # Errors
 /// Every problem in every file.
 pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
-    let Parsed { relay, warnings, private_key_file, peers } = parse(&read(path), options)?;
+    judge(&source::read(path), options)
+}
+
+/// What the sources say, the main file first, with warnings about the key files they name.
+fn judge(sources: &[Source], options: Options) -> Result<Loaded, Problems> {
+    let Parsed { relay, warnings, private_key_file, peers } = parse(sources, options)?;
     let mut loaded = Loaded { relay, warnings, peers, private_key_file };
     let exposed = secrets::exposed_key_files(&loaded);
     loaded.warnings.extend(exposed);

@@ -33,6 +33,39 @@ pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
     findings
 }
 
+/// For each peer, by its number, those that it lists in a family in which they do not list it.
+/// `None` when wide lists make that too many to look at.
+pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
+    let owners = Owners::new(relay);
+    let mut short = vec![Vec::new(); relay.peers.len()];
+    let mut left = COVERED_MAX;
+    for is_v4 in [true, false] {
+        let (group_of, lists) = groups(relay, is_v4);
+        let covered = lists.iter().map(|list| cover(&owners, list, &group_of, &mut left));
+        let covered: Vec<Covered> = covered.collect::<Option<_>>()?;
+        for (from, &group) in group_of.iter().enumerate() {
+            let has_family = |network: IpNet| network.addr().is_ipv4() == is_v4;
+            if !relay.peers[from].owned().any(has_family) {
+                continue;
+            }
+            for &(other, _) in &covered[group].groups {
+                if covered[other].peers.binary_search(&from).is_ok() {
+                    continue;
+                }
+                let others = &covered[group].peers;
+                left = left.checked_sub(others.len())?;
+                let of_group = |to: &&usize| group_of[**to] == other && **to != from;
+                short[from].extend(others.iter().filter(of_group));
+            }
+        }
+    }
+    for list in &mut short {
+        list.sort_unstable();
+        list.dedup();
+    }
+    Some(short)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Relay,
@@ -165,11 +198,11 @@ struct Covered {
 
 impl OneSided<'_> {
     fn find(&mut self, is_v4: bool, findings: &mut Findings) {
-        let (group_of, lists) = self.groups(is_v4);
+        let (group_of, lists) = groups(self.relay, is_v4);
         let mut left = COVERED_MAX;
         let mut covered = Vec::with_capacity(lists.len());
         for list in &lists {
-            let Some(one) = self.covered(list, &group_of, &mut left) else {
+            let Some(one) = cover(self.owners, list, &group_of, &mut left) else {
                 self.give_up(findings);
                 return;
             };
@@ -190,43 +223,6 @@ impl OneSided<'_> {
                 self.more += count - room;
             }
         }
-    }
-
-    /// The group of each peer, and the entries of each group's list that are of the family.
-    fn groups(&self, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
-        let mut numbers = HashMap::new();
-        let mut lists = Vec::new();
-        let mut group_of = Vec::with_capacity(self.relay.peers.len());
-        for peer in &self.relay.peers {
-            let family = |entry: &&IpNet| entry.addr().is_ipv4() == is_v4;
-            let mut list: Vec<IpNet> = peer.allowed_ips.iter().filter(family).copied().collect();
-            list.sort_unstable();
-            let group = *numbers.entry(list.clone()).or_insert_with(|| {
-                lists.push(list);
-                lists.len() - 1
-            });
-            group_of.push(group);
-        }
-        (group_of, lists)
-    }
-
-    /// `None` when it takes more than what is `left`.
-    fn covered(&self, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
-        let mut peers = Vec::new();
-        for entry in list {
-            for (_, owner) in self.owners.covered(*entry) {
-                *left = left.checked_sub(1)?;
-                if let Owner::Peer(index) = owner {
-                    peers.push(index);
-                }
-            }
-        }
-        peers.sort_unstable();
-        peers.dedup();
-        let mut members: Vec<_> = peers.iter().map(|&peer| group_of[peer]).collect();
-        members.sort_unstable();
-        let groups = members.chunk_by(|a, b| a == b).map(|chunk| (chunk[0], chunk.len())).collect();
-        Some(Covered { peers, groups })
     }
 
     /// The first prefix of the family that the peer owns.
@@ -273,4 +269,41 @@ impl OneSided<'_> {
         let fault = Fault::new(problem, "put a list that peers share into defaults");
         report_last(self.tables, fault, findings);
     }
+}
+
+/// The group of each peer, and the entries of each group's list that are of the family.
+fn groups(relay: &Relay, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
+    let mut numbers = HashMap::new();
+    let mut lists = Vec::new();
+    let mut group_of = Vec::with_capacity(relay.peers.len());
+    for peer in &relay.peers {
+        let family = |entry: &&IpNet| entry.addr().is_ipv4() == is_v4;
+        let mut list: Vec<IpNet> = peer.allowed_ips.iter().filter(family).copied().collect();
+        list.sort_unstable();
+        let group = *numbers.entry(list.clone()).or_insert_with(|| {
+            lists.push(list);
+            lists.len() - 1
+        });
+        group_of.push(group);
+    }
+    (group_of, lists)
+}
+
+/// `None` when it takes more than what is `left`.
+fn cover(owners: &Owners, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
+    let mut peers = Vec::new();
+    for entry in list {
+        for (_, owner) in owners.covered(*entry) {
+            *left = left.checked_sub(1)?;
+            if let Owner::Peer(index) = owner {
+                peers.push(index);
+            }
+        }
+    }
+    peers.sort_unstable();
+    peers.dedup();
+    let mut members: Vec<_> = peers.iter().map(|&peer| group_of[peer]).collect();
+    members.sort_unstable();
+    let groups = members.chunk_by(|a, b| a == b).map(|chunk| (chunk[0], chunk.len())).collect();
+    Some(Covered { peers, groups })
 }

@@ -1,9 +1,9 @@
 use std::{
     collections::HashMap,
     fmt, fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use zeroize::Zeroizing;
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     Loaded, Problem, Problems,
     findings::{Fault, Location},
+    staged::{Staged, WriteError},
 };
 use crate::model::{KeyError, Peer, PresharedKey, PrivateKey, PublicKey};
 
@@ -23,27 +24,6 @@ const OTHERS: u32 = 0o077;
 pub struct Secrets {
     private_key: Option<PrivateKey>,
     preshared_keys: HashMap<PublicKey, PresharedKey>,
-}
-
-/// Why the private key's file could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateKeyError {
-    /// The system's random number generator gave nothing.
-    #[error("no random bytes for a private key")]
-    Random(#[source] getrandom::Error),
-    /// The file is there already.
-    #[error("{} exists already; it is left as it is", .0.display())]
-    Exists(PathBuf),
-    /// A file or directory could not be written.
-    #[error("cannot {action} {}", .path.display())]
-    Write {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
 }
 
 impl Secrets {
@@ -114,32 +94,27 @@ impl fmt::Debug for Secrets {
 ///
 /// # Errors
 /// Something is there already, or it could not be written.
-pub fn create_private_key(path: &Path, key: &PrivateKey) -> Result<(), CreateKeyError> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    create_directory(directory)?;
-    let mut suffix = [0; 8];
-    getrandom::fill(&mut suffix).map_err(CreateKeyError::Random)?;
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
-    let unfinished = directory.join(name);
-    let result = write_key(&unfinished, key).and_then(|()| {
-        // Unlike a rename, a link never replaces what is there.
-        fs::hard_link(&unfinished, path).map_err(|source| {
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                CreateKeyError::Exists(path.to_owned())
-            } else {
-                failed("create", path)(source)
-            }
-        })
-    });
-    let removed = fs::remove_file(&unfinished);
-    result?;
-    removed.map_err(failed("remove", &unfinished))?;
-    sync_directory(directory)
+pub fn create_private_key(path: &Path, key: &PrivateKey) -> Result<(), WriteError> {
+    stage_key(path, &key.to_base64())?.commit()
+}
+
+/// A key's file, mode 0600, as [`create_private_key`] makes it.
+pub(super) fn stage_key(path: &Path, base64: &str) -> Result<Staged, WriteError> {
+    let mut line = Zeroizing::new(Vec::with_capacity(base64.len() + 1));
+    line.extend_from_slice(base64.as_bytes());
+    line.push(b'\n');
+    Staged::create(path, &line, 0o600, 0o700)
+}
+
+/// Reads a private key from its file.
+///
+/// # Errors
+/// There is no file, or no key in it.
+pub fn read_private_key(path: &Path) -> Result<PrivateKey, Fault> {
+    read_key(path)?.ok_or_else(|| {
+        let remedy = "name the file that holds the peer's private key";
+        Fault::new(format!("{} does not exist", path.display()), remedy)
+    })
 }
 
 /// Warnings for key files that others than their owner can read or change.
@@ -214,39 +189,4 @@ fn read_small(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     }
     bytes.truncate(len);
     Ok((len <= KEY_FILE_MAX).then_some(bytes))
-}
-
-fn create_directory(directory: &Path) -> Result<(), CreateKeyError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => directory.parent().map_or(Ok(()), |parent| {
-            sync_directory(if parent == Path::new("") { Path::new(".") } else { parent })
-        }),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed("create the directory", directory)(error)),
-    }
-}
-
-fn write_key(path: &Path, key: &PrivateKey) -> Result<(), CreateKeyError> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed("create", path))?;
-    let text = key.to_base64();
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n"));
-    written.and_then(|()| file.sync_all()).map_err(failed("write", path))
-}
-
-fn sync_directory(directory: &Path) -> Result<(), CreateKeyError> {
-    let opened = fs::File::open(directory);
-    opened.and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
-}
-
-fn failed<'p>(
-    action: &'static str,
-    path: &'p Path,
-) -> impl FnOnce(io::Error) -> CreateKeyError + 'p {
-    move |source| CreateKeyError::Write { action, path: path.to_owned(), source }
 }

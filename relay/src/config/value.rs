@@ -26,7 +26,11 @@ pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
     text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
 }
 
-pub(super) fn peer_name(text: &str) -> Result<PeerName, Fault> {
+/// A peer's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn peer_name(text: &str) -> Result<PeerName, Fault> {
     let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
 }
@@ -45,7 +49,11 @@ pub(super) fn description(text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-pub(super) fn public_key(text: &str) -> Result<PublicKey, Fault> {
+/// A public key; a text that is none is not quoted.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn public_key(text: &str) -> Result<PublicKey, Fault> {
     text.parse().map_err(|error: KeyError| {
         Fault::new(error.to_string(), "write what `wg pubkey` gives for the peer's private key")
     })
@@ -123,7 +131,10 @@ pub(super) fn overlay_address(text: &str) -> Result<IpNet, Fault> {
 }
 
 /// One address a peer owns: `10.3.2.3` or `10.3.2.3/32`.
-pub(super) fn address(text: &str) -> Result<IpAddr, Fault> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn address(text: &str) -> Result<IpAddr, Fault> {
     let (address, prefix_len) = prefix(text)?;
     let host_len = host_prefix(address).prefix_len();
     if prefix_len.is_some_and(|len| len != host_len) {
@@ -137,7 +148,10 @@ pub(super) fn address(text: &str) -> Result<IpAddr, Fault> {
 }
 
 /// A network of `routes` or `allowed_ips`; a bare address stands for itself alone.
-pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn network(text: &str) -> Result<IpNet, Fault> {
     let (address, prefix_len) = prefix(text)?;
     let network = prefix_len.map_or(host_prefix(address), |len| network_of(address, len));
     if network.addr() != network.network() {

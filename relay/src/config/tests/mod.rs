@@ -1,5 +1,6 @@
 mod broken;
 mod client;
+mod edit;
 mod examples;
 mod files;
 mod properties;

@@ -125,7 +125,7 @@ fn a_private_key_is_made_once_and_never_replaced() {
     assert_eq!(text, format!("{}\n", key.to_base64().as_str()));
 
     let again = create_private_key(&path, &key).expect_err("it is there");
-    assert!(matches!(again, CreateKeyError::Exists(at) if at == path));
+    assert!(matches!(again, WriteError::Exists(at) if at == path));
     assert_eq!(fs::read_to_string(&path).expect("a file"), text);
     let files = fs::read_dir(path.parent().expect("a parent")).expect("a directory");
     assert_eq!(files.count(), 1, "nothing is left over");

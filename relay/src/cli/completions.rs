@@ -1,0 +1,27 @@
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use super::Cli;
+
+/// `relay completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    relay completions bash > /usr/share/bash-completion/completions/relay\n  \
+    relay completions zsh > /usr/share/zsh/vendor-completions/_relay")]
+pub(super) struct Completions {
+    /// The shell.
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(&self) -> Result<()> {
+        // Written in one go: the generator panics when a pipe closes.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "relay", &mut script);
+        io::stdout().write_all(&script)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::{check, exit::UsageError, output};
+use crate::{
+    config::{self, ImportError, Remark, Secrets},
+    model::InterfaceName,
+};
+
+/// `relay import`.
+#[derive(Debug, Args)]
+#[command(after_help = "Names of peers are taken from comments. What is not carried over is said \
+    line by line on standard error. Keys are never printed.\n\nExamples:\n  \
+    relay import /etc/wireguard/wg0.conf                                    what would it be?\n  \
+    relay import /etc/wireguard/wg0.conf --output /etc/relay/relay.toml     with files for the keys")]
+pub(super) struct Import {
+    /// The hub's wg-quick file.
+    file: PathBuf,
+    /// Write the configuration here, and its keys into files of mode 0600 beside it.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Import {
+    pub(super) fn run(&self) -> Result<()> {
+        let file = self.file.display();
+        let text = fs::read_to_string(&self.file).with_context(|| format!("cannot read {file}"))?;
+        let text = Zeroizing::new(text);
+        // wg-quick names the interface after the file.
+        let stem = self.file.file_stem().map(|stem| stem.to_string_lossy());
+        let interface: Option<InterfaceName> = stem.and_then(|stem| stem.parse().ok());
+        let import =
+            config::Import::parse(&text, interface.as_ref()).map_err(|error| match error {
+                ImportError::Lines(lines) => {
+                    let lines: Vec<_> = lines.iter().map(|line| self.located(line)).collect();
+                    anyhow::Error::from(UsageError::Request(lines.join("\n")))
+                }
+                problems @ ImportError::Problems(_) => problems.into(),
+            })?;
+        let output = self.output.as_deref().unwrap_or(Path::new("relay.toml"));
+        let loaded = import.load(output)?;
+        let compiled = check::compile(&loaded);
+        compiled?;
+        let remarks: Vec<_> = import.remarks().iter().map(|line| self.located(line)).collect();
+        output::warn(&remarks)?;
+        let peers = loaded.relay.peers.len();
+        let mut err = io::stderr().lock();
+        match &self.output {
+            Some(path) => {
+                import.write(path)?;
+                Secrets::read(&loaded)?;
+                let keys = import.key_files().len();
+                writeln!(
+                    err,
+                    "{}: {} with {peers} peers; {keys} keys in files of mode 0600 beside it",
+                    path.display(),
+                    loaded.relay.interface,
+                )?;
+            }
+            None => {
+                let mut out = io::stdout().lock();
+                out.write_all(import.text().as_bytes())?;
+                out.flush()?;
+                let files = import.key_files();
+                if !files.is_empty() {
+                    let files: Vec<_> = files.iter().map(|it| it.display().to_string()).collect();
+                    writeln!(
+                        err,
+                        "warning: keys are not printed; --output writes them into files, or write \
+                         them into these beside the configuration, mode 0600: {}",
+                        files.join(", ")
+                    )?;
+                }
+            }
+        }
+        writeln!(
+            err,
+            "warning: EVERYBODY MAY TALK TO EVERYBODY in the overlay, as on the hub: whom each peer \
+             may talk to does not stand in a hub's file. Write it into allowed_ips, then `relay \
+             check` and `relay up --dry-run`; and take {} out of wg-quick's hands first",
+            loaded.relay.interface
+        )?;
+        Ok(())
+    }
+
+    fn located(&self, Remark { line, text }: &Remark) -> String {
+        match line {
+            0 => format!("{}: {text}", self.file.display()),
+            line => format!("{}:{line}: {text}", self.file.display()),
+        }
+    }
+}

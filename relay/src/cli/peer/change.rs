@@ -1,0 +1,115 @@
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{self, Write},
+};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{
+    Site,
+    client::{Client, Prepared, Show},
+};
+use crate::{
+    cli::{check, host, output, up::Up},
+    config::{Draft, Edit, Loaded, Options, Secrets},
+};
+
+/// What becomes of a change besides its file.
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Run `relay up` afterwards.
+    #[arg(long, conflicts_with = "dry_run")]
+    apply: bool,
+    /// Show what would change in the files, and touch nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// The configuration, kept from other changes for as long as this one takes.
+pub(super) struct Open {
+    pub(super) draft: Draft,
+    pub(super) loaded: Loaded,
+    _lock: File,
+}
+
+/// What the configuration is after a change that passes every check.
+pub(super) struct Checked {
+    pub(super) loaded: Loaded,
+    pub(super) secrets: Secrets,
+}
+
+impl Open {
+    pub(super) fn new(site: Site<'_>) -> Result<Self> {
+        let options = Options { allow_empty: true };
+        // Says more of a file that is not there than the lock would.
+        Draft::read(site.config).load(options)?;
+        let lock = host::lock(site.config)?;
+        let draft = Draft::read(site.config);
+        Ok(Self { loaded: draft.load(options)?, draft, _lock: lock })
+    }
+
+    /// That what `edit` makes is right, as `relay check` says it. Warns of what is new in it.
+    pub(super) fn check(&self, edit: &Edit, options: Options) -> Result<Checked> {
+        let loaded = self.draft.load_with(edit, options)?;
+        let secrets = Secrets::read(&loaded)?;
+        check::compile(&loaded)?;
+        let before: HashSet<_> =
+            self.loaded.warnings.iter().map(|warning| (&warning.key, &warning.problem)).collect();
+        let is_new = |key, problem| !before.contains(&(key, problem));
+        let warnings = loaded.warnings.iter();
+        let new: Vec<_> =
+            warnings.filter(|warning| is_new(&warning.key, &warning.problem)).collect();
+        output::warn(&new)?;
+        Ok(Checked { loaded, secrets })
+    }
+}
+
+impl Change {
+    /// That the host can do what is to follow, before anything is touched.
+    pub(super) fn require_host(&self) -> Result<()> {
+        if self.apply {
+            host::require_kernel()?;
+            host::require_capabilities("up")?;
+        }
+        Ok(())
+    }
+
+    /// Puts the change in its place, says `done`, hands over the client's configuration if there
+    /// is one, and applies.
+    pub(super) fn carry_out(
+        &self,
+        site: Site<'_>,
+        open: Open,
+        edit: &Edit,
+        done: &str,
+        client: Option<(Client<'_>, &Show)>,
+    ) -> Result<()> {
+        if self.dry_run {
+            let mut out = io::stdout().lock();
+            edit.render_into(&mut out)?;
+            let another = if client.is_some() { "; a new key pair is made each time" } else { "" };
+            writeln!(out, "nothing done{another}")?;
+            return Ok(());
+        }
+        let prepared = client.map(|(client, show)| show.prepare(client)).transpose()?;
+        // What goes to a client goes to standard output alone, so that it can be piped.
+        let mut report: Box<dyn Write> = match prepared.as_ref().is_some_and(Prepared::is_printed) {
+            true => Box::new(io::stderr()),
+            false => Box::new(io::stdout()),
+        };
+        edit.stage()?.commit()?;
+        if let Some(prepared) = prepared {
+            // First of all: a private key that is not shown now is lost.
+            prepared.deliver(site.state)?;
+        }
+        writeln!(report, "{done}: {}", edit.path().display())?;
+        drop(open);
+        if self.apply {
+            return Up::after_edit().bring_about(site.config, site.bpffs, false, &mut report);
+        }
+        writeln!(report, "`relay up` makes it so")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Site,
+    client::{Client, Show},
+};
+use crate::{
+    cli::exit::UsageError,
+    config::{Draft, Options, Rendered, Secrets, Standing, parse_peer_name, read_private_key},
+    model::{PeerName, PrivateKey},
+};
+
+/// `relay peer config`.
+#[derive(Debug, Args)]
+#[command(after_help = "Without --private-key-file a comment stands where the private key goes, \
+    which only the peer has.\n\nExamples:\n  \
+    relay peer config node-c                                     what its wg0.conf should be\n  \
+    relay peer config phone --private-key-file phone.key --qr    for the WireGuard app\n  \
+    relay peer config --stale                                    whose file is out of date?")]
+pub(super) struct Config {
+    /// The peer's name.
+    #[arg(required_unless_present = "stale", value_parser = parse_peer_name)]
+    name: Option<PeerName>,
+    #[command(flatten)]
+    show: Show,
+    /// The file with the peer's private key, to stand in its configuration.
+    #[arg(long, value_name = "FILE")]
+    private_key_file: Option<PathBuf>,
+    /// List the peers whose configuration is another than the one shown last.
+    #[arg(long, conflicts_with_all = ["name", "qr", "png", "private_key_file"])]
+    stale: bool,
+    /// Print the list as one JSON object.
+    #[arg(long, requires = "stale")]
+    json: bool,
+}
+
+impl Config {
+    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+        match &self.name {
+            Some(name) => self.one(site, name),
+            None => self.stale(site),
+        }
+    }
+
+    fn one(&self, site: Site<'_>, name: &PeerName) -> Result<()> {
+        let draft = Draft::read(site.config);
+        let loaded = draft.load(Options::default())?;
+        let secrets = Secrets::read(&loaded)?;
+        let Some(peer) = loaded.relay.peers.iter().find(|peer| peer.name == *name) else {
+            return Err(draft.no_peer(name).into());
+        };
+        let private_key = match &self.private_key_file {
+            Some(file) => {
+                let key: PrivateKey = read_private_key(file)
+                    .map_err(|fault| UsageError::Request(fault.to_string()))?;
+                if key.public_key() != peer.public_key {
+                    return Err(UsageError::Request(format!(
+                        "{} holds another key: its public key is {}, that of {name} is {}; name \
+                         the file of {name}, or correct public_key",
+                        file.display(),
+                        key.public_key(),
+                        peer.public_key
+                    ))
+                    .into());
+                }
+                Some(key)
+            }
+            None if self.show.is_code() => {
+                let text = "no app takes a QR code without the private key; name its file with \
+                            --private-key-file, or make a new key with `relay peer rotate`";
+                return Err(UsageError::Request(text.to_owned()).into());
+            }
+            None => None,
+        };
+        let client = Client::render(&loaded, &secrets, peer, private_key.as_ref())?;
+        self.show.prepare(client)?.deliver(site.state)
+    }
+
+    fn stale(&self, site: Site<'_>) -> Result<()> {
+        let loaded = Draft::read(site.config).load(Options { allow_empty: true })?;
+        let secrets = Secrets::read(&loaded)?;
+        let relay = &loaded.relay;
+        let rendered = Rendered::read(site.state, &relay.interface)?;
+        let (mut stale, mut never) = (Vec::new(), Vec::new());
+        for peer in &relay.peers {
+            let client = Client::render(&loaded, &secrets, peer, None)?;
+            match rendered.standing(&peer.public_key, client.known()) {
+                Standing::Current => {}
+                Standing::Stale => stale.push(peer.name.as_str()),
+                Standing::Never => never.push(peer.name.as_str()),
+            }
+        }
+        let mut out = io::stdout().lock();
+        if self.json {
+            let answer = json!({
+                "schemaVersion": 1,
+                "interface": relay.interface.as_str(),
+                "stale": stale,
+                "neverShown": never,
+            });
+            serde_json::to_writer_pretty(&mut out, &answer)?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        for name in &stale {
+            writeln!(out, "{name}: changed since it was shown")?;
+        }
+        for name in &never {
+            writeln!(out, "{name}: never shown")?;
+        }
+        if stale.is_empty() && never.is_empty() {
+            writeln!(out, "{}: every client was shown what holds now", relay.interface)?;
+        }
+        Ok(())
+    }
+}

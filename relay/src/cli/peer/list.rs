@@ -1,0 +1,130 @@
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use anyhow::Result;
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::Site;
+use crate::{
+    config::{self, Options, one_sided},
+    model::{Peer, Relay},
+};
+
+/// Values of a list that are shown; `--json` has all.
+const SHOWN: usize = 4;
+
+/// `relay peer list`.
+#[derive(Debug, Args)]
+#[command(after_help = "A pair is one-sided when a peer lists another that does not list it: \
+    nothing passes between them.\n\nExamples:\n  \
+    relay peer list\n  \
+    relay peer list --json | jq -r '.peers[].name'")]
+pub(super) struct List {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+        let relay = config::load(site.config, Options { allow_empty: true })?.relay;
+        let one_sided = one_sided(&relay);
+        let mut out = io::stdout().lock();
+        if self.json {
+            render_json_into(&mut out, &relay, one_sided.as_deref())?;
+        } else {
+            render_text_into(&mut out, &relay, one_sided.as_deref())?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+fn render_text_into(
+    out: &mut impl Write,
+    relay: &Relay,
+    one_sided: Option<&[Vec<usize>]>,
+) -> io::Result<()> {
+    if relay.peers.is_empty() {
+        return writeln!(out, "{}: no peers; `relay peer add` adds one", relay.interface);
+    }
+    let short = |peer: usize| one_sided.map_or(&[][..], |all| all[peer].as_slice());
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["name", "address", "routes", "allowed_ips", "public key"]);
+    for (index, peer) in relay.peers.iter().enumerate() {
+        let mark = if short(index).is_empty() { "" } else { " *" };
+        table.add_row([
+            format!("{}{mark}", peer.name),
+            cell(&peer.addresses),
+            cell(&peer.routes),
+            cell(&peer.allowed_ips),
+            peer.public_key.to_string(),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    for (index, peer) in relay.peers.iter().enumerate() {
+        let others: Vec<&str> =
+            short(index).iter().map(|&other| relay.peers[other].name.as_str()).collect();
+        if !others.is_empty() {
+            let verb = if others.len() == 1 { "does" } else { "do" };
+            writeln!(out, "* {} lists {}, which {verb} not list it", peer.name, cell(&others))?;
+        }
+    }
+    if one_sided.is_none() {
+        writeln!(out, "* too many wide lists to look for one-sided pairs")?;
+    }
+    Ok(())
+}
+
+/// Values beside each other, and how many more there are.
+fn cell<T: Display>(values: &[T]) -> String {
+    let mut shown: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
+    match values.len().saturating_sub(SHOWN) {
+        0 => {}
+        more => shown.push(format!("{more} more")),
+    }
+    if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
+}
+
+fn render_json_into(
+    out: &mut impl Write,
+    relay: &Relay,
+    one_sided: Option<&[Vec<usize>]>,
+) -> Result<()> {
+    let name = |index: &usize| relay.peers[*index].name.as_str();
+    let peer = |(index, peer): (usize, &Peer)| {
+        json!({
+            "name": peer.name.as_str(),
+            "description": peer.description,
+            "publicKey": peer.public_key.to_string(),
+            "addresses": texts(&peer.addresses),
+            "routes": texts(&peer.routes),
+            "allowedIps": texts(&peer.allowed_ips),
+            "persistentKeepalive": peer.persistent_keepalive,
+            "mtu": peer.mtu,
+            "dns": texts(&peer.dns),
+            "endpoint": peer.endpoint.as_ref().or(relay.endpoint.as_ref()),
+            "oneSided": one_sided.map(|all| all[index].iter().map(name).collect::<Vec<_>>()),
+        })
+    };
+    let answer = json!({
+        "schemaVersion": 1,
+        "interface": relay.interface.as_str(),
+        "peers": relay.peers.iter().enumerate().map(peer).collect::<Vec<_>>(),
+    });
+    serde_json::to_writer_pretty(&mut *out, &answer)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn texts<T: Display>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}

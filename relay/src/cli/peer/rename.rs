@@ -1,0 +1,40 @@
+use anyhow::Result;
+use clap::Args;
+
+use super::{
+    Site,
+    change::{Change, Open},
+};
+use crate::{
+    config::{Options, parse_peer_name},
+    model::PeerName,
+};
+
+/// `relay peer rename`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Only the name changes: the rest of the file stays as it is, and a fragment \
+    keeps its file's name.\n\nExamples:\n  \
+    relay peer rename node-c node-cellar"
+)]
+pub(super) struct Rename {
+    /// Its name now.
+    #[arg(value_parser = parse_peer_name)]
+    old: PeerName,
+    /// Its name from now on: 1 to 63 of a-z 0-9 _ . -
+    #[arg(value_parser = parse_peer_name)]
+    new: PeerName,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Rename {
+    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+        self.change.require_host()?;
+        let open = Open::new(site)?;
+        let edit = open.draft.rename(&self.old, &self.new)?;
+        open.check(&edit, Options::default())?;
+        let done = format!("renamed {} to {}", self.old, self.new);
+        self.change.carry_out(site, open, &edit, &done, None)
+    }
+}

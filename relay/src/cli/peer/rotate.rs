@@ -1,0 +1,44 @@
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::{
+    Site,
+    change::{Change, Open},
+    client::{Client, Show},
+};
+use crate::{
+    config::{Options, parse_peer_name},
+    model::{PeerName, PrivateKey},
+};
+
+/// `relay peer rotate`.
+#[derive(Debug, Args)]
+#[command(after_help = "The private key is made here, shown once in the client's configuration, \
+    and kept nowhere. The client is cut off from the time the change is applied until it has its \
+    new configuration.\n\nExamples:\n  \
+    relay peer rotate node-c --apply > node-c.conf   a new key, in force at once\n  \
+    relay peer rotate phone --qr                     in force with the next `relay up`")]
+pub(super) struct Rotate {
+    /// Its name.
+    #[arg(value_parser = parse_peer_name)]
+    name: PeerName,
+    #[command(flatten)]
+    show: Show,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Rotate {
+    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+        self.change.require_host()?;
+        let open = Open::new(site)?;
+        let private_key = PrivateKey::generate()?;
+        let edit = open.draft.rekey(&self.name, &private_key.public_key())?;
+        let checked = open.check(&edit, Options::default())?;
+        let mut peers = checked.loaded.relay.peers.iter();
+        let peer = peers.find(|peer| peer.name == self.name).context("the peer is gone")?;
+        let client = Client::render(&checked.loaded, &checked.secrets, peer, Some(&private_key))?;
+        let done = format!("gave {} a new key", self.name);
+        self.change.carry_out(site, open, &edit, &done, Some((client, &self.show)))
+    }
+}

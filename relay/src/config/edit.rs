@@ -1,0 +1,192 @@
+//! Changes of a file's text, made where the peer stands: every other byte stays as it is, line
+//! ends and comments included.
+
+use std::{
+    fmt::{Display, Write as _},
+    net::IpAddr,
+    ops::Range,
+};
+
+use ipnet::IpNet;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::model::{PeerName, PublicKey};
+
+/// A peer to be written into a file. What is empty is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPeer {
+    /// Its name.
+    pub name: PeerName,
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// Addresses it owns.
+    pub addresses: Vec<IpAddr>,
+    /// Networks behind it.
+    pub routes: Vec<IpNet>,
+    /// Whom it may talk to; `None` for what [defaults] says.
+    pub allowed_ips: Option<Vec<IpNet>>,
+}
+
+/// The text with `peer` behind everything else. `None` when the file lists its peers inline, so
+/// that no table can follow.
+pub(super) fn add(text: &str, peer: &NewPeer) -> Option<String> {
+    if let Some(peers) = DeTable::parse(text).ok()?.get_ref().get("peer")
+        && !text[peers.span()].starts_with("[[")
+    {
+        return None;
+    }
+    let mut added = table(peer);
+    let crlf = text.contains("\r\n");
+    if crlf {
+        added = added.replace('\n', "\r\n");
+    }
+    let line_end = if crlf { "\r\n" } else { "\n" };
+    let mut whole = text.to_owned();
+    if !whole.is_empty() {
+        if !whole.ends_with('\n') {
+            whole.push_str(line_end);
+        }
+        if !whole.ends_with(&line_end.repeat(2)) {
+            whole.push_str(line_end);
+        }
+    }
+    Some(whole + &added)
+}
+
+/// The text of a peer's table.
+pub(super) fn table(peer: &NewPeer) -> String {
+    let mut lines = vec![
+        ("name", format!("\"{}\"", peer.name)),
+        ("public_key", format!("\"{}\"", peer.public_key)),
+        ("address", list(&peer.addresses)),
+    ];
+    if !peer.routes.is_empty() {
+        lines.push(("routes", list(&peer.routes)));
+    }
+    if let Some(allowed_ips) = &peer.allowed_ips {
+        lines.push(("allowed_ips", list(allowed_ips)));
+    }
+    assignments("[[peer]]", &lines)
+}
+
+/// A header and its keys, the values below each other.
+pub(super) fn assignments(header: &str, lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let mut text = format!("{header}\n");
+    for (key, value) in lines {
+        // A string takes everything.
+        let _infallible = writeln!(text, "{key:width$} = {value}");
+    }
+    text
+}
+
+/// A list of what needs no escaping in quotes.
+pub(super) fn list<T: Display>(items: &[T]) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// Where one peer stands in a text.
+#[derive(Debug)]
+pub(super) struct Entry {
+    name: Range<usize>,
+    public_key: Option<Range<usize>>,
+    /// From its header to its last value; `None` when it stands inline.
+    table: Option<Range<usize>>,
+}
+
+impl Entry {
+    /// Looks for the peer with this name.
+    pub(super) fn find(text: &str, name: &PeerName) -> Option<Self> {
+        let root = DeTable::parse(text).ok()?;
+        let peers = root.get_ref().get("peer")?.get_ref().as_array()?;
+        peers.iter().find_map(|element| Self::of(text, element, name))
+    }
+
+    fn of(text: &str, element: &Spanned<DeValue<'_>>, name: &PeerName) -> Option<Self> {
+        let table = element.get_ref().as_table()?;
+        let named = table.get("name")?;
+        if named.get_ref().as_str() != Some(name.as_str()) {
+            return None;
+        }
+        let header = element.span();
+        let end = table.iter().map(|(_, value)| value.span().end).max().unwrap_or(header.end);
+        Some(Self {
+            name: named.span(),
+            public_key: table.get("public_key").map(|key| key.span()),
+            table: text[header.clone()].starts_with("[[").then_some(header.start..end),
+        })
+    }
+
+    /// The text with the peer under another name.
+    pub(super) fn rename(&self, text: &str, name: &PeerName) -> String {
+        put(text, &self.name, &format!("\"{name}\""))
+    }
+
+    /// The text with another key for the peer.
+    pub(super) fn rekey(&self, text: &str, key: &PublicKey) -> Option<String> {
+        Some(put(text, self.public_key.as_ref()?, &format!("\"{key}\"")))
+    }
+
+    /// The text without the peer, nor the comments that touch it. Comments that an empty line keeps
+    /// off stay.
+    pub(super) fn remove(&self, text: &str) -> Option<String> {
+        let table = self.table.as_ref()?;
+        let mut start = line_start(text, table.start);
+        while let Some(line) =
+            line_before(text, start).filter(|line| is_comment(&text[line.clone()]))
+        {
+            start = line.start;
+        }
+        let mut end = line_end(text, table.end);
+        // Comments below belong to the peer, unless they touch what comes next.
+        let mut below = end;
+        while below < text.len() && is_comment(&text[below..line_end(text, below)]) {
+            below = line_end(text, below);
+        }
+        if text[below..line_end(text, below)].trim().is_empty() {
+            end = below;
+        }
+        // One of the empty lines around it goes along.
+        let after = line_end(text, end);
+        let before = line_before(text, start);
+        let is_empty = |range: Range<usize>| text[range].trim().is_empty();
+        if end < text.len() && is_empty(end..after) {
+            end = after;
+        } else if end == text.len() {
+            let mut last = before;
+            while let Some(line) = last.filter(|line| is_empty(line.clone())) {
+                start = line.start;
+                last = line_before(text, start);
+            }
+        }
+        Some(put(text, &(start..end), ""))
+    }
+}
+
+fn put(text: &str, at: &Range<usize>, what: &str) -> String {
+    let mut changed = text.to_owned();
+    changed.replace_range(at.clone(), what);
+    changed
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+}
+
+/// The position behind the line's break.
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
+}
+
+fn line_before(text: &str, start: usize) -> Option<Range<usize>> {
+    let end = start.checked_sub(1)?;
+    Some(line_start(text, end)..start)
+}

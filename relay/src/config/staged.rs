@@ -1,0 +1,198 @@
+//! Files that appear whole and synced, or not at all.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The system's random number generator gave nothing.
+    #[error("no random bytes")]
+    Random(#[source] getrandom::Error),
+    /// The file is there already.
+    #[error("{} exists already; it is left as it is", .0.display())]
+    Exists(PathBuf),
+    /// The file is no longer what was read.
+    #[error("{} was changed by something else meanwhile and is left as it is; try again", .0.display())]
+    Changed(PathBuf),
+    /// A file or directory could not be written.
+    #[error("cannot {action} {}", .path.display())]
+    Failed {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A file written and synced beside its place, which it takes in one step. Dropped before that, it
+/// goes, and so does the directory that was made for it.
+#[derive(Debug)]
+pub struct Staged {
+    unfinished: PathBuf,
+    path: PathBuf,
+    replaces: bool,
+    made_directory: Option<PathBuf>,
+}
+
+impl Staged {
+    /// For a file that is not there yet, with this mode; the directory is made with `directory_mode`
+    /// when it is missing.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn create(
+        path: &Path,
+        content: &[u8],
+        mode: u32,
+        directory_mode: u32,
+    ) -> Result<Self, WriteError> {
+        Self::write(path.to_owned(), content, mode, directory_mode, false)
+    }
+
+    /// For a file of this mode that takes the place of what is there, if anything is.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn put(path: &Path, content: &[u8], mode: u32) -> Result<Self, WriteError> {
+        Self::write(path.to_owned(), content, mode, 0o700, true)
+    }
+
+    /// For the new content of the file at `path`, whose mode and owner are kept. Of a symbolic link,
+    /// the file it leads to is replaced.
+    ///
+    /// # Errors
+    /// It is not there, or the new one could not be written.
+    pub fn replace(path: &Path, content: &[u8]) -> Result<Self, WriteError> {
+        let path = fs::canonicalize(path).map_err(failed("find", path))?;
+        let old = fs::metadata(&path).map_err(failed("look at", &path))?;
+        let staged = Self::write(path, content, old.mode() & 0o7777, 0o700, true)?;
+        let new = fs::metadata(&staged.unfinished).map_err(failed("look at", &staged.path))?;
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            std::os::unix::fs::chown(&staged.unfinished, Some(old.uid()), Some(old.gid()))
+                .map_err(failed("keep the owner of", &staged.path))?;
+        }
+        // Changing the owner clears bits of the mode.
+        set_mode(&staged.unfinished, old.mode() & 0o7777)
+            .map_err(failed("keep the mode of", &staged.path))?;
+        Ok(staged)
+    }
+
+    fn write(
+        path: PathBuf,
+        content: &[u8],
+        mode: u32,
+        directory_mode: u32,
+        replaces: bool,
+    ) -> Result<Self, WriteError> {
+        let directory = directory_of(&path);
+        let made = create_directory(&directory, directory_mode)?;
+        let mut suffix = [0; 8];
+        getrandom::fill(&mut suffix).map_err(WriteError::Random)?;
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
+        let staged = Self {
+            unfinished: directory.join(name),
+            path,
+            replaces,
+            made_directory: made.then_some(directory),
+        };
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&staged.unfinished)
+            .map_err(failed("create", &staged.path))?;
+        let written = file.write_all(content).and_then(|()| set_mode(&staged.unfinished, mode));
+        written.and_then(|()| file.sync_all()).map_err(failed("write", &staged.path))?;
+        Ok(staged)
+    }
+
+    /// Where the file will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// Something is there that it was not to replace, or the system refused.
+    pub fn commit(mut self) -> Result<(), WriteError> {
+        if self.replaces {
+            fs::rename(&self.unfinished, &self.path).map_err(failed("replace", &self.path))?;
+        } else {
+            // Unlike a rename, a link never replaces what is there.
+            fs::hard_link(&self.unfinished, &self.path).map_err(|source| {
+                if source.kind() == io::ErrorKind::AlreadyExists {
+                    WriteError::Exists(self.path.clone())
+                } else {
+                    failed("create", &self.path)(source)
+                }
+            })?;
+            fs::remove_file(&self.unfinished).map_err(failed("remove", &self.unfinished))?;
+        }
+        self.made_directory = None;
+        sync_directory(&directory_of(&self.path))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a commit neither is there any more; before it, the error that led here says more.
+        drop(fs::remove_file(&self.unfinished));
+        if let Some(directory) = &self.made_directory {
+            drop(fs::remove_dir(directory));
+        }
+    }
+}
+
+/// Removes a file for good.
+///
+/// # Errors
+/// The system refused.
+pub(super) fn remove(path: &Path) -> Result<(), WriteError> {
+    fs::remove_file(path).map_err(failed("remove", path))?;
+    sync_directory(&directory_of(path))
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Whether the directory had to be made.
+fn create_directory(directory: &Path, mode: u32) -> Result<bool, WriteError> {
+    match fs::DirBuilder::new().mode(mode).create(directory) {
+        Ok(()) => sync_directory(&directory_of(directory)).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("create the directory", directory)(error)),
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+fn sync_directory(directory: &Path) -> Result<(), WriteError> {
+    let opened = File::open(directory);
+    opened.and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
+}
+
+pub(super) fn failed<'p>(
+    action: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> WriteError + 'p {
+    move |source| WriteError::Failed { action, path: path.to_owned(), source }
+}

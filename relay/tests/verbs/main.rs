@@ -1,0 +1,10 @@
+//! The verbs that work on files, run as a stranger runs them: the built binary, in a directory of
+//! its own. None of them touches the kernel.
+
+mod client;
+mod import;
+mod keys;
+mod packaging;
+mod peer;
+mod secrets;
+mod site;
