@@ -50,7 +50,7 @@ mod tests {
         for verdict in verdicts.into_iter().chain(refusals) {
             assert_eq!(decode(encode(verdict)), Some(verdict));
         }
-        for mark in [0, 4, 0xff, 0x100 + Reason::COUNT as u32, QUESTION, u32::MAX] {
+        for mark in [0, 4, 0xff, REFUSED + 0xff, QUESTION, u32::MAX] {
             assert_eq!(decode(mark), None, "{mark:#x}");
         }
     }

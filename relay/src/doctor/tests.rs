@@ -168,6 +168,7 @@ fn relay() -> Relay {
         host_access: HostAccess::Ping,
         egress: Egress::Deny,
         fence: true,
+        pair_stats: false,
         peers: vec![Peer {
             name: "node-a".parse().expect("a name"),
             description: None,

@@ -212,6 +212,7 @@ fn relay(peers: Vec<Peer>) -> Relay {
         host_access: HostAccess::Ping,
         egress: Egress::Deny,
         fence: true,
+        pair_stats: false,
         peers,
     }
 }
