@@ -126,6 +126,10 @@ impl Loaded {
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
             .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
+        if compiled.features & names::PAIR_STATS == 0 {
+            // No program writes to it; its buckets alone would take 16 MiB.
+            loader.map_max_entries(names::PAIR_COUNTERS, 1);
+        }
         if compiled.features & names::TRACE == 0 {
             // No program writes to it, so it takes the least that the kernel gives.
             loader.map_max_entries(names::LOGS, 4096);
