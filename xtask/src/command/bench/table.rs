@@ -14,7 +14,7 @@ pub(super) const LAYERS: &[(&str, &str)] = &[
     ("forward", "forwarding, no policy"),
     ("nft-set", "nftables, one set of pairs"),
     ("relay-slow-path", "relay, fast_path = false"),
-    ("nft-conntrack", "nftables set, conntrack first"),
+    ("nft-conntrack", "nftables, conntrack first"),
     ("iptables", "iptables, a rule a pair"),
     ("firezone", "Firezone 0.7's tables"),
 ];
