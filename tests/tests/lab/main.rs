@@ -15,4 +15,5 @@ mod policy;
 mod shapes;
 mod siege;
 mod told;
+mod verbs;
 mod watch;

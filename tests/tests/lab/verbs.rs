@@ -1,0 +1,117 @@
+//! The verbs around a relay that runs, with real clients: peers that are added, given new keys and
+//! removed by command, and what is shown of them.
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{Family, Lab, Site, deadline, scenario, skip, traffic::Echo};
+
+const GUEST: &str = "guest";
+
+#[test]
+fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_new_keys() {
+    scenario(skip::LAB, || {
+        let site = Site::one_to_many()?;
+        let [a] = crate::policy::names(&site)?;
+        let mut lab = Lab::start_with(site, std::slice::from_ref(&a))?;
+        let state = lab.directory().join("state").display().to_string();
+        let relay = |lab: &Lab, arguments: &[&str]| {
+            lab.relay().relay(&[arguments, &["--state", &state]].concat())
+        };
+        let first = lab.relay().wg("relay0", "latest-handshakes")?;
+
+        let [a_v4, a_v6] =
+            Family::ALL.map(|family| lab.peer(&a).map(|a| a.address(family).to_string()));
+        let (a_v4, a_v6) = (a_v4?, a_v6?);
+        let add =
+            ["peer", "add", GUEST, "--generate", "--allow", &a_v4, "--allow", &a_v6, "--apply"];
+        let file = relay(&lab, &add)?.success("peer add")?;
+        // A's own list is short still, and explain says so.
+        let denied = relay(&lab, &["explain", GUEST, &a])?;
+        ensure!(
+            denied.code == 1 && denied.stdout.contains("not_in_destination_list"),
+            "{denied:?}"
+        );
+        let addresses = [lab.model()?.peers.last().context("a peer")?.addresses.clone()].concat();
+        lab.site_mut().allow(&a, &addresses)?;
+        lab.up()?;
+
+        lab.join(GUEST)?;
+        let connects = |lab: &Lab, file: &str| -> Result<()> {
+            let (a, guest) = (lab.peer(&a)?, lab.peer(GUEST)?);
+            lab.widen(a)?;
+            guest.connect(file)?;
+            lab.await_handshake(guest)?;
+            for family in Family::ALL {
+                let (from, to) = (guest.address(family), a.address(family));
+                let mut echo = Echo::open(guest.namespace(), from, to)?;
+                echo.send(1)?;
+                ensure!(echo.answers(1, deadline::PATIENCE)? == 1, "{to} does not answer {from}");
+            }
+            Ok(())
+        };
+        connects(&lab, &file)?;
+
+        let rotated = relay(&lab, &["peer", "rotate", GUEST, "--apply"])?.success("peer rotate")?;
+        ensure!(rotated != file, "the file holds the same keys");
+        lab.peer(GUEST)?.namespace().run("ip", &["link", "del", GUEST])?;
+        connects(&lab, &rotated)?;
+
+        let stats = lab.relay().stats()?;
+        ensure!(stats.peers.iter().any(|peer| peer.name == GUEST), "{stats:?}");
+        relay(&lab, &["peer", "remove", GUEST, "--apply"])?.success("peer remove")?;
+        let stats = lab.relay().stats()?;
+        ensure!(stats.peers.iter().all(|peer| peer.name != GUEST), "{stats:?}");
+        // Nobody else's session was touched.
+        let last = lab.relay().wg("relay0", "latest-handshakes")?;
+        let key = lab.site().private_key(&a)?.public_key().to_string();
+        ensure!(last.get(&key) == first.get(&key), "{first:?} became {last:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_shown_of_a_relay_that_runs_agrees_with_wg() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.first()?;
+        let mut echo = Echo::open(a.namespace(), a.address(Family::V4), b.address(Family::V4))?;
+        echo.send(3)?;
+        ensure!(echo.answers(3, deadline::PATIENCE)? == 3, "no answer");
+
+        let dump = lab.relay().relay(&["stats", "--dump"])?.success("stats --dump")?;
+        let wg = lab.relay().namespace().run("wg", &["show", "relay0", "dump"])?;
+        // Public key, and what wg tells of each peer but its secret and its traffic, which goes on.
+        let columns = |line: &str| -> Vec<String> {
+            let fields: Vec<&str> = line.split('\t').collect();
+            [0, 2, 3, 7].iter().filter_map(|&at| fields.get(at)).map(|f| (*f).to_owned()).collect()
+        };
+        for line in wg.lines().skip(1) {
+            let wanted = columns(line);
+            let found = dump.lines().skip(1).map(columns).find(|found| found[0] == wanted[0]);
+            let found = found.with_context(|| format!("no {} in\n{dump}", wanted[0]))?;
+            let sorted = |list: &str| {
+                let mut list: Vec<_> = list.split(',').map(str::to_owned).collect();
+                list.sort();
+                list
+            };
+            ensure!(sorted(&found[2]) == sorted(&wanted[2]), "{found:?}, wg says {wanted:?}");
+            ensure!(
+                (&found[1], &found[3]) == (&wanted[1], &wanted[3]),
+                "{found:?}, wg says {wanted:?}"
+            );
+        }
+        let private = wg.split('\t').next().context("a private key")?;
+        ensure!(!dump.contains(private), "the private key is shown");
+
+        let metrics = lab.relay().relay(&["stats", "--prometheus"])?.success("--prometheus")?;
+        for name in [a.name(), b.name()] {
+            let up = format!("wgrelay_peer_up{{interface=\"relay0\",peer=\"{name}\"}} 1\n");
+            ensure!(metrics.contains(&up), "no {up} in\n{metrics}");
+        }
+        let graph = lab.relay().relay(&["graph", "--live", "--format", "svg"])?.success("graph")?;
+        ensure!(graph.starts_with("<svg") || graph.starts_with("<?xml"), "{graph}");
+        let doctor = lab.relay().relay(&["doctor", "--json"])?;
+        let doctor: serde_json::Value = serde_json::from_str(&doctor.stdout)?;
+        ensure!(doctor["schemaVersion"] == 1, "{doctor}");
+        Ok(())
+    });
+}
