@@ -25,7 +25,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
             ["peer", "add", GUEST, "--generate", "--allow", &a_v4, "--allow", &a_v6, "--apply"];
         let file = relay(&lab, &add)?.success("peer add")?;
         // A's own list is short still, and explain says so.
-        let denied = relay(&lab, &["explain", GUEST, &a])?;
+        let denied = lab.relay().relay(&["explain", GUEST, &a])?;
         ensure!(
             denied.code == 1 && denied.stdout.contains("not_in_destination_list"),
             "{denied:?}"
