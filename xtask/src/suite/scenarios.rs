@@ -91,7 +91,7 @@ pub(crate) fn host_has_wireguard() -> bool {
     process::succeeds(&mut command)
 }
 
-/// Modules whose scenarios take minutes, or were not tried on every kernel yet. Tier 4 has these, tier 3 all the others.
+/// Modules whose scenarios would make a whole run too long. Tier 4 has these, tier 3 all the others.
 const ON_REQUEST: [&str; 2] = ["atomic::", "verbs::"];
 
 fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
