@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use relay_common::{Reason, header::protocol};
+use relay_common::{Reason, counters::UNATTRIBUTED_SLOT, header::protocol};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -125,17 +125,16 @@ impl Observe {
             self.print(&mut out, &names.show(refusal))?;
         }
         out.flush()?;
-        if self.follow { self.follow(&mut out, &relay, &datapath, recorder) } else { Ok(()) }
+        if self.follow { self.follow(&mut out, &datapath, names, recorder) } else { Ok(()) }
     }
 
     fn follow(
         &self,
         out: &mut impl Write,
-        relay: &Relay,
         datapath: &Datapath,
+        mut names: Names<'_>,
         mut recorder: Recorder,
     ) -> Result<()> {
-        let mut names = Names::read(relay, datapath)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let end = tokio::signal::ctrl_c();
@@ -151,13 +150,14 @@ impl Observe {
                     writeln!(io::stderr(), "{lost} refused packets were overwritten unread")?;
                 }
                 if !datapath.exists() {
-                    let interface = relay.interface.to_string();
+                    let interface = names.relay.interface.to_string();
                     return Err(HostError::NotUp { interface }.into());
                 }
+                // Once a look, and not for what has no sender: reading them takes longer than the rest.
+                if recorded.refusals.iter().any(|refusal| names.lack(refusal.slot)) {
+                    names = Names::read(names.relay, datapath)?;
+                }
                 for refusal in &recorded.refusals {
-                    if !names.slots.contains_key(&refusal.slot) {
-                        names = Names::read(relay, datapath)?;
-                    }
                     if self.wants(&names, refusal) {
                         self.print(out, &names.show(refusal))?;
                     }
@@ -201,6 +201,11 @@ impl<'a> Names<'a> {
         let up = Duration::new(u64::try_from(up.tv_sec)?, u32::try_from(up.tv_nsec)?);
         let boot = SystemTime::now().checked_sub(up).context("the clock stands before 1970")?;
         Ok(Self { relay, slots, boot })
+    }
+
+    /// Whether a peer has come since they were read.
+    fn lack(&self, slot: u32) -> bool {
+        slot != UNATTRIBUTED_SLOT && !self.slots.contains_key(&slot)
     }
 
     fn time(&self, refusal: &Refusal) -> SystemTime {

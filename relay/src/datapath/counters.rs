@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::maps::{MapData, MapInfo, MapType};
+use aya::maps::{MapData, MapInfo};
 use relay_common::{
     PeerCounters, Reason,
     counters::{REFUSED_STRIDE, UNATTRIBUTED_SLOT},
@@ -26,18 +26,11 @@ const MIN_CAPACITY: u32 = 256;
 /// Words of a [`PeerCounters`].
 const WORDS: usize = size_of::<PeerCounters>() / size_of::<u64>();
 
-/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
-const MMAPABLE: u32 = 1 << 10;
-
-const COUNTERS_SHAPE: Shape = array_of(64);
-const REFUSED_SHAPE: Shape = array_of(8);
+const COUNTERS_SHAPE: Shape = Shape::mapped_array(64);
+const REFUSED_SHAPE: Shape = Shape::mapped_array(8);
 
 const _: () = assert!(size_of::<PeerCounters>() == COUNTERS_SHAPE.value_size as usize);
 const _: () = assert!(size_of::<u64>() == REFUSED_SHAPE.value_size as usize);
-
-const fn array_of(value_size: u32) -> Shape {
-    Shape { kind: MapType::Array, key_size: 4, value_size, flags: MMAPABLE }
-}
 
 /// Refused packets by [`Reason::index`].
 pub type RefusedCounts = [u64; Reason::COUNT];

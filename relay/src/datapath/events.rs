@@ -1,8 +1,11 @@
 //! Refused packets that the programs wrote down, read from their ring.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
-use aya::maps::{MapData, MapType};
+use aya::maps::MapData;
 use relay_common::{
     Event, Reason,
     event::{EVENTS_KEPT, place},
@@ -13,13 +16,10 @@ use relay_common::{
 
 use super::{DatapathError, Direction, Pins, mapped::Mapped, shape::Shape};
 
-/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
-const MMAPABLE: u32 = 1 << 10;
+const EVENTS_SHAPE: Shape = Shape::mapped_array(96);
+const COUNT_SHAPE: Shape = Shape::mapped_array(8);
 
-const EVENTS_SHAPE: Shape =
-    Shape { kind: MapType::Array, key_size: 4, value_size: 96, flags: MMAPABLE };
-const COUNT_SHAPE: Shape =
-    Shape { kind: MapType::Array, key_size: 4, value_size: 8, flags: MMAPABLE };
+const _: () = assert!(size_of::<Event>() == EVENTS_SHAPE.value_size as usize);
 
 /// Words of an [`Event`].
 const WORDS: usize = size_of::<Event>() / size_of::<u64>();
@@ -99,28 +99,21 @@ impl Recorder {
     /// It is not pinned, or is of another shape.
     pub(super) fn open(pins: &Pins, last: u64) -> Result<Self, DatapathError> {
         check(pins)?;
-        let open = |name: &'static str, path: &std::path::Path, words| {
-            let map = MapData::from_pin(path).map_err(DatapathError::map(name, "open"))?;
-            Mapped::<u64>::new(name, &map, words)
+        let open = |name: &'static str, path: PathBuf| {
+            MapData::from_pin(path).map_err(DatapathError::map(name, "open"))
         };
-        let events = open(names::EVENTS, &pins.events(), EVENTS_KEPT as usize * WORDS)?;
-        let count = open(names::EVENT_COUNT, &pins.event_count(), 1)?;
-        Ok(Self::from_here(events, count, last))
+        let events = open(names::EVENTS, pins.events())?;
+        let count = open(names::EVENT_COUNT, pins.event_count())?;
+        Self::of(&events, &count, last)
     }
 
-    /// The ring of a generation that has one of its own.
-    pub(super) fn of(events: &MapData, count: &MapData) -> Result<Self, DatapathError> {
-        let words = EVENTS_KEPT as usize * WORDS;
-        let events = Mapped::<u64>::new(names::EVENTS, events, words)?;
-        let count = Mapped::<u64>::new(names::EVENT_COUNT, count, 1)?;
-        Ok(Self::from_here(events, count, 0))
-    }
-
-    fn from_here(events: Mapped<u64>, count: Mapped<u64>, last: u64) -> Self {
+    /// The same of maps that are open.
+    pub(super) fn of(events: &MapData, count: &MapData, last: u64) -> Result<Self, DatapathError> {
+        let events = Mapped::new(names::EVENTS, events, EVENTS_KEPT as usize * WORDS)?;
+        let count = Mapped::new(names::EVENT_COUNT, count, 1)?;
         let mut recorder = Self { events, count, seen: 0 };
-        let last = last.min(u64::from(EVENTS_KEPT));
-        recorder.seen = recorder.total().saturating_sub(last);
-        recorder
+        recorder.seen = recorder.total().saturating_sub(last.min(u64::from(EVENTS_KEPT)));
+        Ok(recorder)
     }
 
     /// What has come since the last look.

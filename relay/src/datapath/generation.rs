@@ -264,7 +264,7 @@ impl Loaded {
     /// # Errors
     /// A map cannot be read.
     pub fn recorder(&self) -> Result<Recorder, DatapathError> {
-        Recorder::of(self.array(names::EVENTS)?, self.array(names::EVENT_COUNT)?)
+        Recorder::of(self.array(names::EVENTS)?, self.array(names::EVENT_COUNT)?, 0)
     }
 
     /// The object, for aya-log.

@@ -19,7 +19,15 @@ pub(super) struct Shape {
     pub flags: u32,
 }
 
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
+const MMAPABLE: u32 = 1 << 10;
+
 impl Shape {
+    /// An array that can be mapped into memory.
+    pub(super) const fn mapped_array(value_size: u32) -> Self {
+        Self { kind: MapType::Array, key_size: 4, value_size, flags: MMAPABLE }
+    }
+
     /// Compares a pinned map with this shape, and gives what the kernel says of it.
     ///
     /// # Errors

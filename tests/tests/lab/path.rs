@@ -19,12 +19,7 @@ const ICMP_LEN: usize = 8;
 #[test]
 fn a_smaller_mtu_at_the_relay_is_found_by_ping_tracepath_and_tcp() {
     scenario(skip::LAB, || {
-        let mut site = Site::node_to_node()?;
-        site.relay_mut()?.insert("mtu".to_owned(), i64::try_from(RELAY_MTU)?.into());
-        for name in site.names()? {
-            site.set(&name, "mtu", i64::try_from(PEER_MTU)?)?;
-        }
-        let lab = Lab::start(site)?;
+        let lab = Lab::start(narrow()?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
             let before = lab.relay().ledger()?;
@@ -62,12 +57,7 @@ fn a_smaller_mtu_at_the_relay_is_found_by_ping_tracepath_and_tcp() {
 #[test]
 fn tcp_with_segments_larger_than_the_relays_mtu_gets_through() {
     scenario(skip::LAB, || {
-        let mut site = Site::node_to_node()?;
-        site.relay_mut()?.insert("mtu".to_owned(), i64::try_from(RELAY_MTU)?.into());
-        for name in site.names()? {
-            site.set(&name, "mtu", i64::try_from(PEER_MTU)?)?;
-        }
-        let lab = Lab::start(site)?;
+        let lab = Lab::start(narrow()?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
             let before = lab.relay().ledger()?;
@@ -107,6 +97,16 @@ fn hops_that_run_out_at_the_relay_are_told_from_an_address_that_the_sender_accep
         }
         Ok(())
     });
+}
+
+/// Two peers whose interfaces take longer packets than the relay's.
+fn narrow() -> Result<Site> {
+    let mut site = Site::node_to_node()?;
+    site.relay_mut()?.insert("mtu".to_owned(), i64::try_from(RELAY_MTU)?.into());
+    for name in site.names()? {
+        site.set(&name, "mtu", i64::try_from(PEER_MTU)?)?;
+    }
+    Ok(site)
 }
 
 /// One echo request of `len` bytes, IP header included: what `ping` said, and whether it was
