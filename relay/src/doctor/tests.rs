@@ -169,6 +169,7 @@ fn relay() -> Relay {
         egress: Egress::Deny,
         fence: true,
         pair_stats: false,
+        guard: None,
         peers: vec![Peer {
             name: "node-a".parse().expect("a name"),
             description: None,

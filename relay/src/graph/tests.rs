@@ -213,6 +213,7 @@ fn relay(peers: Vec<Peer>) -> Relay {
         egress: Egress::Deny,
         fence: true,
         pair_stats: false,
+        guard: None,
         peers,
     }
 }

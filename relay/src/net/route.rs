@@ -250,6 +250,7 @@ mod tests {
             egress: Egress::Deny,
             fence: true,
             pair_stats: false,
+            guard: None,
             peers: vec![
                 peer(2, &["192.168.40.0/24", "10.3.2.128/25"]),
                 peer(3, &["fd00::3:2:80/121", "10.3.0.0/16"]),
