@@ -55,7 +55,7 @@ mod tests {
 
     use blake2::{
         Blake2s256, Blake2sMac, Digest as _,
-        digest::{KeyInit as _, Mac as _, consts::U16},
+        digest::{Mac as _, consts::U16},
     };
     use proptest::prelude::*;
     use std::vec::Vec;
