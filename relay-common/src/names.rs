@@ -81,7 +81,7 @@ pub const FEATURES: &str = "FEATURES";
 /// One of [`crate::verdict::HostPolicy`]'s numbers.
 pub const HOST_POLICY: &str = "HOST_POLICY";
 
-/// UDP port that the guard watches, host order.
+/// UDP port that the guard watches, as it lies in the header.
 pub const GUARD_PORT: &str = "GUARD_PORT";
 /// Of the limit of a source ([`crate::guard::Limit`]): nanoseconds in which a token comes back.
 pub const GUARD_INTERVAL_NS: &str = "GUARD_INTERVAL_NS";

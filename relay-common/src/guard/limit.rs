@@ -51,7 +51,7 @@ mod tests {
     extern crate std;
 
     use proptest::prelude::*;
-    use std::{collections::BinaryHeap, cmp::Reverse, vec::Vec};
+    use std::{cmp::Reverse, collections::BinaryHeap, vec::Vec};
 
     use super::*;
 
