@@ -50,6 +50,13 @@ impl Down {
                 link::delete(&handle, &interface).await?;
                 changes.push(format!("- interface {interface}"));
             }
+            if datapath.exists() {
+                // With its name alone an interface is listed for which a link is pinned.
+                for hook in datapath.guards(&[], &[])? {
+                    datapath.unguard(&hook.interface)?;
+                    changes.push(format!("- guard on {}", hook.interface));
+                }
+            }
             if datapath.remove()? {
                 changes.push("- policy and counters".to_owned());
             }

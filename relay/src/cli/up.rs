@@ -67,6 +67,7 @@ impl Up {
             }
             let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
             warnings.extend(running.warnings());
+            warnings.extend(running.guard.foreign());
             let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
             if plan.takes_port() {
                 host::require_port(loaded.relay.listen_port)?;

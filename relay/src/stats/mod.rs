@@ -2,6 +2,7 @@
 //! live, and whether it is what the configuration says.
 
 mod dump;
+mod guard;
 mod pairs;
 mod prometheus;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod units;
 mod watch;
 
 pub use dump::render_dump_into;
+pub use guard::{Guard, Guarded};
 pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{Exposition, render_prometheus_into};
 pub use snapshot::{

@@ -151,6 +151,28 @@ pub fn render_prometheus_into(
         let labels = [&interface, &Label("hash", &s.policy_hash), &Label("attached", &s.attached)];
         family.sample(out, &labels, 1)?;
     }
+    let family = Family {
+        name: "wgrelay_guard",
+        kind: Kind::Info,
+        unit: None,
+        help: "How the guard is attached to an underlay interface, or none.",
+    };
+    family.head(out, format)?;
+    for guarded in &s.guard.interfaces {
+        let underlay = Label("underlay", &guarded.interface);
+        let attached = Label("attached", guarded.attached);
+        family.sample(out, &[&interface, &underlay, &attached], 1)?;
+    }
+    let family = Family {
+        name: "wgrelay_guard_messages",
+        kind: Kind::Counter,
+        unit: Some("messages"),
+        help: "WireGuard messages to the relay's port by what the guard made of them.",
+    };
+    family.head(out, format)?;
+    for (outcome, messages) in &s.guard.messages {
+        family.sample(out, &[&interface, &Label("outcome", outcome)], *messages)?;
+    }
     match format {
         Exposition::Text => Ok(()),
         Exposition::OpenMetrics => writeln!(out, "# EOF"),

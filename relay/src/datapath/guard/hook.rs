@@ -91,6 +91,19 @@ impl XdpMode {
 }
 
 impl GuardHook {
+    /// An interface without anything of the guard.
+    pub fn absent(interface: &str) -> Self {
+        Self {
+            interface: interface.to_owned(),
+            mode: None,
+            settings_hash: None,
+            is_orphaned: false,
+            foreign: None,
+            is_counted: false,
+            counts: None,
+        }
+    }
+
     /// Whether a guard with these settings is in force there, and its counts are kept.
     pub fn carries_out(&self, settings: &GuardSettings) -> bool {
         self.is_counted && self.settings_hash == Some(settings.hash())
@@ -122,15 +135,7 @@ fn hook(
     pinned_counts: Option<u32>,
 ) -> Result<GuardHook, DatapathError> {
     let link = pinned_link(pins, interface)?;
-    let mut hook = GuardHook {
-        interface: interface.to_owned(),
-        mode: None,
-        settings_hash: None,
-        is_orphaned: link.is_some(),
-        foreign: None,
-        is_counted: false,
-        counts: None,
-    };
+    let mut hook = GuardHook { is_orphaned: link.is_some(), ..GuardHook::absent(interface) };
     let Some(program) = program else { return Ok(hook) };
     let info = loaded_programs().filter_map(Result::ok).find(|i| i.id() == program.program_id);
     if link.is_some_and(|link| link.program_id() == program.program_id) {

@@ -41,7 +41,7 @@ pub struct LoadedGuard {
 
 impl GuardSettings {
     /// Names these settings together with the program that carries them out.
-    pub(super) fn hash(&self) -> [u8; 16] {
+    pub fn hash(&self) -> [u8; 16] {
         let mut hash = Blake2s256::new();
         hash.update(ABI_VERSION.to_le_bytes());
         hash.update(OBJECT_HASH.as_slice());
