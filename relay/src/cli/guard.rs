@@ -231,3 +231,130 @@ impl fmt::Display for GuardChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Egress, HostAccess, Underlay};
+
+    #[test]
+    fn it_is_put_where_it_is_wanted_and_taken_off_elsewhere() {
+        let hooks = vec![GuardHook::absent("eth0"), attached("eth1", XdpMode::Driver)];
+        assert_eq!(lines(&relay(GuardMode::Auto), &["eth0"], hooks.clone(), false), [
+            "+ guard on eth0 (mode auto)",
+            "- guard on eth1",
+        ]);
+        let off = Relay { guard: None, ..relay(GuardMode::Auto) };
+        assert_eq!(lines(&off, &[], hooks[1..].to_vec(), false), ["- guard on eth1"]);
+    }
+
+    #[test]
+    fn what_carries_out_the_settings_in_the_mode_asked_for_is_left_alone() {
+        for mode in [GuardMode::Auto, GuardMode::Generic] {
+            let hooks = vec![attached("eth0", XdpMode::Generic)];
+            assert_eq!(lines(&relay(mode), &["eth0"], hooks, true), [""; 0]);
+        }
+        let hooks = vec![attached("eth0", XdpMode::Generic)];
+        assert_eq!(lines(&relay(GuardMode::Driver), &["eth0"], hooks, false), [
+            "~ guard on eth0: mode generic → driver"
+        ]);
+    }
+
+    #[test]
+    fn a_switch_says_what_for() {
+        let other = with(attached("eth0", XdpMode::Driver), |hook| hook.settings_hash = Some([0; 16]));
+        let lost = with(attached("eth0", XdpMode::Driver), |hook| hook.is_counted = false);
+        let gone = with(GuardHook::absent("eth0"), |hook| hook.is_orphaned = true);
+        let line = |hook: &GuardHook, is_new| {
+            lines(&relay(GuardMode::Auto), &["eth0"], vec![hook.clone()], is_new).concat()
+        };
+        assert_eq!(line(&other, true), "~ guard on eth0: the new key");
+        assert_eq!(line(&other, false), "~ guard on eth0: new settings");
+        assert_eq!(line(&lost, false), "~ guard on eth0: counts are pinned again");
+        assert_eq!(line(&gone, false), "+ guard on eth0, which was made again (mode auto)");
+    }
+
+    #[test]
+    fn a_program_of_others_is_left_alone_and_named() {
+        let program = || Some("xdp_filter (id 7)".to_owned());
+        let taken =
+            |name: &str| with(GuardHook::absent(name), |hook| hook.foreign = program());
+        assert_eq!(lines(&relay(GuardMode::Auto), &["eth0"], vec![taken("eth0")], false), [""; 0]);
+        let guarding = guarding(&["eth0"], vec![taken("eth0"), taken("eth1")]);
+        assert_eq!(guarding.foreign(), [
+            "interface eth0: found XDP program xdp_filter (id 7), expected none; relay leaves it \
+             alone: remove it with `ip link set dev eth0 xdp off` or whatever put it there, or take \
+             eth0 out of guard.interfaces"
+        ]);
+    }
+
+    #[test]
+    fn an_interface_that_is_named_and_not_there_is_an_error() {
+        let mut guarding = guarding(&[], Vec::new());
+        let there = "lo".to_owned();
+        guarding.chosen.refused =
+            vec![crate::net::NetError::NoUnderlay { interface: "eth7".to_owned(), there }];
+        let plan = guarding.plan(&relay(GuardMode::Auto), key(false));
+        assert!(plan.err().expect("an error").to_string().contains("no interface eth7"));
+    }
+
+    fn lines(
+        relay: &Relay,
+        wanted: &[&str],
+        hooks: Vec<GuardHook>,
+        is_new: bool,
+    ) -> Vec<String> {
+        let plan = guarding(wanted, hooks).plan(relay, key(is_new)).expect("a plan");
+        plan.lines().collect()
+    }
+
+    fn guarding(wanted: &[&str], hooks: Vec<GuardHook>) -> Guarding {
+        let interfaces = wanted.iter().map(|name| (*name).to_owned()).collect();
+        Guarding { chosen: Chosen { interfaces, ..Chosen::default() }, hooks: Ok(hooks) }
+    }
+
+    /// With the settings of [`relay`].
+    fn attached(interface: &str, mode: XdpMode) -> GuardHook {
+        let relay = relay(GuardMode::Auto);
+        let guard = relay.guard.as_ref().expect("a guard");
+        let hash = settings(guard, &relay, &key(false).public_key).hash();
+        with(GuardHook::absent(interface), |hook| {
+            hook.mode = Some(mode);
+            hook.settings_hash = Some(hash);
+            hook.is_counted = true;
+        })
+    }
+
+    fn with(mut hook: GuardHook, change: impl FnOnce(&mut GuardHook)) -> GuardHook {
+        change(&mut hook);
+        hook
+    }
+
+    fn key(is_new: bool) -> Rekeyed {
+        Rekeyed { public_key: PublicKey::from_bytes([2; 32]), is_new }
+    }
+
+    fn relay(mode: GuardMode) -> Relay {
+        Relay {
+            interface: "relay0".parse().expect("a name"),
+            addresses: Vec::new(),
+            listen_port: 51820,
+            endpoint: None,
+            private_key_file: "/etc/relay/private.key".into(),
+            mtu: 1420,
+            fast_path: true,
+            host_access: HostAccess::Ping,
+            egress: Egress::Deny,
+            fence: true,
+            pair_stats: false,
+            guard: Some(Guard {
+                interfaces: Underlay::Auto,
+                mode,
+                initiations_per_second: 50,
+                burst: 200,
+                sources: 65536,
+            }),
+            peers: Vec::new(),
+        }
+    }
+}
