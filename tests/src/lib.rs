@@ -24,6 +24,7 @@
 pub mod bench;
 pub mod deadline;
 pub mod footprint;
+pub mod guard;
 pub mod inner;
 mod lab;
 mod ledger;

@@ -53,14 +53,13 @@ impl<'a> Frame<'a> {
     /// Words from a place on, as they lie there, if they are in the first buffer.
     #[inline(always)]
     pub fn words<const N: usize>(&self, at: usize) -> Option<[u32; N]> {
-        let mut from = at as u64;
-        // VERIFIER: the assembly keeps the compiler from dropping the mask, and from computing the
-        // end apart from the beginning: what is compared must be what is read.
-        // SAFETY: changes nothing.
-        unsafe { asm!("/* {0} */", inout(reg) from) };
-        let mut from = self.start + (from as usize & FURTHEST);
-        // SAFETY: changes nothing.
-        unsafe { asm!("/* {0} */", inout(reg) from) };
+        let mut from = at;
+        // VERIFIER: 6.18 takes an address only for what was compared itself. Computed in assembly,
+        // this one is not computed again, apart from its end, by the compiler.
+        // SAFETY: computes with registers.
+        unsafe {
+            asm!("{0} &= {furthest}", "{0} += {1}", inout(reg) from, in(reg) self.start, furthest = const FURTHEST);
+        }
         if from + size_of::<[u32; N]>() > self.end {
             return None;
         }

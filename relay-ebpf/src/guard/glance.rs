@@ -56,9 +56,8 @@ pub fn at(frame: &Frame<'_>) -> Glance {
 /// of its counter, as they lie there.
 #[inline(always)]
 fn data(fits: bool, len: usize, first: u32, counter: u32) -> Glance {
-    let len = len.wrapping_sub(UDP_LEN) as u32;
-    let is_data = kind(u32::from_le(first), len) == Some(Kind::Data);
-    if fits && is_data && !is_sample(u32::from_le(counter).into()) {
+    let kind = len.checked_sub(UDP_LEN).and_then(|len| kind(u32::from_le(first), len as u32));
+    if fits && kind == Some(Kind::Data) && !is_sample(u32::from_le(counter).into()) {
         Glance::Data
     } else {
         Glance::Unclear

@@ -19,11 +19,9 @@ const MAC_LEN: usize = 16;
 /// A response at a place of the frame.
 #[inline(always)]
 pub fn response(frame: &Frame<'_>, at: usize) -> Outcome {
-    let mut message = [0; RESPONSE_WORDS];
-    if frame.copy(at, &mut message) && has_right_mac1_response(&message) {
-        Outcome::Response
-    } else {
-        Outcome::BadMac1
+    match message::<RESPONSE_WORDS>(frame, at) {
+        Some(message) if is_response_signed(message) => Outcome::Response,
+        Some(_) | None => Outcome::BadMac1,
     }
 }
 
@@ -31,12 +29,22 @@ pub fn response(frame: &Frame<'_>, at: usize) -> Outcome {
 #[inline(always)]
 pub fn initiation(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
     let Some(admitted) = admit(frame, at, source) else { return Outcome::Limited };
-    let mut message = [0; INITIATION_WORDS];
-    if !(frame.copy(at, &mut message) && has_right_mac1_initiation(&message)) {
-        return Outcome::BadMac1;
+    match message::<INITIATION_WORDS>(frame, at) {
+        Some(message) if is_initiation_signed(message) => {
+            maps::add_flow(&source.flow);
+            admitted
+        }
+        Some(_) | None => Outcome::BadMac1,
     }
-    maps::add_flow(&source.flow);
-    admitted
+}
+
+/// A copy of the message at a place of the frame.
+#[inline(always)]
+fn message<const N: usize>(frame: &Frame<'_>, at: usize) -> Option<&'static [u32; N]> {
+    const { assert!(N <= INITIATION_WORDS) };
+    // SAFETY: a value that this processor alone has, and of at least N words.
+    let message = unsafe { &mut *maps::message()?.cast::<[u32; N]>() };
+    frame.copy(at, message).then_some(message)
 }
 
 /// What an initiation is, its MAC1 being right; `None` when its source has sent too many.
@@ -81,13 +89,13 @@ fn has_mac2(frame: &Frame<'_>, at: usize) -> bool {
 
 /// Functions of their own: each has the stack to itself.
 #[inline(never)]
-fn has_right_mac1_initiation(message: &[u32; INITIATION_WORDS]) -> bool {
+fn is_initiation_signed(message: &[u32; INITIATION_WORDS]) -> bool {
     let Some(identity) = maps::identity() else { return true };
     is_right_initiation(identity.mac1_state, |at| word(&message[at]))
 }
 
 #[inline(never)]
-fn has_right_mac1_response(message: &[u32; RESPONSE_WORDS]) -> bool {
+fn is_response_signed(message: &[u32; RESPONSE_WORDS]) -> bool {
     let Some(identity) = maps::identity() else { return true };
     is_right_response(identity.mac1_state, |at| word(&message[at]))
 }

@@ -60,19 +60,23 @@ pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
         return None;
     }
     let at = payload.at + UDP_LEN;
-    let first = frame.words(at).map(|[word]| u32::from_le(word));
+    let first = match frame.words(at) {
+        Some([first]) => u32::from_le(first),
+        // In a further buffer, which no driver does.
+        None if at + 4 <= frame.len() => return None,
+        // Shorter than its type: of none.
+        None => 0,
+    };
     if payload.is_first_fragment {
-        return first.is_some_and(is_handshake).then_some(Outcome::Fragmented);
+        return is_handshake(first).then_some(Outcome::Fragmented);
     }
     let udp_len = usize::from(u16::from_be(halves(length)[0]));
     let end = payload.at + udp_len;
     if udp_len > payload.len || !(frame.reaches(end) || end <= frame.len()) {
         return Some(Outcome::Malformed);
     }
-    let len = udp_len.wrapping_sub(UDP_LEN) as u32;
-    let Some(kind) = first.and_then(|first| kind(first, len)) else {
-        return Some(Outcome::Malformed);
-    };
+    let kind = udp_len.checked_sub(UDP_LEN).and_then(|len| kind(first, len as u32));
+    let Some(kind) = kind else { return Some(Outcome::Malformed) };
     let flow = FlowKey::new(payload.address, u16::from_be(source_port));
     Some(match kind {
         Kind::Data => {

@@ -2,9 +2,12 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, LruHashMap},
+    maps::{Array, LruHashMap, PerCpuArray},
 };
-use relay_common::guard::{Counts, Flow, FlowKey, Identity};
+use relay_common::guard::{Counts, Flow, FlowKey, INITIATION_WORDS, Identity};
+
+/// Room for the longest message that has a MAC1.
+pub type Message = [u32; INITIATION_WORDS];
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 const MMAPABLE: u32 = 1 << 10;
@@ -20,10 +23,21 @@ static GUARD_SOURCES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static GUARD_FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 
+/// VERIFIER: on the stack, 6.1 says "combined stack size of 3 calls is 544. Too large".
+#[map]
+static GUARD_MESSAGE: PerCpuArray<Message> = PerCpuArray::with_max_entries(1, 0);
+
 /// What this guard is.
 #[inline(always)]
 pub fn identity() -> Option<&'static Identity> {
     GUARD.get(0)
+}
+
+/// Where a processor puts the message that it looks at. Nothing else runs there meanwhile: XDP
+/// programs run with bottom halves off.
+#[inline(always)]
+pub fn message() -> Option<*mut Message> {
+    GUARD_MESSAGE.get_ptr_mut(0)
 }
 
 /// Counts of a processor.
