@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn it_is_put_where_it_is_wanted_and_taken_off_elsewhere() {
         let hooks = vec![GuardHook::absent("eth0"), attached("eth1", XdpMode::Driver)];
-        assert_eq!(lines(&relay(GuardMode::Auto), &["eth0"], hooks.clone(), false), [
-            "+ guard on eth0 (mode auto)",
-            "- guard on eth1",
-        ]);
+        assert_eq!(
+            lines(&relay(GuardMode::Auto), &["eth0"], hooks.clone(), false),
+            ["+ guard on eth0 (mode auto)", "- guard on eth1",]
+        );
         let off = Relay { guard: None, ..relay(GuardMode::Auto) };
         assert_eq!(lines(&off, &[], hooks[1..].to_vec(), false), ["- guard on eth1"]);
     }
@@ -255,14 +255,16 @@ mod tests {
             assert_eq!(lines(&relay(mode), &["eth0"], hooks, true), [""; 0]);
         }
         let hooks = vec![attached("eth0", XdpMode::Generic)];
-        assert_eq!(lines(&relay(GuardMode::Driver), &["eth0"], hooks, false), [
-            "~ guard on eth0: mode generic → driver"
-        ]);
+        assert_eq!(
+            lines(&relay(GuardMode::Driver), &["eth0"], hooks, false),
+            ["~ guard on eth0: mode generic → driver"]
+        );
     }
 
     #[test]
     fn a_switch_says_what_for() {
-        let other = with(attached("eth0", XdpMode::Driver), |hook| hook.settings_hash = Some([0; 16]));
+        let other =
+            with(attached("eth0", XdpMode::Driver), |hook| hook.settings_hash = Some([0; 16]));
         let lost = with(attached("eth0", XdpMode::Driver), |hook| hook.is_counted = false);
         let gone = with(GuardHook::absent("eth0"), |hook| hook.is_orphaned = true);
         let line = |hook: &GuardHook, is_new| {
@@ -277,15 +279,17 @@ mod tests {
     #[test]
     fn a_program_of_others_is_left_alone_and_named() {
         let program = || Some("xdp_filter (id 7)".to_owned());
-        let taken =
-            |name: &str| with(GuardHook::absent(name), |hook| hook.foreign = program());
+        let taken = |name: &str| with(GuardHook::absent(name), |hook| hook.foreign = program());
         assert_eq!(lines(&relay(GuardMode::Auto), &["eth0"], vec![taken("eth0")], false), [""; 0]);
         let guarding = guarding(&["eth0"], vec![taken("eth0"), taken("eth1")]);
-        assert_eq!(guarding.foreign(), [
-            "interface eth0: found XDP program xdp_filter (id 7), expected none; relay leaves it \
+        assert_eq!(
+            guarding.foreign(),
+            [
+                "interface eth0: found XDP program xdp_filter (id 7), expected none; relay leaves it \
              alone: remove it with `ip link set dev eth0 xdp off` or whatever put it there, or take \
              eth0 out of guard.interfaces"
-        ]);
+            ]
+        );
     }
 
     #[test]
@@ -298,12 +302,7 @@ mod tests {
         assert!(plan.err().expect("an error").to_string().contains("no interface eth7"));
     }
 
-    fn lines(
-        relay: &Relay,
-        wanted: &[&str],
-        hooks: Vec<GuardHook>,
-        is_new: bool,
-    ) -> Vec<String> {
+    fn lines(relay: &Relay, wanted: &[&str], hooks: Vec<GuardHook>, is_new: bool) -> Vec<String> {
         let plan = guarding(wanted, hooks).plan(relay, key(is_new)).expect("a plan");
         plan.lines().collect()
     }

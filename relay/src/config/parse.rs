@@ -10,9 +10,7 @@ use super::{
     table::List,
     tables::{GuardTable, PeerTable, Tables},
 };
-use crate::model::{
-    Egress, Guard, GuardMode, HostAccess, InterfaceName, Peer, Relay, Underlay,
-};
+use crate::model::{Egress, Guard, GuardMode, HostAccess, InterfaceName, Peer, Relay, Underlay};
 
 pub(super) const INTERFACE: &str = "relay0";
 const LISTEN_PORT: u16 = 51820;

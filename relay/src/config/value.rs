@@ -13,7 +13,8 @@ use super::{
     table::{looks_secret, shown},
 };
 use crate::model::{
-    Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport, host_prefix,
+    Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport,
+    host_prefix,
 };
 
 /// Longest name of an interface, bytes (`IFNAMSIZ` less its zero, include/uapi/linux/if.h).

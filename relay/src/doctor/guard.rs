@@ -23,9 +23,9 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         GuardPlaces::Found { free, taken, refused, warnings } => (free, taken, refused, warnings),
     };
     // What `up` says of these ends in what to do.
-    let refused = refused.iter().map(|why| {
-        Finding::problem(CHECK, why, "`relay up` refuses it until that is done")
-    });
+    let refused = refused
+        .iter()
+        .map(|why| Finding::problem(CHECK, why, "`relay up` refuses it until that is done"));
     let taken = taken.iter().map(|(interface, program)| {
         Finding::warning(
             CHECK,

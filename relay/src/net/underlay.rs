@@ -162,8 +162,10 @@ mod tests {
         assert!(chosen.interfaces.is_empty() && chosen.refused.is_empty());
         assert_eq!(
             chosen.warnings,
-            ["no interface has a default route, so there is none to guard; name those that peers' \
-              packets come in through in guard.interfaces"]
+            [
+                "no interface has a default route, so there is none to guard; name those that peers' \
+              packets come in through in guard.interfaces"
+            ]
         );
         let chosen = choose(&Underlay::Auto, &relay0(), &[interface("ppp0", false, true)]);
         assert!(chosen.interfaces.is_empty());

@@ -66,13 +66,15 @@ pub(super) fn observation() -> Observation {
         refused: [0; Reason::COUNT],
     };
     let mut guard_messages = [0; Outcome::COUNT];
-    for (outcome, messages) in
-        [(Outcome::Data, 40), (Outcome::Initiation, 2), (Outcome::BadMac1, 7), (Outcome::Limited, 9)]
-    {
+    for (outcome, messages) in [
+        (Outcome::Data, 40),
+        (Outcome::Initiation, 2),
+        (Outcome::BadMac1, 7),
+        (Outcome::Limited, 9),
+    ] {
         guard_messages[outcome.index() as usize] = messages;
     }
-    let guarded =
-        |interface: &str, attached| Guarded { interface: interface.to_owned(), attached };
+    let guarded = |interface: &str, attached| Guarded { interface: interface.to_owned(), attached };
     Observation {
         interface: "relay0".to_owned(),
         public_key: KEYS[0].to_owned(),

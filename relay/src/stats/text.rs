@@ -117,19 +117,14 @@ pub(super) fn guard(out: &mut impl Write, guard: &Guard) -> io::Result<()> {
 }
 
 /// Counts and what they count, most first; beyond `most` their sum, and `none` where all are zero.
-fn most_first<'a>(
-    counts: impl Iterator<Item = (&'a str, u64)>,
-    most: usize,
-    none: &str,
-) -> String {
+fn most_first<'a>(counts: impl Iterator<Item = (&'a str, u64)>, most: usize, none: &str) -> String {
     let mut some: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
     if some.is_empty() {
         return none.to_owned();
     }
     some.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let (shown, rest) = some.split_at(most.min(some.len()));
-    let mut text: Vec<_> =
-        shown.iter().map(|(label, count)| format!("{count} {label}")).collect();
+    let mut text: Vec<_> = shown.iter().map(|(label, count)| format!("{count} {label}")).collect();
     if !rest.is_empty() {
         let sum: u64 = rest.iter().map(|(_, count)| count).sum();
         text.push(format!("{sum} for {} other reasons", rest.len()));

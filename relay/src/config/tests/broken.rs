@@ -131,7 +131,10 @@ const BROKEN: &[(&str, &str)] = &[
         "a guard on what is no interface",
         "{RELAY}\n[guard]\ninterfaces = [\"\", \"eth 0\", \"..\", \"eth/0\", \"eth0:1\", \"an-interface-name\", \"auto\", 5]\n{A}\n",
     ),
-    ("a guard twice on one interface", "{RELAY}\n[guard]\ninterfaces = [\"eth0\", \"eth0\"]\n{A}\n"),
+    (
+        "a guard twice on one interface",
+        "{RELAY}\n[guard]\ninterfaces = [\"eth0\", \"eth0\"]\n{A}\n",
+    ),
     ("a guard on the relay itself", "{RELAY}\n[guard]\ninterfaces = [\"eth0\", \"relay0\"]\n{A}\n"),
     (
         "a guard that is off is read all the same",
