@@ -33,6 +33,28 @@ fn it_exits_with_0_when_there_is_no_problem_and_3_when_the_host_lacks_something(
 }
 
 #[test]
+fn a_guard_is_looked_at_where_it_is_wanted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("relay.toml");
+    let text = fs::read_to_string(example("one-to-many.toml")).expect("the example");
+    let guard = "[guard]\ninterfaces = [\"nowhere0\", \"lo\"]\n";
+    fs::write(&config, format!("{text}\n{guard}")).expect("a file");
+    let output = relay(&config, &["doctor", "--json"]);
+    let report = schema::parse("doctor", &stdout(&output));
+    let findings = report["findings"].as_array().expect("findings").iter();
+    let of_guard: Vec<_> = findings.filter(|finding| finding["check"] == "guard").collect();
+    // Without a BPF file system, or the right to it, nothing is known of the guard itself.
+    if let [unknown] = of_guard[..] {
+        assert_eq!(unknown["level"], "warning", "{unknown}");
+        return;
+    }
+    let found: Vec<_> = of_guard.iter().filter_map(|finding| finding["found"].as_str()).collect();
+    assert!(found[0].contains("found no interface nowhere0, expected one of lo"), "{found:?}");
+    assert!(found[1].contains("lo has no Ethernet frames"), "{found:?}");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
 fn a_broken_configuration_is_one_finding_and_the_host_is_judged_all_the_same() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("relay.toml");
