@@ -8,6 +8,7 @@ mod closed;
 mod down;
 mod egress;
 mod environment;
+mod handshakes;
 mod missing;
 mod nat;
 mod path;
