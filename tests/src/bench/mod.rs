@@ -2,6 +2,7 @@
 //! it: `cargo xtask bench`.
 
 pub mod fleet;
+pub mod guard;
 pub mod instructions;
 pub mod layer;
 pub mod memory;

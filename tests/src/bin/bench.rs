@@ -7,11 +7,12 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser as _;
+use relay::datapath::XdpMode;
 use relay_tests::{
     Family,
     bench::{
         fleet::{Fleet, Shape},
-        instructions,
+        guard, instructions,
         layer::Layer,
         memory, native,
     },
@@ -36,6 +37,12 @@ enum Arguments {
     },
     /// Nanoseconds a run of the relay's program alone.
     Alone(Sizes),
+    /// Nanoseconds that the guard takes, alone and in a flood.
+    Guard {
+        /// Also send floods, at a relay on the kernel's WireGuard; on one processor only.
+        #[arg(long)]
+        floods: bool,
+    },
     /// Time and memory of one policy.
     Memory {
         /// Number of peers.
@@ -65,6 +72,7 @@ fn main() -> ExitCode {
         Arguments::Instructions(sizes) => count_instructions(&sizes),
         Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
         Arguments::Alone(sizes) => time_program(&sizes),
+        Arguments::Guard { floods } => time_guard(floods),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
     };
     match outcome {
@@ -128,6 +136,19 @@ fn time_program(sizes: &Sizes) -> Result<()> {
             let (ns, nothing_ns) = native::program_alone(peers, family)?;
             let family = family.name();
             say(&json!({ "peers": peers, "family": family, "ns": ns, "nothingNs": nothing_ns }))?;
+        }
+    }
+    Ok(())
+}
+
+fn time_guard(floods: bool) -> Result<()> {
+    for cost in guard::alone()? {
+        say(&json!({ "frame": cost.frame, "ns": cost.ns, "nothingNs": cost.nothing_ns }))?;
+    }
+    if floods {
+        for flood in guard::floods()? {
+            let mode = flood.mode.map_or("none", XdpMode::label);
+            say(&json!({ "flood": flood.sources, "guard": mode, "ns": flood.ns }))?;
         }
     }
     Ok(())

@@ -54,7 +54,11 @@ impl<'a> Tunnel<'a> {
         Ok(tunnel)
     }
 
-    fn set_up(&self, key: &PrivateKey, address: &str) -> Result<()> {
+    /// Gives it key, port and address, and sets it up.
+    ///
+    /// # Errors
+    /// `wg` or `ip` failed.
+    pub fn set_up(&self, key: &PrivateKey, address: &str) -> Result<()> {
         let arguments = ["set", &self.name, "private-key", "/proc/self/fd/0"];
         self.namespace.feed("wg", &arguments, &key.to_base64())?;
         let port = PORT.to_string();
