@@ -21,6 +21,11 @@ use crate::{
 
 /// `relay status`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: with --check 1 if there is a problem.\n\nExamples:\n  relay status                \
+                  one screen\n  relay status --check        for health probes: silent when all is well\n  \
+                  relay status --json         the same for machines"
+)]
 pub(super) struct Status {
     /// Print one JSON object.
     #[arg(long)]

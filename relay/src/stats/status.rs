@@ -8,8 +8,8 @@ use super::{
     Style,
     snapshot::{Attendance, Refused, SCHEMA_VERSION, Snapshot, Traffic},
     text::{line, refused, title},
-    units::{bytes, packets},
 };
+use crate::units::{bytes, packets};
 
 /// The state of a relay in one screen; its JSON is `relay status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

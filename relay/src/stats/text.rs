@@ -10,8 +10,8 @@ use relay_common::Reason;
 use super::{
     Snapshot,
     snapshot::{Peer, Refused, Traffic},
-    units::{ago, bytes, packets},
 };
+use crate::units::{ago, bytes, packets};
 
 /// How text is shown.
 #[derive(Debug, Clone, Copy)]

@@ -6,5 +6,7 @@ mod import;
 mod keys;
 mod packaging;
 mod peer;
+#[path = "../schema.rs"]
+mod schema;
 mod secrets;
 mod site;

@@ -2,7 +2,17 @@ use std::fs;
 
 use super::site::Site;
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 21] = [
+    "up",
+    "reload",
+    "status",
+    "down",
+    "stats",
+    "explain",
+    "observe",
+    "trace",
+    "graph",
+    "doctor",
     "peer add",
     "peer remove",
     "peer rename",
