@@ -31,6 +31,8 @@ pub enum Need {
     Tun,
     /// WireGuard in the kernel.
     WireGuard,
+    /// `wireguard-go`.
+    WireGuardGo,
     /// A kernel that has no WireGuard.
     NoWireGuard,
 }
@@ -48,6 +50,7 @@ impl Need {
             Self::Bpf => "bpf",
             Self::Tun => "tun",
             Self::WireGuard => "wireguard",
+            Self::WireGuardGo => "wireguard-go",
             Self::NoWireGuard => "no-wireguard",
         }
     }
@@ -67,6 +70,9 @@ impl Need {
                 (!supported.unwrap_or(false)).then(|| "BPF programs for traffic control".to_owned())
             }
             Self::Tun => (!Path::new("/dev/net/tun").exists()).then(|| "/dev/net/tun".to_owned()),
+            Self::WireGuardGo => {
+                (!on_path("wireguard-go")).then(|| "wireguard-go on PATH".to_owned())
+            }
             Self::WireGuard => {
                 (!kernel_has_wireguard()).then(|| "WireGuard in the kernel".to_owned())
             }

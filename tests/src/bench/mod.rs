@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod fleet;
+pub mod guard;
 pub mod instructions;
 pub mod layer;
 pub mod memory;

@@ -72,6 +72,9 @@ pub struct Program {
 /// Makes frames and lets the kernel receive them on the loopback interface.
 pub struct Generator(Ebpf);
 
+/// An XDP program that lets every frame pass: what calling any program takes.
+pub struct Nothing(Ebpf);
+
 impl Program {
     /// Sends every packet back out of the interface it came from, and does nothing else.
     pub fn redirect() -> Self {
@@ -265,6 +268,32 @@ impl Program {
         self.code.extend([opcode, from.0 << 4 | to.0]);
         self.code.extend(offset.to_le_bytes());
         self.code.extend(number.to_le_bytes());
+    }
+}
+
+impl Nothing {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn new() -> Result<Self> {
+        let mut program = Program::default();
+        program.set(R0, XDP_PASS);
+        program.exit();
+        let mut ebpf = program.object("xdp")?;
+        let program: &mut Xdp = ebpf.program_mut(NAME).context("the program")?.try_into()?;
+        program.load().context("load a program that does nothing")?;
+        Ok(Self(ebpf))
+    }
+
+    /// Average time of a run on a frame.
+    ///
+    /// # Errors
+    /// The kernel refuses the frame.
+    pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
+        let program: &mut Xdp = self.0.program_mut(NAME).context("the program")?.try_into()?;
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        Ok(program.test_run(options).context("run a program of the bench")?.duration)
     }
 }
 

@@ -8,12 +8,13 @@ use std::{
 
 use anyhow::Result;
 use clap::Parser as _;
+use relay::datapath::XdpMode;
 use relay_tests::{
     Family,
     bench::{
         commands::{Commands, PACE},
         fleet::{Fleet, Shape},
-        instructions,
+        guard, instructions,
         layer::Layer,
         memory, native,
     },
@@ -38,6 +39,12 @@ enum Arguments {
     },
     /// Nanoseconds a run of the relay's program alone.
     Alone(Sizes),
+    /// Nanoseconds that the guard takes, alone and in a flood.
+    Guard {
+        /// Also send floods, at a relay on the kernel's WireGuard; on one processor only.
+        #[arg(long)]
+        floods: bool,
+    },
     /// What commands of a running relay cost; without a shift the pace of this machine.
     Commands {
         /// The `relay` binary.
@@ -79,6 +86,7 @@ fn main() -> ExitCode {
         Arguments::Instructions(sizes) => count_instructions(&sizes),
         Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
         Arguments::Alone(sizes) => time_program(&sizes),
+        Arguments::Guard { floods } => time_guard(floods),
         Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
     };
@@ -143,6 +151,19 @@ fn time_program(sizes: &Sizes) -> Result<()> {
             let (ns, nothing_ns) = native::program_alone(peers, family)?;
             let family = family.name();
             say(&json!({ "peers": peers, "family": family, "ns": ns, "nothingNs": nothing_ns }))?;
+        }
+    }
+    Ok(())
+}
+
+fn time_guard(floods: bool) -> Result<()> {
+    for cost in guard::alone()? {
+        say(&json!({ "frame": cost.frame, "ns": cost.ns, "nothingNs": cost.nothing_ns }))?;
+    }
+    if floods {
+        for flood in guard::floods()? {
+            let mode = flood.mode.map_or("none", XdpMode::label);
+            say(&json!({ "flood": flood.sources, "guard": mode, "ns": flood.ns }))?;
         }
     }
     Ok(())

@@ -101,7 +101,11 @@ impl Outer {
         frame
     }
 
-    fn packet(&self) -> Vec<u8> {
+    /// The IP packet alone.
+    ///
+    /// # Panics
+    /// It is longer than an IP packet can be.
+    pub fn packet(&self) -> Vec<u8> {
         let len = u16::try_from(8 + self.payload.len()).expect("fits a datagram");
         let mut udp = Vec::new();
         udp.extend(self.source.port().to_be_bytes());

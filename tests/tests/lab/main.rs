@@ -9,6 +9,7 @@ mod down;
 mod egress;
 mod environment;
 mod guard;
+mod handshakes;
 mod missing;
 mod nat;
 mod path;

@@ -12,6 +12,7 @@ use crate::{apt, process};
 const HOST_TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
+    ("wireguard-go", "wireguard-go"),
     ("modprobe", "kmod"),
     ("depmod", "kmod"),
     ("ldd", "libc-bin"),

@@ -1,140 +1,19 @@
 //! The guard on interfaces: put there, switched, observed, taken off.
 
-use std::{
-    ffi::CStr,
-    net::{SocketAddr, UdpSocket},
-};
-
-use anyhow::{Context as _, Result, ensure};
-use aya::programs::{
-    links::{FdLink, PinnedLink},
-    xdp::XdpMode as AyaMode,
-};
+use anyhow::{Result, ensure};
+use aya::programs::xdp::XdpMode as AyaMode;
 use relay::{
-    datapath::{
-        Datapath, DatapathError, GuardHook, GuardPlace, GuardSettings, LoadedGuard, Pins, XdpMode,
-        XdpProgram,
-    },
+    datapath::{DatapathError, GuardPlace, GuardSettings, LoadedGuard, XdpMode},
     model::PublicKey,
 };
 use relay_common::guard::Outcome;
 use relay_tests::{
-    Namespace, deadline,
-    guard::{PORT, key, message, settings},
-    namespace::ip_batch,
+    guard::{
+        bed::{Bed, NEEDS, UNDERLAY},
+        key, message, settings,
+    },
     scenario,
-    skip::Need,
 };
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use tempfile::TempDir;
-
-const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf];
-
-/// An interface name with a dot, which bpffs does not take.
-const UNDERLAY: &str = "eth0.7";
-
-/// A relay with one underlay interface, somebody on the other side of it, and a bpffs.
-struct Bed {
-    datapath: Datapath,
-    relay: Namespace,
-    other: Namespace,
-    directory: TempDir,
-}
-
-impl Bed {
-    fn make(role: &str) -> Result<Self> {
-        let relay = Namespace::create(&format!("{role}-relay"))?;
-        let other = Namespace::create(&format!("{role}-other"))?;
-        let directory = TempDir::new()?;
-        mount("bpf", directory.path(), "bpf", MountFlags::empty(), None::<&CStr>)?;
-        let datapath = Datapath::new(Pins::new(directory.path(), "relay0"), "relay0");
-        let bed = Self { datapath, relay, other, directory };
-        bed.relay.run("ip", &["link", "set", "lo", "up"])?;
-        bed.connect()?;
-        Ok(bed)
-    }
-
-    /// Makes the interface.
-    fn connect(&self) -> Result<()> {
-        let (relay, other) = (self.relay.name(), self.other.name());
-        ip_batch(&format!(
-            "link add {UNDERLAY} netns {relay} type veth peer name eth0 netns {other}\n"
-        ))?;
-        for (namespace, interface, address) in
-            [(&self.relay, UNDERLAY, "192.0.2.1/24"), (&self.other, "eth0", "192.0.2.2/24")]
-        {
-            namespace.run("ip", &["address", "add", address, "dev", interface])?;
-            namespace.run("ip", &["link", "set", interface, "up"])?;
-        }
-        Ok(())
-    }
-
-    fn disconnect(&self) -> Result<()> {
-        self.relay.run("ip", &["link", "delete", UNDERLAY]).map(drop)
-    }
-
-    /// What netlink says of XDP programs.
-    fn programs(&self) -> Result<Vec<XdpProgram>> {
-        let text = self.relay.run("ip", &["-json", "link", "show"])?;
-        let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-        let found = links.iter().filter_map(|link| {
-            let xdp = link.get("xdp")?;
-            // XDP_ATTACHED_* of include/uapi/linux/if_link.h.
-            let mode = match xdp["mode"].as_u64()? {
-                1 => XdpMode::Driver,
-                2 => XdpMode::Generic,
-                _ => XdpMode::Hardware,
-            };
-            let program_id = u32::try_from(xdp["prog"]["id"].as_u64()?).ok()?;
-            Some(XdpProgram { interface: link["ifname"].as_str()?.to_owned(), mode, program_id })
-        });
-        Ok(found.collect())
-    }
-
-    fn observe(&self, interface: &str) -> Result<GuardHook> {
-        let hooks = self.datapath.guards(&[interface], &self.programs()?)?;
-        hooks.into_iter().next().context("the interface that was named")
-    }
-
-    fn put(
-        &self,
-        interface: &str,
-        mode: Option<XdpMode>,
-        settings: &GuardSettings,
-    ) -> Result<Result<GuardHook, DatapathError>> {
-        let observed = [self.observe(interface)?];
-        let places = [GuardPlace { interface, mode }];
-        let put = self.relay.enter(|| self.datapath.guard(settings, &places, &observed))?;
-        Ok(match put {
-            Ok(()) => Ok(self.observe(interface)?),
-            Err(error) => Err(error),
-        })
-    }
-
-    /// Sends a message over the wire until the guard has counted one more as this.
-    fn send(&self, message: &[u8], outcome: Outcome) -> Result<u64> {
-        let at = outcome.index() as usize;
-        let before = self.datapath.guard_counts()?[at];
-        let relay = SocketAddr::from(([192, 0, 2, 1], PORT));
-        let socket = self.other.enter(|| UdpSocket::bind("192.0.2.2:0"))??;
-        deadline::until("a message at the guard", || {
-            socket.send_to(message, relay)?;
-            let after = self.datapath.guard_counts()?[at];
-            Ok((after > before).then_some(after))
-        })
-    }
-
-    fn link_id(&self) -> Result<u32> {
-        let path = self.directory.path().join("relay/relay0/v1/guard_link_eth0%2e7");
-        Ok(FdLink::from(PinnedLink::from_pin(path)?).info()?.id())
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        let _unmounted = unmount(self.directory.path(), UnmountFlags::DETACH);
-    }
-}
 
 fn rekeyed() -> GuardSettings {
     GuardSettings { public_key: PublicKey::from_bytes([9; 32]), ..settings(1000) }
@@ -223,7 +102,7 @@ fn what_was_lost_is_seen_and_repaired() {
         let counted = bed.send(&genuine, Outcome::Initiation)?;
 
         // The pin of the counts.
-        std::fs::remove_file(bed.directory.path().join("relay/relay0/v1/guard_counts"))?;
+        std::fs::remove_file(bed.pins().join("guard_counts"))?;
         let hook = bed.observe(UNDERLAY)?;
         ensure!(!hook.is_counted && !hook.carries_out(&settings(1000)), "{hook:?}");
         let hook = bed.put(UNDERLAY, None, &settings(1000))??;
@@ -253,7 +132,7 @@ fn what_was_lost_is_seen_and_repaired() {
 fn taken_off_it_is_gone_at_once() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-off")?;
-        let pins = bed.directory.path().join("relay/relay0/v1");
+        let pins = bed.pins();
         for place in ["lo", UNDERLAY] {
             bed.put(place, None, &settings(1000))??;
         }

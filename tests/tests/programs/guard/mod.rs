@@ -4,4 +4,5 @@ mod arbitrary;
 mod attached;
 mod forged;
 mod genuine;
+mod implementations;
 mod limited;

@@ -1,0 +1,166 @@
+//! A relay's underlay interface in a namespace, and somebody on the other side of it.
+
+use std::{
+    ffi::CStr,
+    net::{SocketAddr, UdpSocket},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result};
+use aya::programs::links::{FdLink, PinnedLink};
+use relay::datapath::{
+    Datapath, DatapathError, GuardHook, GuardPlace, GuardSettings, Pins, XdpMode, XdpProgram,
+};
+use relay_common::guard::Outcome;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use tempfile::TempDir;
+
+use super::PORT;
+use crate::{Namespace, deadline, namespace::ip_batch, skip::Need};
+
+/// What a [`Bed`] needs.
+pub const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf];
+
+/// Its interface: a name with a dot, which bpffs does not take.
+pub const UNDERLAY: &str = "eth0.7";
+
+/// A relay with one underlay interface, somebody on the other side of it, and a bpffs.
+pub struct Bed {
+    /// What puts the guard there.
+    pub datapath: Datapath,
+    /// Where it runs; 192.0.2.1.
+    pub relay: Namespace,
+    /// Somebody on the other side; 192.0.2.2.
+    pub other: Namespace,
+    directory: TempDir,
+}
+
+impl Bed {
+    /// Namespaces whose names end in what these tests call them.
+    ///
+    /// # Errors
+    /// `ip` or the mount failed.
+    pub fn make(role: &str) -> Result<Self> {
+        let relay = Namespace::create(&format!("{role}-relay"))?;
+        let other = Namespace::create(&format!("{role}-other"))?;
+        let directory = TempDir::new()?;
+        mount("bpf", directory.path(), "bpf", MountFlags::empty(), None::<&CStr>)?;
+        let datapath = Datapath::new(Pins::new(directory.path(), "relay0"), "relay0");
+        let bed = Self { datapath, relay, other, directory };
+        bed.relay.run("ip", &["link", "set", "lo", "up"])?;
+        bed.connect()?;
+        Ok(bed)
+    }
+
+    /// Makes the interface.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn connect(&self) -> Result<()> {
+        let (relay, other) = (self.relay.name(), self.other.name());
+        ip_batch(&format!(
+            "link add {UNDERLAY} netns {relay} type veth peer name eth0 netns {other}\n"
+        ))?;
+        for (namespace, interface, address) in
+            [(&self.relay, UNDERLAY, "192.0.2.1/24"), (&self.other, "eth0", "192.0.2.2/24")]
+        {
+            namespace.run("ip", &["address", "add", address, "dev", interface])?;
+            namespace.run("ip", &["link", "set", interface, "up"])?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the interface.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn disconnect(&self) -> Result<()> {
+        self.relay.run("ip", &["link", "delete", UNDERLAY]).map(drop)
+    }
+
+    /// What netlink says of XDP programs.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn programs(&self) -> Result<Vec<XdpProgram>> {
+        let text = self.relay.run("ip", &["-json", "link", "show"])?;
+        let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
+        let found = links.iter().filter_map(|link| {
+            let xdp = link.get("xdp")?;
+            // XDP_ATTACHED_* of include/uapi/linux/if_link.h.
+            let mode = match xdp["mode"].as_u64()? {
+                1 => XdpMode::Driver,
+                2 => XdpMode::Generic,
+                _ => XdpMode::Hardware,
+            };
+            let program_id = u32::try_from(xdp["prog"]["id"].as_u64()?).ok()?;
+            Some(XdpProgram { interface: link["ifname"].as_str()?.to_owned(), mode, program_id })
+        });
+        Ok(found.collect())
+    }
+
+    /// What there is of the guard on an interface.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn observe(&self, interface: &str) -> Result<GuardHook> {
+        let hooks = self.datapath.guards(&[interface], &self.programs()?)?;
+        hooks.into_iter().next().context("the interface that was named")
+    }
+
+    /// Puts the guard on an interface, and looks again.
+    ///
+    /// # Errors
+    /// The outer one is the bed's, the inner one the guard's.
+    pub fn put(
+        &self,
+        interface: &str,
+        mode: Option<XdpMode>,
+        settings: &GuardSettings,
+    ) -> Result<Result<GuardHook, DatapathError>> {
+        let observed = [self.observe(interface)?];
+        let places = [GuardPlace { interface, mode }];
+        let put = self.relay.enter(|| self.datapath.guard(settings, &places, &observed))?;
+        Ok(match put {
+            Ok(()) => Ok(self.observe(interface)?),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Sends a message over the wire until the guard has counted one more as this, and gives the
+    /// count.
+    ///
+    /// # Errors
+    /// It never does.
+    pub fn send(&self, message: &[u8], outcome: Outcome) -> Result<u64> {
+        let at = outcome.index() as usize;
+        let before = self.datapath.guard_counts()?[at];
+        let relay = SocketAddr::from(([192, 0, 2, 1], PORT));
+        let socket = self.other.enter(|| UdpSocket::bind("192.0.2.2:0"))??;
+        deadline::until("a message at the guard", || {
+            socket.send_to(message, relay)?;
+            let after = self.datapath.guard_counts()?[at];
+            Ok((after > before).then_some(after))
+        })
+    }
+
+    /// Where its pins are.
+    pub fn pins(&self) -> PathBuf {
+        self.directory.path().join("relay/relay0/v1")
+    }
+
+    /// The kernel's id of the link on [`UNDERLAY`].
+    ///
+    /// # Errors
+    /// None is pinned.
+    pub fn link_id(&self) -> Result<u32> {
+        let path = self.pins().join("guard_link_eth0%2e7");
+        Ok(FdLink::from(PinnedLink::from_pin(path)?).info()?.id())
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _unmounted = unmount(self.directory.path(), UnmountFlags::DETACH);
+    }
+}

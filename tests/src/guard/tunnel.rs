@@ -1,0 +1,134 @@
+//! A WireGuard behind the guard, and one that talks to it.
+
+use std::{
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use relay::{
+    datapath::GuardSettings,
+    model::{PrivateKey, PublicKey},
+};
+use relay_common::guard::Outcome;
+
+use super::{
+    PORT,
+    bed::{Bed, UNDERLAY},
+    settings,
+};
+use crate::{Namespace, deadline};
+
+/// A WireGuard interface, and the process that is one where the kernel is not.
+pub struct Tunnel<'a> {
+    namespace: &'a Namespace,
+    name: String,
+    process: Option<Child>,
+}
+
+impl<'a> Tunnel<'a> {
+    /// The kernel's.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn kernel(namespace: &'a Namespace, name: &str) -> Result<Self> {
+        namespace.run("ip", &["link", "add", name, "type", "wireguard"])?;
+        Ok(Self { namespace, name: name.to_owned(), process: None })
+    }
+
+    /// That of wireguard-go. Its socket is in a directory of the machine's: the name is made this
+    /// process's own.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn go(namespace: &'a Namespace, name: &str) -> Result<Self> {
+        let name = format!("{name}{}", std::process::id());
+        let mut command = Command::new("wireguard-go");
+        command.args(["--foreground", &name]).env("LOG_LEVEL", "silent");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = namespace.enter(|| command.spawn())?.context("start wireguard-go")?;
+        let tunnel = Self { namespace, name, process: Some(process) };
+        deadline::until("wireguard-go's interface", || {
+            Ok(namespace.run("wg", &["show", &tunnel.name]).ok())
+        })?;
+        Ok(tunnel)
+    }
+
+    /// Gives it key, port and address, and sets it up.
+    ///
+    /// # Errors
+    /// `wg` or `ip` failed.
+    pub fn set_up(&self, key: &PrivateKey, address: &str) -> Result<()> {
+        let arguments = ["set", &self.name, "private-key", "/proc/self/fd/0"];
+        self.namespace.feed("wg", &arguments, &key.to_base64())?;
+        let port = PORT.to_string();
+        self.namespace.run("wg", &["set", &self.name, "listen-port", &port])?;
+        self.namespace.run("ip", &["address", "add", address, "dev", &self.name])?;
+        self.namespace.run("ip", &["link", "set", &self.name, "mtu", "1420", "up"]).map(drop)
+    }
+
+    /// Forgets a peer and its session, and takes it up again.
+    fn meet(&self, peer: &PublicKey, allowed: &str, endpoint: SocketAddr) -> Result<()> {
+        let (peer, endpoint) = (peer.to_string(), endpoint.to_string());
+        self.namespace.run("wg", &["set", &self.name, "peer", &peer, "remove"])?;
+        let with = ["endpoint", &endpoint, "allowed-ips", allowed];
+        let peer = ["set", &self.name, "peer", &peer];
+        self.namespace.run("wg", &[&peer[..], &with].concat()).map(drop)
+    }
+
+    fn ping(&self, to: &str, payload: &str) -> Result<()> {
+        deadline::until("an echo reply through the tunnel", || {
+            let arguments = ["-c", "1", "-W", "1", "-M", "do", "-s", payload, to];
+            Ok(self.namespace.run("ping", &arguments).ok())
+        })
+        .map(drop)
+    }
+}
+
+impl Drop for Tunnel<'_> {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ended = process.kill();
+            let _reaped = process.wait();
+        }
+    }
+}
+
+/// A relay behind its guard and a peer: first the peer begins, then the relay, then the guard has
+/// another key. Every message passes up to then.
+///
+/// # Errors
+/// One does not, or nobody answers.
+pub fn talk(bed: &Bed, relay: &Tunnel<'_>, peer: &Tunnel<'_>) -> Result<()> {
+    let (relay_key, peer_key) = (PrivateKey::generate()?, PrivateKey::generate()?);
+    let guard = GuardSettings { public_key: relay_key.public_key(), ..settings(200) };
+    bed.put(UNDERLAY, None, &guard)??;
+    let at_relay: SocketAddr = ([192, 0, 2, 1], PORT).into();
+    let at_peer: SocketAddr = ([192, 0, 2, 2], PORT).into();
+    relay.set_up(&relay_key, "10.9.0.1/24")?;
+    peer.set_up(&peer_key, "10.9.0.2/24")?;
+    let count = |outcome: Outcome| -> Result<u64> {
+        Ok(bed.datapath.guard_counts()?[outcome.index() as usize])
+    };
+
+    relay.meet(&peer_key.public_key(), "10.9.0.2/32", at_peer)?;
+    peer.meet(&relay_key.public_key(), "10.9.0.1/32", at_relay)?;
+    peer.ping("10.9.0.1", "56")?;
+    peer.ping("10.9.0.1", "1392")?;
+    ensure!(count(Outcome::Initiation)? > 0 && count(Outcome::Data)? > 1);
+
+    relay.meet(&peer_key.public_key(), "10.9.0.2/32", at_peer)?;
+    relay.ping("10.9.0.2", "56")?;
+    ensure!(count(Outcome::Response)? > 0);
+    for &outcome in Outcome::ALL.iter().filter(|outcome| outcome.drops()) {
+        ensure!(count(outcome)? == 0, "{}: {}", outcome.label(), count(outcome)?);
+    }
+
+    let other = GuardSettings { public_key: peer_key.public_key(), ..guard };
+    bed.put(UNDERLAY, None, &other)??;
+    peer.meet(&relay_key.public_key(), "10.9.0.1/32", at_relay)?;
+    deadline::until("an initiation to another relay's guard", || {
+        let _lost = peer.namespace.run("ping", &["-c", "1", "-W", "1", "10.9.0.1"]);
+        Ok((count(Outcome::BadMac1)? > 0).then_some(()))
+    })
+}

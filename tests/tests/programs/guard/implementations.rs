@@ -1,0 +1,136 @@
+//! WireGuards in user space talk through the guard: every message of theirs passes. That of the
+//! kernel is in the lab.
+
+use std::{net::IpAddr, sync::Arc};
+
+use boringtun::{
+    noise::{Tunn, TunnResult, rate_limiter::RateLimiter},
+    x25519,
+};
+use relay::{
+    datapath::GuardSettings,
+    model::{PrivateKey, PublicKey},
+};
+use relay_common::guard::Outcome;
+use relay_tests::{
+    guard::{
+        GuardRun,
+        bed::{Bed, NEEDS},
+        settings,
+        tunnel::{self, Tunnel},
+    },
+    scenario,
+    skip::Need,
+};
+
+use crate::possible;
+
+/// boringtun speaks for both ends; what goes to the relay goes through the guard first.
+struct Boring {
+    guard: GuardRun,
+    peer: Tunn,
+    relay: Tunn,
+}
+
+impl Boring {
+    /// With limiters that answer everything with a cookie, or nothing.
+    fn new(under_load: bool) -> Self {
+        let keys: [PrivateKey; 2] =
+            std::array::from_fn(|_| PrivateKey::generate().expect("random bytes"));
+        let secrets = keys.each_ref().map(|key| x25519::StaticSecret::from(*key.as_bytes()));
+        let publics = secrets.each_ref().map(x25519::PublicKey::from);
+        let [peer_secret, relay_secret] = secrets;
+        let [peer_public, relay_public] = publics;
+        let limiter =
+            |public| Arc::new(RateLimiter::new(public, if under_load { 0 } else { 1000 }));
+        let relay_key = PublicKey::from_bytes(relay_public.to_bytes());
+        let limits = [limiter(&peer_public), limiter(&relay_public)].map(Some);
+        let [peer_limits, relay_limits] = limits;
+        Self {
+            guard: GuardRun::new(&GuardSettings { public_key: relay_key, ..settings(100) }),
+            peer: Tunn::new(peer_secret, relay_public, None, None, 1, peer_limits),
+            relay: Tunn::new(relay_secret, peer_public, None, None, 2, relay_limits),
+        }
+    }
+
+    /// Carries a message to and fro until nobody has anything to say, and tells what the guard
+    /// made of those that went to the relay.
+    fn talk(&mut self, mut to_the_relay: bool, first: Vec<u8>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let mut message = Some(first);
+        while let Some(current) = message.take() {
+            if to_the_relay {
+                outcomes.push(self.guard.judge("198.51.100.2:4500", &current));
+            }
+            let receiver = if to_the_relay { &mut self.relay } else { &mut self.peer };
+            let from: IpAddr = "198.51.100.2".parse().expect("an address");
+            let mut room = [0; 2048];
+            if let TunnResult::WriteToNetwork(answer) =
+                receiver.decapsulate(Some(from), &current, &mut room)
+            {
+                message = Some(answer.to_vec());
+                to_the_relay = !to_the_relay;
+            }
+        }
+        outcomes
+    }
+}
+
+fn initiation(by: &mut Tunn) -> Vec<u8> {
+    let mut room = [0; 2048];
+    match by.format_handshake_initiation(&mut room, true) {
+        TunnResult::WriteToNetwork(message) => message.to_vec(),
+        other => panic!("no initiation: {other:?}"),
+    }
+}
+
+#[test]
+fn boringtuns_handshakes_and_data_pass_whoever_begins() {
+    if !possible("guard::implementations::boringtun") {
+        return;
+    }
+    let mut boring = Boring::new(false);
+    let first = initiation(&mut boring.peer);
+    // The response goes the other way; a keepalive confirms it.
+    assert_eq!(boring.talk(true, first), [Outcome::Initiation, Outcome::Data]);
+    for len in [20, 84, 1420] {
+        let mut packet = vec![0; len];
+        packet[0] = 0x45;
+        packet[2..4].copy_from_slice(&u16::try_from(len).expect("short").to_be_bytes());
+        let mut room = [0; 2048];
+        let TunnResult::WriteToNetwork(data) = boring.peer.encapsulate(&packet, &mut room) else {
+            panic!("no session");
+        };
+        assert_eq!(boring.guard.judge("198.51.100.2:4500", data), Outcome::Data);
+    }
+    let first = initiation(&mut boring.relay);
+    assert_eq!(boring.talk(false, first), [Outcome::Response]);
+}
+
+#[test]
+fn boringtuns_cookies_pass_and_what_comes_of_them() {
+    if !possible("guard::implementations::cookies") {
+        return;
+    }
+    let mut boring = Boring::new(true);
+    let first = initiation(&mut boring.peer);
+    assert_eq!(boring.talk(true, first), [Outcome::Initiation]);
+    // With the cookie that came back.
+    let second = initiation(&mut boring.peer);
+    let outcomes = boring.talk(true, second);
+    assert_eq!(outcomes[0], Outcome::InitiationWithMac2);
+    // And the relay's own, which the peer answers with a cookie.
+    let mut boring = Boring::new(true);
+    let first = initiation(&mut boring.relay);
+    assert_eq!(boring.talk(false, first), [Outcome::CookieReply]);
+}
+
+#[test]
+fn wireguard_go_talks_through_the_guard() {
+    scenario(&[NEEDS, &[Need::Tun, Need::WireGuardGo]].concat(), || {
+        let bed = Bed::make("guard-go")?;
+        let relay = Tunnel::go(&bed.relay, "rg")?;
+        let peer = Tunnel::go(&bed.other, "pg")?;
+        tunnel::talk(&bed, &relay, &peer)
+    });
+}
