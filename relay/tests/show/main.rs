@@ -3,7 +3,7 @@
 mod doctor;
 mod explain;
 mod graph;
-#[path = "../schema.rs"]
+#[path = "../schema/mod.rs"]
 mod schema;
 mod stats;
 

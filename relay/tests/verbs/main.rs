@@ -6,7 +6,7 @@ mod import;
 mod keys;
 mod packaging;
 mod peer;
-#[path = "../schema.rs"]
+#[path = "../schema/mod.rs"]
 mod schema;
 mod secrets;
 mod site;
