@@ -68,5 +68,5 @@ pub fn flow(key: &FlowKey) -> Option<*mut Flow> {
 /// Writes down a flow that an initiation was let through from, if it is new.
 #[inline(always)]
 pub fn add_flow(key: &FlowKey) {
-    let _there_already = GUARD_FLOWS.insert(key, &Flow::PENDING, BPF_NOEXIST);
+    let _there_already = GUARD_FLOWS.insert(key, Flow::PENDING, BPF_NOEXIST);
 }

@@ -39,7 +39,7 @@ enum GuardChange {
     /// It is switched to other settings.
     Switch { interface: String, mode: Option<XdpMode>, to: &'static str },
     /// It is taken off and attached in another mode.
-    Mode { interface: String, mode: Option<XdpMode>, from: XdpMode, to: XdpMode },
+    Mode { interface: String, from: XdpMode, to: XdpMode },
     /// It is taken off.
     Remove { interface: String },
 }
@@ -142,9 +142,11 @@ impl GuardPlan {
                     datapath.unguard(interface)?;
                 }
                 GuardChange::Attach { interface, mode, .. }
-                | GuardChange::Switch { interface, mode, .. }
-                | GuardChange::Mode { interface, mode, .. } => {
+                | GuardChange::Switch { interface, mode, .. } => {
                     places.push(GuardPlace { interface, mode: *mode });
+                }
+                GuardChange::Mode { interface, to, .. } => {
+                    places.push(GuardPlace { interface, mode: Some(*to) });
                 }
             }
         }
@@ -167,9 +169,7 @@ fn difference(
         (None, mode) => {
             Some(GuardChange::Attach { interface, mode, is_orphaned: hook.is_orphaned })
         }
-        (Some(from), Some(to)) if from != to => {
-            Some(GuardChange::Mode { interface, mode, from, to })
-        }
+        (Some(from), Some(to)) if from != to => Some(GuardChange::Mode { interface, from, to }),
         (Some(_), _) if hook.carries_out(settings) => None,
         (Some(_), mode) => {
             let to = if hook.settings_hash == Some(settings.hash()) {
@@ -224,7 +224,7 @@ impl fmt::Display for GuardChange {
                 write!(f, "+ guard on {interface}{again} (mode {mode})")
             }
             Self::Switch { interface, to, .. } => write!(f, "~ guard on {interface}: {to}"),
-            Self::Mode { interface, from, to, .. } => {
+            Self::Mode { interface, from, to } => {
                 write!(f, "~ guard on {interface}: mode {} → {}", from.label(), to.label())
             }
             Self::Remove { interface } => write!(f, "- guard on {interface}"),

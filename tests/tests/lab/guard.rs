@@ -195,7 +195,7 @@ fn a_program_of_somebody_else_is_left_alone_and_the_relay_works_without() {
         let report = lab.up()?;
         let said = "interface eth0: found XDP program relay_guard (id ";
         ensure!(report.warnings.iter().any(|warning| warning.starts_with(said)), "{report:?}");
-        ensure!(!report.changes.iter().any(|change| change.contains("guard on")), "{report:?}");
+        ensure!(!report.changes.iter().any(|change| change.contains(" guard on ")), "{report:?}");
         ensure!(attached(&lab)? == "none");
         let status = lab.relay().relay(&["status", "--check"])?;
         ensure!(status.code == 1 && status.stderr.starts_with(said), "{status:?}");

@@ -8,7 +8,7 @@ mod closed;
 mod down;
 mod egress;
 mod environment;
-mod guard;
+mod guarded;
 mod handshakes;
 mod missing;
 mod nat;
