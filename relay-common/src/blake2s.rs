@@ -43,13 +43,16 @@ pub const fn begin(out_len: u8, key_len: u8) -> State {
 
 /// Takes in one block: `word` gives its 16 words, read as little-endian numbers; `total` is how
 /// many bytes there were with it, up to where it is padded with zeros.
+///
+/// Computed in 64 bits, of which the lower half counts: the target has registers of 64, and would
+/// cut off the upper half after every step.
 #[inline(always)]
 pub fn compress(state: State, word: impl Fn(usize) -> u32, total: u32, is_last: bool) -> State {
-    let mut v = [
-        state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7], IV[0],
-        IV[1], IV[2], IV[3], IV[4], IV[5], IV[6], IV[7],
-    ];
-    v[12] ^= total;
+    let mut v = [0; 16];
+    for (at, &start) in state.iter().chain(&IV).enumerate() {
+        v[at] = start.into();
+    }
+    v[12] ^= u64::from(total);
     if is_last {
         v[14] = !v[14];
     }
@@ -65,19 +68,19 @@ pub fn compress(state: State, word: impl Fn(usize) -> u32, total: u32, is_last: 
     round(&mut v, &word, &SIGMA[8]);
     round(&mut v, &word, &SIGMA[9]);
     [
-        state[0] ^ v[0] ^ v[8],
-        state[1] ^ v[1] ^ v[9],
-        state[2] ^ v[2] ^ v[10],
-        state[3] ^ v[3] ^ v[11],
-        state[4] ^ v[4] ^ v[12],
-        state[5] ^ v[5] ^ v[13],
-        state[6] ^ v[6] ^ v[14],
-        state[7] ^ v[7] ^ v[15],
+        state[0] ^ lower(v[0] ^ v[8]),
+        state[1] ^ lower(v[1] ^ v[9]),
+        state[2] ^ lower(v[2] ^ v[10]),
+        state[3] ^ lower(v[3] ^ v[11]),
+        state[4] ^ lower(v[4] ^ v[12]),
+        state[5] ^ lower(v[5] ^ v[13]),
+        state[6] ^ lower(v[6] ^ v[14]),
+        state[7] ^ lower(v[7] ^ v[15]),
     ]
 }
 
 #[inline(always)]
-fn round(v: &mut [u32; 16], word: &impl Fn(usize) -> u32, order: &[usize; 16]) {
+fn round(v: &mut [u64; 16], word: &impl Fn(usize) -> u32, order: &[usize; 16]) {
     mix(v, [0, 4, 8, 12], word, order[0], order[1]);
     mix(v, [1, 5, 9, 13], word, order[2], order[3]);
     mix(v, [2, 6, 10, 14], word, order[4], order[5]);
@@ -91,20 +94,32 @@ fn round(v: &mut [u32; 16], word: &impl Fn(usize) -> u32, order: &[usize; 16]) {
 /// The function G (section 3.1).
 #[inline(always)]
 fn mix(
-    v: &mut [u32; 16],
+    v: &mut [u64; 16],
     [a, b, c, d]: [usize; 4],
     word: &impl Fn(usize) -> u32,
     x: usize,
     y: usize,
 ) {
-    v[a] = v[a].wrapping_add(v[b]).wrapping_add(word(x));
-    v[d] = (v[d] ^ v[a]).rotate_right(16);
+    v[a] = v[a].wrapping_add(v[b]).wrapping_add(word(x).into());
+    v[d] = rotate_right::<16>(v[d] ^ v[a]);
     v[c] = v[c].wrapping_add(v[d]);
-    v[b] = (v[b] ^ v[c]).rotate_right(12);
-    v[a] = v[a].wrapping_add(v[b]).wrapping_add(word(y));
-    v[d] = (v[d] ^ v[a]).rotate_right(8);
+    v[b] = rotate_right::<12>(v[b] ^ v[c]);
+    v[a] = v[a].wrapping_add(v[b]).wrapping_add(word(y).into());
+    v[d] = rotate_right::<8>(v[d] ^ v[a]);
     v[c] = v[c].wrapping_add(v[d]);
-    v[b] = (v[b] ^ v[c]).rotate_right(7);
+    v[b] = rotate_right::<7>(v[b] ^ v[c]);
+}
+
+/// Turns the lower half, whatever is in the upper one, and leaves something there.
+#[inline(always)]
+const fn rotate_right<const BY: u32>(word: u64) -> u64 {
+    (word << 32 >> (32 + BY)) | (word << (32 - BY))
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+const fn lower(word: u64) -> u32 {
+    word as u32
 }
 
 #[cfg(test)]

@@ -50,6 +50,13 @@ pub const fn is_sample(counter: u64) -> bool {
     counter.is_multiple_of(64)
 }
 
+/// Whether a message of at least [`DATA_LEN_MIN`] bytes is data, and not [`is_sample`], by its first
+/// four bytes as in [`kind`] and the lowest byte of its counter.
+#[inline(always)]
+pub const fn is_plain_data(first_word: u32, counter: u8) -> bool {
+    first_word == 4 && !is_sample(counter as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,6 +43,12 @@ impl<'a> Frame<'a> {
         len <= self.end - self.start
     }
 
+    /// Whether its first buffer is so long, and no longer.
+    #[inline(always)]
+    pub fn is_long(&self, len: usize) -> bool {
+        len == self.end - self.start
+    }
+
     /// Its length in bytes, with what is in further buffers.
     #[inline(always)]
     pub fn len(&self) -> usize {

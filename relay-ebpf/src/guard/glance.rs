@@ -1,13 +1,15 @@
 //! What nearly every frame is: a data message in a plain frame, or nothing of the relay's.
+//!
+//! Fields that lie side by side are compared as one word.
 
 use relay_common::{
-    guard::{Kind, is_sample, kind},
+    guard::{DATA_LEN_MIN, is_plain_data},
     header::{PLAIN_IPV4, protocol},
 };
 
 use crate::{
-    frame::Frame,
-    judge::{ETHERNET_LEN, FRAGMENT, IPV4, IPV6, UDP_LEN},
+    frame::{Frame, Head},
+    judge::{ETHERNET_LEN, IPV6_LEN, UDP_LEN},
     settings,
 };
 
@@ -21,45 +23,79 @@ pub enum Glance {
     Unclear,
 }
 
+/// EtherType, version and header length, as they lie there, and what of that word they are.
+const V4: (u32, u32) = (word([0x08, 0, PLAIN_IPV4, 0]), word([0xff, 0xff, 0xff, 0]));
+/// EtherType and version.
+const V6: (u32, u32) = (word([0x86, 0xdd, 0x60, 0]), word([0xff, 0xff, 0xf0, 0]));
+/// Fragment offset, that more follow, and the protocol, of IPv4; between them is the TTL.
+const WHOLE_UDP: (u32, u32) = (word([0, 0, 0, protocol::UDP]), word([0x3f, 0xff, 0, 0xff]));
+
+/// Bytes of an IPv4 header without options.
+const IPV4_LEN: usize = 20;
+
+/// Bytes of the shortest frame with a data message that does not end behind it.
+const SHORTEST_V4: usize = ETHERNET_LEN + IPV4_LEN + UDP_LEN + DATA_LEN_MIN as usize;
+const SHORTEST_V6: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + DATA_LEN_MIN as usize;
+
 /// Looks at a frame without tags, and at IPv4 without options or IPv6 without extensions.
 #[inline(always)]
 pub fn at(frame: &Frame<'_>) -> Glance {
-    let Some(head) = frame.head::<58>() else { return Glance::Unclear };
-    match head.u16::<12>() {
-        IPV4 if head.u8::<14>() == PLAIN_IPV4 => {
-            if head.u16::<20>() & FRAGMENT != 0 {
-                return Glance::Unclear;
-            }
-            if head.u8::<23>() != protocol::UDP || head.u16::<36>() != settings::port() {
-                return Glance::Foreign;
-            }
-            let room = usize::from(u16::from_be(head.u16::<16>()));
-            let len = usize::from(u16::from_be(head.u16::<38>()));
-            let fits = len + 20 <= room && frame.reaches(ETHERNET_LEN + room);
-            data(fits, len, head.u32::<42>(), head.u32::<50>())
+    let Some(head): Option<Head<SHORTEST_V4>> = frame.head() else { return short(frame) };
+    let first = head.u32::<12>();
+    if first & V4.1 == V4.0 {
+        if head.u32::<20>() & WHOLE_UDP.1 != WHOLE_UDP.0 {
+            return if head.u8::<23>() == protocol::UDP {
+                Glance::Unclear
+            } else {
+                Glance::Foreign
+            };
         }
-        IPV6 if head.u8::<14>() >> 4 == 6 && head.u8::<20>() == protocol::UDP => {
-            let Some(head) = frame.head::<78>() else { return Glance::Unclear };
-            if head.u16::<56>() != settings::port() {
-                return Glance::Foreign;
-            }
-            let room = usize::from(u16::from_be(head.u16::<18>()));
-            let len = usize::from(u16::from_be(head.u16::<58>()));
-            let fits = len <= room && frame.reaches(ETHERNET_LEN + 40 + room);
-            data(fits, len, head.u32::<62>(), head.u32::<70>())
+        if head.u16::<36>() != settings::port() {
+            return Glance::Foreign;
         }
-        _ => Glance::Unclear,
+        let packet_len = usize::from(u16::from_be(head.u16::<16>()));
+        let udp_len = usize::from(u16::from_be(head.u16::<38>()));
+        if udp_len + IPV4_LEN != packet_len || !frame.is_long(ETHERNET_LEN + packet_len) {
+            return Glance::Unclear;
+        }
+        return message(head.u32::<42>(), head.u8::<50>());
     }
+    if first & V6.1 == V6.0 && head.u8::<20>() == protocol::UDP {
+        return v6(frame);
+    }
+    Glance::Unclear
 }
 
-/// Of a datagram to the relay's port: its length, and the words of its type and of the lower half
-/// of its counter, as they lie there.
 #[inline(always)]
-fn data(fits: bool, len: usize, first: u32, counter: u32) -> Glance {
-    let kind = len.checked_sub(UDP_LEN).and_then(|len| kind(u32::from_le(first), len as u32));
-    if fits && kind == Some(Kind::Data) && !is_sample(u32::from_le(counter).into()) {
-        Glance::Data
-    } else {
-        Glance::Unclear
+fn v6(frame: &Frame<'_>) -> Glance {
+    let Some(head): Option<Head<SHORTEST_V6>> = frame.head() else { return Glance::Unclear };
+    if head.u16::<56>() != settings::port() {
+        return Glance::Foreign;
     }
+    let payload_len = head.u16::<18>();
+    let len = ETHERNET_LEN + IPV6_LEN + usize::from(u16::from_be(payload_len));
+    if head.u16::<58>() != payload_len || !frame.is_long(len) {
+        return Glance::Unclear;
+    }
+    message(head.u32::<62>(), head.u8::<70>())
+}
+
+/// Of a frame too short for data: acknowledgements of TCP, for instance.
+#[inline(always)]
+fn short(frame: &Frame<'_>) -> Glance {
+    let Some(head): Option<Head<38>> = frame.head() else { return Glance::Unclear };
+    let is_v4 = head.u32::<12>() & V4.1 == V4.0;
+    if is_v4 && head.u8::<23>() != protocol::UDP { Glance::Foreign } else { Glance::Unclear }
+}
+
+/// By the word of its type and the lowest byte of its counter, of a message that is all there is
+/// in a frame long enough for data.
+#[inline(always)]
+fn message(first: u32, counter: u8) -> Glance {
+    if is_plain_data(u32::from_le(first), counter) { Glance::Data } else { Glance::Unclear }
+}
+
+/// Bytes as a word, as they lie there.
+const fn word(bytes: [u8; 4]) -> u32 {
+    u32::from_ne_bytes(bytes)
 }

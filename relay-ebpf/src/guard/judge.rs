@@ -9,20 +9,16 @@ use relay_common::{
 use crate::{frame::Frame, handshake, maps, settings};
 
 /// EtherTypes as they lie in the header (IEEE 802 Numbers, IANA).
-pub const IPV4: u16 = 0x0800u16.to_be();
-pub const IPV6: u16 = 0x86ddu16.to_be();
+const IPV4: u16 = 0x0800u16.to_be();
+const IPV6: u16 = 0x86ddu16.to_be();
 const TAG: u16 = 0x8100u16.to_be();
 const SERVICE_TAG: u16 = 0x88a8u16.to_be();
-
-/// Offset, and that more follow, in the second half of the second word of an IPv4 header
-/// (RFC 791, section 3.1), as they lie there.
-pub const FRAGMENT: u16 = 0x3fffu16.to_be();
 
 /// Bytes of headers.
 pub const ETHERNET_LEN: usize = 14;
 pub const UDP_LEN: usize = 8;
 const TAG_LEN: usize = 4;
-const IPV6_LEN: usize = 40;
+pub const IPV6_LEN: usize = 40;
 const FRAGMENT_LEN: usize = 8;
 
 /// IPv6 fragment header (RFC 8200, section 4.5).

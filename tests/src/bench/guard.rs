@@ -151,16 +151,15 @@ fn from_new_sources(nothing: &mut Nothing) -> Result<Alone> {
 /// with it in the driver and in the stack.
 ///
 /// # Errors
-/// A tool or the kernel refuses something, or the relay does not answer.
-pub fn floods() -> Result<Vec<Flood>> {
-    let mut rows = Vec::new();
+/// A tool or the kernel refuses something, the relay does not answer, or `tell` fails.
+pub fn floods(tell: impl Fn(&Flood) -> Result<()>) -> Result<()> {
     for (sources, from_one) in [("ever new sources", false), ("one source", true)] {
         for mode in [None, Some(XdpMode::Driver), Some(XdpMode::Generic)] {
             let ns = Attack::make()?.measure(from_one, mode)?;
-            rows.push(Flood { sources, mode, ns });
+            tell(&Flood { sources, mode, ns })?;
         }
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// A relay on kernel WireGuard, and somebody on the wire with a peer's keys.
@@ -196,10 +195,7 @@ impl Attack {
     /// the genuine one take is taken off.
     fn measure(&self, from_one: bool, mode: Option<XdpMode>) -> Result<u64> {
         if let Some(mode) = mode {
-            let settings = GuardSettings {
-                public_key: self.key.public_key(),
-                ..settings(if from_one { 1 } else { 200 })
-            };
+            let settings = GuardSettings { public_key: self.key.public_key(), ..settings(20) };
             self.bed.put(UNDERLAY, Some(mode), &settings)??;
         }
         let packets: Vec<Vec<u8>> =

@@ -39,11 +39,12 @@ enum Arguments {
     },
     /// Nanoseconds a run of the relay's program alone.
     Alone(Sizes),
-    /// Nanoseconds that the guard takes, alone and in a flood.
+    /// Instructions of the guard, alone and in a flood; without a shift nanoseconds, alone.
     Guard {
-        /// Also send floods, at a relay on the kernel's WireGuard; on one processor only.
+        /// Nanoseconds an instruction, as a power of two; only where the clock counts them, and
+        /// there is one processor and WireGuard in the kernel.
         #[arg(long)]
-        floods: bool,
+        shift: Option<u32>,
     },
     /// What commands of a running relay cost; without a shift the pace of this machine.
     Commands {
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
         Arguments::Instructions(sizes) => count_instructions(&sizes),
         Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
         Arguments::Alone(sizes) => time_program(&sizes),
-        Arguments::Guard { floods } => time_guard(floods),
+        Arguments::Guard { shift } => count_guard(shift),
         Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
     };
@@ -156,17 +157,23 @@ fn time_program(sizes: &Sizes) -> Result<()> {
     Ok(())
 }
 
-fn time_guard(floods: bool) -> Result<()> {
-    for cost in guard::alone()? {
-        say(&json!({ "frame": cost.frame, "ns": cost.ns, "nothingNs": cost.nothing_ns }))?;
-    }
-    if floods {
-        for flood in guard::floods()? {
-            let mode = flood.mode.map_or("none", XdpMode::label);
-            say(&json!({ "flood": flood.sources, "guard": mode, "ns": flood.ns }))?;
+fn count_guard(shift: Option<u32>) -> Result<()> {
+    let costs = guard::alone()?;
+    let Some(shift) = shift else {
+        for cost in costs {
+            say(&json!({ "frame": cost.frame, "ns": cost.ns, "nothingNs": cost.nothing_ns }))?;
         }
+        return Ok(());
+    };
+    for cost in costs {
+        let instructions = cost.ns.saturating_sub(cost.nothing_ns) >> shift;
+        say(&json!({ "frame": cost.frame, "instructions": instructions }))?;
     }
-    Ok(())
+    guard::floods(|flood| {
+        let mode = flood.mode.map_or("none", XdpMode::label);
+        let instructions = flood.ns >> shift;
+        say(&json!({ "flood": flood.sources, "guard": mode, "instructions": instructions }))
+    })
 }
 
 fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()> {

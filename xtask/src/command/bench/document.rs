@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::guard::Guard;
+
 /// Version of the format.
 const SCHEMA_VERSION: u32 = 1;
 
@@ -37,6 +39,9 @@ pub(crate) struct Document {
     /// Time of one of them on this machine.
     #[serde(default)]
     pub(crate) pace: Vec<Pace>,
+    /// Instructions of the guard.
+    #[serde(default)]
+    pub(crate) guard: Guard,
     /// What was not measured, and why.
     pub(crate) excuses: Vec<Excuse>,
 }

@@ -16,7 +16,7 @@ pub(super) struct Goal {
 }
 
 impl Goal {
-    fn new(what: String, found: f64, most: f64, unit: &str) -> Self {
+    pub(super) fn new(what: String, found: f64, most: f64, unit: &str) -> Self {
         let show = |value: f64| {
             if unit.is_empty() { format!("{value:.2}") } else { format!("{value:.0} {unit}") }
         };
@@ -30,6 +30,7 @@ pub(super) fn judge(document: &Document) -> Vec<Goal> {
     goals.extend(native(document));
     goals.extend(memory(document));
     goals.extend(commands(document));
+    goals.extend(document.guard.goals());
     goals
 }
 

@@ -3,6 +3,7 @@
 mod chart;
 mod document;
 mod goals;
+mod guard;
 mod guide;
 mod runs;
 mod table;
@@ -54,10 +55,13 @@ pub(crate) enum Subject {
     Memory,
     /// What commands of a running relay cost.
     Commands,
+    /// Guest instructions of the guard, alone and in a flood.
+    Guard,
 }
 
 impl Subject {
-    const ALL: [Self; 4] = [Self::Instructions, Self::Native, Self::Memory, Self::Commands];
+    const ALL: [Self; 5] =
+        [Self::Instructions, Self::Native, Self::Memory, Self::Commands, Self::Guard];
 }
 
 /// Sets up, measures, shows.

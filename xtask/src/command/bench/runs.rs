@@ -52,6 +52,7 @@ pub(super) fn measure(plan: &Plan<'_>) -> Result<Document> {
             Subject::Native => native(&mut document, bench)?,
             Subject::Memory => memory(&mut document, bench)?,
             Subject::Commands => commands(&mut document, bench, build.binary("relay")?)?,
+            Subject::Guard => guard(&mut document, bench)?,
         }
     }
     Ok(document)
@@ -127,6 +128,27 @@ fn commands(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
     let arguments = ["commands", "--relay", &relay, "--peers", sizes];
     for row in on_host(bench, "the pace of this machine", &arguments)? {
         keep(row, "pace", &mut document.pace, &mut document.excuses)?;
+    }
+    Ok(())
+}
+
+fn guard(document: &mut Document, bench: &Path) -> Result<()> {
+    let series = if document.quick { &Series::ALL[..1] } else { &Series::ALL[..] };
+    for &series in series {
+        let mut vm = Vm::new(Kernel::fetch(series)?);
+        vm.clock = Clock::Instructions { shift: SHIFT };
+        vm.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
+        let command = format!("exec /bin/bench guard --shift {SHIFT}");
+        let subject = format!("the guard on {series}");
+        for mut row in follow(&subject, |on_line| vm.run(&command, DEADLINE, on_line))? {
+            row["kernel"] = series.to_string().into();
+            let (alone, floods) = (&mut document.guard.alone, &mut document.guard.floods);
+            if row.get("frame").is_some() {
+                keep(row, &subject, alone, &mut document.excuses)?;
+            } else {
+                keep(row, &subject, floods, &mut document.excuses)?;
+            }
+        }
     }
     Ok(())
 }

@@ -74,6 +74,7 @@ pub(super) fn sections(document: &Document) -> Vec<(String, String)> {
         let title = "Commands of a running relay".to_owned();
         sections.push((title, format!("{COMMANDS}\n\n{}", commands(document))));
     }
+    sections.extend(document.guard.section());
     let goals = goals::judge(document);
     if !goals.is_empty() {
         let rows = goals.iter().map(|goal| {
@@ -249,7 +250,7 @@ fn excuses(document: &Document, subject: &str) -> String {
 }
 
 /// A table in Markdown, its columns as wide as they must be; all but the first to the right.
-fn grid(head: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(super) fn grid(head: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> = rows.into_iter().collect();
     let width = |column: usize| {
         let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
