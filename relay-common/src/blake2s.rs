@@ -1,5 +1,5 @@
-//! BLAKE2s (RFC 7693), as much of it as a keyed hash of a short message takes: in a program of
-//! the kernel, which has no loops and no buffers to spare.
+//! BLAKE2s (RFC 7693), as much of it as a keyed hash of a short message takes, in steps: the guard
+//! has rounds of its own.
 
 /// The chaining value: eight words.
 pub type State = [u32; 8];
@@ -20,7 +20,7 @@ const IV: State = [
 ];
 
 /// Which word of the block goes where, by round (section 2.7).
-const SIGMA: [[usize; 16]; 10] = [
+pub const SIGMA: [[usize; 16]; 10] = [
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
     [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
     [11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4],
@@ -41,85 +41,62 @@ pub const fn begin(out_len: u8, key_len: u8) -> State {
     state
 }
 
-/// Takes in one block: `word` gives its 16 words, read as little-endian numbers; `total` is how
-/// many bytes there were with it, up to where it is padded with zeros.
-///
-/// Computed in 64 bits, of which the lower half counts: the target has registers of 64, and would
-/// cut off the upper half after every step.
+/// Words of a [`Work`]: the local state, and a block.
+pub const WORK_WORDS: usize = 32;
+
+/// What the rounds work on: sixteen words of the local state, which they change, and behind them
+/// the block.
+pub type Work = [u32; WORK_WORDS];
+
+/// Puts the local state before a block (section 3.2): `total` is how many bytes there were with
+/// it, up to where it is padded with zeros.
 #[inline(always)]
-pub fn compress(state: State, word: impl Fn(usize) -> u32, total: u32, is_last: bool) -> State {
-    let mut v = [0; 16];
-    for (at, &start) in state.iter().chain(&IV).enumerate() {
-        v[at] = start.into();
+pub const fn prepare(state: &State, work: &mut Work, total: u32, is_last: bool) {
+    let mut at = 0;
+    while at < 8 {
+        work[at] = state[at];
+        work[8 + at] = IV[at];
+        at += 1;
     }
-    v[12] ^= u64::from(total);
+    work[12] ^= total;
     if is_last {
-        v[14] = !v[14];
+        work[14] = !work[14];
     }
-    // Written out: a program of the kernel has no use for indices that it must compute.
-    round(&mut v, &word, &SIGMA[0]);
-    round(&mut v, &word, &SIGMA[1]);
-    round(&mut v, &word, &SIGMA[2]);
-    round(&mut v, &word, &SIGMA[3]);
-    round(&mut v, &word, &SIGMA[4]);
-    round(&mut v, &word, &SIGMA[5]);
-    round(&mut v, &word, &SIGMA[6]);
-    round(&mut v, &word, &SIGMA[7]);
-    round(&mut v, &word, &SIGMA[8]);
-    round(&mut v, &word, &SIGMA[9]);
-    [
-        state[0] ^ lower(v[0] ^ v[8]),
-        state[1] ^ lower(v[1] ^ v[9]),
-        state[2] ^ lower(v[2] ^ v[10]),
-        state[3] ^ lower(v[3] ^ v[11]),
-        state[4] ^ lower(v[4] ^ v[12]),
-        state[5] ^ lower(v[5] ^ v[13]),
-        state[6] ^ lower(v[6] ^ v[14]),
-        state[7] ^ lower(v[7] ^ v[15]),
-    ]
 }
 
+/// The ten rounds.
+pub const fn rounds(work: &mut Work) {
+    let mut round = 0;
+    while round < SIGMA.len() {
+        let order = &SIGMA[round];
+        mix(work, [0, 4, 8, 12], order[0], order[1]);
+        mix(work, [1, 5, 9, 13], order[2], order[3]);
+        mix(work, [2, 6, 10, 14], order[4], order[5]);
+        mix(work, [3, 7, 11, 15], order[6], order[7]);
+        mix(work, [0, 5, 10, 15], order[8], order[9]);
+        mix(work, [1, 6, 11, 12], order[10], order[11]);
+        mix(work, [2, 7, 8, 13], order[12], order[13]);
+        mix(work, [3, 4, 9, 14], order[14], order[15]);
+        round += 1;
+    }
+}
+
+/// The state after a block whose rounds are done.
 #[inline(always)]
-fn round(v: &mut [u64; 16], word: &impl Fn(usize) -> u32, order: &[usize; 16]) {
-    mix(v, [0, 4, 8, 12], word, order[0], order[1]);
-    mix(v, [1, 5, 9, 13], word, order[2], order[3]);
-    mix(v, [2, 6, 10, 14], word, order[4], order[5]);
-    mix(v, [3, 7, 11, 15], word, order[6], order[7]);
-    mix(v, [0, 5, 10, 15], word, order[8], order[9]);
-    mix(v, [1, 6, 11, 12], word, order[10], order[11]);
-    mix(v, [2, 7, 8, 13], word, order[12], order[13]);
-    mix(v, [3, 4, 9, 14], word, order[14], order[15]);
+pub fn finish(state: &State, work: &Work) -> State {
+    core::array::from_fn(|at| state[at] ^ work[at] ^ work[8 + at])
 }
 
 /// The function G (section 3.1).
-#[inline(always)]
-fn mix(
-    v: &mut [u64; 16],
-    [a, b, c, d]: [usize; 4],
-    word: &impl Fn(usize) -> u32,
-    x: usize,
-    y: usize,
-) {
-    v[a] = v[a].wrapping_add(v[b]).wrapping_add(word(x).into());
-    v[d] = rotate_right::<16>(v[d] ^ v[a]);
+const fn mix(v: &mut Work, [a, b, c, d]: [usize; 4], x: usize, y: usize) {
+    v[a] = v[a].wrapping_add(v[b]).wrapping_add(v[16 + x]);
+    v[d] = (v[d] ^ v[a]).rotate_right(16);
     v[c] = v[c].wrapping_add(v[d]);
-    v[b] = rotate_right::<12>(v[b] ^ v[c]);
-    v[a] = v[a].wrapping_add(v[b]).wrapping_add(word(y).into());
-    v[d] = rotate_right::<8>(v[d] ^ v[a]);
+    v[b] = (v[b] ^ v[c]).rotate_right(12);
+    v[a] = v[a].wrapping_add(v[b]).wrapping_add(v[16 + y]);
+    v[d] = (v[d] ^ v[a]).rotate_right(8);
     v[c] = v[c].wrapping_add(v[d]);
-    v[b] = rotate_right::<7>(v[b] ^ v[c]);
-}
-
-/// Turns the lower half, whatever is in the upper one, and leaves something there.
-#[inline(always)]
-const fn rotate_right<const BY: u32>(word: u64) -> u64 {
-    (word << 32 >> (32 + BY)) | (word << (32 - BY))
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
-const fn lower(word: u64) -> u32 {
-    word as u32
+    v[b] = (v[b] ^ v[c]).rotate_right(7);
 }
 
 #[cfg(test)]
@@ -155,10 +132,13 @@ mod tests {
         let mut total = 0;
         for (place, (block, len)) in blocks.iter().enumerate() {
             total += u32::try_from(*len).expect("a short message");
-            let word = |at: usize| {
-                u32::from_le_bytes(block[at * 4..at * 4 + 4].try_into().expect("four bytes"))
-            };
-            state = compress(state, word, total, place + 1 == blocks.len());
+            let mut work = [0; WORK_WORDS];
+            for (word, bytes) in work[16..].iter_mut().zip(block.as_chunks().0) {
+                *word = u32::from_le_bytes(*bytes);
+            }
+            prepare(&state, &mut work, total, place + 1 == blocks.len());
+            rounds(&mut work);
+            state = finish(&state, &work);
         }
         let bytes: Vec<u8> = state.iter().flat_map(|word| word.to_le_bytes()).collect();
         bytes[..out_len.into()].to_vec()

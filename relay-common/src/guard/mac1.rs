@@ -1,52 +1,60 @@
 use super::{INITIATION_LEN, RESPONSE_LEN};
-use crate::blake2s::{BLOCK_LEN, State, begin, compress};
+use crate::blake2s::{BLOCK_LEN, State, WORK_WORDS, Work, begin, finish, prepare, rounds};
 
-/// Words of a handshake initiation.
-pub const INITIATION_WORDS: usize = INITIATION_LEN as usize / 4;
-/// Words of a handshake response.
-pub const RESPONSE_WORDS: usize = RESPONSE_LEN as usize / 4;
+/// Words of the local state of BLAKE2s, for which there is room in front of a message.
+pub const ROOM: usize = 16;
 
-/// Bytes of a MAC, and of both.
+/// A handshake initiation behind its room, as words in little-endian order.
+pub type Initiation = [u32; ROOM + INITIATION_LEN as usize / 4];
+/// A handshake response behind its room, as words in little-endian order.
+pub type Response = [u32; ROOM + RESPONSE_LEN as usize / 4];
+
+/// Bytes of a MAC, and words of both.
 const MAC_LEN: u8 = 16;
-const MACS_LEN: u32 = 32;
+const MACS_WORDS: usize = 8;
 
 /// The state of BLAKE2s-128 after the block of its key, HASH("mac1----" ‖ public key of the
 /// relay) (WireGuard paper, section 5.4.4).
 pub fn keyed(key: &[u8; 32]) -> State {
-    let word = |at: usize| match key.get(at * 4..at * 4 + 4) {
-        Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
-        Some(_) | None => 0,
-    };
-    compress(begin(MAC_LEN, 32), word, BLOCK_LEN, false)
+    let mut work = [0; WORK_WORDS];
+    for (word, bytes) in work[ROOM..].iter_mut().zip(key.as_chunks().0) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    let state = begin(MAC_LEN, 32);
+    prepare(&state, &mut work, BLOCK_LEN, false);
+    rounds(&mut work);
+    finish(&state, &work)
 }
 
-/// Whether the MAC1 of a handshake initiation is right. `word` gives its words, read as
-/// little-endian numbers.
+/// Whether the MAC1 of an [`Initiation`] or a [`Response`] is right; nothing is left of it after.
+/// `rounds` is [`rounds`] or does the same.
+///
+/// All of MAC1 is compared, though the time it takes tells nobody anything: the key is public.
 #[inline(always)]
-pub fn is_right_initiation(keyed: State, word: impl Fn(usize) -> u32) -> bool {
-    const AUTHENTICATED: u32 = INITIATION_LEN - MACS_LEN;
-    const WORDS: usize = AUTHENTICATED as usize / 4;
-    let state = compress(keyed, &word, 2 * BLOCK_LEN, false);
-    let rest = |at: usize| if 16 + at < WORDS { word(16 + at) } else { 0 };
-    let state = compress(state, rest, BLOCK_LEN + AUTHENTICATED, true);
-    is_equal(state, |at| word(WORDS + at))
-}
-
-/// The same of a handshake response.
-#[inline(always)]
-pub fn is_right_response(keyed: State, word: impl Fn(usize) -> u32) -> bool {
-    const AUTHENTICATED: u32 = RESPONSE_LEN - MACS_LEN;
-    const WORDS: usize = AUTHENTICATED as usize / 4;
-    let first = |at: usize| if at < WORDS { word(at) } else { 0 };
-    let state = compress(keyed, first, BLOCK_LEN + AUTHENTICATED, true);
-    is_equal(state, |at| word(WORDS + at))
-}
-
-/// All of it, though the time it takes tells nobody anything: the key is public.
-#[inline(always)]
-fn is_equal(state: State, mac1: impl Fn(usize) -> u32) -> bool {
+pub fn is_right<const N: usize>(
+    keyed: &State,
+    message: &mut [u32; N],
+    rounds: impl Fn(&mut Work),
+) -> bool {
+    let end = const { N - MACS_WORDS };
+    let mac1: [u32; 4] = core::array::from_fn(|at| message[end + at]);
+    let blocks = (end - ROOM).div_ceil(WORK_WORDS - ROOM);
+    for padding in &mut message[end..ROOM + blocks * (WORK_WORDS - ROOM)] {
+        *padding = 0;
+    }
+    let mut state = *keyed;
+    for block in 0..blocks {
+        // The block before it is done with: its words are room.
+        let at = block * (WORK_WORDS - ROOM);
+        let Some(work) = message[at..].first_chunk_mut() else { return false };
+        let is_last = block + 1 == blocks;
+        let hashed = if is_last { end } else { at + WORK_WORDS } - ROOM;
+        prepare(&state, work, BLOCK_LEN + hashed as u32 * 4, is_last);
+        rounds(work);
+        state = finish(&state, work);
+    }
     let [a, b, c, d, ..] = state;
-    (a ^ mac1(0)) | (b ^ mac1(1)) | (c ^ mac1(2)) | (d ^ mac1(3)) == 0
+    (a ^ mac1[0]) | (b ^ mac1[1]) | (c ^ mac1[2]) | (d ^ mac1[3]) == 0
 }
 
 #[cfg(test)]
@@ -62,6 +70,9 @@ mod tests {
 
     use super::*;
 
+    const INITIATION: usize = ROOM + 37;
+    const RESPONSE: usize = ROOM + 23;
+
     /// HASH("mac1----" ‖ public key), by the other implementation.
     fn key(public_key: &[u8; 32]) -> [u8; 32] {
         Blake2s256::new().chain_update(b"mac1----").chain_update(public_key).finalize().into()
@@ -76,16 +87,21 @@ mod tests {
         message
     }
 
-    fn is_right(public_key: &[u8; 32], message: &[u8]) -> bool {
-        let word = |at: usize| {
-            u32::from_le_bytes(message[at * 4..at * 4 + 4].try_into().expect("four bytes"))
-        };
+    fn verdict(public_key: &[u8; 32], message: &[u8]) -> bool {
         let keyed = keyed(&key(public_key));
         match message.len() {
-            148 => is_right_initiation(keyed, word),
-            92 => is_right_response(keyed, word),
+            148 => is_right(&keyed, &mut behind_room::<INITIATION>(message), rounds),
+            92 => is_right(&keyed, &mut behind_room::<RESPONSE>(message), rounds),
             len => panic!("{len} bytes"),
         }
+    }
+
+    fn behind_room<const N: usize>(message: &[u8]) -> [u32; N] {
+        let mut words = [0; N];
+        for (word, bytes) in words[ROOM..].iter_mut().zip(message.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        words
     }
 
     proptest! {
@@ -96,8 +112,8 @@ mod tests {
             response in proptest::collection::vec(any::<u8>(), 92..=92),
         ) {
             for message in [initiation, response] {
-                prop_assert!(!is_right(&public_key, &message));
-                prop_assert!(is_right(&public_key, &signed(&public_key, message)));
+                prop_assert!(!verdict(&public_key, &message));
+                prop_assert!(verdict(&public_key, &signed(&public_key, message)));
             }
         }
 
@@ -113,7 +129,7 @@ mod tests {
                 for at in 0..len {
                     let mut flipped = message.clone();
                     flipped[at] ^= 1 << bit;
-                    prop_assert_eq!(is_right(&public_key, &flipped), at >= len - 16, "byte {}", at);
+                    prop_assert_eq!(verdict(&public_key, &flipped), at >= len - 16, "byte {}", at);
                 }
             }
         }

@@ -33,7 +33,7 @@ mod outcome;
 
 pub use flow::{CONFIRMED_FOR_NS, Flow, FlowKey, OWN};
 pub use limit::{Limit, source_v4, source_v6};
-pub use mac1::{INITIATION_WORDS, RESPONSE_WORDS, is_right_initiation, is_right_response, keyed};
+pub use mac1::{Initiation, ROOM, Response, is_right, keyed};
 pub use message::{
     COOKIE_REPLY_LEN, DATA_LEN_MIN, INITIATION_LEN, Kind, RESPONSE_LEN, is_handshake,
     is_plain_data, is_sample, kind,

@@ -76,10 +76,10 @@ impl<'a> Frame<'a> {
 
     /// Copies words from a place on, out of all buffers; whether there are so many.
     #[inline(always)]
-    pub fn copy<const N: usize>(&self, at: usize, words: &mut [u32; N]) -> bool {
+    pub fn copy(&self, at: usize, words: &mut [u32]) -> bool {
         let context: *mut xdp_md = self.ctx.as_ptr().cast();
-        let len = size_of::<[u32; N]>() as u32;
-        // SAFETY: `len` bytes fit the array.
+        let len = size_of_val(words) as u32;
+        // SAFETY: `len` bytes fit the words.
         unsafe { bpf_xdp_load_bytes(context, at as u32, words.as_mut_ptr().cast(), len) == 0 }
     }
 }

@@ -1,13 +1,9 @@
 //! Handshake messages: first what their source may send, then MAC1.
 
-use core::ptr::read_volatile;
-
-use relay_common::guard::{
-    INITIATION_LEN, INITIATION_WORDS, Outcome, RESPONSE_WORDS, is_right_initiation,
-    is_right_response,
-};
+use relay_common::guard::{INITIATION_LEN, Initiation, Outcome, ROOM, Response, is_right};
 
 use crate::{
+    blake2s,
     frame::Frame,
     judge::{Source, now},
     maps, settings,
@@ -19,9 +15,9 @@ const MAC_LEN: usize = 16;
 /// A response at a place of the frame.
 #[inline(always)]
 pub fn response(frame: &Frame<'_>, at: usize) -> Outcome {
-    match message::<RESPONSE_WORDS>(frame, at) {
-        Some(message) if is_response_signed(message) => Outcome::Response,
-        Some(_) | None => Outcome::BadMac1,
+    match is_signed(frame, at, maps::message::<Response>()) {
+        true => Outcome::Response,
+        false => Outcome::BadMac1,
     }
 }
 
@@ -29,22 +25,22 @@ pub fn response(frame: &Frame<'_>, at: usize) -> Outcome {
 #[inline(always)]
 pub fn initiation(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
     let Some(admitted) = admit(frame, at, source) else { return Outcome::Limited };
-    match message::<INITIATION_WORDS>(frame, at) {
-        Some(message) if is_initiation_signed(message) => {
-            maps::add_flow(&source.flow);
-            admitted
-        }
-        Some(_) | None => Outcome::BadMac1,
+    if !is_signed(frame, at, maps::message::<Initiation>()) {
+        return Outcome::BadMac1;
     }
+    maps::add_flow(&source.flow);
+    admitted
 }
 
-/// A copy of the message at a place of the frame.
+/// Whether MAC1 of the message at a place of the frame is right, of which this is to be a copy.
 #[inline(always)]
-fn message<const N: usize>(frame: &Frame<'_>, at: usize) -> Option<&'static [u32; N]> {
-    const { assert!(N <= INITIATION_WORDS) };
-    // SAFETY: a value that this processor alone has, and of at least N words.
-    let message = unsafe { &mut *maps::message()?.cast::<[u32; N]>() };
-    frame.copy(at, message).then_some(message)
+fn is_signed<const N: usize>(
+    frame: &Frame<'_>,
+    at: usize,
+    copy: Option<&'static mut [u32; N]>,
+) -> bool {
+    let (Some(identity), Some(copy)) = (maps::identity(), copy) else { return false };
+    frame.copy(at, &mut copy[ROOM..]) && is_right(&identity.mac1_state, copy, blake2s::rounds)
 }
 
 /// What an initiation is, its MAC1 being right; `None` when its source has sent too many.
@@ -85,27 +81,4 @@ fn has_mac2(frame: &Frame<'_>, at: usize) -> bool {
         None => drop(frame.copy(at, &mut mac2)),
     }
     mac2.iter().fold(0, |all, word| all | word) != 0
-}
-
-/// Functions of their own: each has the stack to itself.
-#[inline(never)]
-fn is_initiation_signed(message: &[u32; INITIATION_WORDS]) -> bool {
-    let Some(identity) = maps::identity() else { return true };
-    is_right_initiation(identity.mac1_state, |at| word(&message[at]))
-}
-
-#[inline(never)]
-fn is_response_signed(message: &[u32; RESPONSE_WORDS]) -> bool {
-    let Some(identity) = maps::identity() else { return true };
-    is_right_response(identity.mac1_state, |at| word(&message[at]))
-}
-
-/// A word as a little-endian number.
-///
-/// VERIFIER: read when it is wanted, each time: the compiler would keep the message in registers,
-/// of which there are ten, and what it spills of them takes more stack than there is.
-#[inline(always)]
-fn word(word: &u32) -> u32 {
-    // SAFETY: a reference to an initialised word.
-    u32::from_le(unsafe { read_volatile(word) })
 }

@@ -7,6 +7,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod blake2s;
 mod count;
 mod frame;
 mod glance;

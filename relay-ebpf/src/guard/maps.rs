@@ -4,10 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray},
 };
-use relay_common::guard::{Counts, Flow, FlowKey, INITIATION_WORDS, Identity};
-
-/// Room for the longest message that has a MAC1.
-pub type Message = [u32; INITIATION_WORDS];
+use relay_common::guard::{Counts, Flow, FlowKey, Identity, Initiation};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 const MMAPABLE: u32 = 1 << 10;
@@ -25,7 +22,7 @@ static GUARD_FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 
 
 /// VERIFIER: on the stack, 6.1 says "combined stack size of 3 calls is 544. Too large".
 #[map]
-static GUARD_MESSAGE: PerCpuArray<Message> = PerCpuArray::with_max_entries(1, 0);
+static GUARD_MESSAGE: PerCpuArray<Initiation> = PerCpuArray::with_max_entries(1, 0);
 
 /// What this guard is.
 #[inline(always)]
@@ -33,11 +30,14 @@ pub fn identity() -> Option<&'static Identity> {
     GUARD.get(0)
 }
 
-/// Where a processor puts the message that it looks at. Nothing else runs there meanwhile: XDP
-/// programs run with bottom halves off.
+/// Where a processor puts the message that it looks at: an [`Initiation`], or what is shorter.
 #[inline(always)]
-pub fn message() -> Option<*mut Message> {
-    GUARD_MESSAGE.get_ptr_mut(0)
+pub fn message<T>() -> Option<&'static mut T> {
+    const { assert!(size_of::<T>() <= size_of::<Initiation>()) };
+    let place = GUARD_MESSAGE.get_ptr_mut(0)?;
+    // SAFETY: words of a map value that this processor alone has; nothing else runs there
+    // meanwhile, for XDP programs run with bottom halves off.
+    Some(unsafe { &mut *place.cast::<T>() })
 }
 
 /// Counts of a processor.

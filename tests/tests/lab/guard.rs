@@ -13,8 +13,16 @@ use relay::{
     model::PublicKey,
 };
 use relay_tests::{
-    Family, Lab, Namespace, Peer, Site, deadline, guard::message, relay_host::UNDERLAY, scenario,
-    skip, traffic::Echo,
+    Family, Lab, Namespace, Peer, Site, deadline,
+    guard::{
+        bed::{self, Bed},
+        message,
+        tunnel::{self, Tunnel},
+    },
+    relay_host::UNDERLAY,
+    scenario,
+    skip::{self, Need},
+    traffic::Echo,
 };
 
 const PORT: u16 = 51820;
@@ -22,6 +30,16 @@ const PORT: u16 = 51820;
 /// The relay's address on an IPv6 underlay, and the internet's next to it.
 const UNDERLAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const INTERNET_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
+
+#[test]
+fn every_message_of_the_kernels_wireguard_passes_whoever_begins() {
+    scenario(&[bed::NEEDS, &[Need::WireGuard]].concat(), || {
+        let bed = Bed::make("guard-kernel")?;
+        let relay = Tunnel::kernel(&bed.relay, "relay0")?;
+        let peer = Tunnel::kernel(&bed.other, "tunnel")?;
+        tunnel::talk(&bed, &relay, &peer)
+    });
+}
 
 #[test]
 fn peers_connect_over_both_underlays_and_talk_while_forged_handshakes_never_arrive() {

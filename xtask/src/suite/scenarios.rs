@@ -111,7 +111,7 @@ pub(crate) fn host_has_wireguard() -> bool {
 }
 
 /// Modules whose scenarios would make a whole run too long. Tier 4 has these, tier 3 all the others.
-const ON_REQUEST: [&str; 2] = ["atomic::", "guarded::"];
+const ON_REQUEST: [&str; 1] = ["atomic::"];
 
 fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
     let flags = ["--test-threads=1", "--nocapture"].map(str::to_owned);
