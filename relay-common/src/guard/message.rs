@@ -9,6 +9,9 @@ pub const COOKIE_REPLY_LEN: u32 = 64;
 /// calculate_skb_padding(), drivers/net/wireguard/send.c, 6.12).
 pub const DATA_LEN_MIN: u32 = 32;
 
+/// First four bytes of a data message, as a little-endian number.
+pub const DATA: u32 = 4;
+
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -28,7 +31,7 @@ pub enum Kind {
 #[inline(always)]
 pub const fn kind(first_word: u32, len: u32) -> Option<Kind> {
     match (first_word, len) {
-        (4, DATA_LEN_MIN..) => Some(Kind::Data),
+        (DATA, DATA_LEN_MIN..) => Some(Kind::Data),
         (1, INITIATION_LEN) => Some(Kind::Initiation),
         (2, RESPONSE_LEN) => Some(Kind::Response),
         (3, COOKIE_REPLY_LEN) => Some(Kind::CookieReply),
@@ -48,13 +51,6 @@ pub const fn is_handshake(first_word: u32) -> bool {
 #[inline(always)]
 pub const fn is_sample(counter: u64) -> bool {
     counter.is_multiple_of(64)
-}
-
-/// Whether a message of at least [`DATA_LEN_MIN`] bytes is data, and not [`is_sample`], by its first
-/// four bytes as in [`kind`] and the lowest byte of its counter.
-#[inline(always)]
-pub const fn is_plain_data(first_word: u32, counter: u8) -> bool {
-    first_word == 4 && !is_sample(counter as u64)
 }
 
 #[cfg(test)]

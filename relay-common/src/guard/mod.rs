@@ -8,10 +8,10 @@
 //!
 //! **Lock out a source whose address is spoofed.** An initiation is limited by the bucket of its
 //! source only when nothing says better of it. A message with a MAC2 is never limited: the kernel
-//! judges it by the cookie, which only who receives at that address knows. An initiation from an
-//! address *and port* that was admitted before, and that sent data since, has a bucket of its own
-//! ([`Flow`]): who spoofs the address would have to know the port too, cannot mark a flow without
-//! being admitted first, and drains the shared bucket only, which such flows do not need.
+//! judges it by the cookie, which only who receives at that address knows. An address *and port*
+//! that an initiation was admitted from before, and that sent data since, has a bucket of its own
+//! ([`Flow`]) for when that of its source is empty: who spoofs the address would have to know the
+//! port too, cannot mark a flow without being admitted first, and drains the shared bucket only.
 //!
 //! **Fill the tables.** Sources and flows are LRU hashes. What is looked up stays; sources that
 //! are ever new push out entries that were used once. A source that is pushed out begins with a
@@ -35,8 +35,8 @@ pub use flow::{CONFIRMED_FOR_NS, Flow, FlowKey, OWN};
 pub use limit::{Limit, source_v4, source_v6};
 pub use mac1::{Initiation, ROOM, Response, is_right, keyed};
 pub use message::{
-    COOKIE_REPLY_LEN, DATA_LEN_MIN, INITIATION_LEN, Kind, RESPONSE_LEN, is_handshake,
-    is_plain_data, is_sample, kind,
+    COOKIE_REPLY_LEN, DATA, DATA_LEN_MIN, INITIATION_LEN, Kind, RESPONSE_LEN, is_handshake,
+    is_sample, kind,
 };
 pub use outcome::Outcome;
 

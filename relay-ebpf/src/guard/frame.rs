@@ -59,6 +59,37 @@ impl<'a> Frame<'a> {
     /// Words from a place on, as they lie there, if they are in the first buffer.
     #[inline(always)]
     pub fn words<const N: usize>(&self, at: usize) -> Option<[u32; N]> {
+        let from = self.place(at, size_of::<[u32; N]>())? as *const u32;
+        // SAFETY: before data_end, and integers.
+        Some(core::array::from_fn(|word| unsafe { from.add(word).read() }))
+    }
+
+    /// Copies words from a place on, out of all buffers; whether there are so many.
+    #[inline(always)]
+    pub fn copy(&self, at: usize, words: &mut [u32]) -> bool {
+        let len = size_of_val(words);
+        let to = words.as_mut_ptr();
+        let Some(from) = self.place(at, len) else {
+            let context: *mut xdp_md = self.ctx.as_ptr().cast();
+            // SAFETY: `len` bytes fit the words.
+            return unsafe { bpf_xdp_load_bytes(context, at as u32, to.cast(), len as u32) == 0 };
+        };
+        let from = from as *const u32;
+        for pair in 0..words.len() / 2 {
+            // SAFETY: before data_end, and as many words.
+            unsafe { to.cast::<u64>().add(pair).write(from.cast::<u64>().add(pair).read()) };
+        }
+        if let Some(last) = words.len().checked_sub(1).filter(|last| last % 2 == 0) {
+            // SAFETY: as above.
+            unsafe { to.add(last).write(from.add(last).read()) };
+        }
+        true
+    }
+
+    /// The address of so many bytes, if they are in the first buffer. They are read by whole
+    /// words, wherever they lie: unaligned reads would be put together from bytes.
+    #[inline(always)]
+    fn place(&self, at: usize, len: usize) -> Option<usize> {
         let mut from = at;
         // VERIFIER: 6.18 takes an address only for what was compared itself. Computed in assembly,
         // this one is not computed again, apart from its end, by the compiler.
@@ -66,21 +97,7 @@ impl<'a> Frame<'a> {
         unsafe {
             asm!("{0} &= {furthest}", "{0} += {1}", inout(reg) from, in(reg) self.start, furthest = const FURTHEST);
         }
-        if from + size_of::<[u32; N]>() > self.end {
-            return None;
-        }
-        // By whole words, at whatever address: unaligned reads would be put together from bytes.
-        // SAFETY: before data_end, and integers.
-        Some(core::array::from_fn(|word| unsafe { (from as *const u32).add(word).read() }))
-    }
-
-    /// Copies words from a place on, out of all buffers; whether there are so many.
-    #[inline(always)]
-    pub fn copy(&self, at: usize, words: &mut [u32]) -> bool {
-        let context: *mut xdp_md = self.ctx.as_ptr().cast();
-        let len = size_of_val(words) as u32;
-        // SAFETY: `len` bytes fit the words.
-        unsafe { bpf_xdp_load_bytes(context, at as u32, words.as_mut_ptr().cast(), len) == 0 }
+        (from + len <= self.end).then_some(from)
     }
 }
 
@@ -101,6 +118,14 @@ impl<const LEN: usize> Head<LEN> {
     #[inline(always)]
     pub fn u32<const AT: usize>(self) -> u32 {
         self.read::<u32, AT>()
+    }
+
+    /// The same, read anew: nobody has to keep it.
+    #[inline(always)]
+    pub fn u32_again<const AT: usize>(self) -> u32 {
+        const { assert!(AT + size_of::<u32>() <= LEN) };
+        // SAFETY: as below.
+        unsafe { ((self.0 + AT) as *const u32).read_volatile() }
     }
 
     #[inline(always)]

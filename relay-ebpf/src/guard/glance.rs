@@ -2,8 +2,10 @@
 //!
 //! Fields that lie side by side are compared as one word.
 
+use core::{arch::asm, hint::cold_path};
+
 use relay_common::{
-    guard::{DATA_LEN_MIN, is_plain_data},
+    guard::{DATA, DATA_LEN_MIN, is_sample},
     header::{PLAIN_IPV4, protocol},
 };
 
@@ -33,17 +35,16 @@ const WHOLE_UDP: (u32, u32) = (word([0, 0, 0, protocol::UDP]), word([0x3f, 0xff,
 /// Bytes of an IPv4 header without options.
 const IPV4_LEN: usize = 20;
 
-/// Bytes of the shortest frame with a data message that does not end behind it.
-const SHORTEST_V4: usize = ETHERNET_LEN + IPV4_LEN + UDP_LEN + DATA_LEN_MIN as usize;
-const SHORTEST_V6: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + DATA_LEN_MIN as usize;
+/// Bytes of the shortest frame with a data message in IPv6. In IPv4 no packet of IP makes for a
+/// shorter one: only a keepalive does.
+const SHORTEST: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + DATA_LEN_MIN as usize;
 
 /// Looks at a frame without tags, and at IPv4 without options or IPv6 without extensions.
 #[inline(always)]
 pub fn at(frame: &Frame<'_>) -> Glance {
-    let Some(head): Option<Head<SHORTEST_V4>> = frame.head() else { return short(frame) };
-    let first = head.u32::<12>();
-    if first & V4.1 == V4.0 {
-        if head.u32::<20>() & WHOLE_UDP.1 != WHOLE_UDP.0 {
+    let Some(head): Option<Head<SHORTEST>> = frame.head() else { return short(frame) };
+    if head.u32::<12>() & V4.1 == V4.0 {
+        if masked::<{ WHOLE_UDP.1 }>(head.u32::<20>()) != WHOLE_UDP.0.into() {
             return if head.u8::<23>() == protocol::UDP {
                 Glance::Unclear
             } else {
@@ -60,15 +61,10 @@ pub fn at(frame: &Frame<'_>) -> Glance {
         }
         return message(head.u32::<42>(), head.u8::<50>());
     }
-    if first & V6.1 == V6.0 && head.u8::<20>() == protocol::UDP {
-        return v6(frame);
+    cold_path();
+    if head.u32_again::<12>() & V6.1 != V6.0 || head.u8::<20>() != protocol::UDP {
+        return Glance::Unclear;
     }
-    Glance::Unclear
-}
-
-#[inline(always)]
-fn v6(frame: &Frame<'_>) -> Glance {
-    let Some(head): Option<Head<SHORTEST_V6>> = frame.head() else { return Glance::Unclear };
     if head.u16::<56>() != settings::port() {
         return Glance::Foreign;
     }
@@ -92,7 +88,21 @@ fn short(frame: &Frame<'_>) -> Glance {
 /// in a frame long enough for data.
 #[inline(always)]
 fn message(first: u32, counter: u8) -> Glance {
-    if is_plain_data(u32::from_le(first), counter) { Glance::Data } else { Glance::Unclear }
+    if u32::from_le(first) == DATA && !is_sample(counter.into()) {
+        Glance::Data
+    } else {
+        Glance::Unclear
+    }
+}
+
+/// What a mask with its uppermost bit set leaves of a word. The instruction has room for it as a
+/// negative number; the compiler takes a register for the positive one.
+#[inline(always)]
+fn masked<const MASK: u32>(word: u32) -> u64 {
+    let mut masked = u64::from(word);
+    // SAFETY: computes with a register.
+    unsafe { asm!("{0} &= {mask}", inout(reg) masked, mask = const MASK.cast_signed()) };
+    masked
 }
 
 /// Bytes as a word, as they lie there.

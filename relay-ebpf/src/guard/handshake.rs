@@ -50,25 +50,23 @@ fn admit(frame: &Frame<'_>, at: usize, source: &Source) -> Option<Outcome> {
         return Some(Outcome::InitiationWithMac2);
     }
     let now = now();
-    if let Some(flow) = maps::flow(&source.flow) {
-        // SAFETY: a map value; another flow may have taken its place, which then has a token less.
-        if let Some(then) = unsafe { *flow }.take(now) {
-            // SAFETY: as above.
-            unsafe { *flow = then };
-            return Some(Outcome::InitiationOfFlow);
-        }
+    let Some(bucket) = maps::source(&source.key) else {
+        maps::add_source(&source.key, &settings::limit().take(0, now)?);
+        return Some(Outcome::Initiation);
+    };
+    // SAFETY: a map value; another source may have taken its place, which then has the tokens of
+    // this one.
+    if let Some(then) = settings::limit().take(unsafe { *bucket }, now) {
+        // SAFETY: as above.
+        unsafe { *bucket = then };
+        return Some(Outcome::Initiation);
     }
-    match maps::source(&source.key) {
-        Some(bucket) => {
-            // SAFETY: a map value; another source may have taken its place, which then has the
-            // tokens of this one.
-            let then = settings::limit().take(unsafe { *bucket }, now)?;
-            // SAFETY: as above.
-            unsafe { *bucket = then };
-        }
-        None => maps::add_source(&source.key, &settings::limit().take(0, now)?),
-    }
-    Some(Outcome::Initiation)
+    let flow = maps::flow(&source.flow)?;
+    // SAFETY: a map value; another flow may have taken its place, which then has a token less.
+    let then = unsafe { *flow }.take(now)?;
+    // SAFETY: as above.
+    unsafe { *flow = then };
+    Some(Outcome::InitiationOfFlow)
 }
 
 /// Whether there is a MAC2 at a place of the frame.

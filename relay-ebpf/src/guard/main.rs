@@ -16,25 +16,25 @@ mod judge;
 mod maps;
 mod settings;
 
+use core::hint::cold_path;
+
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     macros::xdp,
     programs::XdpContext,
 };
-use relay_common::guard::Outcome;
-
 use crate::{frame::Frame, glance::Glance};
 
 /// Decides about a frame from the underlay.
 #[xdp(frags)]
 pub fn relay_guard(ctx: XdpContext) -> u32 {
     match glance::at(&Frame::new(&ctx)) {
-        Glance::Data => {
-            count::one(Outcome::Data);
-            XDP_PASS
+        Glance::Data => count::data_and_pass(),
+        Glance::Foreign => count::nothing_and_pass(),
+        Glance::Unclear => {
+            cold_path();
+            judged(XdpContext::new(ctx.ctx))
         }
-        Glance::Foreign => XDP_PASS,
-        Glance::Unclear => judged(XdpContext::new(ctx.ctx)),
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf,
     maps::{Array, MapData},
-    programs::{SchedClassifier, TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
+    programs::{SchedClassifier, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, xdp::XdpMode},
 };
 use object::{
     Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
@@ -29,6 +29,7 @@ const COUNT: &str = ".data";
 const TC_ACT_OK: i32 = 0;
 const TC_ACT_SHOT: i32 = 2;
 const XDP_ABORTED: i32 = 0;
+const XDP_DROP: i32 = 1;
 const XDP_PASS: i32 = 2;
 
 /// Offsets in `struct __sk_buff` and `struct xdp_md` (include/uapi/linux/bpf.h, 6.12).
@@ -47,6 +48,9 @@ const INGRESS: i32 = 1;
 const ETHERNET: i16 = 14;
 /// Length of the packets that the generator makes, from their IPv4 header on.
 const PACKET_LEN: u16 = 84;
+
+/// 10.0.0.0, where spoofed sources are from.
+const SPOOFED: i32 = 10 << 24;
 
 /// A register.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +76,17 @@ pub struct Program {
 /// Makes frames and lets the kernel receive them on the loopback interface.
 pub struct Generator(Ebpf);
 
-/// An XDP program that lets every frame pass: what calling any program takes.
+/// An XDP program that lets frames pass: what calling any program takes.
 pub struct Nothing(Ebpf);
+
+/// Sends one frame again and again, each time from a spoofed source.
+pub struct Spoofer {
+    ebpf: Ebpf,
+    frame: Vec<u8>,
+}
+
+/// As many frames are made at a time as a NAPI poll receives.
+const BATCH: u32 = 64;
 
 impl Program {
     /// Sends every packet back out of the interface it came from, and does nothing else.
@@ -135,34 +148,13 @@ impl Program {
         program.number(0x07, R0, FIRST_HOST.cast_signed());
         program.number(0x07, R7, FIRST_HOST.cast_signed());
 
-        program.load_word(R2, R6, XDP_DATA);
-        program.load_word(R3, R6, XDP_DATA_END);
-        program.copy(R4, R2);
-        program.number(0x07, R4, i32::from(ETHERNET) + 20);
-        // if r4 <= r3 goto +2
-        program.push(0xbd, R4, R3, 2, 0);
-        program.set(R0, XDP_ABORTED);
-        program.exit();
+        program.require(ETHERNET + 20);
 
         // The checksum of what changes, folded.
         program.set(R5, SUM);
-        for host in [R0, R7] {
-            program.copy(R4, host);
-            program.number(0x77, R4, 16);
-            program.add(R5, R4);
-            program.copy(R4, host);
-            program.number(0x57, R4, 0xffff);
-            program.add(R5, R4);
-        }
-        for _fold in 0..2 {
-            program.copy(R4, R5);
-            program.number(0x77, R4, 16);
-            program.number(0x57, R5, 0xffff);
-            program.add(R5, R4);
-        }
-        program.number(0xa7, R5, 0xffff);
-        program.big_endian(R5, 16);
-        program.store(0x6b, R2, ETHERNET + 10, R5);
+        program.add_halves(R0);
+        program.add_halves(R7);
+        program.finish_checksum();
 
         for (offset, word) in [(0, 0x4500_0000 | (PACKET_LEN as i32)), (4, 0)] {
             program.set(R4, word.to_be());
@@ -180,6 +172,47 @@ impl Program {
         program
     }
 
+    /// Writes a source of 10.0.0.0/8 into every frame, one drawn by lot or always the same, and
+    /// sends it out of an interface. `sum` is that of the IPv4 header's 16-bit words without source
+    /// and checksum.
+    fn spoof(interface: u32, from_one: bool, sum: u32) -> Self {
+        let mut program = Self::default();
+        program.copy(R6, R1);
+        if from_one {
+            program.set(R0, SPOOFED + 1);
+        } else {
+            program.call(GET_PRANDOM_U32);
+            program.number(0x57, R0, 0x00ff_ffff);
+            program.number(0x47, R0, SPOOFED);
+        }
+        program.require(ETHERNET + 20);
+        program.set(R5, sum.cast_signed());
+        program.add_halves(R0);
+        program.finish_checksum();
+        program.big_endian(R0, 32);
+        program.store(0x63, R2, ETHERNET + 12, R0);
+        program.set(R1, interface.cast_signed());
+        program.set(R2, 0);
+        program.call(REDIRECT);
+        program.exit();
+        program
+    }
+
+    /// Drops what comes from 10.0.0.0/8, and lets everything else pass.
+    fn refuse_spoofed() -> Self {
+        let mut program = Self::default();
+        program.copy(R6, R1);
+        program.require(ETHERNET + 20);
+        // r4 = *(u8 *)(r2 + 26); if r4 != 10 goto +2
+        program.push(0x71, R4, R2, ETHERNET + 12, 0);
+        program.push(0x55, R4, R0, 2, SPOOFED >> 24);
+        program.set(R0, XDP_DROP);
+        program.exit();
+        program.set(R0, XDP_PASS);
+        program.exit();
+        program
+    }
+
     /// Loads it for the tc hooks.
     ///
     /// # Errors
@@ -187,6 +220,12 @@ impl Program {
     pub fn classifier(&self) -> Result<Ebpf> {
         let mut ebpf = self.object("classifier")?;
         only(&mut ebpf)?.load().context("load a program of the bench")?;
+        Ok(ebpf)
+    }
+
+    fn xdp(&self) -> Result<Ebpf> {
+        let mut ebpf = self.object("xdp")?;
+        xdp(&mut ebpf)?.load().context("load a program of the bench")?;
         Ok(ebpf)
     }
 
@@ -207,6 +246,41 @@ impl Program {
                 .context("relocate the count")?;
         }
         Ok(Ebpf::load(&object.write().context("write an object")?)?)
+    }
+
+    /// `r2 = data; r3 = data_end`, of a context in r6; gives up a frame that is shorter.
+    fn require(&mut self, len: i16) {
+        self.load_word(R2, R6, XDP_DATA);
+        self.load_word(R3, R6, XDP_DATA_END);
+        self.copy(R4, R2);
+        self.number(0x07, R4, len.into());
+        // if r4 <= r3 goto +2
+        self.push(0xbd, R4, R3, 2, 0);
+        self.set(R0, XDP_ABORTED);
+        self.exit();
+    }
+
+    /// Adds the 16-bit halves of a word to the sum in r5; r4 is lost.
+    fn add_halves(&mut self, word: Register) {
+        self.copy(R4, word);
+        self.number(0x77, R4, 16);
+        self.add(R5, R4);
+        self.copy(R4, word);
+        self.number(0x57, R4, 0xffff);
+        self.add(R5, R4);
+    }
+
+    /// Writes the sum in r5 as the checksum of the IPv4 header behind r2; r4 and r5 are lost.
+    fn finish_checksum(&mut self) {
+        for _fold in 0..2 {
+            self.copy(R4, R5);
+            self.number(0x77, R4, 16);
+            self.number(0x57, R5, 0xffff);
+            self.add(R5, R4);
+        }
+        self.number(0xa7, R5, 0xffff);
+        self.big_endian(R5, 16);
+        self.store(0x6b, R2, ETHERNET + 10, R5);
     }
 
     /// `to = &count`, in two instructions.
@@ -280,10 +354,24 @@ impl Nothing {
         let mut program = Program::default();
         program.set(R0, XDP_PASS);
         program.exit();
-        let mut ebpf = program.object("xdp")?;
-        let program: &mut Xdp = ebpf.program_mut(NAME).context("the program")?.try_into()?;
-        program.load().context("load a program that does nothing")?;
-        Ok(Self(ebpf))
+        Ok(Self(program.xdp()?))
+    }
+
+    /// The same for all but spoofed frames, which it drops.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn from_the_spoofed() -> Result<Self> {
+        Ok(Self(Program::refuse_spoofed().xdp()?))
+    }
+
+    /// Runs it in the driver of an interface of the namespace that the caller is in.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach(&mut self, interface: &str) -> Result<()> {
+        let attached = xdp(&mut self.0)?.attach(interface, XdpMode::Driver);
+        attached.map(drop).with_context(|| format!("attach to {interface}"))
     }
 
     /// Average time of a run on a frame.
@@ -291,9 +379,8 @@ impl Nothing {
     /// # Errors
     /// The kernel refuses the frame.
     pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
-        let program: &mut Xdp = self.0.program_mut(NAME).context("the program")?.try_into()?;
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-        Ok(program.test_run(options).context("run a program of the bench")?.duration)
+        Ok(xdp(&mut self.0)?.test_run(options).context("run a program of the bench")?.duration)
     }
 }
 
@@ -303,10 +390,7 @@ impl Generator {
     /// # Errors
     /// The kernel refuses the program.
     pub fn new(peers: u32) -> Result<Self> {
-        let mut ebpf = Program::generator(peers).object("xdp")?;
-        let program: &mut Xdp = ebpf.program_mut(NAME).context("the program")?.try_into()?;
-        program.load().context("load the generator")?;
-        Ok(Self(ebpf))
+        Ok(Self(Program::generator(peers).xdp()?))
     }
 
     /// Lets the kernel receive frames on the loopback interface of the namespace that the caller
@@ -316,20 +400,52 @@ impl Generator {
     /// # Errors
     /// The kernel has no live frames (before 5.18).
     pub fn send(&mut self, frames: u32) -> Result<Duration> {
-        /// As many frames are made at a time as a NAPI poll receives.
-        const BATCH: u32 = 64;
         let mut template = [0; ETHERNET as usize + PACKET_LEN as usize];
         // The type of IPv4; addresses are all zeros, as the loopback interface's is.
         template[12] = 8;
-        let program: &mut Xdp = self.0.program_mut(NAME).context("the program")?.try_into()?;
-        let options = TestRunOptions {
-            data_in: Some(&template),
-            repeat: frames,
-            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
-            ..TestRunOptions::default()
-        };
-        Ok(program.test_run(options).context("send live frames")?.duration)
+        send(&mut self.0, &template, frames)
     }
+}
+
+impl Spoofer {
+    /// Of a frame with IPv4, without options, and UDP: out of an interface of the namespace that
+    /// the caller is in.
+    ///
+    /// # Errors
+    /// The kernel refuses the program, or the frame is too short.
+    pub fn new(mut frame: Vec<u8>, interface: u32, from_one: bool) -> Result<Self> {
+        let header = frame.get_mut(ETHERNET as usize..).context("an Ethernet frame")?;
+        let (header, udp) = header.split_first_chunk_mut::<20>().context("an IPv4 header")?;
+        header[10..16].fill(0);
+        // No checksum: it would have the source in it (RFC 768).
+        udp.get_mut(6..8).context("a UDP header")?.fill(0);
+        let words = header.as_chunks().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
+        let ebpf = Program::spoof(interface, from_one, words.sum()).xdp()?;
+        Ok(Self { ebpf, frame })
+    }
+
+    /// Sends it so many times, goes with each to where it is dropped or left to somebody else, and
+    /// gives the average time for one, without that in which the kernel lets others run.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn send(&mut self, times: u32) -> Result<Duration> {
+        send(&mut self.ebpf, &self.frame, times)
+    }
+}
+
+fn send(ebpf: &mut Ebpf, frame: &[u8], times: u32) -> Result<Duration> {
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        repeat: times,
+        attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+        ..TestRunOptions::default()
+    };
+    Ok(xdp(ebpf)?.test_run(options).context("send live frames")?.duration)
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
+    Ok(ebpf.program_mut(NAME).context("the program")?.try_into()?)
 }
 
 /// The one program for the tc hooks that an object holds.

@@ -4,11 +4,11 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Result;
 use clap::Parser as _;
-use relay::datapath::XdpMode;
 use relay_tests::{
     Family,
     bench::{
@@ -16,7 +16,7 @@ use relay_tests::{
         fleet::{Fleet, Shape},
         guard, instructions,
         layer::Layer,
-        memory, native,
+        memory, native, siege,
     },
 };
 use serde_json::{Value, json};
@@ -169,10 +169,24 @@ fn count_guard(shift: Option<u32>) -> Result<()> {
         let instructions = cost.ns.saturating_sub(cost.nothing_ns) >> shift;
         say(&json!({ "frame": cost.frame, "instructions": instructions }))?;
     }
-    guard::floods(|flood| {
-        let mode = flood.mode.map_or("none", XdpMode::label);
-        let instructions = flood.ns >> shift;
-        say(&json!({ "flood": flood.sources, "guard": mode, "instructions": instructions }))
+    siege::costs(|cost| {
+        let instructions = cost.ns >> shift;
+        let sources = cost.sources;
+        say(&json!({ "flood": sources, "guarded": cost.is_guarded, "instructions": instructions }))
+    })?;
+    siege::sieges(|siege| {
+        let milliseconds = |waited: Option<&Duration>| waited.map(Duration::as_millis);
+        say(&json!({
+            "siege": siege.forged,
+            "guarded": siege.is_guarded,
+            "peers": siege.peers,
+            "calls": siege.calls,
+            "connected": siege.waited.len(),
+            "medianMs": milliseconds(siege.waited.get(siege.waited.len() / 2)),
+            "worstMs": milliseconds(siege.waited.last()),
+            "packetsSent": siege.relayed[0],
+            "packetsReceived": siege.relayed[1],
+        }))
     })
 }
 
