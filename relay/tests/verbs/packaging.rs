@@ -2,7 +2,8 @@ use std::fs;
 
 use super::site::Site;
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
+    "check",
     "peer add",
     "peer remove",
     "peer rename",
