@@ -1,6 +1,7 @@
 //! What the project needs from its machine: what is missing, and how it is installed.
 
 mod bench;
+pub(crate) mod dist;
 pub(crate) mod ebpf;
 mod lab;
 pub(crate) mod lints;
@@ -20,6 +21,8 @@ pub(crate) enum Part {
     Lab,
     /// What the bench measures beside the relay.
     Bench,
+    /// Building and packing a release.
+    Dist,
 }
 
 impl Part {
@@ -53,6 +56,7 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
             Part::Lints => lints::missing(),
             Part::Lab => lab::missing(),
             Part::Bench => bench::missing(),
+            Part::Dist => dist::missing(),
         })
         .collect()
 }
@@ -78,6 +82,9 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Bench) {
             tell(bench::install());
+        }
+        if parts.contains(&Part::Dist) {
+            tell(dist::install());
         }
     });
     let left = missing(parts);
