@@ -3,6 +3,7 @@
 mod bench;
 pub(crate) mod dist;
 pub(crate) mod ebpf;
+pub(crate) mod fleet;
 mod lab;
 pub(crate) mod lints;
 
@@ -23,6 +24,8 @@ pub(crate) enum Part {
     Bench,
     /// Building and packing a release.
     Dist,
+    /// Whole Debian machines, and Ansible.
+    Fleet,
 }
 
 impl Part {
@@ -57,6 +60,7 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
             Part::Lab => lab::missing(),
             Part::Bench => bench::missing(),
             Part::Dist => dist::missing(),
+            Part::Fleet => fleet::missing(),
         })
         .collect()
 }
@@ -85,6 +89,9 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Dist) {
             tell(dist::install());
+        }
+        if parts.contains(&Part::Fleet) {
+            tell(fleet::install());
         }
     });
     let left = missing(parts);
