@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -99,13 +100,20 @@ impl Ansible {
         // The default of Unix sockets' names is too long below some build directories.
         command.env("ANSIBLE_SSH_CONTROL_PATH_DIR", format!("/tmp/relay-{}", std::process::id()));
         command.env("ANSIBLE_PIPELINING", "True");
+        // Written as it comes, for whoever waits.
+        let log = self.directory.join(format!("play-{:02}.log", self.plays));
+        let mut log =
+            fs::File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
         let mut text = String::new();
+        let mut written = Ok(());
         process::follow(&mut command, DEADLINE, |line| {
             text += line;
             text.push('\n');
+            if written.is_ok() {
+                written = writeln!(log, "{line}");
+            }
         })?;
-        let log = format!("play-{:02}.log", self.plays);
-        self.write(&log, &text)?;
+        written.context("cannot keep what a play says")?;
         let hosts = recap(&text);
         if hosts.is_empty() {
             bail!("`{}` ended without a recap:\n{}", process::describe(&command), text.trim_end());
