@@ -21,6 +21,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a limit leaves others alone", limit),
     ("an upgrade swaps the generation and loses no packet and no count", upgrade),
     ("a reboot comes back relaying", reboot),
+    ("a second relay on one host, by the template", second_relay),
+    ("the package goes and the configuration stays, a purge leaves the keys", package_alone),
     ("removal leaves nothing", removal),
 ];
 
@@ -149,7 +151,15 @@ fn limit(fleet: &mut Fleet) -> Result<()> {
 
 fn upgrade(fleet: &mut Fleet) -> Result<()> {
     let mut variables = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
-    variables["relay_deb"] = json!(fleet.packages[1]);
+    // By URL, as from a site's own mirror.
+    fleet.one.put(&fleet.packages[1], "/srv/relay.deb")?;
+    fleet.one.run(
+        "systemd-run --quiet --unit mirror python3 -m http.server --bind 127.0.0.1 \
+         --directory /srv 8000",
+    )?;
+    let sum = fleet.one.run("sha256sum /srv/relay.deb | cut -d ' ' -f 1")?;
+    variables["relay_deb"] = json!("http://127.0.0.1:8000/relay.deb");
+    variables["relay_deb_checksum"] = json!(format!("sha256:{}", sum.trim()));
     let (generation, counted) = (policy(&fleet.one)?, relayed(&fleet.one)?);
     let files_before = files(&fleet.one)?;
     let stream = Stream::start(&fleet.one, &fleet.peers[0], &fleet.peers[1])?;
@@ -163,7 +173,8 @@ fn upgrade(fleet: &mut Fleet) -> Result<()> {
         bail!("{now} packets are counted as relayed, expected {counted} and twice {answered}");
     }
     require_same(&files_before, &files(&fleet.one)?)?;
-    fleet.one.run("dpkg -s relay | grep -q 'Version: .*-2$' && relay status --check").map(drop)
+    fleet.one.run("dpkg -s relay | grep -q 'Version: .*-2$' && relay status --check")?;
+    fleet.one.run("systemctl stop mirror && rm /srv/relay.deb").map(drop)
 }
 
 fn reboot(fleet: &mut Fleet) -> Result<()> {
@@ -184,6 +195,48 @@ fn reboot(fleet: &mut Fleet) -> Result<()> {
         .one
         .run("systemctl daemon-reload && systemctl is-active relay && relay status | grep up")?;
     a.require_reach(b, &fleet.one)
+}
+
+fn second_relay(fleet: &mut Fleet) -> Result<()> {
+    let before = trace_of(&fleet.two)?;
+    fleet.two.run(&format!(
+        "umask 077\n\
+         cat >/etc/relay/second.toml <<'END'\n\
+         [relay]\ninterface = \"relay1\"\nlisten_port = 51821\naddress = [\"10.4.0.1/24\"]\n\
+         private_key_file = \"/etc/relay/second.key\"\n\
+         [[peer]]\nname = \"node-b\"\npublic_key = \"{}\"\naddress = [\"10.4.0.2\"]\n\
+         END\n\
+         systemd-analyze verify relay.service relay@second.service\n\
+         systemctl start relay@second\n\
+         relay --config /etc/relay/second.toml status --check\n\
+         wg show relay1 listen-port | grep -qx 51821\n\
+         systemctl stop relay@second\n\
+         ! ip link show relay1 2>/dev/null\n\
+         rm /etc/relay/second.toml /etc/relay/second.key",
+        fleet.peers[1].public_key
+    ))?;
+    require_same(&before, &trace_of(&fleet.two)?)
+}
+
+fn package_alone(fleet: &mut Fleet) -> Result<()> {
+    let before = files(&fleet.two)?;
+    fleet.two.run("dpkg --remove relay && ! ip link show relay0 2>/dev/null")?;
+    require_same(&before, &files(&fleet.two)?)?;
+    // With its configuration still there, it begins to relay when it comes back.
+    fleet.two.run(
+        "dpkg --install /var/cache/relay.deb && systemctl is-enabled relay && relay status --check",
+    )?;
+    let said = fleet.two.run("dpkg --purge relay 2>&1")?;
+    for words in ["/etc/relay/private.key", "rm -r /etc/relay"] {
+        if !said.contains(words) {
+            bail!("expected the purge to name {words}, but it said:\n{}", said.trim_end());
+        }
+    }
+    let left = fleet.two.run("find /etc/relay -type f | sort")?;
+    if left != "/etc/relay/private.key\n/etc/relay/psk/node-a\n" {
+        bail!("expected the keys to stay, and nothing else, found:\n{left}");
+    }
+    Ok(())
 }
 
 fn removal(fleet: &mut Fleet) -> Result<()> {
