@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use aya_build::{Package, Toolchain};
 
-/// Crates that may use unstable features: aya-ebpf for its own, relay-ebpf for BPF assembly.
+/// Crates that may use unstable features: aya-ebpf for its own, the programs for BPF assembly.
 /// Naming them, instead of saying `1`, leaves the prebuilt `core` in use.
-const UNSTABLE_CRATES: &str = "aya_ebpf,relay_ebpf";
+const UNSTABLE_CRATES: &str = "aya_ebpf,relay_ebpf,relay_guard";
 
 /// A rustup toolchain of this name, when nightly has no library sources:
 /// `rustup toolchain link bpf /usr` makes it from Debian's packages.

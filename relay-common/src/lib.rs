@@ -4,11 +4,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod blake2s;
 pub mod checksum;
 pub mod counters;
 pub mod event;
 pub mod extension;
 pub mod generation;
+pub mod guard;
 pub mod header;
 pub mod icmp;
 pub mod leaf;

@@ -11,6 +11,9 @@ pub const INGRESS_PROGRAM: &str = "relay_ingress";
 /// Program on egress of the WireGuard interface.
 pub const EGRESS_PROGRAM: &str = "relay_egress";
 
+/// XDP program on the underlay interfaces.
+pub const GUARD_PROGRAM: &str = "relay_guard";
+
 /// Section of [`crate::Leaf`], indexed by the host part of IPv4 overlay addresses.
 pub const LEAVES_V4: &str = ".rodata.v4";
 /// Section of [`crate::Leaf`], indexed by the host part of IPv6 overlay addresses.
@@ -38,6 +41,15 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_COUNT: &str = "EVENT_COUNT";
 /// Hash of [`crate::counters::pair_key`] → [`crate::PairCounters`]; outlives generations.
 pub const PAIR_COUNTERS: &str = "PAIR_COUNTERS";
+
+/// Array with one [`crate::guard::Identity`].
+pub const GUARD: &str = "GUARD";
+/// Array of [`crate::guard::Counts`], indexed by processor; outlives the guard.
+pub const GUARD_COUNTS: &str = "GUARD_COUNTS";
+/// LRU hash of a source's bucket: [`crate::guard::source_v4`] or its neighbour → `u64`.
+pub const GUARD_SOURCES: &str = "GUARD_SOURCES";
+/// LRU hash of [`crate::guard::FlowKey`] → [`crate::guard::Flow`].
+pub const GUARD_FLOWS: &str = "GUARD_FLOWS";
 
 /// Ring buffer of aya-log.
 pub const LOGS: &str = "AYA_LOGS";
@@ -68,6 +80,13 @@ pub const DIRECT_MTU: &str = "DIRECT_MTU";
 pub const FEATURES: &str = "FEATURES";
 /// One of [`crate::verdict::HostPolicy`]'s numbers.
 pub const HOST_POLICY: &str = "HOST_POLICY";
+
+/// UDP port that the guard watches, as it lies in the header.
+pub const GUARD_PORT: &str = "GUARD_PORT";
+/// Of the limit of a source ([`crate::guard::Limit`]): nanoseconds in which a token comes back.
+pub const GUARD_INTERVAL_NS: &str = "GUARD_INTERVAL_NS";
+/// Of the same limit: how far its bucket may be from full, nanoseconds.
+pub const GUARD_TOLERANCE_NS: &str = "GUARD_TOLERANCE_NS";
 
 /// Bit of [`FEATURES`]: packets between peers leave by redirect.
 pub const FAST_PATH: u32 = 1;

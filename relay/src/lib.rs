@@ -12,4 +12,5 @@ pub mod model;
 pub mod net;
 pub mod policy;
 pub mod stats;
+mod units;
 pub mod wireguard;

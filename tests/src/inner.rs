@@ -78,11 +78,11 @@ impl Inner {
         self
     }
 
-    /// The same packet with four bytes of options after its IPv4 header.
+    /// The same packet with four more bytes of options after its IPv4 header.
     #[must_use]
     pub fn with_options(mut self, options: [u8; 4]) -> Self {
         self.bytes.splice(IPV4_LEN..IPV4_LEN, options);
-        self.bytes[0] = 0x46;
+        self.bytes[0] += 1;
         let len = u16::try_from(self.bytes.len()).expect("fits a packet").to_be_bytes();
         self.bytes[2..4].copy_from_slice(&len);
         self.sealed()

@@ -24,6 +24,7 @@
 pub mod bench;
 pub mod deadline;
 pub mod footprint;
+pub mod guard;
 pub mod inner;
 mod lab;
 mod ledger;
@@ -33,6 +34,7 @@ pub mod peer;
 pub mod program_run;
 pub mod relay_host;
 mod scenario;
+pub mod schema;
 pub mod site;
 pub mod skip;
 pub mod stats;

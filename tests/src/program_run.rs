@@ -195,6 +195,7 @@ pub fn relay(peers: Vec<Peer>) -> Relay {
         egress: Egress::Deny,
         fence: true,
         pair_stats: false,
+        guard: None,
         peers,
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::{
-    Ledger, Namespace, Tally, deadline, namespace,
+    Ledger, Namespace, Tally, deadline, namespace, schema,
     stats::{Stats, UpReport},
 };
 
@@ -144,9 +144,15 @@ impl RelayHost {
     /// Runs the `relay` command on this host.
     ///
     /// # Errors
-    /// It could not be started, or was killed.
+    /// It could not be started, or was killed; or it said the relay's private key.
     pub fn relay(&self, arguments: &[&str]) -> Result<Outcome> {
-        Outcome::of(&self.namespace.output(&mut self.command(arguments))?)
+        let outcome = Outcome::of(&self.namespace.output(&mut self.command(arguments))?)?;
+        if let Ok(key) = fs::read_to_string(self.config.with_file_name("private.key")) {
+            let said =
+                [&outcome.stdout, &outcome.stderr].iter().any(|text| text.contains(key.trim()));
+            ensure!(!said, "relay {arguments:?} said the private key");
+        }
+        Ok(outcome)
     }
 
     /// `relay up --json`.
@@ -155,15 +161,16 @@ impl RelayHost {
     /// It failed.
     pub fn up(&self) -> Result<UpReport> {
         let text = self.relay(&["up", "--json"])?.success("relay up --json")?;
-        serde_json::from_str(&text).with_context(|| format!("relay up --json printed {text}"))
+        Ok(serde_json::from_value(schema::parse("up", &text)?)?)
     }
 
-    /// `relay down`.
+    /// `relay down --json`.
     ///
     /// # Errors
     /// It failed.
-    pub fn down(&self) -> Result<String> {
-        self.relay(&["down"])?.success("relay down")
+    pub fn down(&self) -> Result<UpReport> {
+        let text = self.relay(&["down", "--json"])?.success("relay down --json")?;
+        Ok(serde_json::from_value(schema::parse("up", &text)?)?)
     }
 
     /// `relay stats --json`.
@@ -172,7 +179,7 @@ impl RelayHost {
     /// It failed.
     pub fn stats(&self) -> Result<Stats> {
         let text = self.relay(&["stats", "--json"])?.success("relay stats --json")?;
-        serde_json::from_str(&text).with_context(|| format!("relay stats --json printed {text}"))
+        Ok(serde_json::from_value(schema::parse("stats", &text)?)?)
     }
 
     /// All counters.

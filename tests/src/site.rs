@@ -73,6 +73,20 @@ impl Site {
         self.table.get_mut("relay").and_then(Value::as_table_mut).context("no [relay]")
     }
 
+    /// The `[guard]` table, which is made where there is none.
+    ///
+    /// # Errors
+    /// Something else has that name.
+    pub fn guard_mut(&mut self) -> Result<&mut Table> {
+        let guard = self.table.entry("guard").or_insert_with(|| Table::new().into());
+        guard.as_table_mut().context("guard is no table")
+    }
+
+    /// Takes the `[guard]` table out.
+    pub fn without_guard(&mut self) {
+        self.table.remove("guard");
+    }
+
     /// The peers' names, in the order of the file.
     ///
     /// # Errors

@@ -28,6 +28,28 @@ pub struct Stats {
     pub unattributed: BTreeMap<String, u64>,
     /// Sums.
     pub totals: Totals,
+    /// What stands before all of it.
+    pub guard: Guard,
+}
+
+/// The guard in `relay stats --json`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guard {
+    /// Where it is, or is wanted.
+    pub interfaces: Vec<Guarded>,
+    /// Messages by outcome.
+    pub messages: BTreeMap<String, u64>,
+}
+
+/// One interface of the underlay.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guarded {
+    /// Its name.
+    pub interface: String,
+    /// `driver`, `generic` or `none`.
+    pub attached: String,
 }
 
 /// A peer in `relay stats --json`.

@@ -11,6 +11,11 @@ use crate::doctor::{Level, Report, render_report_into};
 
 /// `relay doctor`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 3 if the host lacks something, 2 if the configuration is wrong.\n\n\
+                  Examples:\n  relay doctor                before the first `relay up`, and when \
+                  something is odd\n  relay doctor --json         the same for machines"
+)]
 pub(super) struct Doctor {
     /// Print one JSON object.
     #[arg(long)]

@@ -5,9 +5,8 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
 
-use super::host;
+use super::{host, output::Changes};
 use crate::{
     config::{self, Options},
     datapath::{Datapath, Pins},
@@ -17,6 +16,9 @@ use crate::{
 
 /// `relay down`.
 #[derive(Debug, Args)]
+#[command(after_help = "Counters end with it; configuration and keys stay.\n\nExamples:\n  \
+                  relay down                      the relay of the configuration\n  \
+                  relay down --interface relay1   one that no file describes any more")]
 pub(super) struct Down {
     /// Take down the relay on this interface instead of the configuration's.
     #[arg(long, value_name = "NAME")]
@@ -50,6 +52,13 @@ impl Down {
                 link::delete(&handle, &interface).await?;
                 changes.push(format!("- interface {interface}"));
             }
+            if datapath.exists() {
+                // With its name alone an interface is listed for which a link is pinned.
+                for hook in datapath.guards(&[], &[])? {
+                    datapath.unguard(&hook.interface)?;
+                    changes.push(format!("- guard on {}", hook.interface));
+                }
+            }
             if datapath.remove()? {
                 changes.push("- policy and counters".to_owned());
             }
@@ -62,14 +71,7 @@ impl Down {
         })?;
         let mut out = io::stdout().lock();
         if self.json {
-            let answer = json!({
-                "schemaVersion": 1,
-                "interface": interface.as_str(),
-                "changed": !changes.is_empty(),
-                "changes": changes,
-            });
-            serde_json::to_writer_pretty(&mut out, &answer)?;
-            writeln!(out)?;
+            Changes::new(&interface, false, &changes, &[]).print(&mut out)?;
             return Ok(());
         }
         for change in &changes {

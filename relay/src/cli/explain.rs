@@ -107,7 +107,8 @@ impl Explain {
 
         let mut directions = Vec::new();
         for (a, b) in self.pairs(&ends)? {
-            let ways = if relay.owner(b).is_some() { vec![(a, b), (b, a)] } else { vec![(a, b)] };
+            let has_way_back = a != b && relay.owner(b).is_some();
+            let ways = if has_way_back { vec![(a, b), (b, a)] } else { vec![(a, b)] };
             for (source, destination) in ways {
                 let explanation = Explanation::of(&sources, source, destination);
                 let packet = echo(source, destination);

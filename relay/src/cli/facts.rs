@@ -9,14 +9,17 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    exit, host,
+    exit,
+    guard::Guarding,
+    host,
     running::{self, Running},
 };
 use crate::{
     config::{self, Options, Problem, Problems, Secrets},
     datapath::{Datapath, MINIMUM_KERNEL, Pins},
     doctor::{
-        Clock, Configured, Facts, Forwarding, Module, Occupant, Programs, Route, Ufw, Underlay,
+        Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, Programs, Route, Ufw,
+        Underlay,
     },
     model::{InterfaceName, Relay},
     net::{
@@ -43,6 +46,10 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
     let (occupant, programs, has_port) = match &relay {
         Some(relay) => runtime.block_on(interface(relay, bpffs)),
         None => (Occupant::Nobody, Programs::NoInterface, false),
+    };
+    let guard = match &relay {
+        Some(relay) => runtime.block_on(guard(relay, bpffs)),
+        None => GuardPlaces::Off,
     };
     let mut nf_tables = module("nf_tables", &kernel);
     if let (Module::Missing, Some(relay)) = (nf_tables, &relay) {
@@ -83,6 +90,7 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         ufw: port.and_then(ufw),
         occupant,
         programs,
+        guard,
         rp_filter: rp_filter(name),
         forwarding: Forwarding {
             v4: flag("net/ipv4/ip_forward"),
@@ -155,6 +163,32 @@ async fn look(relay: &Relay, bpffs: &Path) -> Result<(Occupant, Programs, bool)>
     let occupant = if is_ours { Occupant::Relay } else { Occupant::Wireguard };
     let port = running.device.map(|device| device.listen_port);
     Ok((occupant, programs, link.up && port == Some(relay.listen_port)))
+}
+
+async fn guard(relay: &Relay, bpffs: &Path) -> GuardPlaces {
+    if relay.guard.is_none() {
+        return GuardPlaces::Off;
+    }
+    let interface = relay.interface.as_str();
+    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+    let look = async {
+        let Guarding { chosen, hooks } =
+            Guarding::observe(&net::connect()?, relay, &datapath).await?;
+        anyhow::Ok((chosen, hooks?))
+    };
+    let (chosen, hooks) = match look.await {
+        Ok(found) => found,
+        Err(error) => return GuardPlaces::Unknown(exit::causes(&error)),
+    };
+    let wanted = hooks.into_iter().filter(|hook| chosen.interfaces.contains(&hook.interface));
+    let (taken, free): (Vec<_>, Vec<_>) = wanted.partition(|hook| hook.foreign.is_some());
+    let taken = taken.into_iter().filter_map(|hook| Some((hook.interface, hook.foreign?)));
+    GuardPlaces::Found {
+        free: free.into_iter().map(|hook| hook.interface).collect(),
+        taken: taken.collect(),
+        refused: chosen.refused.iter().map(ToString::to_string).collect(),
+        warnings: chosen.warnings,
+    }
 }
 
 /// Whether a part of the kernel is there, without asking for it, which would load it.

@@ -20,6 +20,10 @@ use crate::{
 
 /// `relay graph`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  relay graph                 a matrix\n  relay graph --output who.svg --live\n                              \
+                  a picture, wider where more was relayed\n  relay graph --format dot | dot -Tpdf > who.pdf"
+)]
 pub(super) struct Graph {
     /// What to draw; by the ending of --output where that says svg or dot, else a matrix.
     #[arg(long)]
@@ -67,7 +71,7 @@ impl Graph {
         let mut out = BufWriter::new(out);
         match self.format() {
             Format::Svg => render_svg_into(&mut out, &Picture::of(graph, traffic)?)?,
-            Format::Dot => render_dot_into(&mut out, graph)?,
+            Format::Dot => render_dot_into(&mut out, graph, traffic)?,
             Format::Matrix => render_matrix_into(&mut out, graph, traffic, color)?,
         }
         Ok(out.flush()?)
@@ -83,7 +87,7 @@ impl Graph {
     }
 }
 
-/// What the running relay counted of each peer; pairs are not counted.
+/// What the running relay counted of each peer, and of pairs where it counts them.
 fn traffic(relay: &Relay, bpffs: &Path) -> Result<Traffic> {
     host::require_capabilities("graph --live")?;
     let interface = relay.interface.as_str();
@@ -97,5 +101,25 @@ fn traffic(relay: &Relay, bpffs: &Path) -> Result<Traffic> {
         .collect();
     let of = |name: &str| relayed.get(name).copied().unwrap_or(0);
     let peers = relay.peers.iter().map(|peer| of(peer.name.as_str())).collect();
-    Ok(Traffic { peers, ..Traffic::default() })
+    let pairs = if relay.pair_stats { Some(pairs(relay, &datapath)?) } else { None };
+    Ok(Traffic::new(peers, pairs))
+}
+
+/// Bytes between two peers both ways, by their places in the configuration.
+fn pairs(relay: &Relay, datapath: &Datapath) -> Result<HashMap<(usize, usize), u64>> {
+    let slots = datapath.slots()?;
+    let place_of: HashMap<u32, usize> = relay
+        .peers
+        .iter()
+        .enumerate()
+        .filter_map(|(place, peer)| Some((*slots.get(&peer.public_key)?, place)))
+        .collect();
+    let mut pairs = HashMap::new();
+    for ((from, to), counters) in datapath.pairs()?.pairs {
+        // A peer that has left the configuration is in no picture.
+        if let Some((&from, &to)) = place_of.get(&from).zip(place_of.get(&to)) {
+            *pairs.entry((from.min(to), from.max(to))).or_default() += counters.bytes;
+        }
+    }
+    Ok(pairs)
 }

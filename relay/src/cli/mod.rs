@@ -10,6 +10,7 @@ mod explain;
 mod facts;
 mod genkey;
 mod graph;
+mod guard;
 mod host;
 mod import;
 mod live;

@@ -7,6 +7,9 @@ use std::{
 };
 
 use rustix::fs::{FileType, fstat};
+use serde::Serialize;
+
+use crate::model::InterfaceName;
 
 /// Whether standard output takes colour: `WG_COLOR_MODE` and `NO_COLOR` before the terminal.
 pub(super) fn color() -> bool {
@@ -24,6 +27,35 @@ pub(super) fn warn(warnings: &[impl Display]) -> io::Result<()> {
         writeln!(err, "warning: {warning}")?;
     }
     Ok(())
+}
+
+/// What a verb changed, or would change: its JSON.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Changes<'a> {
+    schema_version: u32,
+    interface: &'a str,
+    changed: bool,
+    dry_run: bool,
+    changes: &'a [String],
+    warnings: &'a [String],
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn new(
+        interface: &'a InterfaceName,
+        dry_run: bool,
+        changes: &'a [String],
+        warnings: &'a [String],
+    ) -> Self {
+        let (interface, changed) = (interface.as_str(), !changes.is_empty());
+        Self { schema_version: 1, interface, changed, dry_run, changes, warnings }
+    }
+
+    pub(super) fn print(&self, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        writeln!(out)
+    }
 }
 
 /// Warns, as `wg genkey` does, when a secret goes to a file that everybody can read.

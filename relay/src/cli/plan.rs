@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use relay_common::names::MARK;
 
-use super::running::{Running, replies};
+use super::{
+    guard::{GuardPlan, Rekeyed},
+    running::{Running, replies},
+};
 use crate::{
     config::{Loaded, Secrets, create_private_key},
     datapath::{Datapath, Observed, Slots, policy_hash},
@@ -24,7 +27,7 @@ use crate::{
 
 /// Everything that differs, in the order of its application:
 /// fence → link (down) → narrow WireGuard → counters → policy → stale programs → widen WireGuard →
-/// addresses → up → routes.
+/// guard → addresses → up → routes.
 /// At no moment does a packet pass that neither the old nor the new configuration allows.
 pub(super) struct Plan {
     interface: InterfaceName,
@@ -37,6 +40,7 @@ pub(super) struct Plan {
     wireguard: wireguard::Plan,
     observed: Observed,
     policy: Option<PolicyChange>,
+    guard: GuardPlan,
     addresses: Vec<AddressChange>,
     desired_addresses: Vec<ipnet::IpNet>,
     routes: Vec<RouteChange>,
@@ -66,7 +70,7 @@ impl Plan {
     ) -> Result<Self> {
         let relay = &loaded.relay;
         let interface = &relay.interface;
-        let Running { link, device, hooks: _, datapath: observed, fence } = running;
+        let Running { link, device, hooks: _, datapath: observed, fence, guard } = running;
         let link_changes = link::plan(interface, relay.mtu, link.as_ref())?;
 
         let new_key = match secrets.private_key() {
@@ -79,6 +83,9 @@ impl Plan {
             &Desired::new(private_key, relay.listen_port, peers(relay, secrets))?,
             device.as_ref(),
         );
+        let public_key = private_key.public_key();
+        let is_new = device.as_ref().and_then(|device| device.public_key) != Some(public_key);
+        let guard = guard.plan(relay, Rekeyed { public_key, is_new })?;
 
         let observed = observed?;
         let (compiled, slots) = policy(handle, relay, &observed).await?;
@@ -108,6 +115,7 @@ impl Plan {
             wireguard,
             observed,
             policy,
+            guard,
             addresses: address::plan(
                 interface,
                 &relay.addresses,
@@ -146,6 +154,7 @@ impl Plan {
         }
         lines.extend(self.observed.repairs().iter().map(ToString::to_string));
         lines.extend(self.wireguard.widen.iter().map(ToString::to_string));
+        lines.extend(self.guard.lines());
         lines.extend(self.addresses.iter().map(ToString::to_string));
         lines.extend(up.iter().map(ToString::to_string));
         lines.extend(self.routes.iter().map(ToString::to_string));
@@ -155,12 +164,13 @@ impl Plan {
         lines
     }
 
-    /// What differs of WireGuard, addresses, routes and the link, whether or not the programs and
-    /// the fence do.
+    /// What differs of WireGuard, the guard, addresses, routes and the link, whether or not the
+    /// policy and the fence do.
     pub(super) fn drift(&self) -> Vec<String> {
         let wireguard = self.wireguard.narrow.iter().chain(&self.wireguard.widen);
         let mut lines: Vec<_> = self.link.iter().map(ToString::to_string).collect();
         lines.extend(wireguard.map(ToString::to_string));
+        lines.extend(self.guard.lines());
         lines.extend(self.addresses.iter().map(ToString::to_string));
         lines.extend(self.routes.iter().map(ToString::to_string));
         lines
@@ -217,6 +227,8 @@ impl Plan {
         }
         self.datapath.detach_twins(&self.observed)?;
         wireguard::apply(interface, &self.wireguard.widen)?;
+        // At once, since with another key it drops what the new one makes right.
+        self.guard.apply(&self.datapath)?;
         if !self.addresses.is_empty() {
             address::apply(handle, interface, &self.desired_addresses).await?;
         }

@@ -7,6 +7,10 @@ use super::up::Up;
 
 /// `relay reload`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  relay reload --dry-run      what would be done\n  relay reload                \
+                  after a change of the files, for service managers"
+)]
 pub(super) struct Reload {
     #[command(flatten)]
     up: Up,

@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, env};
 use anyhow::Result;
 use relay_common::{Reason, names::MARK};
 
+use super::guard::Guarding;
 use crate::{
-    datapath::{Classifier, Counters, Datapath, DatapathError, Direction, Hook, Observed},
+    datapath::{
+        Classifier, Counters, Datapath, DatapathError, Direction, GuardCounts, Hook, Observed,
+    },
     model::{Egress, PublicKey, Relay},
     net::{
         Handle, NetError, classifier,
@@ -30,6 +33,8 @@ pub(super) struct Running {
     pub(super) datapath: Result<Observed, DatapathError>,
     /// The fence, compared with the one that the configuration asks for.
     pub(super) fence: Result<FenceState, NetError>,
+    /// The guard on the underlay.
+    pub(super) guard: Guarding,
 }
 
 impl Running {
@@ -58,6 +63,7 @@ impl Running {
             datapath: datapath.observe(hooks.clone()),
             hooks,
             fence: fence::present(interface, MARK, replies(relay)),
+            guard: Guarding::observe(handle, relay, datapath).await?,
         })
     }
 
@@ -73,7 +79,7 @@ impl Running {
         })
     }
 
-    /// What the operator should know of the hooks.
+    /// What the operator should know of the hooks and the underlay.
     pub(super) fn warnings(&self) -> Vec<String> {
         let of = |hook: &Hook| {
             let program = hook.direction.program();
@@ -82,11 +88,17 @@ impl Running {
                 .map(|other| format!("{other} runs before {program} and may decide in its place"))
                 .collect::<Vec<_>>()
         };
-        self.hooks.iter().flat_map(of).collect()
+        let guard = self.guard.chosen.warnings.iter().map(|warning| format!("guard: {warning}"));
+        self.hooks.iter().flat_map(of).chain(guard).collect()
     }
 
     /// What the peers do, by their names in the configuration; those it does not name come last.
-    pub(super) fn observation(&self, relay: &Relay, counters: &Counters) -> Observation {
+    pub(super) fn observation(
+        &self,
+        relay: &Relay,
+        counters: &Counters,
+        guard_messages: GuardCounts,
+    ) -> Observation {
         let hide = env::var("WG_HIDE_KEYS").is_ok_and(|value| value == "always");
         let show = |key: &PublicKey| if hide { "(hidden)".to_owned() } else { key.to_string() };
         let device = self.device.iter();
@@ -125,6 +137,8 @@ impl Running {
             policy: self.policy(),
             peers: peers.collect(),
             unattributed: counters.unattributed,
+            guard: self.guard.shown(),
+            guard_messages,
         }
     }
 }

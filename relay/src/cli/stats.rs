@@ -20,19 +20,26 @@ use crate::{
     net,
     stats::{
         Column, Exposition, Observation, Pairs, Snapshot, Style, Watch, render_dump_into,
-        render_pairs_into, render_prometheus_into, render_text_into,
+        render_pairs_into, render_pairs_prometheus_into, render_prometheus_into, render_text_into,
     },
 };
 
 /// `relay stats`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  relay stats                 who talked, who was refused and why\n  \
+                  relay stats --watch --sort rx --filter node\n                              live, \
+                  the busiest first\n  relay stats --pairs         who talked to whom, with \
+                  `pair_stats = true`\n  relay stats --prometheus > \
+                  /var/lib/prometheus/node-exporter/relay.prom"
+)]
 pub(super) struct Stats {
     #[command(flatten)]
     form: Form,
     #[command(flatten)]
     live: Live,
     /// Show what each pair of peers has exchanged; wants `pair_stats = true`.
-    #[arg(long, conflicts_with_all = ["dump", "prometheus", "openmetrics", "watch"])]
+    #[arg(long, conflicts_with_all = ["dump", "watch"])]
     pairs: bool,
 }
 
@@ -147,10 +154,14 @@ impl Stats {
         let counted = traffic.pairs.into_iter();
         let named = counted.map(|((from, to), counters)| (name(from), name(to), counters));
         let pairs = Pairs::new(relay.interface.as_str(), named, traffic.others);
-        let mut out = io::stdout().lock();
+        let mut out = BufWriter::new(io::stdout().lock());
         if self.form.json {
             serde_json::to_writer_pretty(&mut out, &pairs)?;
             writeln!(out)?;
+        } else if self.form.prometheus {
+            render_pairs_prometheus_into(&mut out, &pairs, Exposition::Text)?;
+        } else if self.form.openmetrics {
+            render_pairs_prometheus_into(&mut out, &pairs, Exposition::OpenMetrics)?;
         } else {
             render_pairs_into(&mut out, &pairs)?;
         }
@@ -175,5 +186,5 @@ pub(super) async fn observe(relay: &Relay, datapath: &Datapath) -> Result<Observ
     if running.device.is_none() {
         return Err(HostError::NotUp { interface: relay.interface.to_string() }.into());
     }
-    Ok(running.observation(relay, &datapath.counters()?))
+    Ok(running.observation(relay, &datapath.counters()?, datapath.guard_counts()?))
 }

@@ -7,7 +7,9 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use super::{exit, exit::NotAsConfigured, host, output, plan::Plan, running::Running};
+use super::{
+    exit, exit::NotAsConfigured, guard::Guarding, host, output, plan::Plan, running::Running,
+};
 use crate::{
     config::{self, Loaded, Options, Secrets},
     datapath::{Datapath, Observed, Pins},
@@ -21,6 +23,11 @@ use crate::{
 
 /// `relay status`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: with --check 1 if there is a problem.\n\nExamples:\n  relay status                \
+                  one screen\n  relay status --check        for health probes: silent when all is well\n  \
+                  relay status --json         the same for machines"
+)]
 pub(super) struct Status {
     /// Print one JSON object.
     #[arg(long)]
@@ -66,12 +73,16 @@ async fn look(
     let handle = net::connect()?;
     let running = Running::observe(&handle, relay, &datapath).await?;
     let counters = datapath.counters();
-    let snapshot = Snapshot::new(
-        &running.observation(relay, counters.as_ref().unwrap_or(&Default::default())),
-    );
+    let guard_counts = datapath.guard_counts();
+    let snapshot = Snapshot::new(&running.observation(
+        relay,
+        counters.as_ref().unwrap_or(&Default::default()),
+        *guard_counts.as_ref().unwrap_or(&Default::default()),
+    ));
     let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(running.warnings());
     let mut problems = problems(&running, loaded);
+    problems.extend(guard_counts.err().map(|error| exit::chain(&error)));
     let mut findings = Findings {
         state: state(running.link.as_ref()),
         as_configured: false,
@@ -171,6 +182,19 @@ fn problems(running: &Running, loaded: &Loaded) -> Vec<String> {
         }
         (Err(NetError::NetfilterMissing { .. }), false) => {}
         (Err(error), _) => problems.push(exit::chain(error)),
+    }
+    problems.extend(guard_problems(&running.guard, running.datapath.is_ok()));
+    problems
+}
+
+/// What keeps the guard from where it is wanted; what `relay up` puts right the plan tells.
+fn guard_problems(guard: &Guarding, can_read: bool) -> Vec<String> {
+    let refused = guard.chosen.refused.iter().map(|error| exit::chain(error));
+    let mut problems: Vec<_> = refused.chain(guard.foreign()).collect();
+    match &guard.hooks {
+        // Without a BPF file system neither can be read, and that is said.
+        Err(error) if can_read => problems.push(exit::chain(error)),
+        Ok(_) | Err(_) => {}
     }
     problems
 }

@@ -20,6 +20,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// `relay trace`: switches to a generation that logs, and back when it ends.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Every packet costs more while it runs. For refused packets alone, `relay observe` \
+                  costs nothing.\n\nExamples:\n  relay trace                 until Ctrl-C\n  \
+                  relay trace --seconds 5 | grep 10.3.2.3"
+)]
 pub(super) struct Trace {
     /// End after so many seconds instead of on Ctrl-C.
     #[arg(long, value_name = "N")]

@@ -5,9 +5,14 @@ use std::{
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
 
-use super::{exit::HostError, host, output, plan::Plan, running::Running};
+use super::{
+    exit::HostError,
+    host,
+    output::{self, Changes},
+    plan::Plan,
+    running::Running,
+};
 use crate::{
     config::{self, Options, Secrets},
     datapath::{Datapath, Pins},
@@ -16,6 +21,11 @@ use crate::{
 
 /// `relay up`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  relay up --dry-run          what would be done\n  relay up                    \
+                  do it\n  relay up --json             the same for machines: `changed` says whether \
+                  anything was"
+)]
 pub(super) struct Up {
     /// Print the plan and touch nothing.
     #[arg(long)]
@@ -67,6 +77,7 @@ impl Up {
             }
             let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
             warnings.extend(running.warnings());
+            warnings.extend(running.guard.foreign());
             let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
             if plan.takes_port() {
                 host::require_port(loaded.relay.listen_port)?;
@@ -94,16 +105,7 @@ impl Up {
     ) -> Result<()> {
         let interface = &loaded.relay.interface;
         if self.json {
-            let answer = json!({
-                "schemaVersion": 1,
-                "interface": interface.as_str(),
-                "changed": !changes.is_empty(),
-                "dryRun": self.dry_run,
-                "changes": changes,
-                "warnings": warnings,
-            });
-            serde_json::to_writer_pretty(&mut *out, &answer)?;
-            writeln!(out)?;
+            Changes::new(interface, self.dry_run, changes, warnings).print(out)?;
             return Ok(());
         }
         let peers = loaded.relay.peers.len();

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::{
     findings::{Fault, Files, Findings, Located, Place},
+    parse::INTERFACE,
     tables::{MTU_MAX, PeerTable, Tables},
     value::{endpoint_address, short, taken_by_network},
 };
@@ -34,6 +35,7 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
         check_endpoint("relay", relay.endpoint.as_ref(), &overlay, findings);
     }
     check_mtu(tables, findings);
+    check_guard(tables, findings);
 }
 
 /// The networks of `relay.address`.
@@ -228,5 +230,17 @@ fn check_mtu(tables: &Tables, findings: &mut Findings) {
     {
         let whose = format!("{}'s", peer.label);
         findings.present(mtu.place, "defaults.mtu", fault(mtu.value, &whose));
+    }
+}
+
+/// WireGuard's messages never come in through the interface that they carry.
+fn check_guard(tables: &Tables, findings: &mut Findings) {
+    let (Some(relay), Some(guard)) = (&tables.relay, &tables.guard) else { return };
+    let own = relay.interface.as_ref().map_or(INTERFACE, |interface| interface.value.as_str());
+    let mut named = guard.interfaces.iter().flat_map(|names| &names.items);
+    if let Some(name) = named.find(|name| name.value == own) {
+        let problem = format!("{own} is the relay's own interface");
+        let remedy = "write those that peers' UDP packets come in through, such as [\"eth0\"]";
+        findings.present(name.place, "guard.interfaces", Fault::new(problem, remedy));
     }
 }

@@ -8,16 +8,21 @@ use super::{
     findings::{Fault, Files, Findings, Located, Location, Place},
     reach,
     table::List,
-    tables::{PeerTable, Tables},
+    tables::{GuardTable, PeerTable, Tables},
 };
-use crate::model::{Egress, HostAccess, InterfaceName, Peer, Relay};
+use crate::model::{Egress, Guard, GuardMode, HostAccess, InterfaceName, Peer, Relay, Underlay};
 
-const INTERFACE: &str = "relay0";
+pub(super) const INTERFACE: &str = "relay0";
 const LISTEN_PORT: u16 = 51820;
 const PRIVATE_KEY_FILE: &str = "/etc/relay/private.key";
 const RELAY_MTU: u16 = 1420;
 const PEER_MTU: u16 = 1280;
 const PERSISTENT_KEEPALIVE: u16 = 25;
+/// So that 1,000 peers behind one address, which try every 5 seconds (REKEY_TIMEOUT), are all in
+/// well within a minute of an outage.
+const INITIATIONS_PER_SECOND: u32 = 50;
+const BURST: u32 = 200;
+const SOURCES: u32 = 65_536;
 
 /// A configuration without problems.
 #[derive(Debug)]
@@ -115,7 +120,20 @@ fn build(tables: &Tables, base: &Path) -> Option<Relay> {
         egress: or(&relay.egress, Egress::Deny),
         fence: or(&relay.fence, true),
         pair_stats: or(&relay.pair_stats, false),
+        guard: tables.guard.as_ref().and_then(build_guard),
         peers: peers.collect::<Option<_>>()?,
+    })
+}
+
+/// `None` where it is turned off.
+fn build_guard(guard: &GuardTable) -> Option<Guard> {
+    let named = guard.interfaces.as_ref().map(|names| Underlay::Named(values(names)));
+    or(&guard.enabled, true).then(|| Guard {
+        interfaces: named.unwrap_or(Underlay::Auto),
+        mode: or(&guard.mode, GuardMode::Auto),
+        initiations_per_second: or(&guard.initiations_per_second, INITIATIONS_PER_SECOND),
+        burst: or(&guard.burst, BURST),
+        sources: or(&guard.sources, SOURCES),
     })
 }
 

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, hash::Hash, ops::RangeInclusive};
+use std::{collections::HashSet, fmt::Display, hash::Hash, ops::RangeInclusive};
 
 use toml::{
     Spanned,
@@ -78,18 +78,19 @@ impl<'t, 'f> TableReader<'t, 'f> {
     }
 
     /// A whole number within `range`.
-    pub(super) fn number(
+    pub(super) fn number<T: TryFrom<u32> + PartialOrd + Display>(
         &mut self,
         name: &str,
-        range: RangeInclusive<u16>,
-    ) -> Option<Located<u16>> {
+        range: RangeInclusive<T>,
+    ) -> Option<Located<T>> {
         let value = self.value(name)?;
         let Some(integer) = value.get_ref().as_integer() else {
             self.wrong_type(name, value, "a whole number");
             return None;
         };
-        let number = u16::from_str_radix(integer.as_str(), integer.radix());
-        let number = number.ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.and_then(|number| T::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number)).ok_or_else(|| {
             let (low, high) = (range.start(), range.end());
             Fault::new(
                 format!("{} is outside {low} to {high}", shown_number(&integer.to_string())),

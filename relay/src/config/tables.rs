@@ -1,4 +1,4 @@
-//! The tables of the file: `[relay]`, `[defaults]` and `[[peer]]`, each with its keys.
+//! The tables of the file: `[relay]`, `[guard]`, `[defaults]` and `[[peer]]`, each with its keys.
 
 use std::{hash::Hash, net::IpAddr, path::PathBuf};
 
@@ -13,15 +13,23 @@ use super::{
     table::{Key, List, TableReader, shown, shown_key, unknown},
     value,
 };
-use crate::model::{Egress, HostAccess, InterfaceName, PeerName, PublicKey};
+use crate::model::{Egress, GuardMode, HostAccess, InterfaceName, PeerName, PublicKey};
 
 /// Every MTU is at most this: a jumbo frame, and what a loopback-less underlay can carry.
 pub(super) const MTU_MAX: u16 = 9000;
 /// The least MTU of IPv4 hosts (RFC 1122, section 3.3.3, rounded as Linux clients accept it).
 const MTU_MIN: u16 = 576;
 
+/// Initiations, of one source, that are a limit still: a core checks about this many a second.
+const INITIATIONS_MAX: u32 = 1_000_000;
+/// So few sources that a handful of flooders would push all others out.
+const SOURCES_MIN: u32 = 1024;
+/// So many that the maps take about 200 MB.
+const SOURCES_MAX: u32 = 1 << 20;
+
 const ROOT_KEYS: &[Key] = &[
     Key { name: "relay", example: "[relay]" },
+    Key { name: "guard", example: "[guard]" },
     Key { name: "defaults", example: "[defaults]" },
     Key { name: "peer", example: "[[peer]]" },
 ];
@@ -40,6 +48,15 @@ const RELAY_KEYS: &[Key] = &[
     Key { name: "egress", example: "egress = \"deny\"" },
     Key { name: "fence", example: "fence = true" },
     Key { name: "pair_stats", example: "pair_stats = true" },
+];
+
+const GUARD_KEYS: &[Key] = &[
+    Key { name: "enabled", example: "enabled = true" },
+    Key { name: "interfaces", example: "interfaces = \"auto\" or [\"eth0\"]" },
+    Key { name: "mode", example: "mode = \"auto\"" },
+    Key { name: "initiations_per_second", example: "initiations_per_second = 50" },
+    Key { name: "burst", example: "burst = 200" },
+    Key { name: "sources", example: "sources = 65536" },
 ];
 
 const DEFAULTS_KEYS: &[Key] = &[
@@ -78,6 +95,17 @@ pub(super) struct RelayTable {
     pub(super) pair_stats: Option<Located<bool>>,
 }
 
+/// What `[guard]` says.
+pub(super) struct GuardTable {
+    pub(super) enabled: Option<Located<bool>>,
+    /// `None`: those with a default route.
+    pub(super) interfaces: Option<List<String>>,
+    pub(super) mode: Option<Located<GuardMode>>,
+    pub(super) initiations_per_second: Option<Located<u32>>,
+    pub(super) burst: Option<Located<u32>>,
+    pub(super) sources: Option<Located<u32>>,
+}
+
 /// What `[defaults]` says.
 #[derive(Default)]
 pub(super) struct DefaultsTable {
@@ -109,6 +137,7 @@ pub(super) struct PeerTable {
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) relay: Option<RelayTable>,
+    pub(super) guard: Option<GuardTable>,
     pub(super) defaults: DefaultsTable,
     pub(super) peers: Vec<PeerTable>,
     /// Whether something under `peer` was refused as a whole.
@@ -123,7 +152,7 @@ impl Tables {
             let key_place = Place { file, offset: key.span().start };
             let place = Place { file, offset: value.span().start };
             match key.get_ref().as_ref() {
-                name @ ("relay" | "defaults") if !main => {
+                name @ ("relay" | "guard" | "defaults") if !main => {
                     let problem = "does not belong in a fragment, which holds [[peer]] tables only";
                     let remedy = format!("move [{name}] to the main file");
                     findings.present(key_place, name, Fault::new(problem, remedy));
@@ -131,6 +160,11 @@ impl Tables {
                 "relay" => {
                     if let Some(table) = single(value, "relay", place, findings) {
                         self.relay = Some(RelayTable::read(table, place, findings));
+                    }
+                }
+                "guard" => {
+                    if let Some(table) = single(value, "guard", place, findings) {
+                        self.guard = Some(GuardTable::read(table, place, findings));
                     }
                 }
                 "defaults" => {
@@ -141,6 +175,10 @@ impl Tables {
                 "peer" => self.read_peers(file, value, findings),
                 name if main && RELAY_KEYS.iter().any(|key| key.name == name) => {
                     let fault = Fault::new("stands before any table", "move it below [relay]");
+                    findings.misplaced(key_place, name, fault);
+                }
+                name if main && GUARD_KEYS.iter().any(|key| key.name == name) => {
+                    let fault = Fault::new("stands before any table", "move it below [guard]");
                     findings.misplaced(key_place, name, fault);
                 }
                 name if PEER_KEYS.iter().any(|key| key.name == name) => {
@@ -217,6 +255,20 @@ impl RelayTable {
     }
 }
 
+impl GuardTable {
+    fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
+        let mut reader = TableReader::new(table, place, ("guard", "[guard]"), GUARD_KEYS, findings);
+        Self {
+            enabled: reader.boolean("enabled"),
+            interfaces: underlay(&mut reader),
+            mode: reader.text("mode", value::guard_mode),
+            initiations_per_second: reader.number("initiations_per_second", 1..=INITIATIONS_MAX),
+            burst: reader.number("burst", 1..=INITIATIONS_MAX),
+            sources: reader.number("sources", SOURCES_MIN..=SOURCES_MAX),
+        }
+    }
+}
+
 impl DefaultsTable {
     fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
         let names = ("defaults", "[defaults]");
@@ -274,6 +326,26 @@ fn listed<T: Clone + Eq + Hash>(
         Some(list) => list,
         None => List { items: Vec::new(), complete: false },
     }
+}
+
+/// A list of interfaces; `None` for `"auto"` too, which is the default.
+fn underlay(reader: &mut TableReader<'_, '_>) -> Option<List<String>> {
+    const NAME: &str = "interfaces";
+    let value = reader.value(NAME)?;
+    if value.get_ref().as_str() == Some("auto") {
+        return None;
+    }
+    if !value.get_ref().is_array() && !value.get_ref().is_str() {
+        reader.wrong_type(NAME, value, "\"auto\" or a list");
+        return None;
+    }
+    let names = reader.list(NAME, value::underlay_interface)?;
+    if names.items.is_empty() && names.complete {
+        let remedy = "write \"auto\" or interfaces such as [\"eth0\"]; enabled = false turns the \
+                      guard off";
+        reader.report_key(NAME, Fault::new("is an empty list", remedy));
+    }
+    Some(names)
 }
 
 /// `"none"`, `"ping"`, `"all"`, or a list of ports.

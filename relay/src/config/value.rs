@@ -13,9 +13,12 @@ use super::{
     table::{looks_secret, shown},
 };
 use crate::model::{
-    Egress, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport, host_prefix,
+    Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport,
+    host_prefix,
 };
 
+/// Longest name of an interface, bytes (`IFNAMSIZ` less its zero, include/uapi/linux/if.h).
+const INTERFACE_NAME_MAX: usize = 15;
 /// Longest `description`, characters.
 const DESCRIPTION_MAX: usize = 200;
 /// Longest DNS name, characters (RFC 1035, section 2.3.4).
@@ -82,6 +85,30 @@ pub(super) fn egress(text: &str) -> Result<Egress, Fault> {
         other => Err(Fault::new(
             format!("{} is neither \"deny\" nor \"stack\"", shown(other)),
             "write \"deny\", or \"stack\" to hand such packets to the host's routing",
+        )),
+    }
+}
+
+pub(super) fn guard_mode(text: &str) -> Result<GuardMode, Fault> {
+    let modes = [GuardMode::Auto, GuardMode::Driver, GuardMode::Generic];
+    modes.into_iter().find(|mode| mode.label() == text).ok_or_else(|| {
+        let problem = format!("{} is not a mode of XDP", shown(text));
+        Fault::new(problem, "write \"auto\", \"driver\" or \"generic\"")
+    })
+}
+
+/// An interface that others made, by the kernel's rules for names (`dev_valid_name`,
+/// net/core/dev.c).
+pub(super) fn underlay_interface(text: &str) -> Result<String, Fault> {
+    let is_name = (1..=INTERFACE_NAME_MAX).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
+    match text {
+        "auto" => Err(Fault::new("holds \"auto\" as a name", "write interfaces = \"auto\"")),
+        name if is_name => Ok(name.to_owned()),
+        other => Err(Fault::new(
+            format!("{} is no name of an interface", shown(other)),
+            "write names as `ip link` shows them, such as [\"eth0\"]",
         )),
     }
 }

@@ -138,6 +138,37 @@ pub enum DatapathError {
         /// The interface.
         interface: String,
     },
+    /// Somebody else's XDP program is where the guard goes.
+    #[error(
+        "interface {interface}: found XDP program {program}, expected none; relay leaves it alone: \
+         remove it with `ip link set dev {interface} xdp off` or whatever put it there, or take \
+         {interface} out of guard.interfaces"
+    )]
+    ForeignXdp {
+        /// The interface.
+        interface: String,
+        /// What is there.
+        program: String,
+    },
+    /// The guard cannot run there in that mode.
+    #[error(
+        "interface {interface}: cannot run program relay_guard in mode {mode}; set guard.mode to \
+         another, or take {interface} out of guard.interfaces"
+    )]
+    XdpMode {
+        /// The interface.
+        interface: String,
+        /// The mode.
+        mode: &'static str,
+        /// Why.
+        source: Box<ProgramError>,
+    },
+    /// There is no such interface for the guard.
+    #[error("interface {interface}: found none of that name, expected one to guard")]
+    NoUnderlay {
+        /// Its name.
+        interface: String,
+    },
     /// No slot is left.
     #[error("{found} peers, expected at most {most}")]
     TooManyPeers {
@@ -151,7 +182,7 @@ pub enum DatapathError {
 impl DatapathError {
     /// Whether the host lacks something that its operator can give: exit code 3.
     pub const fn is_lack(&self) -> bool {
-        matches!(self, Self::NoBpffs(_))
+        matches!(self, Self::NoBpffs(_) | Self::XdpMode { .. })
     }
 
     pub(super) fn map(map: &str, action: &'static str) -> impl FnOnce(MapError) -> Self {

@@ -9,6 +9,7 @@ mod counters;
 mod error;
 mod events;
 mod generation;
+mod guard;
 mod held;
 mod hook;
 mod mapped;
@@ -30,6 +31,9 @@ pub use counters::{Counters, Epoch, RefusedCounts};
 pub use error::DatapathError;
 pub use events::{Inner, Recorded, Recorder, Refusal};
 pub use generation::{Loaded, Packet, Run, policy_hash};
+pub use guard::{
+    GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, XdpMode, XdpProgram,
+};
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pairs::PairTraffic;
 pub use pins::Pins;
@@ -260,11 +264,15 @@ impl Datapath {
         question::ask(&program, packet)
     }
 
-    /// Removes every pin. The hooks go with them on TCX, and with the interface otherwise.
+    /// Removes every pin. The hooks go with them on TCX, and with the interface otherwise; the
+    /// guard is taken off before.
     ///
     /// # Errors
-    /// A pin cannot be removed.
+    /// A pin cannot be removed, or the guard not be taken off.
     pub fn remove(&self) -> Result<bool, DatapathError> {
+        for interface in self.pins.guarded()? {
+            self.unguard(&interface)?;
+        }
         self.pins.remove()
     }
 

@@ -15,6 +15,9 @@ use super::{DatapathError, Direction};
 /// `f_type` of a BPF file system (`BPF_FS_MAGIC`, include/uapi/linux/magic.h).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
+/// What precedes an interface in the name of its link.
+const GUARD_LINK: &str = "guard_link_";
+
 /// The pins of one interface. Directories are 0700; names hold no dots, which bpffs refuses.
 #[derive(Debug, Clone)]
 pub struct Pins {
@@ -75,6 +78,28 @@ impl Pins {
         self.dir.join(format!("{}_link", direction.label()))
     }
 
+    pub(super) fn guard_counts(&self) -> PathBuf {
+        self.dir.join("guard_counts")
+    }
+
+    pub(super) fn guard_sources(&self) -> PathBuf {
+        self.dir.join("guard_sources")
+    }
+
+    pub(super) fn guard_flows(&self) -> PathBuf {
+        self.dir.join("guard_flows")
+    }
+
+    pub(super) fn guard_link(&self, interface: &str) -> PathBuf {
+        self.dir.join(format!("{GUARD_LINK}{}", without_dots(interface)))
+    }
+
+    /// The interfaces for which a link of the guard is pinned.
+    pub(super) fn guarded(&self) -> Result<BTreeSet<String>, DatapathError> {
+        let names = self.names()?;
+        Ok(names.iter().filter_map(|name| name.strip_prefix(GUARD_LINK)).map(with_dots).collect())
+    }
+
     /// The numbers of the epochs of which a map is pinned, in order.
     pub(super) fn epochs(&self) -> Result<BTreeSet<u32>, DatapathError> {
         let names = self.names()?;
@@ -105,6 +130,12 @@ impl Pins {
         fs::set_permissions(relay, fs::Permissions::from_mode(0o700)).map_err(failed)
     }
 
+    pub(super) fn remove_file(&self, path: &Path) -> Result<(), DatapathError> {
+        let failed =
+            |source| DatapathError::Pin { path: path.to_owned(), action: "remove", source };
+        fs::remove_file(path).map_err(failed)
+    }
+
     /// Removes every file and the directories that are empty then; tells whether there were any.
     pub(super) fn remove(&self) -> Result<bool, DatapathError> {
         let failed = |path: &Path, source| DatapathError::Pin {
@@ -118,7 +149,7 @@ impl Pins {
         };
         for entry in entries {
             let path = entry.map_err(|error| failed(&self.dir, error))?.path();
-            fs::remove_file(&path).map_err(|error| failed(&path, error))?;
+            self.remove_file(&path)?;
         }
         fs::remove_dir(&self.dir).map_err(|error| failed(&self.dir, error))?;
         for parent in self.dir.ancestors().skip(1).take(2) {
@@ -129,5 +160,29 @@ impl Pins {
             }
         }
         Ok(true)
+    }
+}
+
+/// The name of an interface, which may hold dots, as a name in bpffs, which may not.
+fn without_dots(interface: &str) -> String {
+    interface.replace('%', "%25").replace('.', "%2e")
+}
+
+/// The other way.
+fn with_dots(name: &str) -> String {
+    name.replace("%2e", ".").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_with_dots_have_names_without() {
+        for interface in ["eth0", "eth0.100", "a%2eb", "%", "%25.%"] {
+            let name = without_dots(interface);
+            assert!(!name.contains('.'));
+            assert_eq!(with_dots(&name), interface);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The TCX hook by bpf(2), as far as aya does not reach: which link holds which program, and how
-//! to take one off that is not pinned here. Kernel 6.6 or newer. The only file with bpf(2) calls.
+//! to take one off that is not pinned here; kernel 6.6 or newer. And how any link is detached. The
+//! only file with bpf(2) calls.
 
 use std::{
     ffi::CString,
@@ -120,17 +121,24 @@ pub(super) fn detach(
             // SAFETY: only numbers are passed.
             unsafe { bpf(PROG_DETACH, &mut detach) }
         }
-        link_id => {
-            // SAFETY: only a number is passed; what is returned is a new descriptor.
-            let link = unsafe {
-                bpf(LINK_GET_FD_BY_ID, &mut Single(link_id)).map(|fd| OwnedFd::from_raw_fd(fd))
-            };
-            link.and_then(|link| {
-                // SAFETY: only a number is passed.
-                unsafe { bpf(LINK_DETACH, &mut Single(number(link.as_fd()))) }
-            })
-        }
+        link_id => return detach_link(link_id),
     };
+    unless_gone(outcome)
+}
+
+/// Detaches a link, whatever it attaches (kernel 5.9), before it returns. One that is gone already
+/// is no error.
+pub(super) fn detach_link(id: u32) -> io::Result<()> {
+    // SAFETY: only a number is passed; what is returned is a new descriptor.
+    let link =
+        unsafe { bpf(LINK_GET_FD_BY_ID, &mut Single(id)).map(|fd| OwnedFd::from_raw_fd(fd)) };
+    unless_gone(link.and_then(|link| {
+        // SAFETY: only a number is passed.
+        unsafe { bpf(LINK_DETACH, &mut Single(number(link.as_fd()))) }
+    }))
+}
+
+fn unless_gone(outcome: io::Result<RawFd>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome.map(drop),

@@ -48,6 +48,8 @@ pub struct Facts {
     pub host_addresses: Vec<IpAddr>,
     /// Interfaces with a default route.
     pub underlays: Vec<Underlay>,
+    /// Where a guard is wanted.
+    pub guard: GuardPlaces,
     /// Whether Docker is there.
     pub docker: bool,
     /// UFW, where it is enabled.
@@ -147,6 +149,26 @@ pub enum Programs {
     Found(Vec<String>),
     /// They could not be read.
     Unknown(String),
+}
+
+/// Where the guard is wanted, and what is in its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuardPlaces {
+    /// The configuration wants none.
+    Off,
+    /// It could not be found out.
+    Unknown(String),
+    /// Found out.
+    Found {
+        /// Interfaces that have it or can.
+        free: Vec<String>,
+        /// Interfaces with another's XDP program, and that program.
+        taken: Vec<(String, String)>,
+        /// Why interfaces that are named cannot have it, with what to do.
+        refused: Vec<String>,
+        /// What should be known besides.
+        warnings: Vec<String>,
+    },
 }
 
 /// Forwarding of each family.

@@ -2,6 +2,7 @@
 //! to do about it. Pure.
 
 mod facts;
+mod guard;
 mod host;
 mod network;
 mod setup;
@@ -10,7 +11,7 @@ mod ufw;
 use std::io::{self, Write};
 
 pub use facts::{
-    Clock, Configured, Facts, Forwarding, Module, Occupant, Programs, Route, Underlay,
+    Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, Programs, Route, Underlay,
 };
 use serde::Serialize;
 pub use ufw::Ufw;
@@ -62,6 +63,7 @@ impl Report {
         let mut findings = host::findings(facts);
         findings.extend(setup::findings(facts));
         findings.extend(network::findings(facts));
+        findings.extend(guard::findings(facts));
         let ok = findings.iter().all(|finding| finding.level != Level::Problem);
         Self { schema_version: 1, ok, findings }
     }

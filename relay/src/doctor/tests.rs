@@ -44,6 +44,12 @@ fn whatever_is_wrong_has_a_remedy() {
         docker: true,
         ufw: Some(Ufw { lets_port_in: Some(false) }),
         programs: Programs::Found(vec!["XDP program 7".to_owned()]),
+        guard: GuardPlaces::Found {
+            free: vec!["eth0".to_owned()],
+            taken: vec![("eth1".to_owned(), "xdp_filter (id 7)".to_owned())],
+            refused: vec!["found no interface eth7; correct the name".to_owned()],
+            warnings: vec!["ppp0 has no Ethernet frames".to_owned()],
+        },
         rp_filter: Some(1),
         forwarding: Forwarding { v4: Some(false), v6: None },
         threaded: true,
@@ -112,6 +118,14 @@ fn a_route_around_the_overlay_and_a_default_route_are_no_clash() {
     assert!(report.ok, "{report:#?}");
 }
 
+#[test]
+fn a_guard_that_is_asked_for_and_cannot_be_looked_at_is_a_warning() {
+    let report = Report::of(&Facts { guard: GuardPlaces::Unknown("EPERM".to_owned()), ..sound() });
+    let guard = report.findings.iter().find(|finding| finding.check == "guard").expect("it");
+    assert_eq!((guard.level, report.ok), (Level::Warning, true));
+    assert!(guard.found.ends_with("cannot be read: EPERM"), "{guard:?}");
+}
+
 fn text(report: &Report) -> String {
     let mut text = Vec::new();
     render_report_into(&mut text, report, false).expect("memory is never full");
@@ -143,6 +157,7 @@ fn sound() -> Facts {
         docker: false,
         ufw: None,
         programs: Programs::NoInterface,
+        guard: GuardPlaces::Off,
         rp_filter: Some(2),
         forwarding: Forwarding { v4: Some(false), v6: Some(false) },
         threaded: false,
@@ -169,6 +184,7 @@ fn relay() -> Relay {
         egress: Egress::Deny,
         fence: true,
         pair_stats: false,
+        guard: None,
         peers: vec![Peer {
             name: "node-a".parse().expect("a name"),
             description: None,

@@ -1,26 +1,46 @@
 use std::io::{self, Write};
 
-use super::{Graph, Relation};
+use super::{Graph, Relation, Traffic};
+use crate::units::bytes;
 
-/// Renders the graph for Graphviz. Names of peers need no escaping; what is said about them does.
+/// Points, of a pair without traffic, and what the busiest has more.
+const PEN: f64 = 1.0;
+const PEN_MORE: f64 = 5.0;
+
+/// Renders the graph for Graphviz; with traffic, where pairs are counted, the busiest pair has the
+/// widest edge. Names of peers need no escaping; what is said about them does.
 ///
 /// # Errors
 /// `out` cannot be written to.
-pub fn render_dot_into(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
+pub fn render_dot_into(
+    out: &mut impl Write,
+    graph: &Graph,
+    traffic: Option<&Traffic>,
+) -> io::Result<()> {
     writeln!(out, "digraph \"{}\" {{", graph.title)?;
     writeln!(out, "  layout=circo; node [shape=box, style=rounded, fontname=\"sans-serif\"];")?;
-    for node in &graph.nodes {
-        let about = node.about.replace('\\', "\\\\").replace('"', "\\\"");
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let mut about = node.about.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Some(relayed) = traffic.and_then(|traffic| traffic.of_peer(at)) {
+            about += &format!(", {} relayed", bytes(relayed.bytes));
+        }
         writeln!(out, "  \"{}\" [tooltip=\"{about}\"];", node.name)?;
     }
     for (from, to, relation) in graph.pairs() {
+        let width = traffic.and_then(|traffic| traffic.of_pair(from, to)).map_or_else(
+            String::new,
+            |relayed| {
+                let pen = PEN + PEN_MORE * relayed.share;
+                format!(", penwidth={pen:.1}, edgetooltip=\"{}\"", bytes(relayed.bytes))
+            },
+        );
         let (from, to) = (&graph.nodes[from].name, &graph.nodes[to].name);
         match relation {
             Relation::None => {}
-            Relation::Whole => writeln!(out, "  \"{from}\" -> \"{to}\" [dir=both];")?,
+            Relation::Whole => writeln!(out, "  \"{from}\" -> \"{to}\" [dir=both{width}];")?,
             Relation::Part => writeln!(
                 out,
-                "  \"{from}\" -> \"{to}\" [dir=both, color=darkorange, label=\"partly\"];"
+                "  \"{from}\" -> \"{to}\" [dir=both, color=darkorange, label=\"partly\"{width}];"
             )?,
             Relation::Lists => one_sided(out, from, to)?,
             Relation::Listed => one_sided(out, to, from)?,

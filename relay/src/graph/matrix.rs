@@ -1,11 +1,15 @@
 use std::io::{self, Write};
 
 use super::{Graph, Relation, Summary, Traffic};
+use crate::units::bytes;
 
 /// Peers up to which a matrix fits on a wide terminal.
 const PEERS_MAX: usize = 60;
 /// Pairs in question that are told one by one, and peers of a summary.
 const LISTED: usize = 20;
+
+/// Width of the bytes that a peer has exchanged.
+const BYTES: usize = 12;
 
 /// A sign of the matrix.
 struct Sign {
@@ -69,7 +73,10 @@ fn matrix(
                 (digit, _) => write!(out, " {}", digit % 10)?,
             }
         }
-        writeln!(out, "{}", if place == 0 && traffic.is_some() { "  relayed" } else { "" })?;
+        match (place, traffic) {
+            (0, Some(_)) => writeln!(out, "  {:>BYTES$}", "relayed")?,
+            _ => writeln!(out)?,
+        }
     }
     for (row, node) in graph.nodes.iter().enumerate() {
         write!(out, "{:>digits$} {:name$}", row + 1, node.name)?;
@@ -83,8 +90,8 @@ fn matrix(
                 false => write!(out, " {sign}")?,
             }
         }
-        match traffic.and_then(|traffic| traffic.peers.get(row)) {
-            Some(bytes) => writeln!(out, "  {bytes} B")?,
+        match traffic.and_then(|traffic| traffic.of_peer(row)) {
+            Some(relayed) => writeln!(out, "  {:>BYTES$}", bytes(relayed.bytes))?,
             None => writeln!(out)?,
         }
     }

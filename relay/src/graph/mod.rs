@@ -56,13 +56,21 @@ pub enum Relation {
 }
 
 /// What a running relay counted, to be drawn into the picture.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Traffic {
-    /// Bytes relayed from and to each peer, in the order of the configuration.
-    pub peers: Vec<u64>,
-    /// Bytes between two peers both ways, the one that comes first in the configuration first.
-    /// Empty where pairs are not counted.
-    pub pairs: HashMap<(usize, usize), u64>,
+    peers: Vec<u64>,
+    most_of_a_peer: u64,
+    /// None where pairs are not counted.
+    pairs: Option<HashMap<(usize, usize), u64>>,
+    most_of_a_pair: u64,
+}
+
+/// Bytes relayed.
+#[derive(Debug, Clone, Copy)]
+struct Relayed {
+    bytes: u64,
+    /// Length of what is drawn for them, of the longest: areas are what an eye compares.
+    share: f64,
 }
 
 /// Pairs of peers by what lies between them.
@@ -164,6 +172,34 @@ impl Graph {
             }
         }
         self.kind_of.iter().map(|&kind| of_kind[kind]).collect()
+    }
+}
+
+impl Traffic {
+    /// From the bytes relayed from and to each peer, in the order of the configuration, and, where
+    /// pairs are counted, those between two peers both ways, the one that comes first in the
+    /// configuration first.
+    pub fn new(peers: Vec<u64>, pairs: Option<HashMap<(usize, usize), u64>>) -> Self {
+        let most_of_a_peer = peers.iter().copied().max().unwrap_or(0);
+        let most_of_a_pair =
+            pairs.as_ref().and_then(|pairs| pairs.values().copied().max()).unwrap_or(0);
+        Self { peers, most_of_a_peer, pairs, most_of_a_pair }
+    }
+
+    fn of_peer(&self, at: usize) -> Option<Relayed> {
+        self.peers.get(at).map(|&bytes| Relayed::of(bytes, self.most_of_a_peer))
+    }
+
+    fn of_pair(&self, from: usize, to: usize) -> Option<Relayed> {
+        let bytes = self.pairs.as_ref()?.get(&(from, to)).copied().unwrap_or(0);
+        Some(Relayed::of(bytes, self.most_of_a_pair))
+    }
+}
+
+impl Relayed {
+    fn of(bytes: u64, most: u64) -> Self {
+        let share = if most == 0 { 0.0 } else { (bytes as f64 / most as f64).sqrt() };
+        Self { bytes, share }
     }
 }
 

@@ -6,7 +6,8 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Graph, Node, Relation, Traffic};
+use super::{Graph, Node, Relation, Relayed, Traffic};
+use crate::units::bytes;
 
 /// Peers up to which names on the circle can be read.
 const PEERS_MAX: usize = 300;
@@ -114,23 +115,14 @@ pub fn render_svg_into(out: &mut impl Write, picture: &Picture<'_>) -> io::Resul
         Escaped(&title)
     )?;
     for (from, to, relation) in graph.pairs() {
-        let bytes = traffic.map(|traffic| traffic.pairs.get(&(from, to)).copied().unwrap_or(0));
-        let most = traffic.map_or(0, |traffic| traffic.pairs.values().copied().max().unwrap_or(0));
-        let stroke = STROKE + STROKE_MORE * share(bytes.unwrap_or(0), most);
-        edge(out, &circle, graph, (from, to), relation, stroke)?;
+        let relayed = traffic.and_then(|traffic| traffic.of_pair(from, to));
+        edge(out, &circle, graph, (from, to), relation, relayed)?;
     }
-    let most = traffic.and_then(|traffic| traffic.peers.iter().copied().max()).unwrap_or(0);
     for (at, shown) in graph.nodes.iter().enumerate() {
-        let bytes = traffic.and_then(|traffic| traffic.peers.get(at)).copied();
-        node(out, &circle, at, shown, bytes, DOT + DOT_MORE * share(bytes.unwrap_or(0), most))?;
+        node(out, &circle, at, shown, traffic.and_then(|traffic| traffic.of_peer(at)))?;
     }
     legend(out, height - LEGEND + GAP, traffic)?;
     writeln!(out, "</svg>")
-}
-
-/// How much of the most this is, as a length: areas are what an eye compares.
-fn share(bytes: u64, most: u64) -> f64 {
-    if most == 0 { 0.0 } else { (bytes as f64 / most as f64).sqrt() }
 }
 
 fn edge(
@@ -139,8 +131,9 @@ fn edge(
     graph: &Graph,
     (from, to): (usize, usize),
     relation: Relation,
-    stroke: f64,
+    relayed: Option<Relayed>,
 ) -> io::Result<()> {
+    let stroke = STROKE + STROKE_MORE * relayed.map_or(0.0, |relayed| relayed.share);
     let (a, b) = (&graph.nodes[from].name, &graph.nodes[to].name);
     let mut draw = |class: &str, (from, to): (usize, usize), said: String| {
         // An arrow ends before the dot; what has none ends under it.
@@ -157,11 +150,12 @@ fn edge(
         )
     };
     let in_vain = |a: &str, b: &str| format!("{a} lists {b}, which does not list {a}");
+    let talked = relayed.map_or_else(String::new, |r| format!(", {} relayed", bytes(r.bytes)));
     match relation {
         Relation::None => Ok(()),
-        Relation::Whole => draw("whole", (from, to), format!("{a} and {b} talk")),
+        Relation::Whole => draw("whole", (from, to), format!("{a} and {b} talk{talked}")),
         Relation::Part => {
-            draw("part", (from, to), format!("{a} and {b} talk with some addresses only"))
+            draw("part", (from, to), format!("{a} and {b} talk with some addresses only{talked}"))
         }
         Relation::Lists => draw("lists", (from, to), in_vain(a, b)),
         Relation::Listed => draw("lists", (to, from), in_vain(b, a)),
@@ -178,9 +172,9 @@ fn node(
     circle: &Circle,
     at: usize,
     shown: &Node,
-    bytes: Option<u64>,
-    dot: f64,
+    relayed: Option<Relayed>,
 ) -> io::Result<()> {
+    let dot = DOT + DOT_MORE * relayed.map_or(0.0, |relayed| relayed.share);
     let Point { x, y } = circle.point(at, circle.radius);
     let label = circle.point(at, circle.radius + DOT + DOT_MORE + GAP / 2.0);
     let degrees = (circle.angle(at) * 180.0 / PI).rem_euclid(360.0);
@@ -193,8 +187,10 @@ fn node(
         (false, 90.5..269.5) => (degrees + 180.0, "end"),
         (false, _) => (degrees, "start"),
     };
-    let said = match bytes {
-        Some(bytes) => format!("{} ({}), {bytes} bytes relayed", shown.name, shown.about),
+    let said = match relayed {
+        Some(relayed) => {
+            format!("{} ({}), {} relayed", shown.name, shown.about, bytes(relayed.bytes))
+        }
         None => format!("{} ({})", shown.name, shown.about),
     };
     writeln!(
@@ -219,8 +215,12 @@ fn legend(out: &mut impl Write, top: f64, traffic: Option<&Traffic>) -> io::Resu
         ("part", "they talk with some of their addresses only"),
         ("lists", "one lists the other in vain"),
     ];
-    if traffic.is_some_and(|traffic| !traffic.peers.is_empty()) {
-        lines.push(("", "dots by bytes relayed"));
+    match traffic {
+        Some(Traffic { pairs: Some(_), .. }) => {
+            lines.push(("", "dots and widths by bytes relayed"));
+        }
+        Some(Traffic { pairs: None, .. }) => lines.push(("", "dots by bytes relayed")),
+        None => {}
     }
     let mut y = top;
     for (class, said) in lines {

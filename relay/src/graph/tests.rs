@@ -91,11 +91,22 @@ fn traffic_widens_the_busiest_pair_and_enlarges_the_busiest_peer() {
         dots.map(|dot| dot.split('"').next().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(dots(&drawn(None)), ["5.0", "5.0", "5.0"]);
-    let traffic = Traffic { peers: vec![400, 100, 0], ..Traffic::default() };
+    let peers = vec![400, 100, 0];
+    let traffic = Traffic::new(peers.clone(), None);
     assert_eq!(dots(&drawn(Some(&traffic))), ["14.0", "9.5", "5.0"]);
-    let traffic = Traffic { pairs: HashMap::from([((0, 1), 400), ((0, 2), 100)]), ..traffic };
+    let pairs = HashMap::from([((0, 1), 2048), ((0, 2), 512)]);
+    let traffic = Traffic::new(peers, Some(pairs));
     let text = drawn(Some(&traffic));
     assert!(text.contains("stroke-width=\"6.5\"") && text.contains("stroke-width=\"4.0\""));
+    let mut dot = Vec::new();
+    render_dot_into(&mut dot, &graph, Some(&traffic)).expect("memory is never full");
+    let dot = String::from_utf8(dot).expect("text");
+    assert!(dot.contains("[dir=both, penwidth=6.0, edgetooltip=\"2.00 KiB\"];"), "{dot}");
+    assert!(dot.contains("[dir=both, penwidth=3.5, edgetooltip=\"512 B\"];"), "{dot}");
+    let mut matrix = Vec::new();
+    render_matrix_into(&mut matrix, &graph, Some(&traffic), false).expect("memory is never full");
+    let matrix = String::from_utf8(matrix).expect("text");
+    assert!(matrix.lines().any(|line| line.ends_with("       400 B")), "{matrix}");
 }
 
 proptest! {
@@ -213,6 +224,7 @@ fn relay(peers: Vec<Peer>) -> Relay {
         egress: Egress::Deny,
         fence: true,
         pair_stats: false,
+        guard: None,
         peers,
     }
 }

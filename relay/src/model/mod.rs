@@ -4,12 +4,14 @@
 //! mix: a peer's `allowed_ips` is policy (whom it may talk to), while the allowed IPs of the
 //! kernel's WireGuard peer are `address` and `routes` (what it owns).
 
+mod guard;
 mod host_access;
 mod key;
 mod name;
 mod peer;
 mod relay;
 
+pub use guard::{Guard, GuardMode, Underlay};
 pub use host_access::{HostAccess, Port, Transport};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{InterfaceName, NameError, PeerName};

@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::{HostAccess, InterfaceName, Peer};
+use super::{Guard, HostAccess, InterfaceName, Peer};
 
 /// One relay: a WireGuard interface, its settings and its peers.
 ///
@@ -33,6 +33,8 @@ pub struct Relay {
     pub fence: bool,
     /// Whether traffic is counted for each pair of peers too.
     pub pair_stats: bool,
+    /// What stands on the underlay against forged messages; `None` is nothing.
+    pub guard: Option<Guard>,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
 }

@@ -79,6 +79,26 @@ pub enum NetError {
         /// What has it.
         through: String,
     },
+    /// An interface to guard has no such name.
+    #[error(
+        "guard.interfaces: found no interface {interface}, expected one of {there}; correct the \
+         name, or create the interface before the relay"
+    )]
+    NoUnderlay {
+        /// The name.
+        interface: String,
+        /// All names there are.
+        there: String,
+    },
+    /// An interface to guard has no link-layer header, or another.
+    #[error(
+        "guard.interfaces: interface {interface} has no Ethernet frames, which the guard reads; \
+         write another"
+    )]
+    NotEthernet {
+        /// Its name.
+        interface: String,
+    },
     /// nf_tables or its inet family is not there.
     #[error(
         "table {table} cannot be used: this kernel has no nf_tables for the inet family, or no \
@@ -133,6 +153,8 @@ impl NetError {
                 | Self::NameTaken { .. }
                 | Self::PortInUse { .. }
                 | Self::RouteConflict { .. }
+                | Self::NoUnderlay { .. }
+                | Self::NotEthernet { .. }
                 | Self::NetfilterMissing { .. }
         )
     }

@@ -197,23 +197,23 @@ pub(super) async fn index(handle: &Handle, interface: &InterfaceName) -> Result<
     }
 }
 
-/// Index and name of every link.
-pub(super) async fn names(handle: &Handle) -> Result<Vec<(u32, String)>, NetError> {
+/// Every link.
+pub(super) async fn all(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
     let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    let links = handle.dump("RTM_GETLINK", "all links", request).await?;
-    Ok(links
-        .into_iter()
-        .filter_map(|message| match message {
-            RouteNetlinkMessage::NewLink(link) => Some(link),
-            _ => None,
-        })
-        .filter_map(|link| {
-            link.attributes.iter().find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some((link.header.index, name.clone())),
-                _ => None,
-            })
-        })
-        .collect())
+    let links = handle.dump("RTM_GETLINK", "all links", request).await?.into_iter();
+    let links = links.filter_map(|message| match message {
+        RouteNetlinkMessage::NewLink(link) => Some(link),
+        _ => None,
+    });
+    Ok(links.collect())
+}
+
+/// The name of a link.
+pub(super) fn name(link: &LinkMessage) -> Option<&str> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 async fn find(handle: &Handle, interface: &InterfaceName) -> Result<Option<LinkMessage>, NetError> {

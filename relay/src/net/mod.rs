@@ -17,6 +17,7 @@ pub mod fence;
 mod handle;
 pub mod link;
 pub mod route;
+pub mod underlay;
 
 pub use address::host_addresses;
 pub use error::NetError;

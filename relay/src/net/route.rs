@@ -10,7 +10,7 @@ use rtnetlink::{
         AddressFamily, RouteNetlinkMessage,
         route::{
             RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol,
-            RouteScope,
+            RouteScope, RouteType,
         },
     },
 };
@@ -110,16 +110,48 @@ pub fn plan(
 /// # Errors
 /// The kernel did not answer.
 pub async fn read(handle: &Handle) -> Result<Vec<Route>, NetError> {
-    let names: HashMap<u32, String> = link::names(handle).await?.into_iter().collect();
+    let links = link::all(handle).await?;
+    let named = links.iter().filter_map(|link| {
+        let name = link::name(link)?;
+        Some((link.header.index, name.to_owned()))
+    });
+    let names: HashMap<u32, String> = named.collect();
+    let routes = main_table(handle).await?;
+    Ok(routes.iter().filter_map(|message| route(message, &names)).collect())
+}
+
+/// The indices of the interfaces that default routes of the main table lead through, IPv4 and IPv6.
+pub(super) async fn defaults(handle: &Handle) -> Result<Vec<u32>, NetError> {
+    let mut indices = Vec::new();
+    let routes = main_table(handle).await?;
+    let is_default = |route: &&RouteMessage| {
+        // An unreachable one, which some kernels have for IPv6, leads nowhere.
+        route.header.destination_prefix_length == 0 && route.header.kind == RouteType::Unicast
+    };
+    for attribute in routes.iter().filter(is_default).flat_map(|route| &route.attributes) {
+        match attribute {
+            RouteAttribute::Oif(index) => indices.push(*index),
+            RouteAttribute::MultiPath(hops) => {
+                indices.extend(hops.iter().map(|hop| hop.interface_index));
+            }
+            _ => {}
+        }
+    }
+    Ok(indices)
+}
+
+async fn main_table(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
     let mut routes = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         let request = RouteNetlinkMessage::GetRoute(message);
         let answers = handle.dump("RTM_GETROUTE", "the main table", request).await?;
-        routes.extend(answers.iter().filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewRoute(message) if message.header.address_family == family => {
-                main_route(message, &names)
+        routes.extend(answers.into_iter().filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewRoute(message)
+                if message.header.address_family == family && is_main(&message) =>
+            {
+                Some(message)
             }
             _ => None,
         }));
@@ -182,20 +214,18 @@ fn message(index: u32, destination: IpNet) -> Result<RouteMessage, NetError> {
     Ok(builder.output_interface(index).protocol(RouteProtocol::from(PROTOCOL)).scope(scope).build())
 }
 
-fn main_route(message: &RouteMessage, names: &HashMap<u32, String>) -> Option<Route> {
-    let table = message
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Table(table) => Some(*table),
-            _ => None,
-        })
-        .unwrap_or_else(|| u32::from(message.header.table));
-    if table != u32::from(RouteHeader::RT_TABLE_MAIN)
-        || message.header.flags.contains(RouteFlags::Cloned)
-    {
-        return None;
-    }
+/// Whether it is a route of the main table, not one that the kernel made of another for its cache.
+fn is_main(message: &RouteMessage) -> bool {
+    let table = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    table.unwrap_or_else(|| u32::from(message.header.table))
+        == u32::from(RouteHeader::RT_TABLE_MAIN)
+        && !message.header.flags.contains(RouteFlags::Cloned)
+}
+
+fn route(message: &RouteMessage, names: &HashMap<u32, String>) -> Option<Route> {
     let network = message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
         RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
@@ -250,6 +280,7 @@ mod tests {
             egress: Egress::Deny,
             fence: true,
             pair_stats: false,
+            guard: None,
             peers: vec![
                 peer(2, &["192.168.40.0/24", "10.3.2.128/25"]),
                 peer(3, &["fd00::3:2:80/121", "10.3.0.0/16"]),

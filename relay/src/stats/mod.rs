@@ -2,6 +2,7 @@
 //! live, and whether it is what the configuration says.
 
 mod dump;
+mod guard;
 mod pairs;
 mod prometheus;
 #[cfg(test)]
@@ -9,12 +10,12 @@ mod sample;
 mod snapshot;
 mod status;
 mod text;
-mod units;
 mod watch;
 
 pub use dump::render_dump_into;
+pub use guard::{Guard, Guarded};
 pub use pairs::{Pairs, render_pairs_into};
-pub use prometheus::{Exposition, render_prometheus_into};
+pub use prometheus::{Exposition, render_pairs_prometheus_into, render_prometheus_into};
 pub use snapshot::{
     Attendance, Observation, Peer, PeerObservation, Policy, Presence, Refused, Snapshot, Totals,
     Traffic,

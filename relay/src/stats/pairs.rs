@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use relay_common::PairCounters;
 use serde::Serialize;
 
-use super::units::bytes;
+use crate::units::bytes;
+
+/// In the place of names.
+const OTHERS: &str = "(others)";
 
 /// Version of the JSON.
 const SCHEMA_VERSION: u32 = 1;
@@ -58,6 +61,23 @@ impl Pairs {
         let interface = interface.to_owned();
         Self { schema_version: SCHEMA_VERSION, interface, pairs, others: others.into() }
     }
+
+    pub(super) fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Sender, receiver and what was relayed; last what found no room of its own, if anything.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str, PairCounters)> {
+        let others = (self.others.packets > 0).then_some((OTHERS, OTHERS, self.others));
+        let pairs = self.pairs.iter().map(|pair| (&*pair.from, &*pair.to, pair.relayed));
+        pairs.chain(others).map(|(from, to, relayed)| (from, to, relayed.into()))
+    }
+}
+
+impl From<Traffic> for PairCounters {
+    fn from(Traffic { packets, bytes }: Traffic) -> Self {
+        Self { packets, bytes }
+    }
 }
 
 impl From<PairCounters> for Traffic {
@@ -72,14 +92,10 @@ impl From<PairCounters> for Traffic {
 /// What `out` says.
 pub fn render_pairs_into(out: &mut impl Write, shown: &Pairs) -> io::Result<()> {
     let head = ["from", "to", "packets", "bytes"].map(str::to_owned);
-    let row = |from: &str, to: &str, relayed: Traffic| {
-        [from.to_owned(), to.to_owned(), relayed.packets.to_string(), bytes(relayed.bytes)]
-    };
     let mut rows = vec![head];
-    rows.extend(shown.pairs.iter().map(|pair| row(&pair.from, &pair.to, pair.relayed)));
-    if shown.others.packets > 0 {
-        rows.push(row("(others)", "", shown.others));
-    }
+    rows.extend(shown.rows().map(|(from, to, relayed)| {
+        [from.to_owned(), to.to_owned(), relayed.packets.to_string(), bytes(relayed.bytes)]
+    }));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; 4] = std::array::from_fn(|column| width(column).unwrap_or(0));
     let [from, to, packets, amount] = widths;

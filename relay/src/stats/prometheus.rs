@@ -11,8 +11,10 @@ use std::{
     time::SystemTime,
 };
 
+use relay_common::PairCounters;
+
 use super::{
-    Snapshot,
+    Guard, Pairs, Snapshot,
     snapshot::{Peer, Presence},
 };
 
@@ -59,6 +61,14 @@ const PEER_COUNTERS: [PeerCounter; 11] = [
     ("wgrelay_peer_wireguard_receive_bytes", "bytes", "Encrypted bytes from the peer, handshakes and keepalives included.", |p| p.transfer_rx),
     ("wgrelay_peer_wireguard_transmit_bytes", "bytes", "Encrypted bytes to the peer, handshakes and keepalives included.", |p| p.transfer_tx),
     ("wgrelay_peer_dropped_packets", "packets", "Packets from the peer that were refused.", |p| p.refused.values().sum()),
+];
+
+/// The same of a pair.
+type PairCounter = (&'static str, &'static str, &'static str, fn(&PairCounters) -> u64);
+
+const PAIR_COUNTERS: [PairCounter; 2] = [
+    ("wgrelay_pair_bytes", "bytes", "Bytes of inner IP packets that were relayed.", |c| c.bytes),
+    ("wgrelay_pair_packets", "packets", "Packets that were relayed.", |c| c.packets),
 ];
 
 /// Renders a snapshot.
@@ -151,10 +161,60 @@ pub fn render_prometheus_into(
         let labels = [&interface, &Label("hash", &s.policy_hash), &Label("attached", &s.attached)];
         family.sample(out, &labels, 1)?;
     }
-    match format {
-        Exposition::Text => Ok(()),
-        Exposition::OpenMetrics => writeln!(out, "# EOF"),
+    guard(out, &s.guard, &interface, format)?;
+    format.end(out)
+}
+
+/// Renders what pairs have exchanged; the families of [`render_prometheus_into`] are not among them.
+///
+/// # Errors
+/// `out` cannot be written to.
+pub fn render_pairs_prometheus_into(
+    out: &mut impl Write,
+    pairs: &Pairs,
+    format: Exposition,
+) -> io::Result<()> {
+    let interface = Label("interface", pairs.interface());
+    for (name, unit, help, value) in PAIR_COUNTERS {
+        let family = Family { name, kind: Kind::Counter, unit: Some(unit), help };
+        family.head(out, format)?;
+        for (from, to, counters) in pairs.rows() {
+            let labels = [&interface, &Label("source", from), &Label("destination", to)];
+            family.sample(out, &labels, value(&counters))?;
+        }
     }
+    format.end(out)
+}
+
+fn guard(
+    out: &mut impl Write,
+    guard: &Guard,
+    interface: &Label<'_>,
+    format: Exposition,
+) -> io::Result<()> {
+    let family = Family {
+        name: "wgrelay_guard",
+        kind: Kind::Info,
+        unit: None,
+        help: "How the guard is attached to an underlay interface, or none.",
+    };
+    family.head(out, format)?;
+    for guarded in &guard.interfaces {
+        let underlay = Label("underlay", &guarded.interface);
+        let attached = Label("attached", guarded.attached);
+        family.sample(out, &[interface, &underlay, &attached], 1)?;
+    }
+    let family = Family {
+        name: "wgrelay_guard_messages",
+        kind: Kind::Counter,
+        unit: Some("messages"),
+        help: "WireGuard messages to the relay's port by what the guard made of them.",
+    };
+    family.head(out, format)?;
+    for (outcome, messages) in &guard.messages {
+        family.sample(out, &[interface, &Label("outcome", outcome)], *messages)?;
+    }
+    Ok(())
 }
 
 /// The names of peers, each once: without keys, peers that the configuration does not name are
@@ -168,6 +228,15 @@ fn distinct(peers: &[Peer]) -> Vec<String> {
             if *nth == 1 { name.clone() } else { format!("{name} {nth}") }
         })
         .collect()
+}
+
+impl Exposition {
+    fn end(self, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Text => Ok(()),
+            Self::OpenMetrics => writeln!(out, "# EOF"),
+        }
+    }
 }
 
 impl Family {
@@ -236,6 +305,17 @@ mod tests {
     #[test]
     fn openmetrics_names_units_and_ends() {
         insta::assert_snapshot!(rendered(&sample::snapshot(), Exposition::OpenMetrics));
+    }
+
+    #[test]
+    fn pairs_are_families_of_their_own() {
+        let counted = |packets, bytes| PairCounters { packets, bytes };
+        let pairs = [("a".to_owned(), "b".to_owned(), counted(3, 252))];
+        let pairs = Pairs::new("relay0", pairs, counted(7, 700));
+        let mut text = Vec::new();
+        render_pairs_prometheus_into(&mut text, &pairs, Exposition::OpenMetrics)
+            .expect("memory is never full");
+        insta::assert_snapshot!(String::from_utf8(text).expect("text"));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use relay_common::{PeerCounters, Reason};
+use relay_common::{PeerCounters, Reason, guard::Outcome};
 
-use super::{Observation, PeerObservation, Policy, Snapshot};
+use super::{Guarded, Observation, PeerObservation, Policy, Snapshot};
 
 /// Keys of the relay and of its two peers.
 pub(super) const KEYS: [&str; 3] = [
@@ -65,6 +65,16 @@ pub(super) fn observation() -> Observation {
         counters: PeerCounters::default(),
         refused: [0; Reason::COUNT],
     };
+    let mut guard_messages = [0; Outcome::COUNT];
+    for (outcome, messages) in [
+        (Outcome::Data, 40),
+        (Outcome::Initiation, 2),
+        (Outcome::BadMac1, 7),
+        (Outcome::Limited, 9),
+    ] {
+        guard_messages[outcome.index() as usize] = messages;
+    }
+    let guarded = |interface: &str, attached| Guarded { interface: interface.to_owned(), attached };
     Observation {
         interface: "relay0".to_owned(),
         public_key: KEYS[0].to_owned(),
@@ -73,5 +83,7 @@ pub(super) fn observation() -> Observation {
         policy: Some(Policy { generation: 7, hash: "c0de".to_owned(), mode: "tcx" }),
         peers: vec![node_a, node_b],
         unattributed,
+        guard: vec![guarded("eth0", "driver"), guarded("eth1", "none")],
+        guard_messages,
     }
 }

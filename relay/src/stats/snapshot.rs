@@ -6,8 +6,10 @@ use std::{
 };
 
 use ipnet::IpNet;
-use relay_common::{PeerCounters, Reason};
+use relay_common::{PeerCounters, Reason, guard::Outcome};
 use serde::Serialize;
+
+use super::{Guard, Guarded};
 
 /// What was read of a running relay, in this crate's own types.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,10 @@ pub struct Observation {
     pub peers: Vec<PeerObservation>,
     /// Refused packets that no peer sent, by [`Reason::index`].
     pub unattributed: [u64; Reason::COUNT],
+    /// Where the guard is, or is wanted.
+    pub guard: Vec<Guarded>,
+    /// Messages that the guard saw, by [`Outcome::index`].
+    pub guard_messages: [u64; Outcome::COUNT],
 }
 
 /// A policy in force.
@@ -94,6 +100,8 @@ pub struct Snapshot {
     pub unattributed: Refused,
     /// Sums over all peers.
     pub totals: Totals,
+    /// What stands before all of it.
+    pub guard: Guard,
 }
 
 /// One peer of a [`Snapshot`]; names as in `wg-json`.
@@ -215,6 +223,7 @@ impl Snapshot {
             peers,
             unattributed: refused(&observed.unattributed),
             totals,
+            guard: Guard::new(observed.guard.clone(), &observed.guard_messages),
         }
     }
 

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Style,
+    Guard, Style,
     snapshot::{Attendance, Refused, SCHEMA_VERSION, Snapshot, Traffic},
-    text::{line, refused, title},
-    units::{bytes, packets},
+    text::{guard, line, refused, title},
 };
+use crate::units::{bytes, packets};
 
 /// The state of a relay in one screen; its JSON is `relay status --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +39,8 @@ pub struct Status {
     pub relayed: Traffic,
     /// Refused packets; every reason is there.
     pub refused: Refused,
+    /// What stands before all of it.
+    pub guard: Guard,
     /// Programs of others that run before relay's.
     pub foreign: Vec<String>,
     /// Attached copies of relay's programs that nobody keeps track of.
@@ -99,6 +101,7 @@ impl Status {
             peers,
             relayed: snapshot.totals.relayed,
             refused: snapshot.totals.refused,
+            guard: snapshot.guard,
             foreign: findings.foreign,
             stale: findings.stale,
             problems: findings.problems,
@@ -132,6 +135,7 @@ pub fn render_status_into(out: &mut impl Write, status: &Status, style: Style) -
     let (sent, length) = (packets(s.relayed.rx_packets), bytes(s.relayed.rx_bytes));
     line(out, "relayed", &format!("{sent}, {length}"))?;
     refused(out, "refused", &s.refused, REASONS_SHOWN)?;
+    guard(out, &s.guard)?;
     list(out, "programs of others ahead", &s.foreign)?;
     list(out, "stale programs", &s.stale)?;
     list(out, "warnings", &s.warnings)?;
@@ -154,7 +158,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::stats::{Observation, Policy};
+    use crate::stats::{Guarded, Observation, Policy};
 
     #[test]
     fn a_sound_relay_is_one_screen_that_says_so() {
@@ -163,7 +167,9 @@ mod tests {
             "interface: relay0\n  state: up\n  policy: generation 7 (c0de), as configured\n  \
              programs: ingress by tcx, egress NOT ATTACHED\n  fence: intact\n  peers: 0 online, 0 \
              offline, 0 never seen\n  relayed: 0 packets, 0 B\n  refused: 3 not_in_either_list, 2 \
-             broadcast, 2 hairpin, 1 ip_options, 1 multicast, 2 for 2 other reasons\neverything is \
+             broadcast, 2 hairpin, 1 ip_options, 1 multicast, 2 for 2 other reasons\n  \
+             guard: eth0 by driver, eth1 by generic, eth2 NOT GUARDED\n  passed by the guard: 0 \
+             messages\n  dropped by the guard: 0 messages\neverything is \
              as the configuration says\n"
         );
     }
@@ -193,6 +199,11 @@ mod tests {
         let mut observation = Observation {
             interface: "relay0".to_owned(),
             policy: Some(policy),
+            guard: ["driver", "generic", "none"]
+                .iter()
+                .zip(["eth0", "eth1", "eth2"])
+                .map(|(attached, name)| Guarded { interface: name.to_owned(), attached })
+                .collect(),
             ..Observation::default()
         };
         for (reason, packets) in [

@@ -5,13 +5,13 @@ use std::{
     time::SystemTime,
 };
 
-use relay_common::Reason;
+use relay_common::{Reason, guard::Outcome};
 
 use super::{
-    Snapshot,
+    Guard, Guarded, Snapshot,
     snapshot::{Peer, Refused, Traffic},
-    units::{ago, bytes, packets},
 };
+use crate::units::{ago, bytes, packets};
 
 /// How text is shown.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,7 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
     if s.unattributed.values().any(|&packets| packets > 0) {
         refused(out, "of them unattributed", &s.unattributed, Reason::COUNT)?;
     }
+    guard(out, &s.guard)?;
     for peer in &s.peers {
         writeln!(out)?;
         render_peer(out, peer, style)?;
@@ -95,16 +96,40 @@ pub(super) fn refused(
     refused: &Refused,
     most: usize,
 ) -> io::Result<()> {
-    let mut some: Vec<_> = refused.iter().filter(|(_, packets)| **packets > 0).collect();
-    some.sort_by_key(|(_, packets)| std::cmp::Reverse(**packets));
+    let refused = refused.iter().map(|(&label, &packets)| (label, packets));
+    line(out, key, &most_first(refused, most, "0 packets"))
+}
+
+/// The guard, where there is one or one is wanted: how it is attached, and what it saw.
+pub(super) fn guard(out: &mut impl Write, guard: &Guard) -> io::Result<()> {
+    if guard.is_none() {
+        return Ok(());
+    }
+    let on = guard.interfaces.iter().map(|Guarded { interface, attached }| match *attached {
+        "none" => format!("{interface} NOT GUARDED"),
+        mode => format!("{interface} by {mode}"),
+    });
+    let on = on.collect::<Vec<_>>().join(", ");
+    line(out, "guard", if on.is_empty() { "off" } else { &on })?;
+    let messages = |dropped| most_first(guard.messages(dropped), Outcome::COUNT, "0 messages");
+    line(out, "passed by the guard", &messages(false))?;
+    line(out, "dropped by the guard", &messages(true))
+}
+
+/// Counts and what they count, most first; beyond `most` their sum, and `none` where all are zero.
+fn most_first<'a>(counts: impl Iterator<Item = (&'a str, u64)>, most: usize, none: &str) -> String {
+    let mut some: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
+    if some.is_empty() {
+        return none.to_owned();
+    }
+    some.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let (shown, rest) = some.split_at(most.min(some.len()));
-    let mut text: Vec<_> =
-        shown.iter().map(|(label, packets)| format!("{packets} {label}")).collect();
+    let mut text: Vec<_> = shown.iter().map(|(label, count)| format!("{count} {label}")).collect();
     if !rest.is_empty() {
-        let sum: u64 = rest.iter().map(|(_, packets)| **packets).sum();
+        let sum: u64 = rest.iter().map(|(_, count)| count).sum();
         text.push(format!("{sum} for {} other reasons", rest.len()));
     }
-    line(out, key, if text.is_empty() { "0 packets".to_owned() } else { text.join(", ") }.as_str())
+    text.join(", ")
 }
 
 pub(super) fn title(
@@ -123,4 +148,32 @@ pub(super) fn title(
 
 pub(super) fn line(out: &mut impl Write, key: &str, value: &str) -> io::Result<()> {
     writeln!(out, "  {key}: {value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{Observation, sample};
+
+    #[test]
+    fn a_relay_with_its_peers_and_its_guard() {
+        insta::assert_snapshot!(shown(&sample::snapshot()));
+    }
+
+    #[test]
+    fn without_a_guard_nothing_is_said_of_one_unless_it_counted_before() {
+        let mut observation = Observation { guard: Vec::new(), ..sample::observation() };
+        let text = shown(&Snapshot::new(&observation));
+        assert!(text.contains("\n  guard: off\n  passed by the guard: 40 data, 2 "), "{text}");
+        observation.guard_messages = [0; Outcome::COUNT];
+        let text = shown(&Snapshot::new(&observation));
+        assert!(!text.contains("guard"), "{text}");
+    }
+
+    fn shown(snapshot: &Snapshot) -> String {
+        let mut text = Vec::new();
+        let style = Style { color: false, now: sample::now() };
+        render_text_into(&mut text, snapshot, style).expect("memory is never full");
+        String::from_utf8(text).expect("text")
+    }
 }

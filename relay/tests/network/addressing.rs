@@ -7,6 +7,7 @@ use relay::{
         self, NetError, address,
         link::{self, LinkKind},
         route,
+        underlay::{self, Interface},
     },
 };
 
@@ -109,6 +110,45 @@ fn a_link_that_is_not_there_is_nothing_to_read_or_delete() {
     assert!(!gone.expect("nothing to delete"));
     let error = host.block_on(|| async { link::set_mtu(&net::connect()?, &relay0(), 1400).await });
     assert!(matches!(error, Err(NetError::NoInterface { .. })));
+}
+
+#[test]
+fn the_underlay_is_what_default_routes_of_either_family_lead_through() {
+    let Some([host, other]) = namespaces("underlay") else { return };
+    for name in ["eth0", "eth1", "eth2", "eth3", "eth4"] {
+        host.veth(name, &other, name);
+    }
+    let outward = |host: &Namespace| -> Vec<String> {
+        let found = interfaces(host).into_iter().filter(|one| one.has_default_route);
+        found.map(|one| one.name).collect()
+    };
+    assert_eq!(outward(&host), [""; 0]);
+    host.ip("addr add 192.0.2.1/24 dev eth0");
+    host.ip("addr add 198.51.100.1/24 dev eth1");
+    host.ip("addr add 2001:db8::1/64 dev eth2 nodad");
+    host.ip("route add default via 192.0.2.254");
+    host.ip("-6 route add default via 2001:db8::ff");
+    // Neither of them leads out by the main table.
+    host.ip("route add default dev eth3 table 100");
+    host.ip("-6 route add unreachable default metric 4000");
+    assert_eq!(outward(&host), ["eth0", "eth2"]);
+    host.ip(
+        "route replace default nexthop via 192.0.2.254 weight 1 nexthop via 198.51.100.254 weight 1",
+    );
+    assert_eq!(outward(&host), ["eth0", "eth1", "eth2"]);
+
+    let found = interfaces(&host);
+    let lo = found.iter().find(|one| one.name == "lo").expect("lo");
+    assert!(!lo.is_ethernet && lo.xdp.is_none());
+    assert!(found.iter().all(|one| one.is_ethernet == one.name.starts_with("eth")), "{found:?}");
+}
+
+/// In the order of their names.
+fn interfaces(host: &Namespace) -> Vec<Interface> {
+    let found = host.block_on(|| async { underlay::read(&net::connect()?).await });
+    let mut found = found.expect("read");
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }
 
 fn apply_addresses(host: &Namespace, desired: &[IpNet]) {

@@ -1,7 +1,10 @@
 //! The binary itself: what it shows without a running relay, and how it exits.
 
 mod doctor;
+mod explain;
 mod graph;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod stats;
 
 use std::{

@@ -100,7 +100,7 @@ fn a_client_whose_file_is_out_of_date_is_known() {
     site.write("relay.toml", &format!("{text}[defaults]\nmtu = 1300\n"), 0o640);
     assert_eq!(stale(), "a: changed since it was shown\nnode-b: changed since it was shown\n");
     site.relay("peer config a --private-key-file a.key").ended(0);
-    let json = site.relay("peer config --stale --json").ended(0).json();
+    let json = site.relay("peer config --stale --json").ended(0).json("stale");
     assert_eq!(json["stale"], serde_json::json!(["node-b"]));
     assert_eq!(json["neverShown"], serde_json::json!([]));
 

@@ -7,5 +7,7 @@ mod import;
 mod keys;
 mod packaging;
 mod peer;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod secrets;
 mod site;

@@ -2,8 +2,18 @@ use std::fs;
 
 use super::site::Site;
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 22] = [
     "check",
+    "up",
+    "reload",
+    "status",
+    "down",
+    "stats",
+    "explain",
+    "observe",
+    "trace",
+    "graph",
+    "doctor",
     "peer add",
     "peer remove",
     "peer rename",

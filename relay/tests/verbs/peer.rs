@@ -190,7 +190,7 @@ fn the_list_shows_who_lists_whom() {
     let words = "peer add c --allow 10.3.2.0/24 --public-key";
     site.relay(&format!("{words} {}", OTHERS[1])).ended(0);
     insta::assert_snapshot!(site.relay("peer list").ended(0));
-    let json = site.relay("peer list --json").ended(0).json();
+    let json = site.relay("peer list --json").ended(0).json("peers");
     assert_eq!(json["schemaVersion"], 1);
     assert_eq!(json["interface"], "relay0");
     assert_eq!(json["peers"][0]["allowedIps"], serde_json::json!(["10.3.2.3/32"]));

@@ -7,6 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::schema;
+
 /// The relay's private key, and a peer's (RFC 7748, section 6.1).
 pub(crate) const PRIVATE: [&str; 2] = [
     "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
@@ -139,8 +141,9 @@ impl Run {
         self
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.out).expect("JSON")
+    /// What it printed, which is as `docs/NAME.schema.json` says.
+    pub(crate) fn json(&self, name: &str) -> serde_json::Value {
+        schema::parse(name, &self.out)
     }
 }
 

@@ -100,6 +100,7 @@ impl Fleet {
             egress: Egress::Deny,
             fence: true,
             pair_stats: false,
+            guard: None,
             peers: (0..self.peers).map(|number| self.peer(number)).collect(),
         }
     }

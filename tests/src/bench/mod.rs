@@ -1,6 +1,7 @@
 //! What a relayed packet costs, and what everybody else's way of deciding about it costs beside
 //! it: `cargo xtask bench`.
 
+pub mod commands;
 pub mod fleet;
 pub mod instructions;
 pub mod layer;

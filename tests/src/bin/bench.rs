@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -10,6 +11,7 @@ use clap::Parser as _;
 use relay_tests::{
     Family,
     bench::{
+        commands::{Commands, PACE},
         fleet::{Fleet, Shape},
         instructions,
         layer::Layer,
@@ -36,6 +38,18 @@ enum Arguments {
     },
     /// Nanoseconds a run of the relay's program alone.
     Alone(Sizes),
+    /// What commands of a running relay cost; without a shift the pace of this machine.
+    Commands {
+        /// The `relay` binary.
+        #[arg(long)]
+        relay: PathBuf,
+        /// Numbers of peers.
+        #[arg(long, value_delimiter = ',', required = true)]
+        peers: Vec<u32>,
+        /// Nanoseconds an instruction, as a power of two; only where the clock counts them.
+        #[arg(long)]
+        shift: Option<u32>,
+    },
     /// Time and memory of one policy.
     Memory {
         /// Number of peers.
@@ -65,6 +79,7 @@ fn main() -> ExitCode {
         Arguments::Instructions(sizes) => count_instructions(&sizes),
         Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
         Arguments::Alone(sizes) => time_program(&sizes),
+        Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
     };
     match outcome {
@@ -128,6 +143,28 @@ fn time_program(sizes: &Sizes) -> Result<()> {
             let (ns, nothing_ns) = native::program_alone(peers, family)?;
             let family = family.name();
             say(&json!({ "peers": peers, "family": family, "ns": ns, "nothingNs": nothing_ns }))?;
+        }
+    }
+    Ok(())
+}
+
+fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()> {
+    for (turn, &peers) in sizes.iter().enumerate() {
+        let commands = Commands::new(relay.to_owned(), peers)?;
+        match shift {
+            Some(shift) => {
+                for (verb, instructions) in commands.count(shift)? {
+                    say(&json!({ "verb": verb, "peers": peers, "instructions": instructions }))?;
+                }
+                // The last goes with the machine: the kernel takes 20 ms a peer.
+                if turn + 1 < sizes.len() {
+                    commands.down()?;
+                }
+            }
+            None => {
+                let ms = commands.pace()?.as_secs_f64() * 1e3;
+                say(&json!({ "verb": PACE, "peers": peers, "ms": ms }))?;
+            }
         }
     }
     Ok(())

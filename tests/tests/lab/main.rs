@@ -8,6 +8,7 @@ mod closed;
 mod down;
 mod egress;
 mod environment;
+mod guard;
 mod missing;
 mod nat;
 mod path;

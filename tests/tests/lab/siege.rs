@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use relay_tests::{
-    Family, Lab, Ledger, Site, deadline,
+    Family, Lab, Ledger, Site, deadline, schema,
     traffic::{Flown, Stream},
 };
 
@@ -109,6 +109,9 @@ impl Siege {
         for line in checked.stderr.lines() {
             ensure!(shown.contains(line), "no {line:?} in {shown}");
         }
+        let json = self.lab.relay().relay(&["status", "--json"])?.success("relay status --json")?;
+        let status = schema::parse("status", &json)?;
+        ensure!(status["ok"] == false, "{status}");
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the relay says when it is asked: whether A reaches B, and what was refused.
 
 use anyhow::{Context as _, Result, ensure};
-use relay_tests::{Family, Lab, Peer, Site, deadline, scenario, skip, traffic::Udp};
+use relay_tests::{Family, Lab, Peer, Site, deadline, scenario, schema, skip, traffic::Udp};
 use serde_json::Value;
 
 #[test]
@@ -27,7 +27,7 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
         let unknown = lab.relay().relay(&["explain", &b, "node-x"])?;
         ensure!(unknown.code == 2 && unknown.stderr.contains("node-x"), "{unknown:?}");
         let outside = lab.relay().relay(&["explain", &b, "192.0.2.1", "--json"])?;
-        let outside: Value = serde_json::from_str(&outside.stdout)?;
+        let outside = schema::parse("explain", &outside.stdout)?;
         // An address of the relay's host, which its ping is for.
         ensure!(outside["directions"][0]["way"] == "host", "{outside}");
 
@@ -80,13 +80,24 @@ fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
 
         // What passed is counted for its pair alone.
         let pairs = lab.relay().relay(&["stats", "--pairs", "--json"])?.success("stats")?;
-        let pairs: Value = serde_json::from_str(&pairs)?;
+        let pairs = schema::parse("pairs", &pairs)?;
         let of = |from: &str, to: &str| -> Result<Option<u64>> {
             let list = pairs["pairs"].as_array().context("a list of pairs")?;
             let pair = list.iter().find(|pair| pair["from"] == from && pair["to"] == to);
             Ok(pair.and_then(|pair| pair["packets"].as_u64()))
         };
         ensure!(of(&b, &a)? == Some(4) && of(&b, &c)?.is_none(), "{pairs}");
+
+        let metrics = ["stats", "--pairs", "--prometheus"];
+        let metrics = lab.relay().relay(&metrics)?.success("stats")?;
+        let packets = format!("{{interface=\"relay0\",source=\"{b}\",destination=\"{a}\"}} 4\n");
+        ensure!(metrics.contains(&format!("wgrelay_pair_packets_total{packets}")), "{metrics}");
+        let graph = ["graph", "--live", "--format", "dot"];
+        let graph = lab.relay().relay(&graph)?.success("graph")?;
+        ensure!(
+            graph.contains("penwidth=6.0"),
+            "the only pair that talked is the busiest: {graph}"
+        );
 
         // They outlive a switch of generations.
         lab.relay().relay(&["reload"])?.success("reload")?;
@@ -103,5 +114,5 @@ fn send(from: &Peer, to: &Peer, family: Family) -> Result<()> {
 fn events(lab: &Lab, options: &[&str]) -> Result<Vec<Value>> {
     let arguments = [&["observe", "--output", "json"], options].concat();
     let text = lab.relay().relay(&arguments)?.success("observe")?;
-    text.lines().map(|line| serde_json::from_str(line).context("a line of JSON")).collect()
+    text.lines().map(|line| schema::parse("observe", line)).collect()
 }

@@ -4,6 +4,7 @@
 mod agreement;
 mod differential;
 mod errors;
+mod guard;
 mod memory;
 mod refusals;
 mod relayed;

@@ -78,7 +78,7 @@ fn ebpf_clippy(toolchain: Toolchain) -> Command {
     if toolchain == Toolchain::Nightly {
         command.args(["-Z", "build-std=core"]);
     } else {
-        command.env("RUSTC_BOOTSTRAP", "aya_ebpf,relay_ebpf");
+        command.env("RUSTC_BOOTSTRAP", "aya_ebpf,relay_ebpf,relay_guard");
     }
     command.arg("--target-dir").arg(workspace::target().join("lints-ebpf"));
     command.args(["--", "-D", "warnings"]).current_dir(workspace::root().join("relay-ebpf"));

@@ -33,56 +33,75 @@ pub(super) fn run(
         Some(series) => vec![series],
         None if host_has_wireguard() => {
             let what = format!("lab on Linux {}", programs::host_release());
-            let started = Instant::now();
-            let counts = streamed(tier, report, &what, |on_line| {
+            let outcome = streamed(tier, what, "", |on_line| {
                 let mut command = programs::command(program, build);
                 command.args(arguments(tier, plan));
                 process::follow(&mut command, plan.deadline, on_line)
             });
-            report.push(Row { tier, what, counts, took: started.elapsed() });
+            outcome.put_into(report);
             return;
         }
         None => Series::ALL.to_vec(),
     };
+    let mut machines = Vec::new();
     for series in kernels {
         let what = format!("lab on Linux {series}");
         if let Some(piece) = lacking {
             report.push(required.skip(tier, &what, "vm", &piece.what));
             continue;
         }
-        let kernel = match Kernel::fetch(series) {
-            Ok(kernel) => kernel,
+        match Kernel::fetch(series) {
+            Ok(kernel) => machines.push((what, series, kernel)),
             Err(error) => {
                 let thing = format!("a kernel for the virtual machine: {error:#}");
                 report.push(required.skip(tier, &what, "vm", &thing));
-                continue;
             }
-        };
-        let started = Instant::now();
-        let counts = streamed(tier, report, &what, |on_line| {
-            let vm = machine(kernel, program, build)?;
-            let words: Vec<_> =
-                arguments(tier, plan).iter().map(|word| process::quote(word)).collect();
-            // What tier 1 had to skip on a host without WireGuard is made up for here.
-            let script = format!(
-                "{UNPATCHED}cd {} || exit; code=0; for program in network lab; do \
-                 /bin/$program {} || code=1; done; exit $code",
-                process::quote(&program.directory.to_string_lossy()),
-                words.join(" ")
-            );
-            vm.run(&script, plan.deadline, on_line)
-        });
-        report.push(Row { tier, what, counts, took: started.elapsed() });
+        }
+    }
+    // Each takes one of the host's processors; all at once take as long as the slowest.
+    let several = machines.len() > 1;
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = machines
+            .into_iter()
+            .map(|(what, series, kernel)| {
+                let whose = if several { format!("{series}: ") } else { String::new() };
+                scope.spawn(move || {
+                    streamed(tier, what, &whose, |on_line| {
+                        in_machine(tier, kernel, program, build, plan, on_line)
+                    })
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join()).collect()
+    });
+    for outcome in outcomes {
+        match outcome {
+            Ok(outcome) => outcome.put_into(report),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 }
 
-/// Hooks that stay taken for as long as the machine runs, so that the kernel need not patch its code
-/// when the first program or table comes and the last goes. QEMU emulates several processors that
-/// may run into the breakpoint of a patch after it is gone, which is an oops (int3) in the guest.
-const UNPATCHED: &str = "\
-    ip link add taken type dummy && tc qdisc add dev taken clsact && nft add table inet taken || exit; \
-    for hook in prerouting input forward output postrouting; do \
-    nft add chain inet taken $hook \"{ type filter hook $hook priority 0; }\" || exit; done; ";
+/// Runs the scenarios in a virtual machine, and returns the code that they ended with.
+fn in_machine(
+    tier: u8,
+    kernel: Kernel,
+    program: &Program,
+    build: &Build,
+    plan: &Plan,
+    on_line: &mut dyn FnMut(&str),
+) -> Result<i32> {
+    let vm = machine(kernel, program, build)?;
+    let words: Vec<_> = arguments(tier, plan).iter().map(|word| process::quote(word)).collect();
+    // What tier 1 had to skip on a host without WireGuard is made up for here.
+    let script = format!(
+        "cd {} || exit; code=0; for program in network lab; do /bin/$program {} || code=1; done; \
+         exit $code",
+        process::quote(&program.directory.to_string_lossy()),
+        words.join(" ")
+    );
+    vm.run(&script, plan.deadline, on_line)
+}
 
 /// Whether this host's kernel can make a WireGuard interface, tried in a throwaway namespace.
 pub(crate) fn host_has_wireguard() -> bool {
@@ -92,7 +111,7 @@ pub(crate) fn host_has_wireguard() -> bool {
 }
 
 /// Modules whose scenarios would make a whole run too long. Tier 4 has these, tier 3 all the others.
-const ON_REQUEST: [&str; 2] = ["atomic::", "verbs::"];
+const ON_REQUEST: [&str; 2] = ["atomic::", "guard::"];
 
 fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
     let flags = ["--test-threads=1", "--nocapture"].map(str::to_owned);
@@ -126,26 +145,40 @@ fn machine(kernel: Kernel, program: &Program, build: &Build) -> Result<Vm> {
     Ok(vm)
 }
 
-/// Runs the scenarios and passes on what they say as they say it.
+/// What came of one run of the scenarios.
+struct Outcome {
+    row: Row,
+    failures: Vec<String>,
+}
+
+impl Outcome {
+    fn put_into(self, report: &mut Report) {
+        report.name_failures(&self.row.what, &self.failures);
+        report.push(self.row);
+    }
+}
+
+/// Runs the scenarios and passes on what they say as they say it, each line behind `whose`.
 fn streamed(
     tier: u8,
-    report: &mut Report,
-    what: &str,
+    what: String,
+    whose: &str,
     work: impl FnOnce(&mut dyn FnMut(&str)) -> Result<i32>,
-) -> Counts {
+) -> Outcome {
+    let started = Instant::now();
     let mut step = Some(Step::start(format!("test: tier {tier}: {what}")));
     let mut reader = Reader::default();
     let outcome = work(&mut |line| {
         if let Some(step) = step.take() {
             step.vanish();
         }
-        println!("{line}");
+        println!("{whose}{line}");
         if let Some(skip) = reader.line(line) {
-            println!("skip: {skip}");
+            println!("{whose}skip: {skip}");
         }
     });
-    report.name_failures(what, reader.failures());
-    match outcome {
+    let failures = reader.failures().to_vec();
+    let counts = match outcome {
         Ok(code) => reader.finish(code),
         Err(error) => {
             eprintln!("{what}: {error:#}");
@@ -153,5 +186,6 @@ fn streamed(
             let counts = reader.finish(0);
             Counts { failed: counts.failed.max(1), ..counts }
         }
-    }
+    };
+    Outcome { row: Row { tier, what, counts, took: started.elapsed() }, failures }
 }

@@ -116,6 +116,32 @@ const BROKEN: &[(&str, &str)] = &[
         "{RELAY}\nhost_access = [\"22\", \"tcp/0\", \"icmp/8\", \"udp/65536\", \"tcp/022\", 22]\n{A}\n",
     ),
     ("host access as an empty list", "{RELAY}\nhost_access = []\n{A}\n"),
+    (
+        "wrong types of a guard",
+        "{RELAY}\n[guard]\nenabled = \"no\"\ninterfaces = 5\nmode = true\ninitiations_per_second = \"50\"\nburst = 1.5\nsources = []\n{A}\n",
+    ),
+    (
+        "a guard's numbers out of range",
+        "{RELAY}\n[guard]\ninitiations_per_second = 0\nburst = 1000001\nsources = 1023\n{A}\n",
+    ),
+    ("a guard in an unknown mode", "{RELAY}\n[guard]\nmode = \"native\"\n{A}\n"),
+    ("a guard on one interface without a list", "{RELAY}\n[guard]\ninterfaces = \"eth0\"\n{A}\n"),
+    ("a guard on no interface", "{RELAY}\n[guard]\ninterfaces = []\n{A}\n"),
+    (
+        "a guard on what is no interface",
+        "{RELAY}\n[guard]\ninterfaces = [\"\", \"eth 0\", \"..\", \"eth/0\", \"eth0:1\", \"an-interface-name\", \"auto\", 5]\n{A}\n",
+    ),
+    (
+        "a guard twice on one interface",
+        "{RELAY}\n[guard]\ninterfaces = [\"eth0\", \"eth0\"]\n{A}\n",
+    ),
+    ("a guard on the relay itself", "{RELAY}\n[guard]\ninterfaces = [\"eth0\", \"relay0\"]\n{A}\n"),
+    (
+        "a guard that is off is read all the same",
+        "{RELAY}\n[guard]\nenabled = false\nmode = \"off\"\ninterface = \"eth0\"\n{A}\n",
+    ),
+    ("a guard as a list of tables", "{RELAY}\n[[guard]]\nenabled = true\n{A}\n"),
+    ("a guard's keys before any table", "burst = 5\n{RELAY}\n{A}\n"),
     ("bad egress", "{RELAY}\negress = \"allow\"\n{A}\n"),
     (
         "bad endpoints",

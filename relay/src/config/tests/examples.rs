@@ -1,11 +1,16 @@
 use super::*;
-use crate::model::{Egress, HostAccess, Peer};
+use crate::model::{Egress, Guard, GuardMode, HostAccess, Peer, Underlay};
 
 fn example(name: &str) -> crate::model::Relay {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
     let loaded = load(&path, Options::default()).expect("no problems");
     assert_eq!(loaded.warnings, [], "{name}");
     loaded.relay
+}
+
+/// The guard of a relay with these lines below `[guard]`.
+fn guard(lines: &str) -> Option<Guard> {
+    parsed(&format!("{{RELAY}}\n[guard]\n{lines}\n{{A}}\n")).expect("no problems").relay.guard
 }
 
 fn shape(peer: &Peer) -> String {
@@ -53,10 +58,29 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.egress, sparse.egress);
     assert_eq!(full.fence, sparse.fence);
     assert_eq!(full.pair_stats, sparse.pair_stats);
+    assert_eq!((sparse.guard, full.guard), (None, guard("")));
     assert_eq!(full.peers[0].persistent_keepalive, sparse.peers[0].persistent_keepalive);
     assert_eq!(full.peers[0].mtu, sparse.peers[0].mtu);
     assert_eq!(full.peers[0].dns, sparse.peers[0].dns);
     assert_eq!(full.peers[0].routes, sparse.peers[0].routes);
+}
+
+#[test]
+fn a_guard_is_what_its_table_says() {
+    let text = "interfaces = [\"eth0\", \"bond0.7\"]\nmode = \"driver\"\n\
+                initiations_per_second = 1\nburst = 1000000\nsources = 0x400\n";
+    let said = Guard {
+        interfaces: Underlay::Named(vec!["eth0".to_owned(), "bond0.7".to_owned()]),
+        mode: GuardMode::Driver,
+        initiations_per_second: 1,
+        burst: 1_000_000,
+        sources: 1024,
+    };
+    assert_eq!(guard(text), Some(said));
+    assert_eq!(guard(&format!("{text}enabled = false\n")), None);
+    let usual = guard("mode = \"generic\"").expect("a guard");
+    assert_eq!((usual.interfaces, usual.mode), (Underlay::Auto, GuardMode::Generic));
+    assert_eq!((usual.initiations_per_second, usual.burst, usual.sources), (50, 200, 65536));
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn relay(peers: Vec<Peer>, egress: Egress) -> Relay {
         egress,
         fence: true,
         pair_stats: false,
+        guard: None,
         peers,
     }
 }

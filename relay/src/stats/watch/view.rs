@@ -9,9 +9,11 @@ use ratatui::{
 };
 
 use super::{Column, Watch, history::Rates};
-use crate::stats::{
-    Snapshot,
-    snapshot::{Peer, Presence},
+use crate::{
+    stats::{
+        Snapshot,
+        snapshot::{Peer, Presence},
+    },
     units,
 };
 

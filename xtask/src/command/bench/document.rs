@@ -31,6 +31,12 @@ pub(crate) struct Document {
     pub(crate) alone: Vec<Alone>,
     /// Time and memory of policies.
     pub(crate) memory: Vec<Memory>,
+    /// Instructions of commands.
+    #[serde(default)]
+    pub(crate) commands: Vec<Command>,
+    /// Time of one of them on this machine.
+    #[serde(default)]
+    pub(crate) pace: Vec<Pace>,
     /// What was not measured, and why.
     pub(crate) excuses: Vec<Excuse>,
 }
@@ -118,6 +124,30 @@ pub(crate) struct Memory {
     pub(crate) peak_rss_bytes: u64,
 }
 
+/// Instructions of a command, from the start of its process to its end, the kernel's included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Command {
+    /// Its words.
+    pub(crate) verb: String,
+    /// Configured peers.
+    pub(crate) peers: u32,
+    /// How many.
+    pub(crate) instructions: u64,
+}
+
+/// Time of a command that needs no relay, the least of several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pace {
+    /// Its words.
+    pub(crate) verb: String,
+    /// Configured peers.
+    pub(crate) peers: u32,
+    /// Milliseconds.
+    pub(crate) ms: f64,
+}
+
 /// A measurement that was not made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -200,6 +230,15 @@ impl Document {
         let rows = || self.native.iter().filter(|row| row.layer == layer);
         let exact = rows().find(|row| row.peers == peers);
         exact.or_else(|| rows().next().filter(|_| ignores_peers(layer))).map(|row| row.ns)
+    }
+
+    /// Milliseconds that a command would take here, going by the one that was timed.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(crate) fn estimate_ms(&self, command: &Command) -> Option<f64> {
+        let timed = self.pace.iter().find(|pace| pace.peers == command.peers)?;
+        let same = |other: &&Command| (&other.verb, other.peers) == (&timed.verb, timed.peers);
+        let counted = self.commands.iter().find(same)?;
+        Some(timed.ms * command.instructions as f64 / counted.instructions as f64)
     }
 
     /// Sizes of something, ascending, each once.

@@ -29,6 +29,7 @@ pub(super) fn judge(document: &Document) -> Vec<Goal> {
     let mut goals = instructions(document);
     goals.extend(native(document));
     goals.extend(memory(document));
+    goals.extend(commands(document));
     goals
 }
 
@@ -96,6 +97,16 @@ fn native(document: &Document) -> Vec<Goal> {
         goals.push(Goal::new(what, f64::from(ns), 60.0, "ns"));
     }
     goals
+}
+
+fn commands(document: &Document) -> Vec<Goal> {
+    let stats = document.commands.iter().filter(|row| row.verb == "stats");
+    let judged = stats.filter_map(|row| {
+        let what = format!("relay stats, {} peers", super::table::number(u64::from(row.peers)));
+        let most = if row.peers <= 10 { 20.0 } else { 300.0 };
+        Some(Goal::new(what, document.estimate_ms(row)?, most, "ms"))
+    });
+    judged.collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]

@@ -52,10 +52,12 @@ pub(crate) enum Subject {
     Native,
     /// Time and memory that a policy takes.
     Memory,
+    /// What commands of a running relay cost.
+    Commands,
 }
 
 impl Subject {
-    const ALL: [Self; 3] = [Self::Instructions, Self::Native, Self::Memory];
+    const ALL: [Self; 4] = [Self::Instructions, Self::Native, Self::Memory, Self::Commands];
 }
 
 /// Sets up, measures, shows.

@@ -41,7 +41,8 @@ pub(super) struct Plan<'a> {
 /// Something cannot be built or booted, or a measurement fails.
 pub(super) fn measure(plan: &Plan<'_>) -> Result<Document> {
     let step = Step::start("bench: building, optimised");
-    let build = Build::with(&["--release", "--package", "relay-tests", "--bin", "bench"])?;
+    let packages = ["--release", "--package", "relay", "--package", "relay-tests"];
+    let build = Build::with(&[&packages[..], &["--bin", "relay", "--bin", "bench"]].concat())?;
     step.finish("done");
     let bench = build.binary("bench")?;
     let mut document = Document::new(today()?, commit(), plan.quick, host()?);
@@ -50,6 +51,7 @@ pub(super) fn measure(plan: &Plan<'_>) -> Result<Document> {
             Subject::Instructions => instructions(&mut document, bench)?,
             Subject::Native => native(&mut document, bench)?,
             Subject::Memory => memory(&mut document, bench)?,
+            Subject::Commands => commands(&mut document, bench, build.binary("relay")?)?,
         }
     }
     Ok(document)
@@ -104,6 +106,27 @@ fn memory(document: &mut Document, bench: &Path) -> Result<()> {
                 keep(row, "memory", &mut document.memory, &mut document.excuses)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Counted in the virtual machine, which has WireGuard, and set against the time that one of them
+/// takes here.
+fn commands(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
+    let sizes = if document.quick { "4" } else { "4,10000" };
+    let mut vm = Vm::new(Kernel::fetch(Series::ALL[0])?);
+    vm.clock = Clock::Instructions { shift: SHIFT };
+    vm.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
+    vm.files.push((relay.to_path_buf(), PathBuf::from("/bin/relay")));
+    let command =
+        format!("exec /bin/bench commands --relay /bin/relay --peers {sizes} --shift {SHIFT}");
+    for row in follow("commands", |on_line| vm.run(&command, DEADLINE, on_line))? {
+        keep(row, "commands", &mut document.commands, &mut document.excuses)?;
+    }
+    let relay = relay.to_string_lossy();
+    let arguments = ["commands", "--relay", &relay, "--peers", sizes];
+    for row in on_host(bench, "the pace of this machine", &arguments)? {
+        keep(row, "pace", &mut document.pace, &mut document.excuses)?;
     }
     Ok(())
 }

@@ -34,6 +34,10 @@ const MEMORY: &str = "\
 A policy of peers with an IPv4 and an IPv6 address each: compiled, and loaded into the kernel; the least
 of 5. Maps as /proc/self/fdinfo tells them; RSS is the process's peak, configuration included.";
 
+const COMMANDS: &str = "\
+Guest instructions of the optimised binary on kernel WireGuard, from the start of its process to its end,
+the kernel's included. Time here: that of `relay check` on this machine, the least of 10, in proportion.";
+
 /// Everything that was measured.
 pub(super) fn render(document: &Document) -> String {
     let mut out = String::new();
@@ -65,6 +69,10 @@ pub(super) fn sections(document: &Document) -> Vec<(String, String)> {
     if !document.memory.is_empty() {
         let title = "Time and memory of a policy".to_owned();
         sections.push((title, format!("{MEMORY}\n\n{}", memory(document))));
+    }
+    if !document.commands.is_empty() {
+        let title = "Commands of a running relay".to_owned();
+        sections.push((title, format!("{COMMANDS}\n\n{}", commands(document))));
     }
     let goals = goals::judge(document);
     if !goals.is_empty() {
@@ -212,6 +220,19 @@ fn memory(document: &Document) -> String {
     });
     let head = ["shape", "peers", "compile", "load", "maps", "peak RSS"];
     grid(head.map(str::to_owned).to_vec(), rows)
+}
+
+fn commands(document: &Document) -> String {
+    let rows = document.commands.iter().map(|row| {
+        let ms = document.estimate_ms(row).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
+        vec![
+            format!("relay {}", row.verb),
+            number(u64::from(row.peers)),
+            format!("{:.1} million", float(row.instructions) / 1e6),
+            ms,
+        ]
+    });
+    grid(["command", "peers", "instructions", "time here"].map(str::to_owned).to_vec(), rows)
 }
 
 /// Why cells are empty, each reason once.

@@ -1,7 +1,7 @@
 //! Numbers as `wg(8)` shows them.
 
 /// Bytes, in the largest binary unit that leaves at least one.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut shown = format!("{count} B");
     let mut scale = 1u64;
@@ -17,12 +17,12 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// Packets, with the noun.
-pub(super) fn packets(count: u64) -> String {
+pub(crate) fn packets(count: u64) -> String {
     format!("{count} packet{}", if count == 1 { "" } else { "s" })
 }
 
 /// Seconds, in words.
-pub(super) fn ago(seconds: u64) -> String {
+pub(crate) fn ago(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let mut left = seconds;

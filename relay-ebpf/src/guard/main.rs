@@ -1,0 +1,56 @@
+//! The program on the underlay interfaces: `relay_guard` drops WireGuard messages to the relay's
+//! port that are malformed, forged, or more than a source may send. What it decides, and why, is
+//! in `relay_common::guard`.
+//!
+//! Kernel 6.1 or newer; in drivers that have XDP, and in the stack's generic one.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod count;
+mod frame;
+mod glance;
+mod handshake;
+mod judge;
+mod maps;
+mod settings;
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    macros::xdp,
+    programs::XdpContext,
+};
+use relay_common::guard::Outcome;
+
+use crate::{frame::Frame, glance::Glance};
+
+/// Decides about a frame from the underlay.
+#[xdp(frags)]
+pub fn relay_guard(ctx: XdpContext) -> u32 {
+    match glance::at(&Frame::new(&ctx)) {
+        Glance::Data => {
+            count::one(Outcome::Data);
+            XDP_PASS
+        }
+        Glance::Foreign => XDP_PASS,
+        Glance::Unclear => judged(XdpContext::new(ctx.ctx)),
+    }
+}
+
+/// What [`glance`] leaves. A function of its own, so that the registers and the stack it takes
+/// cost a data message nothing.
+#[inline(never)]
+fn judged(ctx: XdpContext) -> u32 {
+    let Some(outcome) = judge::message(&Frame::new(&ctx)) else { return XDP_PASS };
+    count::one(outcome);
+    if outcome.drops() { XDP_DROP } else { XDP_PASS }
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

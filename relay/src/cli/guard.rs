@@ -1,0 +1,359 @@
+//! The guard on the underlay: where it is wanted, what there is of it, and what differs.
+
+use std::fmt;
+
+use anyhow::Result;
+
+use crate::{
+    datapath::{
+        Datapath, DatapathError, GuardHook, GuardPlace, GuardSettings, XdpMode, XdpProgram,
+    },
+    model::{Guard, GuardMode, PublicKey, Relay},
+    net::{
+        Handle,
+        underlay::{self, Chosen, Interface},
+    },
+    stats::Guarded,
+};
+
+/// The guard as it is, and where it is to be.
+pub(super) struct Guarding {
+    /// Where it is wanted.
+    pub(super) chosen: Chosen,
+    /// Those interfaces, then all others that it is left over on.
+    pub(super) hooks: Result<Vec<GuardHook>, DatapathError>,
+}
+
+/// What turns one into the other.
+pub(super) struct GuardPlan {
+    settings: Option<GuardSettings>,
+    hooks: Vec<GuardHook>,
+    changes: Vec<GuardChange>,
+}
+
+/// One change. Its text is a line of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum GuardChange {
+    /// It is attached where there is none; `None` leaves the mode to the driver.
+    Attach { interface: String, mode: Option<XdpMode>, is_orphaned: bool },
+    /// It is switched to other settings.
+    Switch { interface: String, mode: Option<XdpMode>, to: &'static str },
+    /// It is taken off and attached in another mode.
+    Mode { interface: String, mode: Option<XdpMode>, from: XdpMode, to: XdpMode },
+    /// It is taken off.
+    Remove { interface: String },
+}
+
+impl Guarding {
+    /// Looks at the underlay. Touches nothing.
+    ///
+    /// # Errors
+    /// The kernel does not tell of links and routes.
+    pub(super) async fn observe(
+        handle: &Handle,
+        relay: &Relay,
+        datapath: &Datapath,
+    ) -> Result<Self> {
+        if relay.guard.is_none() && !datapath.exists() {
+            return Ok(Self { chosen: Chosen::default(), hooks: Ok(Vec::new()) });
+        }
+        let found = underlay::read(handle).await?;
+        let chosen = relay.guard.as_ref().map_or_else(Chosen::default, |guard| {
+            underlay::choose(&guard.interfaces, &relay.interface, &found)
+        });
+        let wanted: Vec<&str> = chosen.interfaces.iter().map(String::as_str).collect();
+        let programs: Vec<_> = found.iter().filter_map(program).collect();
+        let hooks = datapath.guards(&wanted, &programs);
+        Ok(Self { chosen, hooks })
+    }
+
+    /// Programs of others where the guard is wanted, each with what to do about it.
+    pub(super) fn foreign(&self) -> Vec<String> {
+        let wanted = self.hooks().iter().filter(|hook| self.wants(hook));
+        let foreign = wanted.filter_map(|hook| {
+            let (interface, program) = (hook.interface.clone(), hook.foreign.clone()?);
+            Some(DatapathError::ForeignXdp { interface, program }.to_string())
+        });
+        foreign.collect()
+    }
+
+    /// Each interface with what is there, for people.
+    pub(super) fn shown(&self) -> Vec<Guarded> {
+        let shown = self.hooks().iter().map(|hook| Guarded {
+            interface: hook.interface.clone(),
+            attached: hook.mode.map_or("none", XdpMode::label),
+        });
+        shown.collect()
+    }
+
+    /// Compares what is there with what `guard` asks for. Programs of others are left alone.
+    ///
+    /// # Errors
+    /// An interface that was named cannot be guarded. What is there could not be read.
+    pub(super) fn plan(self, relay: &Relay, key: Rekeyed) -> Result<GuardPlan> {
+        let Self { chosen, hooks } = self;
+        let Chosen { interfaces, refused, warnings: _ } = chosen;
+        if let Some(error) = refused.into_iter().next() {
+            return Err(error.into());
+        }
+        let hooks = hooks?;
+        let settings = relay.guard.as_ref().map(|guard| settings(guard, relay, &key.public_key));
+        let mode = relay.guard.as_ref().and_then(|guard| asked(guard.mode));
+        let change = |hook: &GuardHook| match &settings {
+            Some(settings) if interfaces.contains(&hook.interface) => {
+                difference(hook, settings, mode, &key)
+            }
+            Some(_) | None => Some(GuardChange::Remove { interface: hook.interface.clone() }),
+        };
+        let changes = hooks.iter().filter_map(change).collect();
+        Ok(GuardPlan { settings, hooks, changes })
+    }
+
+    fn hooks(&self) -> &[GuardHook] {
+        self.hooks.as_deref().unwrap_or_default()
+    }
+
+    fn wants(&self, hook: &GuardHook) -> bool {
+        self.chosen.interfaces.contains(&hook.interface)
+    }
+}
+
+/// The relay's key, and whether it is another than WireGuard has.
+pub(super) struct Rekeyed {
+    pub(super) public_key: PublicKey,
+    pub(super) is_new: bool,
+}
+
+impl GuardPlan {
+    /// A line for each change.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.changes.iter().map(ToString::to_string)
+    }
+
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// The kernel refuses the program, or a mode that is asked for.
+    pub(super) fn apply(&self, datapath: &Datapath) -> Result<(), DatapathError> {
+        let mut places = Vec::new();
+        for change in &self.changes {
+            match change {
+                GuardChange::Remove { interface } => {
+                    datapath.unguard(interface)?;
+                }
+                GuardChange::Attach { interface, mode, .. }
+                | GuardChange::Switch { interface, mode, .. }
+                | GuardChange::Mode { interface, mode, .. } => {
+                    places.push(GuardPlace { interface, mode: *mode });
+                }
+            }
+        }
+        match &self.settings {
+            Some(settings) if !places.is_empty() => datapath.guard(settings, &places, &self.hooks),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn difference(
+    hook: &GuardHook,
+    settings: &GuardSettings,
+    mode: Option<XdpMode>,
+    key: &Rekeyed,
+) -> Option<GuardChange> {
+    let interface = hook.interface.clone();
+    match (hook.mode, mode) {
+        _ if hook.foreign.is_some() => None,
+        (None, mode) => {
+            Some(GuardChange::Attach { interface, mode, is_orphaned: hook.is_orphaned })
+        }
+        (Some(from), Some(to)) if from != to => {
+            Some(GuardChange::Mode { interface, mode, from, to })
+        }
+        (Some(_), _) if hook.carries_out(settings) => None,
+        (Some(_), mode) => {
+            let to = if hook.settings_hash == Some(settings.hash()) {
+                "counts are pinned again"
+            } else if key.is_new {
+                "the new key"
+            } else {
+                "new settings"
+            };
+            Some(GuardChange::Switch { interface, mode, to })
+        }
+    }
+}
+
+fn settings(guard: &Guard, relay: &Relay, public_key: &PublicKey) -> GuardSettings {
+    GuardSettings {
+        port: relay.listen_port,
+        public_key: *public_key,
+        initiations_per_second: guard.initiations_per_second,
+        burst: guard.burst,
+        sources: guard.sources,
+    }
+}
+
+fn asked(mode: GuardMode) -> Option<XdpMode> {
+    match mode {
+        GuardMode::Auto => None,
+        GuardMode::Driver => Some(XdpMode::Driver),
+        GuardMode::Generic => Some(XdpMode::Generic),
+    }
+}
+
+fn program(interface: &Interface) -> Option<XdpProgram> {
+    let xdp = interface.xdp?;
+    Some(XdpProgram {
+        interface: interface.name.clone(),
+        mode: match xdp.mode {
+            underlay::XdpMode::Driver => XdpMode::Driver,
+            underlay::XdpMode::Generic => XdpMode::Generic,
+            underlay::XdpMode::Hardware => XdpMode::Hardware,
+        },
+        program_id: xdp.program_id,
+    })
+}
+
+impl fmt::Display for GuardChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attach { interface, mode, is_orphaned } => {
+                let mode = mode.map_or(GuardMode::Auto.label(), XdpMode::label);
+                let again = if *is_orphaned { ", which was made again" } else { "" };
+                write!(f, "+ guard on {interface}{again} (mode {mode})")
+            }
+            Self::Switch { interface, to, .. } => write!(f, "~ guard on {interface}: {to}"),
+            Self::Mode { interface, from, to, .. } => {
+                write!(f, "~ guard on {interface}: mode {} → {}", from.label(), to.label())
+            }
+            Self::Remove { interface } => write!(f, "- guard on {interface}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Egress, HostAccess, Underlay};
+
+    #[test]
+    fn it_is_put_where_it_is_wanted_and_taken_off_elsewhere() {
+        let hooks = vec![GuardHook::absent("eth0"), attached("eth1", XdpMode::Driver)];
+        assert_eq!(
+            lines(&relay(GuardMode::Auto), &["eth0"], hooks.clone(), false),
+            ["+ guard on eth0 (mode auto)", "- guard on eth1",]
+        );
+        let off = Relay { guard: None, ..relay(GuardMode::Auto) };
+        assert_eq!(lines(&off, &[], hooks[1..].to_vec(), false), ["- guard on eth1"]);
+    }
+
+    #[test]
+    fn what_carries_out_the_settings_in_the_mode_asked_for_is_left_alone() {
+        for mode in [GuardMode::Auto, GuardMode::Generic] {
+            let hooks = vec![attached("eth0", XdpMode::Generic)];
+            assert_eq!(lines(&relay(mode), &["eth0"], hooks, true), [""; 0]);
+        }
+        let hooks = vec![attached("eth0", XdpMode::Generic)];
+        assert_eq!(
+            lines(&relay(GuardMode::Driver), &["eth0"], hooks, false),
+            ["~ guard on eth0: mode generic → driver"]
+        );
+    }
+
+    #[test]
+    fn a_switch_says_what_for() {
+        let other =
+            with(attached("eth0", XdpMode::Driver), |hook| hook.settings_hash = Some([0; 16]));
+        let lost = with(attached("eth0", XdpMode::Driver), |hook| hook.is_counted = false);
+        let gone = with(GuardHook::absent("eth0"), |hook| hook.is_orphaned = true);
+        let line = |hook: &GuardHook, is_new| {
+            lines(&relay(GuardMode::Auto), &["eth0"], vec![hook.clone()], is_new).concat()
+        };
+        assert_eq!(line(&other, true), "~ guard on eth0: the new key");
+        assert_eq!(line(&other, false), "~ guard on eth0: new settings");
+        assert_eq!(line(&lost, false), "~ guard on eth0: counts are pinned again");
+        assert_eq!(line(&gone, false), "+ guard on eth0, which was made again (mode auto)");
+    }
+
+    #[test]
+    fn a_program_of_others_is_left_alone_and_named() {
+        let program = || Some("xdp_filter (id 7)".to_owned());
+        let taken = |name: &str| with(GuardHook::absent(name), |hook| hook.foreign = program());
+        assert_eq!(lines(&relay(GuardMode::Auto), &["eth0"], vec![taken("eth0")], false), [""; 0]);
+        let guarding = guarding(&["eth0"], vec![taken("eth0"), taken("eth1")]);
+        assert_eq!(
+            guarding.foreign(),
+            [
+                "interface eth0: found XDP program xdp_filter (id 7), expected none; relay leaves it \
+             alone: remove it with `ip link set dev eth0 xdp off` or whatever put it there, or take \
+             eth0 out of guard.interfaces"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_interface_that_is_named_and_not_there_is_an_error() {
+        let mut guarding = guarding(&[], Vec::new());
+        let there = "lo".to_owned();
+        guarding.chosen.refused =
+            vec![crate::net::NetError::NoUnderlay { interface: "eth7".to_owned(), there }];
+        let plan = guarding.plan(&relay(GuardMode::Auto), key(false));
+        assert!(plan.err().expect("an error").to_string().contains("no interface eth7"));
+    }
+
+    fn lines(relay: &Relay, wanted: &[&str], hooks: Vec<GuardHook>, is_new: bool) -> Vec<String> {
+        let plan = guarding(wanted, hooks).plan(relay, key(is_new)).expect("a plan");
+        plan.lines().collect()
+    }
+
+    fn guarding(wanted: &[&str], hooks: Vec<GuardHook>) -> Guarding {
+        let interfaces = wanted.iter().map(|name| (*name).to_owned()).collect();
+        Guarding { chosen: Chosen { interfaces, ..Chosen::default() }, hooks: Ok(hooks) }
+    }
+
+    /// With the settings of [`relay`].
+    fn attached(interface: &str, mode: XdpMode) -> GuardHook {
+        let relay = relay(GuardMode::Auto);
+        let guard = relay.guard.as_ref().expect("a guard");
+        let hash = settings(guard, &relay, &key(false).public_key).hash();
+        with(GuardHook::absent(interface), |hook| {
+            hook.mode = Some(mode);
+            hook.settings_hash = Some(hash);
+            hook.is_counted = true;
+        })
+    }
+
+    fn with(mut hook: GuardHook, change: impl FnOnce(&mut GuardHook)) -> GuardHook {
+        change(&mut hook);
+        hook
+    }
+
+    fn key(is_new: bool) -> Rekeyed {
+        Rekeyed { public_key: PublicKey::from_bytes([2; 32]), is_new }
+    }
+
+    fn relay(mode: GuardMode) -> Relay {
+        Relay {
+            interface: "relay0".parse().expect("a name"),
+            addresses: Vec::new(),
+            listen_port: 51820,
+            endpoint: None,
+            private_key_file: "/etc/relay/private.key".into(),
+            mtu: 1420,
+            fast_path: true,
+            host_access: HostAccess::Ping,
+            egress: Egress::Deny,
+            fence: true,
+            pair_stats: false,
+            guard: Some(Guard {
+                interfaces: Underlay::Auto,
+                mode,
+                initiations_per_second: 50,
+                burst: 200,
+                sources: 65536,
+            }),
+            peers: Vec::new(),
+        }
+    }
+}

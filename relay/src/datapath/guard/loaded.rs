@@ -1,0 +1,147 @@
+//! One guard, loaded: its constants set, its maps there.
+
+use std::{sync::LazyLock, time::Duration};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map, MapData, MapType},
+    programs::{TestRun as _, TestRunOptions, Xdp},
+};
+use blake2::{Blake2s256, Digest as _};
+use relay_common::{
+    guard::{Flow, FlowKey, Identity, Limit, keyed},
+    names::{self, ABI_VERSION, GUARD_PROGRAM},
+};
+
+use super::{
+    super::{DatapathError, Pins, mapped::Mapped, shape::Shape},
+    GuardCounts, GuardSettings, counts,
+};
+
+/// The program, as the build script made it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-guard"));
+
+/// Names the program.
+static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJECT).into());
+
+/// What MAC1's key is made of, beside the public key (WireGuard paper, section 5.4.4).
+const MAC1_LABEL: &[u8] = b"mac1----";
+
+const SOURCES_SHAPE: Shape = Shape { kind: MapType::LruHash, key_size: 8, value_size: 8, flags: 0 };
+const FLOWS_SHAPE: Shape = Shape { kind: MapType::LruHash, key_size: 24, value_size: 16, flags: 0 };
+
+const _: () = assert!(size_of::<FlowKey>() == FLOWS_SHAPE.key_size as usize);
+const _: () = assert!(size_of::<Flow>() == FLOWS_SHAPE.value_size as usize);
+
+/// A guard whose program is in the kernel, not yet attached.
+#[derive(Debug)]
+pub struct LoadedGuard {
+    ebpf: Ebpf,
+}
+
+impl GuardSettings {
+    /// Names these settings together with the program that carries them out.
+    pub fn hash(&self) -> [u8; 16] {
+        let mut hash = Blake2s256::new();
+        hash.update(ABI_VERSION.to_le_bytes());
+        hash.update(OBJECT_HASH.as_slice());
+        hash.update(self.port.to_le_bytes());
+        hash.update(self.public_key.as_bytes());
+        for number in [self.initiations_per_second, self.burst, self.sources] {
+            hash.update(number.to_le_bytes());
+        }
+        let mut name = [0; 16];
+        name.copy_from_slice(&hash.finalize()[..16]);
+        name
+    }
+
+    fn identity(&self) -> Identity {
+        let key = Blake2s256::new().chain_update(MAC1_LABEL);
+        let key = key.chain_update(self.public_key.as_bytes()).finalize();
+        Identity {
+            abi_version: ABI_VERSION,
+            reserved: 0,
+            settings_hash: self.hash(),
+            mac1_state: keyed(&key.into()),
+        }
+    }
+}
+
+impl LoadedGuard {
+    /// Loads a guard. With `pins`, counts, sources and flows are the pinned ones, made if absent;
+    /// without, it has its own.
+    ///
+    /// # Errors
+    /// The kernel refuses a map or the program. What is pinned is of another shape.
+    pub fn load(settings: &GuardSettings, pins: Option<&Pins>) -> Result<Self, DatapathError> {
+        let limit = Limit::new(settings.initiations_per_second, settings.burst);
+        let port = settings.port.to_be();
+        let room = settings.sources.max(1);
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global(names::GUARD_PORT, &port, true)
+            .override_global(names::GUARD_INTERVAL_NS, &limit.interval_ns, true)
+            .override_global(names::GUARD_TOLERANCE_NS, &limit.tolerance_ns, true)
+            .map_max_entries(names::GUARD_COUNTS, counts::rows()?)
+            .map_max_entries(names::GUARD_SOURCES, room)
+            .map_max_entries(names::GUARD_FLOWS, room);
+        if let Some(pins) = pins {
+            counts::check(pins)?;
+            loader.map_pin_path(names::GUARD_COUNTS, pins.guard_counts());
+            for (name, path, shape) in [
+                (names::GUARD_SOURCES, pins.guard_sources(), SOURCES_SHAPE),
+                (names::GUARD_FLOWS, pins.guard_flows(), FLOWS_SHAPE),
+            ] {
+                // Of another size it is begun anew: an empty table refuses nobody.
+                if path.exists() && shape.require(name, &path)?.max_entries() != room {
+                    pins.remove_file(&path)?;
+                }
+                loader.map_pin_path(name, path);
+            }
+        }
+        let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
+        let mut loaded = Self { ebpf };
+        Mapped::new(names::GUARD, loaded.array(names::GUARD)?, 1)?.fill(&[settings.identity()]);
+        loaded.program()?.load().map_err(DatapathError::program(GUARD_PROGRAM, "load"))?;
+        Ok(loaded)
+    }
+
+    /// Its program.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn program(&mut self) -> Result<&mut Xdp, DatapathError> {
+        let program = self.ebpf.program_mut(GUARD_PROGRAM);
+        program
+            .ok_or(DatapathError::Lacks(GUARD_PROGRAM))?
+            .try_into()
+            .map_err(DatapathError::program(GUARD_PROGRAM, "find"))
+    }
+
+    /// Runs it on a frame `repeat` times, as `BPF_PROG_TEST_RUN` does: the last verdict, an
+    /// `XDP_*` of include/uapi/linux/bpf.h, and the average time of a run.
+    ///
+    /// # Errors
+    /// The kernel refuses the frame, which must have 14 bytes at least.
+    pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, Duration), DatapathError> {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let run = self.program()?.test_run(options);
+        let run = run.map_err(DatapathError::program(GUARD_PROGRAM, "run"))?;
+        Ok((run.return_value, run.duration))
+    }
+
+    /// What its own runs counted, loaded without pins.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn counts(&self) -> Result<GuardCounts, DatapathError> {
+        counts::of(self.array(names::GUARD_COUNTS)?)
+    }
+
+    fn array(&self, name: &'static str) -> Result<&MapData, DatapathError> {
+        match self.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            Some(_) | None => Err(DatapathError::Lacks(name)),
+        }
+    }
+}

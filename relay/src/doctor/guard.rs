@@ -1,0 +1,47 @@
+//! Where the guard is wanted, and whether it can stand there.
+
+use super::{
+    Finding,
+    facts::{Facts, GuardPlaces},
+};
+
+const CHECK: &str = "guard";
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    if facts.relay.is_none() {
+        return Vec::new();
+    }
+    let (free, taken, refused, warnings) = match &facts.guard {
+        GuardPlaces::Off => {
+            let found = "not asked for: forged handshakes reach WireGuard's queue";
+            return vec![Finding::ok(CHECK, found)];
+        }
+        GuardPlaces::Unknown(why) => {
+            let found = format!("what is on the underlay cannot be read: {why}");
+            return vec![Finding::warning(CHECK, found, "run as root, where the relay runs")];
+        }
+        GuardPlaces::Found { free, taken, refused, warnings } => (free, taken, refused, warnings),
+    };
+    // What `up` says of these ends in what to do.
+    let refused = refused
+        .iter()
+        .map(|why| Finding::problem(CHECK, why, "`relay up` refuses it until that is done"));
+    let taken = taken.iter().map(|(interface, program)| {
+        Finding::warning(
+            CHECK,
+            format!("{interface} has another XDP program, {program}, which relay leaves alone"),
+            format!(
+                "see whose it is (`bpftool net show dev {interface}`); remove it, or name other \
+                 interfaces in guard.interfaces"
+            ),
+        )
+    });
+    let warnings = warnings.iter().map(|why| {
+        Finding::warning(CHECK, why, "name interfaces in guard.interfaces, or set enabled = false")
+    });
+    let mut findings: Vec<_> = refused.chain(taken).chain(warnings).collect();
+    if !free.is_empty() {
+        findings.push(Finding::ok(CHECK, format!("nothing is in its way on {}", free.join(", "))));
+    }
+    findings
+}

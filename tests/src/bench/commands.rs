@@ -1,0 +1,119 @@
+//! What the commands of a running relay cost: counted where the clock counts instructions, and one
+//! that needs no relay timed on this machine, for the pace.
+
+use std::{
+    ffi::CStr,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustix::mount::{MountFlags, mount};
+
+use super::fleet::Fleet;
+
+/// The one that touches nothing and runs everywhere.
+pub const PACE: &str = "check";
+
+/// What is counted; all of them read the configuration, and all but [`PACE`] the kernel.
+const VERBS: [&[&str]; 5] = [&[PACE], &["stats"], &["stats", "--json"], &["status"], &["up"]];
+
+/// Runs of which the least counts.
+const TIMES: u32 = 10;
+
+/// A relay's configuration in a directory of its own.
+#[derive(Debug)]
+pub struct Commands {
+    relay: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Commands {
+    /// For the binary `relay`: peer 0 talks to all others, each listing only it.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn new(relay: PathBuf, peers: u32) -> Result<Self> {
+        let directory = tempfile::tempdir().context("a directory for the configuration")?;
+        let mut text =
+            "[relay]\naddress = [\"10.64.0.1/12\"]\nprivate_key_file = \"key\"\n".to_owned();
+        for peer in 0..peers {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&(peer + 1).to_be_bytes());
+            let lists =
+                if peer == 0 { "10.64.0.0/12".to_owned() } else { format!("{}/32", Fleet::v4(0)) };
+            write!(
+                text,
+                "[[peer]]\nname = \"peer-{peer}\"\npublic_key = \"{}\"\naddress = [\"{}\"]\n\
+                 allowed_ips = [\"{lists}\"]\n",
+                BASE64_STANDARD.encode(key),
+                Fleet::v4(peer)
+            )?;
+        }
+        fs::write(directory.path().join("relay.toml"), text)?;
+        Ok(Self { relay, directory })
+    }
+
+    /// Brings the relay up and counts each verb: its words and what they took, two to the `shift`
+    /// nanoseconds an instruction, the start of the process included.
+    ///
+    /// # Errors
+    /// A command failed, or there is no BPF file system to be had.
+    pub fn count(&self, shift: u32) -> Result<Vec<(String, u64)>> {
+        let bpffs = self.bpffs();
+        fs::create_dir(&bpffs)?;
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")?;
+        self.run(&["up"])?;
+        VERBS
+            .iter()
+            .map(|words| {
+                // The first reads what comes from the disk.
+                self.run(words)?;
+                let took = u64::try_from(self.run(words)?.as_nanos())?;
+                Ok((words.join(" "), took >> shift))
+            })
+            .collect()
+    }
+
+    /// The least time that [`PACE`] takes here.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn pace(&self) -> Result<Duration> {
+        let mut least = Duration::MAX;
+        for _ in 0..TIMES {
+            least = least.min(self.run(&[PACE])?);
+        }
+        Ok(least)
+    }
+
+    /// Takes the relay down, which is quick with few peers only.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn down(&self) -> Result<()> {
+        self.run(&["down"]).map(drop)
+    }
+
+    fn bpffs(&self) -> PathBuf {
+        self.directory.path().join("bpf")
+    }
+
+    fn run(&self, words: &[&str]) -> Result<Duration> {
+        let started = Instant::now();
+        let status = Command::new(&self.relay)
+            .args([Path::new("--config"), &self.directory.path().join("relay.toml")])
+            .args([Path::new("--bpffs"), &self.bpffs()])
+            .args(words)
+            .stdout(Stdio::null())
+            .status()
+            .with_context(|| format!("run {}", self.relay.display()))?;
+        let took = started.elapsed();
+        ensure!(status.success(), "relay {}: {status}", words.join(" "));
+        Ok(took)
+    }
+}

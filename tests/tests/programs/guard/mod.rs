@@ -1,0 +1,7 @@
+//! The guard: frame in, verdict, counters moved.
+
+mod arbitrary;
+mod attached;
+mod forged;
+mod genuine;
+mod limited;
