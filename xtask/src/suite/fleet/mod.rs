@@ -188,6 +188,7 @@ impl Fleet {
         json!({
             "relay_deb": self.packages[0],
             "relay_settings": { "address": ["10.3.2.1/24"], "endpoint": ENDPOINT },
+            "relay_guard": { "enabled": true },
             "relay_defaults": { "persistent_keepalive": 25 },
             "relay_peers": peers,
             "relay_preshared_keys": { administrator.name: self.preshared_key },
@@ -216,14 +217,23 @@ impl Fleet {
     }
 }
 
-/// Makes the programs in the binary another object with the same code, as those of the next release
-/// are: one byte of the padding in their ELF header, which nothing reads but a policy's hash.
+/// Makes the programs in the binary other objects with the same code, as those of the next release
+/// are: one byte of the padding in their ELF headers, which nothing reads but a policy's hash and a
+/// guard's.
 fn give_other_programs(relay: &Path) -> Result<()> {
     let mut bytes = fs::read(relay).with_context(|| format!("cannot read {}", relay.display()))?;
-    let at = programs(&bytes)?;
-    bytes[at + PADDING] ^= 1;
+    let objects = programs(&bytes);
+    if objects.len() != OBJECTS {
+        bail!("found {} objects for BPF in the binary, expected {OBJECTS}", objects.len());
+    }
+    for at in objects {
+        bytes[at + PADDING] ^= 1;
+    }
     fs::write(relay, bytes).with_context(|| format!("cannot write {}", relay.display()))
 }
+
+/// The relay's and the guard's.
+const OBJECTS: usize = 2;
 
 /// The last byte of `e_ident`, and where `e_machine` is, in an ELF header (ELF-64 Object File
 /// Format, version 1.5, figures 3 and 4).
@@ -233,18 +243,14 @@ const MACHINE: usize = 18;
 /// EM_BPF (include/uapi/linux/elf-em.h), little-endian.
 const BPF: [u8; 2] = [247, 0];
 
-/// Where the one object for BPF begins.
-fn programs(bytes: &[u8]) -> Result<usize> {
-    let found: Vec<_> = bytes
+/// Where the objects for BPF begin.
+fn programs(bytes: &[u8]) -> Vec<usize> {
+    bytes
         .windows(MACHINE + BPF.len())
         .enumerate()
         .filter(|(_, header)| header.starts_with(b"\x7fELF") && header.ends_with(&BPF))
         .map(|(at, _)| at)
-        .collect();
-    match found.as_slice() {
-        [at] => Ok(*at),
-        others => bail!("found {} objects for BPF in the binary, expected one", others.len()),
-    }
+        .collect()
 }
 
 #[cfg(test)]
@@ -259,8 +265,8 @@ mod tests {
             header.extend([machine, 0]);
             header
         };
-        let binary = [header(62), vec![0; 100], header(247), vec![0; 40]].concat();
-        assert_eq!(programs(&binary).expect("one object"), 120);
-        assert!(programs(&header(62)).is_err());
+        let binary = [header(62), vec![0; 100], header(247), vec![0; 40], header(247)].concat();
+        assert_eq!(programs(&binary), [120, 180]);
+        assert!(programs(&header(62)).is_empty());
     }
 }

@@ -76,8 +76,14 @@ fn another_peer(fleet: &mut Fleet) -> Result<()> {
     let variables = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
     let before = transferred(&fleet.one)?;
     let stream = Stream::start(&fleet.one, &fleet.peers[0], &fleet.peers[1])?;
-    fleet.play(&variables, &[])?.went_well_on(&["one", "two"])?;
+    let changed = fleet.play(&variables, &[])?.went_well_on(&["one", "two"])?;
     stream.require_whole(&fleet.one)?;
+    if changed != [3, 3] {
+        bail!(
+            "{changed:?} tasks changed something, expected 3: the peers' file, what the kernel \
+             does, and the clients' files"
+        );
+    }
     // A peer that was removed and added again would begin at zero.
     let after = transferred(&fleet.one)?;
     if before.iter().any(|(key, bytes)| after.iter().all(|(k, b)| k != key || b < bytes)) {
@@ -161,12 +167,16 @@ fn upgrade(fleet: &mut Fleet) -> Result<()> {
     variables["relay_deb"] = json!("http://127.0.0.1:8000/relay.deb");
     variables["relay_deb_checksum"] = json!(format!("sha256:{}", sum.trim()));
     let (generation, counted) = (policy(&fleet.one)?, relayed(&fleet.one)?);
+    let guard_before = guard(&fleet.one)?;
     let files_before = files(&fleet.one)?;
     let stream = Stream::start(&fleet.one, &fleet.peers[0], &fleet.peers[1])?;
     fleet.play(&variables, &["--limit", "one"])?.went_well_on(&["one"])?;
     let answered = stream.require_whole(&fleet.one)?;
     if policy(&fleet.one)? == generation {
         bail!("the upgrade left the programs of before in force");
+    }
+    if guard(&fleet.one)? == guard_before {
+        bail!("the upgrade left the guard of before in force");
     }
     let now = relayed(&fleet.one)?;
     if now < counted + 2 * answered {
@@ -182,6 +192,7 @@ fn reboot(fleet: &mut Fleet) -> Result<()> {
     fleet.one.reboot()?;
     require_same(&before, &files(&fleet.one)?)?;
     fleet.one.run("systemctl is-active relay && relay status --check")?;
+    guard(&fleet.one)?;
     // Nobody has logged in on a terminal; the peers are plugged in again, as other machines are.
     let clients = fleet.clients();
     let [a, b, _] = &fleet.peers;
@@ -211,7 +222,7 @@ fn second_relay(fleet: &mut Fleet) -> Result<()> {
          relay --config /etc/relay/second.toml status --check\n\
          wg show relay1 listen-port | grep -qx 51821\n\
          systemctl stop relay@second\n\
-         ! ip link show relay1 2>/dev/null\n\
+         if ip link show relay1 2>/dev/null; then exit 1; fi\n\
          rm /etc/relay/second.toml /etc/relay/second.key",
         fleet.peers[1].public_key
     ))?;
@@ -220,7 +231,11 @@ fn second_relay(fleet: &mut Fleet) -> Result<()> {
 
 fn package_alone(fleet: &mut Fleet) -> Result<()> {
     let before = files(&fleet.two)?;
-    fleet.two.run("dpkg --remove relay && ! ip link show relay0 2>/dev/null")?;
+    // What was brought up by hand goes, too.
+    fleet.two.run(
+        "systemctl stop relay && relay up && dpkg --remove relay\n\
+         ! ip link show relay0 2>/dev/null",
+    )?;
     require_same(&before, &files(&fleet.two)?)?;
     // With its configuration still there, it begins to relay when it comes back.
     fleet.two.run(
@@ -248,6 +263,7 @@ fn removal(fleet: &mut Fleet) -> Result<()> {
             "find / -xdev -name '*relay*' -not -path '/var/log/*'\n\
              find /sys/fs/bpf -mindepth 1\n\
              ip -o link show type wireguard\n\
+             ip -o link show eth0 | grep xdp || true\n\
              nft list ruleset\n\
              systemctl list-units --all --plain --no-legend 'relay*'\n\
              dpkg-query -W -f '${Status}\\n' relay 2>/dev/null | grep -v not-installed || true",
@@ -279,11 +295,21 @@ fn files(machine: &Machine) -> Result<String> {
     )
 }
 
-/// The files, and the generation in force.
+/// The files, and what is in force: the policy's generation, and the guard.
 fn trace_of(machine: &Machine) -> Result<String> {
     let stats = machine.run("relay stats --json")?;
     let stats: Value = serde_json::from_str(&stats).context("`relay stats` wrote no JSON")?;
-    Ok(format!("{}generation {}\n", files(machine)?, stats["generation"]))
+    Ok(format!(
+        "{}generation {}\nguard {}\n",
+        files(machine)?,
+        stats["generation"],
+        guard(machine)?
+    ))
+}
+
+/// The guard's program on the machine's way to others, by the kernel's id.
+fn guard(machine: &Machine) -> Result<String> {
+    machine.run("ip link show eth0 | grep -o 'prog/xdp id [0-9]*'")
 }
 
 /// The hash of the policy in force.
