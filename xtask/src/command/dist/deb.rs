@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::released_at;
 use crate::setup::dist::TARGET;
 use crate::{process, workspace};
 
@@ -17,6 +18,7 @@ pub(super) fn pack(version: &str, output: &Path) -> Result<PathBuf> {
     let mut command = workspace::cargo();
     command.args(["deb", "--no-build", "--no-strip", "--quiet", "--package", "relay"]);
     command.args(["--target", TARGET, "--deb-version", version, "--output"]).arg(output);
+    command.env("SOURCE_DATE_EPOCH", released_at()?.to_string());
     let said = process::read(command.current_dir(workspace::root()))?;
     match said.lines().last() {
         Some(path) if Path::new(path).is_file() => Ok(PathBuf::from(path)),
