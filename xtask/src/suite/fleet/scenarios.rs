@@ -53,7 +53,8 @@ fn fresh_install(fleet: &mut Fleet) -> Result<()> {
 fn second_run(fleet: &mut Fleet) -> Result<()> {
     let variables = fleet.variables(&[&fleet.peers[1]]);
     let before = trace_of(&fleet.one)?;
-    let changed = fleet.play(&variables, &[])?.went_well_on(&["one", "two"])?;
+    // With every module's arguments in what it says, among which no key may be.
+    let changed = fleet.play(&variables, &["-vvv"])?.went_well_on(&["one", "two"])?;
     if changed != [0, 0] {
         bail!("{changed:?} tasks changed something, expected none");
     }
@@ -257,6 +258,9 @@ fn package_alone(fleet: &mut Fleet) -> Result<()> {
 fn removal(fleet: &mut Fleet) -> Result<()> {
     let mut variables = fleet.variables(&[&fleet.peers[1]]);
     variables["relay_state"] = json!("absent");
+    let before = trace_of(&fleet.one)?;
+    fleet.play(&variables, &["--check", "--diff", "--limit", "one"])?.went_well_on(&["one"])?;
+    require_same(&before, &trace_of(&fleet.one)?)?;
     fleet.play(&variables, &[])?.went_well_on(&["one", "two"])?;
     for machine in [&fleet.one, &fleet.two] {
         let left = machine.run(
