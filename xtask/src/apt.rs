@@ -165,7 +165,11 @@ pub(crate) fn privileged(program: &str, arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-fn is_root() -> Result<bool> {
+/// Whether this is root.
+///
+/// # Errors
+/// There is no /proc.
+pub(crate) fn is_root() -> Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
     let own = std::fs::metadata("/proc/self").context("cannot look at /proc/self")?;
     Ok(own.uid() == 0)

@@ -22,6 +22,7 @@ use clap::Parser as _;
 enum Arguments {
     Bench(command::bench::Arguments),
     Demo(command::demo::Arguments),
+    Dist(command::dist::Arguments),
     Setup(command::setup::Arguments),
     Test(command::test::Arguments),
     Layers(command::layers::Arguments),
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments::Bench(arguments) => command::bench::run(&arguments),
         Arguments::Demo(arguments) => command::demo::run(&arguments),
+        Arguments::Dist(arguments) => command::dist::run(&arguments),
         Arguments::Setup(arguments) => Ok(command::setup::run(&arguments)),
         Arguments::Test(arguments) => Ok(command::test::run(arguments)),
         Arguments::Layers(arguments) => command::layers::run(&arguments),

@@ -1,4 +1,5 @@
 use std::{
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -6,17 +7,27 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use super::output;
+use super::{exit::UsageError, output};
 use crate::{
-    config::{self, Loaded, Options, Secrets},
+    config::{Draft, Loaded, Options, Secrets},
     policy::{self, Compiled, Sources},
 };
 
-/// `relay check`: usable as `validate: relay check %s`.
+/// `relay check`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    relay check                          the configuration as it is\n  \
+    relay check draft.toml               another one, with the fragments in draft.d\n  \
+    relay check --replace /etc/relay/relay.toml=new.toml\n                                       \
+    what it would be with new.toml in that place\n\nFor configuration management:\n  \
+    validate: relay check --replace /etc/relay/relay.toml=%s")]
 pub(super) struct Check {
-    /// The file to check instead of --config.
+    /// The main file to check instead of --config.
     file: Option<PathBuf>,
+    /// Judge the configuration as it would be with FILE in the place of PLACE, which is the main
+    /// file or a fragment, there already or not. May be given more than once.
+    #[arg(long, value_name = "PLACE=FILE", value_parser = parse_replacement)]
+    replace: Vec<(PathBuf, PathBuf)>,
     /// Take a configuration without peers for right.
     #[arg(long)]
     allow_empty: bool,
@@ -25,7 +36,17 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self, config: &Path) -> Result<()> {
         let path = self.file.as_deref().unwrap_or(config);
-        let loaded = config::load(path, Options { allow_empty: self.allow_empty })?;
+        let mut draft = Draft::read(path);
+        for (place, candidate) in &self.replace {
+            let text = fs::read_to_string(candidate).map_err(|error| {
+                UsageError::Request(format!(
+                    "{}: {error}; name a file that can be read",
+                    candidate.display()
+                ))
+            })?;
+            draft.put(place, text)?;
+        }
+        let loaded = draft.load(Options { allow_empty: self.allow_empty })?;
         Secrets::read(&loaded)?;
         let relay = &loaded.relay;
         let compiled = compile(&loaded)?;
@@ -48,6 +69,17 @@ impl Check {
             },
         )?;
         Ok(())
+    }
+}
+
+fn parse_replacement(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    match text.split_once('=') {
+        Some((place, file)) if !place.is_empty() && !file.is_empty() => {
+            Ok((place.into(), file.into()))
+        }
+        Some(_) | None => {
+            Err("write PLACE=FILE, such as /etc/relay/relay.toml=/tmp/relay.toml".to_owned())
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     fs,
     io::{self, Write},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use super::{
@@ -91,6 +91,17 @@ impl Draft {
         Self { main: path.to_owned(), sources: read(path) }
     }
 
+    /// Takes `text` for that of `file`, a part of the configuration or a fragment to be. What is
+    /// wrong in it is reported with `file`'s name.
+    ///
+    /// # Errors
+    /// `file` is no part of the configuration.
+    pub fn put(&mut self, file: &Path, text: String) -> Result<(), EditError> {
+        let path = self.part(file)?;
+        put(&mut self.sources, Source { path, text: Ok(text) });
+        Ok(())
+    }
+
     /// The configuration as it is.
     ///
     /// # Errors
@@ -105,16 +116,11 @@ impl Draft {
     /// Every problem in every file.
     pub fn load_with(&self, edit: &Edit, options: Options) -> Result<Loaded, Problems> {
         let mut sources = self.sources.clone();
-        let at = sources.iter().position(|source| source.path == edit.path);
-        match (at, &edit.after) {
-            (Some(at), Some(after)) => sources[at].text = Ok(after.clone()),
-            (Some(at), None) => drop(sources.remove(at)),
-            (None, Some(after)) => {
-                sources.push(Source { path: edit.path.clone(), text: Ok(after.clone()) });
-                // The main file stays first, fragments come in the order of their names.
-                sources[1..].sort_by(|a, b| a.path.cmp(&b.path));
+        match &edit.after {
+            Some(after) => {
+                put(&mut sources, Source { path: edit.path.clone(), text: Ok(after.clone()) });
             }
-            (None, None) => {}
+            None => sources.retain(|source| source.path != edit.path),
         }
         judge(&sources, options)
     }
@@ -215,29 +221,42 @@ impl Draft {
 
     /// The configuration's own name for `file`: that of a part of it, or of a fragment to be.
     fn part(&self, file: &Path) -> Result<PathBuf, EditError> {
-        let same = |source: &&Source| match (fs::canonicalize(&source.path), fs::canonicalize(file))
-        {
-            (Ok(one), Ok(other)) => one == other,
-            (Err(_), _) | (_, Err(_)) => source.path == file,
-        };
-        if let Some(source) = self.sources.iter().find(same) {
+        if let Some(source) = self.sources.iter().find(|source| is_same(&source.path, file)) {
             return Ok(source.path.clone());
         }
         let directory = self.main.with_extension("d");
         let is_fragment = file.extension() == Some(OsStr::new("toml"))
             && file.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
             && !file.exists();
-        let beside = file.parent().is_some_and(|parent| {
-            match (fs::canonicalize(parent), fs::canonicalize(&directory)) {
-                (Ok(one), Ok(other)) => one == other,
-                (Err(_), _) | (_, Err(_)) => parent == directory,
-            }
-        });
+        let beside = file.parent().is_some_and(|parent| is_same(parent, &directory));
         match (is_fragment && beside, file.file_name()) {
             (true, Some(name)) => Ok(directory.join(name)),
             (true, None) | (false, _) => {
                 Err(EditError::NotRead { file: file.to_owned(), main: self.main.clone() })
             }
+        }
+    }
+}
+
+/// Whether two paths lead to one file or directory, which need not be there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), _) | (_, Err(_)) => match (path::absolute(one), path::absolute(other)) {
+            (Ok(one), Ok(other)) => one == other,
+            (Err(_), _) | (_, Err(_)) => false,
+        },
+    }
+}
+
+/// In the place of the source of its name, or as one more fragment.
+fn put(sources: &mut Vec<Source>, source: Source) {
+    match sources.iter_mut().find(|there| there.path == source.path) {
+        Some(there) => *there = source,
+        None => {
+            sources.push(source);
+            // The main file stays first, fragments come in the order of their names.
+            sources[1..].sort_by(|a, b| a.path.cmp(&b.path));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The verbs that work on files, run as a stranger runs them: the built binary, in a directory of
 //! its own. None of them touches the kernel.
 
+mod check;
 mod client;
 mod import;
 mod keys;

@@ -2,7 +2,8 @@ use std::fs;
 
 use super::site::Site;
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
+    "check",
     "up",
     "reload",
     "status",

@@ -3,18 +3,19 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::suite::{self, Plan, Required};
+use crate::suite::{self, FLEET, Plan, Required};
 use crate::vm::kernel::Series;
 
 /// Run the tests: 0 formatting, lints, layers; 1 unit and property tests; 2 programs on the host's
-/// kernel; 3 the lab; and on request 4: the lab's long scenarios, hundreds of reloads and kills
+/// kernel; 3 the lab; and on request 4: the lab's long scenarios, hundreds of reloads and kills, and
+/// fleet: whole Debian machines, packages and Ansible
 ///
 /// A skip names what is missing. RELAY_TEST_REQUIRE (a list of bpf, wireguard, vm, ebpf, lints, or
 /// all) makes it a failure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Run only this tier (may be given more than once)
-    #[arg(long = "tier", value_name = "N", value_parser = clap::value_parser!(u8).range(0..=4))]
+    /// Run only this tier, 0 to 4 or fleet (may be given more than once)
+    #[arg(long = "tier", value_name = "N", value_parser = parse_tier)]
     tiers: Vec<u8>,
     /// Run the lab in the virtual machine on this kernel only
     #[arg(long)]
@@ -44,4 +45,12 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let report = suite::run(&plan, &Required::from_environment());
     print!("\n{}", report.render());
     if report.total().failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn parse_tier(text: &str) -> Result<u8, String> {
+    match (text, text.parse()) {
+        ("fleet", _) => Ok(FLEET),
+        (_, Ok(tier)) if tier < FLEET => Ok(tier),
+        (_, _) => Err("expected 0 to 4, or fleet".to_owned()),
+    }
 }

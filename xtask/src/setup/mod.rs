@@ -1,7 +1,9 @@
 //! What the project needs from its machine: what is missing, and how it is installed.
 
 mod bench;
+pub(crate) mod dist;
 pub(crate) mod ebpf;
+pub(crate) mod fleet;
 mod lab;
 pub(crate) mod lints;
 
@@ -20,6 +22,10 @@ pub(crate) enum Part {
     Lab,
     /// What the bench measures beside the relay.
     Bench,
+    /// Building and packing a release.
+    Dist,
+    /// Whole Debian machines, and Ansible.
+    Fleet,
 }
 
 impl Part {
@@ -53,6 +59,8 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
             Part::Lints => lints::missing(),
             Part::Lab => lab::missing(),
             Part::Bench => bench::missing(),
+            Part::Dist => dist::missing(),
+            Part::Fleet => fleet::missing(),
         })
         .collect()
 }
@@ -78,6 +86,12 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Bench) {
             tell(bench::install());
+        }
+        if parts.contains(&Part::Dist) {
+            tell(dist::install());
+        }
+        if parts.contains(&Part::Fleet) {
+            tell(fleet::install());
         }
     });
     let left = missing(parts);

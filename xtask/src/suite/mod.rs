@@ -1,5 +1,6 @@
 //! The test runner: tiers of steps, what they found, and how that is told.
 
+mod fleet;
 mod libtest;
 mod lints;
 mod programs;
@@ -19,9 +20,13 @@ use crate::progress::Step;
 use crate::setup::{self, Part};
 use crate::vm::kernel::Series;
 
+/// The tier of whole machines.
+pub(crate) const FLEET: u8 = 5;
+
 /// What is to be run.
 pub(crate) struct Plan {
-    /// Tiers in order, from 0 (formatting, lints, layers) to 4 (the lab's long scenarios).
+    /// Tiers in order, from 0 (formatting, lints, layers) to 4 (the lab's long scenarios) and
+    /// [`FLEET`].
     pub(crate) tiers: Vec<u8>,
     /// The lab's kernel; none means the host's own if it has WireGuard, else every series.
     pub(crate) kernel: Option<Series>,
@@ -38,8 +43,11 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     if plan.tiers.contains(&0) {
         parts.push(Part::Lints);
     }
-    if plan.tiers.iter().any(|tier| *tier >= 3) {
+    if plan.tiers.iter().any(is_lab) {
         parts.push(Part::Lab);
+    }
+    if plan.tiers.contains(&FLEET) {
+        parts.extend([Part::Dist, Part::Fleet]);
     }
     let missing = setup::ensure(&parts);
     let lacks = |part: Part| missing.iter().find(|piece| piece.part == part);
@@ -47,7 +55,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     if plan.tiers.contains(&0) {
         lints::run(&mut report, required);
     }
-    if plan.tiers.iter().any(|tier| *tier > 0) {
+    if plan.tiers.iter().any(|tier| *tier > 0 && *tier != FLEET) {
         if let Some(piece) = lacks(Part::Ebpf) {
             for tier in plan.tiers.iter().filter(|tier| **tier > 0) {
                 report.push(required.skip(*tier, "tests", "ebpf", &piece.what));
@@ -64,11 +72,20 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
         if plan.tiers.contains(&2) {
             programs::on_host(&mut report, required, &build, plan);
         }
-        for tier in plan.tiers.iter().filter(|tier| **tier >= 3) {
+        for tier in plan.tiers.iter().filter(|tier| is_lab(tier)) {
             scenarios::run(*tier, &mut report, required, &build, plan, lacks(Part::Lab));
         }
     }
+    if plan.tiers.contains(&FLEET) {
+        let lacking = [Part::Ebpf, Part::Dist, Part::Fleet].into_iter().find_map(lacks);
+        fleet::run(&mut report, required, lacking);
+    }
     report
+}
+
+/// Whether the lab is in it.
+fn is_lab(tier: &u8) -> bool {
+    (3..FLEET).contains(tier)
 }
 
 /// Builds everything once; a failure is a row of its own.

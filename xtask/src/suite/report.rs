@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use super::FLEET;
+
 /// How many of what was to be shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -87,14 +89,14 @@ impl Report {
             let [passed, failed, skipped, time] = cells;
             let _ = writeln!(
                 text,
-                "{tier:>4}  {what:<width$}  {passed:>6}  {failed:>6}  {skipped:>7}  {time:>8}"
+                "{tier:>5}  {what:<width$}  {passed:>6}  {failed:>6}  {skipped:>7}  {time:>8}"
             );
         };
         line("tier", "what", ["passed", "failed", "skipped", "time"]);
         for row in &self.rows {
             let Counts { passed, failed, skipped } = row.counts;
             line(
-                &row.tier.to_string(),
+                &if row.tier == FLEET { "fleet".to_owned() } else { row.tier.to_string() },
                 &row.what,
                 [
                     &passed.to_string(),
@@ -125,9 +127,9 @@ mod tests {
         assert_eq!(
             report.render(),
             "failed: lab on 6.1: one_to_many\n\
-             tier  what                     passed  failed  skipped      time\n\
-             \x20  1  unit and property tests      12       0        1     2.3 s\n\
-             \x20  3  lab on 6.1                    0       1        0   100.0 s\n\
+             \x20tier  what                     passed  failed  skipped      time\n\
+             \x20   1  unit and property tests      12       0        1     2.3 s\n\
+             \x20   3  lab on 6.1                    0       1        0   100.0 s\n\
              \n\
              12 passed, 1 failed, 1 skipped\n"
         );

@@ -5,7 +5,7 @@
 //! network card. Two serial lines lead out: the kernel's messages and the command's output.
 
 mod archive;
-mod console;
+pub(crate) mod console;
 pub(crate) mod initramfs;
 pub(crate) mod kernel;
 mod libraries;

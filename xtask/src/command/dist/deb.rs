@@ -1,0 +1,71 @@
+//! The Debian package. What goes where stands in relay/Cargo.toml, for cargo-deb.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::released_at;
+use crate::setup::dist::TARGET;
+use crate::{process, workspace};
+
+/// As in relay/Cargo.toml.
+pub(super) const MAINTAINER: &str = "The relay authors <relay-wg@users.noreply.github.com>";
+
+/// Packs what is built already.
+pub(super) fn pack(version: &str, output: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
+    let mut command = workspace::cargo();
+    command.args(["deb", "--no-build", "--no-strip", "--quiet", "--package", "relay"]);
+    command.args(["--target", TARGET, "--deb-version", version, "--output"]).arg(output);
+    command.env("SOURCE_DATE_EPOCH", released_at()?.to_string());
+    let said = process::read(command.current_dir(workspace::root()))?;
+    match said.lines().last() {
+        Some(path) if Path::new(path).is_file() => Ok(PathBuf::from(path)),
+        Some(_) | None => bail!("`cargo deb` succeeded and named no package, but said {said:?}"),
+    }
+}
+
+/// What lintian has against the package: errors and warnings, less the overrides in the package.
+pub(super) fn complaints(package: &Path) -> Result<String> {
+    let mut command = Command::new("lintian");
+    command.args(["--no-cfg", "--tag-display-limit", "0", "--color", "never", "--allow-root"]);
+    let output = command
+        .args(["--fail-on", "error,warning"])
+        .arg(package)
+        .output()
+        .context("cannot start `lintian`")?;
+    if output.status.success() {
+        return Ok(String::new());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_maintainer_is_the_same_everywhere() {
+        let manifest = std::fs::read_to_string(workspace::root().join("relay/Cargo.toml"))
+            .expect("relay's manifest");
+        assert!(manifest.contains(&format!("maintainer = {MAINTAINER:?}")), "{MAINTAINER}");
+    }
+
+    #[test]
+    fn the_units_differ_in_the_configuration_alone() {
+        let unit = |name: &str| {
+            let path = workspace::root().join("deploy/systemd").join(name);
+            let text = std::fs::read_to_string(path).expect("a unit");
+            // What stands above the first section says what the unit is for.
+            text.split_once("[Unit]").expect("a section").1.to_owned()
+        };
+        let one = unit("relay.service");
+        assert!(one.contains("/etc/relay/relay.toml"));
+        assert_eq!(
+            one.replace("/etc/relay/relay.toml", "/etc/relay/%i.toml"),
+            unit("relay@.service")
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! What a release is built and packed with.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Missing, Part};
+use crate::{apt, process, workspace};
+
+/// Releases have no shared libraries.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The release of cargo-deb that relay/Cargo.toml is written for.
+const PACKER_VERSION: &str = "3.8.0";
+
+/// Programs of the host, and the packages that bring them.
+const TOOLS: [(&str, &str); 4] =
+    [("lintian", "lintian"), ("dpkg-deb", "dpkg"), ("strip", "binutils"), ("file", "file")];
+
+/// What is not there.
+pub(super) fn missing() -> Vec<Missing> {
+    let missing =
+        |what: &str, remedy: String| Missing { part: Part::Dist, what: what.to_owned(), remedy };
+    let mut pieces: Vec<_> = absent_tools()
+        .map(|(tool, package)| missing(tool, format!("apt-get install {package}")))
+        .collect();
+    if !has_library() {
+        let what = format!("Rust's standard library for {TARGET}");
+        pieces.push(missing(&what, format!("rustup target add {TARGET}")));
+    }
+    if packer().is_none() {
+        let remedy = format!("cargo install cargo-deb --version {PACKER_VERSION} --locked");
+        pieces.push(missing("cargo-deb", remedy));
+    }
+    pieces
+}
+
+/// Installs it.
+pub(super) fn install() -> Result<()> {
+    let packages: Vec<_> = absent_tools().map(|(_, package)| package).collect();
+    if !packages.is_empty() {
+        super::step(format!("installing {}", packages.join(" ")), || apt::install(&packages))?;
+    }
+    if !has_library() {
+        super::step(format!("adding rustup's {TARGET}"), || {
+            process::read(Command::new("rustup").args(["target", "add", TARGET]))
+                .map(drop)
+                .context("only rustup has a standard library that links statically")
+        })?;
+    }
+    if packer().is_none() {
+        let mut command = workspace::cargo();
+        command.args(["install", "cargo-deb", "--version", PACKER_VERSION, "--locked"]);
+        // Its build must not mix with the project's.
+        command.env_remove("CARGO_TARGET_DIR");
+        super::step(format!("building cargo-deb {PACKER_VERSION}"), || {
+            process::read(&mut command).map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+fn absent_tools() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TOOLS.into_iter().filter(|(tool, _)| process::find(tool).is_none())
+}
+
+/// cargo-deb in PATH, or where cargo put it.
+fn packer() -> Option<PathBuf> {
+    process::find("cargo-deb").or_else(|| {
+        workspace::cargo_bin().map(|bin| bin.join("cargo-deb")).filter(|path| path.is_file())
+    })
+}
+
+/// Whether the compiler that builds the workspace has the library of the target.
+fn has_library() -> bool {
+    let mut command = Command::new("rustc");
+    command.args(["--print", "target-libdir", "--target", TARGET]);
+    process::read(command.current_dir(workspace::root()))
+        .is_ok_and(|directory| PathBuf::from(directory.trim()).is_dir())
+}

@@ -1,0 +1,179 @@
+//! One Debian machine under QEMU's software emulation, reached by SSH over loopback.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::image::Image;
+use crate::process;
+use crate::vm::console;
+
+/// It boots within a minute of a processor of its own.
+const BOOT: Duration = Duration::from_secs(400);
+
+/// How often SSH is tried meanwhile.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// A machine that goes, with all its changes, when it is dropped.
+pub(super) struct Machine {
+    /// Its host name, and its name in the inventory.
+    pub(super) name: &'static str,
+    /// Where its SSH is, on 127.0.0.1.
+    pub(super) port: u16,
+    key: PathBuf,
+    console: PathBuf,
+    child: Child,
+}
+
+impl Machine {
+    /// Starts it; [`Self::wait`] tells when it is up.
+    ///
+    /// # Errors
+    /// QEMU cannot be started.
+    pub(super) fn start(name: &'static str, image: &Image, directory: &Path) -> Result<Self> {
+        // Freed again at once: QEMU takes it within a moment, and fails if it cannot.
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .context("no port on 127.0.0.1")?
+            .port();
+        let console = directory.join(format!("{name}.console.log"));
+        // A killed xtask must not leave an emulator behind.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "1024"]);
+        // Emulated processors that run at the same time may meet a half-made patch of the kernel's
+        // own code, which is an oops.
+        command.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2"]);
+        command.arg("-kernel").arg(image.kernel()).arg("-initrd").arg(image.initramfs());
+        command.arg("-append").arg(format!(
+            "root=/dev/vda rw console=ttyS0 loglevel=5 net.ifnames=0 mitigations=off nowatchdog \
+             rcupdate.rcu_cpu_stall_suppress=1 oops=panic systemd.hostname={name}"
+        ));
+        command.arg("-drive").arg(format!("file={},if=virtio,format=raw", image.disk().display()));
+        command.args(["-snapshot", "-device", "virtio-rng-pci"]);
+        let nic = format!("user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22");
+        command.arg("-nic").arg(nic);
+        command.arg("-serial").arg(format!("file:{}", console.display()));
+        let child = command
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start `{}`", process::describe(&command)))?;
+        Ok(Self { name, port, key: image.key(), console, child })
+    }
+
+    /// Options of ssh for this machine. Its host key is nobody's: the way there is loopback.
+    pub(super) fn ssh_options(&self) -> Vec<String> {
+        let mut options = vec!["-i".to_owned(), self.key.display().to_string()];
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+            "ServerAliveInterval=15",
+            "ServerAliveCountMax=8",
+        ] {
+            options.extend(["-o".to_owned(), option.to_owned()]);
+        }
+        options
+    }
+
+    /// Waits until it lets in and systemd has started everything.
+    ///
+    /// # Errors
+    /// It is not up in time, or a unit failed.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        let started = Instant::now();
+        while !process::succeeds(&mut self.ssh("true")) {
+            if let Some(status) = self.child.try_wait().context("cannot wait for QEMU")? {
+                bail!("QEMU of {} ended with {status}", self.name);
+            }
+            if started.elapsed() > BOOT {
+                bail!(
+                    "{} did not let in within {} s; its console: {}",
+                    self.name,
+                    BOOT.as_secs(),
+                    self.console.display()
+                );
+            }
+            std::thread::sleep(INTERVAL);
+        }
+        let state =
+            self.run("systemctl is-system-running --wait || systemctl --failed --no-legend")?;
+        if state.trim() != "running" {
+            bail!("{}: found the system {state:?}, expected running", self.name);
+        }
+        Ok(())
+    }
+
+    /// Restarts it and waits until it is up again.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub(super) fn reboot(&mut self) -> Result<()> {
+        let boot = self.run("cat /proc/sys/kernel/random/boot_id")?;
+        // The connection ends before the command can.
+        process::succeeds(&mut self.ssh("systemctl reboot"));
+        let started = Instant::now();
+        while process::read(&mut self.ssh("cat /proc/sys/kernel/random/boot_id"))
+            .is_ok_and(|now| now == boot)
+        {
+            if started.elapsed() > BOOT {
+                bail!("{} did not go down within {} s", self.name, BOOT.as_secs());
+            }
+            std::thread::sleep(INTERVAL);
+        }
+        self.wait()
+    }
+
+    /// Runs a script as root and returns what it wrote.
+    ///
+    /// # Errors
+    /// It ends with another code than 0; the message holds what it wrote to standard error.
+    pub(super) fn run(&self, script: &str) -> Result<String> {
+        process::read(&mut self.ssh(&format!("set -e\n{script}")))
+            .with_context(|| format!("on {}", self.name))
+    }
+
+    /// Copies a file there.
+    ///
+    /// # Errors
+    /// It cannot be read, or written there.
+    pub(super) fn put(&self, from: &Path, to: &str) -> Result<()> {
+        let mut command = Command::new("scp");
+        command.arg("-q").args(self.ssh_options()).arg("-P").arg(self.port.to_string());
+        process::read(command.arg(from).arg(format!("root@127.0.0.1:{to}"))).map(drop)
+    }
+
+    /// What its kernel complains about.
+    ///
+    /// # Errors
+    /// It complained, or the console cannot be read.
+    pub(super) fn require_sound_kernel(&self) -> Result<()> {
+        let log = fs::read(&self.console)
+            .with_context(|| format!("cannot read {}", self.console.display()))?;
+        match console::alarm(&String::from_utf8_lossy(&log)) {
+            Some(alarm) => bail!("the kernel of {} complained:\n{alarm}", self.name),
+            None => Ok(()),
+        }
+    }
+
+    fn ssh(&self, script: &str) -> Command {
+        let mut command = Command::new("ssh");
+        command.args(self.ssh_options()).arg("-p").arg(self.port.to_string());
+        command.args(["root@127.0.0.1", script]);
+        command
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
