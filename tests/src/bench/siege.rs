@@ -8,13 +8,13 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use relay::model::PublicKey;
-use rustix::process::setpriority_process;
 
 use super::{
     caller::Caller,
@@ -169,7 +169,7 @@ impl Stage {
             let each = self.lab.internet().enter(|| spoofer.send(FLOOD))??;
             let received = self.received()? - received;
             ensure!(received >= FLOOD.into(), "{received} of {FLOOD} frames were received");
-            let later = settled(threads_of_the_kernel)?.saturating_sub(before);
+            let later = settled()?.saturating_sub(before);
             Ok(each * FLOOD + later)
         };
         // Once for what is done for the first time, at the source's limit too.
@@ -216,7 +216,7 @@ impl Stage {
 
     /// What genuine peers do in a siege: call one after the other, and talk through the relay.
     fn withstand(&self, from: &mut Caller, to: &mut Caller, began: Instant) -> Result<Siege> {
-        outrank()?;
+        outrank(2)?;
         let packet = self.packet()?;
         let mut callers = Vec::new();
         let mut relayed = [0; 2];
@@ -292,7 +292,7 @@ impl Link {
 
 /// Fires salvoes of forged initiations for the length of a siege.
 fn assail(spoofer: &mut Spoofer, began: Instant) -> Result<u64> {
-    outrank()?;
+    outrank(1)?;
     let mut salvoes = 0;
     while began.elapsed() < LENGTH {
         if began.elapsed() * SALVOES < Duration::from_secs(salvoes) {
@@ -320,26 +320,30 @@ fn threads_of_the_kernel() -> Result<Duration> {
     Ok(Duration::from_nanos(all))
 }
 
-/// What does not change any more.
-fn settled<T: PartialEq>(look: impl Fn() -> Result<T>) -> Result<T> {
-    let mut last = look()?;
+/// The same once they have nothing to do but what they always have.
+fn settled() -> Result<Duration> {
+    const LITTLE: Duration = Duration::from_micros(200);
+    let mut last = threads_of_the_kernel()?;
     for _ in 0..100 {
         thread::sleep(Duration::from_millis(100));
-        let now = look()?;
-        if now == last {
+        let now = threads_of_the_kernel()?;
+        if now.saturating_sub(last) < LITTLE {
             return Ok(now);
         }
         last = now;
     }
-    bail!("the kernel is busy still")
+    bail!("threads of the kernel go on working after a flood")
 }
 
-/// Puts this thread before those of the kernel, as the interrupts of a network card are, and the
-/// peers' own processors.
-fn outrank() -> Result<()> {
-    // Else it would be put before other threads of this session alone.
-    fs::write("/proc/sys/kernel/sched_autogroup_enabled", "0").context("one group for all")?;
-    setpriority_process(None, -20).context("another priority for a thread")
+/// Puts this thread before those of the kernel (SCHED_FIFO): the flood, as the interrupts of a
+/// network card are; and before the flood the peers, who have processors of their own.
+fn outrank(priority: u8) -> Result<()> {
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let mut command = Command::new("chrt");
+    let status = command.args(["--fifo", "--pid", &priority.to_string(), &thread]).status();
+    let status = status.context("run chrt")?;
+    ensure!(status.success(), "chrt: {status}");
+    Ok(())
 }
 
 fn caller(number: usize) -> String {

@@ -143,6 +143,8 @@ fn guard(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
         vm.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
         vm.files.push((relay.to_path_buf(), PathBuf::from("/bin/relay")));
         vm.environment.insert("RELAY_BIN".to_owned(), "/bin/relay".to_owned());
+        let chrt = process::find("chrt").context("chrt, of util-linux, is not installed")?;
+        vm.files.push((chrt, PathBuf::from("/bin/chrt")));
         let command = format!("exec /bin/bench guard --shift {FAST}");
         let subject = format!("the guard on {series}");
         for mut row in follow(&subject, |on_line| vm.run(&command, DEADLINE, on_line))? {
