@@ -31,6 +31,7 @@ pub fn keyed(key: &[u8; 32]) -> State {
 ///
 /// All of MAC1 is compared, though the time it takes tells nobody anything: the key is public.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a message is a few words")]
 pub fn is_right<const N: usize>(
     keyed: &State,
     message: &mut [u32; N],

@@ -2,7 +2,7 @@
 //!
 //! Fields that lie side by side are compared as one word.
 
-use core::{arch::asm, hint::cold_path};
+use core::arch::asm;
 
 use relay_common::{
     guard::{DATA, DATA_LEN_MIN, is_sample},
@@ -61,7 +61,6 @@ pub fn at(frame: &Frame<'_>) -> Glance {
         }
         return message(head.u32::<42>(), head.u8::<50>());
     }
-    cold_path();
     if head.u32_again::<12>() & V6.1 != V6.0 || head.u8::<20>() != protocol::UDP {
         return Glance::Unclear;
     }

@@ -16,14 +16,12 @@ mod judge;
 mod maps;
 mod settings;
 
-use core::hint::cold_path;
-
+use crate::{frame::Frame, glance::Glance};
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     macros::xdp,
     programs::XdpContext,
 };
-use crate::{frame::Frame, glance::Glance};
 
 /// Decides about a frame from the underlay.
 #[xdp(frags)]
@@ -31,10 +29,7 @@ pub fn relay_guard(ctx: XdpContext) -> u32 {
     match glance::at(&Frame::new(&ctx)) {
         Glance::Data => count::data_and_pass(),
         Glance::Foreign => count::nothing_and_pass(),
-        Glance::Unclear => {
-            cold_path();
-            judged(XdpContext::new(ctx.ctx))
-        }
+        Glance::Unclear => judged(XdpContext::new(ctx.ctx)),
     }
 }
 

@@ -104,12 +104,10 @@ impl Caller {
     /// It cannot be sent.
     pub(super) fn send(&mut self, packet: &[u8]) -> Result<()> {
         let mut room: Room = [0; _];
-        match self.tunnel.encapsulate(packet, &mut room) {
-            TunnResult::WriteToNetwork(message) => {
-                self.socket.send(message).context("send a packet").map(drop)
-            }
-            other => bail!("boringtun makes no message of a packet: {other:?}"),
-        }
+        let TunnResult::WriteToNetwork(message) = self.tunnel.encapsulate(packet, &mut room) else {
+            bail!("boringtun makes no message of a packet");
+        };
+        self.socket.send(message).context("send a packet").map(drop)
     }
 
     /// Initiations that it has sent.

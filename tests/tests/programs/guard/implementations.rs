@@ -78,10 +78,11 @@ impl Boring {
 
 fn initiation(by: &mut Tunn) -> Vec<u8> {
     let mut room = [0; 2048];
-    match by.format_handshake_initiation(&mut room, true) {
-        TunnResult::WriteToNetwork(message) => message.to_vec(),
-        other => panic!("no initiation: {other:?}"),
-    }
+    let TunnResult::WriteToNetwork(message) = by.format_handshake_initiation(&mut room, true)
+    else {
+        panic!("no initiation");
+    };
+    message.to_vec()
 }
 
 #[test]
