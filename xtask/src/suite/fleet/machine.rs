@@ -1,7 +1,7 @@
 //! One Debian machine under QEMU's software emulation, reached by SSH over loopback.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,12 +18,17 @@ const BOOT: Duration = Duration::from_secs(400);
 /// How often SSH is tried meanwhile.
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// Any port.
+const LOOPBACK: (&str, u16) = ("127.0.0.1", 0);
+
 /// A machine that goes, with all its changes, when it is dropped.
 pub(super) struct Machine {
     /// Its host name, and its name in the inventory.
     pub(super) name: &'static str,
     /// Where its SSH is, on 127.0.0.1.
     pub(super) port: u16,
+    /// Where its relay is, on 127.0.0.1.
+    relay: u16,
     key: PathBuf,
     console: PathBuf,
     child: Child,
@@ -35,11 +40,11 @@ impl Machine {
     /// # Errors
     /// QEMU cannot be started.
     pub(super) fn start(name: &'static str, image: &Image, directory: &Path) -> Result<Self> {
-        // Freed again at once: QEMU takes it within a moment, and fails if it cannot.
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|listener| listener.local_addr())
-            .context("no port on 127.0.0.1")?
-            .port();
+        // Freed again at once: QEMU takes them within a moment, and fails if it cannot.
+        let port = TcpListener::bind(LOOPBACK).and_then(|listener| listener.local_addr());
+        let relay = UdpSocket::bind(LOOPBACK).and_then(|socket| socket.local_addr());
+        let [port, relay] = [port, relay].map(|address| address.context("no port on 127.0.0.1"));
+        let (port, relay) = (port?.port(), relay?.port());
         let console = directory.join(format!("{name}.console.log"));
         // A killed xtask must not leave an emulator behind.
         let mut command = Command::new("setpriv");
@@ -55,14 +60,26 @@ impl Machine {
         ));
         command.arg("-drive").arg(format!("file={},if=virtio,format=raw", image.disk().display()));
         command.args(["-snapshot", "-device", "virtio-rng-pci"]);
-        let nic = format!("user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22");
+        let nic = format!(
+            "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22,\
+             hostfwd=udp:127.0.0.1:{relay}-:51820"
+        );
         command.arg("-nic").arg(nic);
         command.arg("-serial").arg(format!("file:{}", console.display()));
         let child = command
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start `{}`", process::describe(&command)))?;
-        Ok(Self { name, port, key: image.key(), console, child })
+        Ok(Self { name, port, relay, key: image.key(), console, child })
+    }
+
+    /// Sends a datagram to the relay's port, by the machine's network card.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub(super) fn send_to_relay(&self, message: &[u8]) -> Result<()> {
+        let socket = UdpSocket::bind(LOOPBACK).context("no port on 127.0.0.1")?;
+        socket.send_to(message, ("127.0.0.1", self.relay)).context("cannot send").map(drop)
     }
 
     /// Options of ssh for this machine. Its host key is nobody's: the way there is loopback.

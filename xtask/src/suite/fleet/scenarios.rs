@@ -1,11 +1,16 @@
 //! What has to hold of a fleet, in the order in which it is shown.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::Fleet;
 use super::machine::Machine;
 use super::peers::Stream;
+
+/// How long a datagram may take to the machine and into its counts.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A scenario and what it shows.
 type Scenario = (&'static str, fn(&mut Fleet) -> Result<()>);
@@ -19,6 +24,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a broken configuration stops before it touches the host", broken_configuration),
     ("a change that fails its gate is taken back", failed_gate),
     ("a limit leaves others alone", limit),
+    ("the guard drops what is forged, in the driver of a network card", forged),
     ("an upgrade swaps the generation and loses no packet and no count", upgrade),
     ("a reboot comes back relaying", reboot),
     ("a second relay on one host, by the template", second_relay),
@@ -154,6 +160,34 @@ fn limit(fleet: &mut Fleet) -> Result<()> {
     let [a, _, c] = &fleet.peers;
     c.require_no_reach(a, &fleet.two)?;
     c.require_reach(a, &fleet.one)
+}
+
+fn forged(fleet: &mut Fleet) -> Result<()> {
+    let machine = &fleet.one;
+    machine.run("relay status | grep -qx '  guard: eth0 by driver'")?;
+    let counts = || -> Result<Value> {
+        let stats: Value = serde_json::from_str(&machine.run("relay stats --json")?)?;
+        Ok(stats["guard"]["messages"].clone())
+    };
+    let before = counts()?;
+    // Right in form with a MAC1 of zeros, wrong in form, and data of a session that nobody has.
+    for (outcome, kind, len) in [("bad_mac1", 1, 148), ("malformed", 1, 147), ("data", 4, 48)] {
+        let mut message = vec![0; len];
+        message[0] = kind;
+        machine.send_to_relay(&message)?;
+        let started = Instant::now();
+        while counts()?[outcome] == before[outcome] {
+            if started.elapsed() > PATIENCE {
+                bail!("{} did not count a message as {outcome}", machine.name);
+            }
+        }
+    }
+    let now = counts()?;
+    let moved = |outcome: &str| now[outcome].as_u64() != before[outcome].as_u64();
+    if moved("initiation") || moved("response") {
+        bail!("found {now}, expected nothing let in as a handshake since {before}");
+    }
+    Ok(())
 }
 
 fn upgrade(fleet: &mut Fleet) -> Result<()> {
