@@ -1,10 +1,17 @@
-use std::any;
+use std::{
+    any,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::Result;
 
 use crate::skip::{self, Need};
 
-/// Runs a test's body where the machine has what it `needs`, and says what is missing otherwise.
+/// Namespaces are named after the process and what they are.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs a test's body, alone in this process, where the machine has what it `needs`, and says what
+/// is missing otherwise.
 ///
 /// # Panics
 /// The body failed, or something is missing that was required.
@@ -14,6 +21,8 @@ pub fn scenario<F: FnOnce() -> Result<()>>(needs: &[Need], body: F) {
     if !skip::possible(name, needs) {
         return;
     }
+    // What a scenario that failed has left is gone with it.
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Err(error) = body() {
         panic!("{name}: {error:?}");
     }

@@ -7,7 +7,24 @@ use relay_common::guard::Outcome;
 
 use crate::maps;
 
-/// Counts a data message and lets it pass: the same, down to the end of the program. The compiler
+/// Counts a message, in the lines of this processor: shared ones would be handed from one to the
+/// other with every packet.
+#[inline(always)]
+pub fn one(outcome: Outcome) {
+    // SAFETY: takes nothing, touches nothing.
+    let processor = unsafe { bpf_get_smp_processor_id() };
+    if let Some(counts) = maps::counts(processor) {
+        let counter = counts.cast::<u64>().wrapping_add(outcome.index() as usize);
+        // VERIFIER: as in the policy's `count.rs`, the instruction that `AtomicU64` would be.
+        // SAFETY: a word of a map value, which lives as long as the program: outcomes are fewer
+        // than the words of a row.
+        unsafe {
+            asm!("lock *(u64 *)({counter} + 0) += {by}", counter = in(reg) counter, by = in(reg) 1u64);
+        }
+    }
+}
+
+/// The same of a data message, down to the end of the program, which lets it pass. The compiler
 /// would save what the look-up gives before it puts the verdict into that register, and jump.
 #[inline(always)]
 pub fn data_and_pass() -> ! {
@@ -35,21 +52,4 @@ pub fn data_and_pass() -> ! {
 pub fn nothing_and_pass() -> ! {
     // SAFETY: ends the program with a verdict of XDP.
     unsafe { asm!("r0 = {pass}", "exit", pass = const XDP_PASS, options(noreturn)) };
-}
-
-/// Counts a message, in the lines of this processor: shared ones would be handed from one to the
-/// other with every packet.
-#[inline(always)]
-pub fn one(outcome: Outcome) {
-    // SAFETY: takes nothing, touches nothing.
-    let processor = unsafe { bpf_get_smp_processor_id() };
-    if let Some(counts) = maps::counts(processor) {
-        let counter = counts.cast::<u64>().wrapping_add(outcome.index() as usize);
-        // VERIFIER: as in the policy's `count.rs`, the instruction that `AtomicU64` would be.
-        // SAFETY: a word of a map value, which lives as long as the program: outcomes are fewer
-        // than the words of a row.
-        unsafe {
-            asm!("lock *(u64 *)({counter} + 0) += {by}", counter = in(reg) counter, by = in(reg) 1u64);
-        }
-    }
 }
