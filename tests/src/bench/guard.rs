@@ -34,7 +34,7 @@ pub fn alone() -> Result<Vec<Alone>> {
     let (v4, v6) = (source("198.51.100.2:4500")?, source("[2001:db8:1::2]:4500")?);
     let data = message::data(1436, 1);
     let initiation = message::initiation(&key(), 1);
-    let forged = forged();
+    let forged = message::forged(&key());
     let with_mac2 = message::with_mac2(initiation.clone());
     let frame = |outer: Outer| outer.frame();
     let mut nothing = Nothing::new()?;
@@ -95,7 +95,7 @@ fn repeated(
 fn from_new_sources(nothing: &mut Nothing) -> Result<Alone> {
     let mut guard = GuardRun::new(&settings(200));
     let mut runs = [Vec::new(), Vec::new()];
-    let forged = forged();
+    let forged = message::forged(&key());
     for number in 1..=SOURCES {
         let [_, b, c, d] = number.to_be_bytes();
         let frame = to_relay(SocketAddr::from(([10, b, c, d], 4500)), &forged).frame();
@@ -113,13 +113,6 @@ fn from_new_sources(nothing: &mut Nothing) -> Result<Alone> {
     });
     let frame = "initiation, MAC1 wrong, from a new source";
     Ok(Alone { frame, ns: ns?, nothing_ns: nothing_ns? })
-}
-
-/// An initiation whose MAC1 is wrong.
-pub fn forged() -> Vec<u8> {
-    let mut message = message::initiation(&key(), 1);
-    message[20] ^= 1;
-    message
 }
 
 fn nanoseconds(duration: Duration) -> Result<u64> {

@@ -18,10 +18,14 @@ use relay::model::PublicKey;
 
 use super::{
     caller::Caller,
-    guard::forged,
     program::{Nothing, Spoofer},
 };
-use crate::{Lab, Namespace, Site, guard::to_relay, inner::Inner, relay_host::UNDERLAY};
+use crate::{
+    Lab, Namespace, Site,
+    guard::{key, message, to_relay},
+    inner::Inner,
+    relay_host::UNDERLAY,
+};
 
 /// What stands before the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,10 +168,11 @@ impl Stage {
     /// kernel later.
     fn flood(&self, from_one: bool) -> Result<Duration> {
         let mut spoofer = self.spoofer(from_one)?;
+        let arrived = || Ok::<_, anyhow::Error>(self.lab.relay().underlay()?.0.packets);
         let mut run = || -> Result<Duration> {
-            let (received, before) = (self.received()?, threads_of_the_kernel()?);
+            let (already, before) = (arrived()?, threads_of_the_kernel()?);
             let each = self.lab.internet().enter(|| spoofer.send(FLOOD))??;
-            let received = self.received()? - received;
+            let received = arrived()? - already;
             ensure!(received >= FLOOD.into(), "{received} of {FLOOD} frames were received");
             let later = settled()?.saturating_sub(before);
             Ok(each * FLOOD + later)
@@ -175,14 +180,6 @@ impl Stage {
         // Once for what is done for the first time, at the source's limit too.
         run()?;
         run()
-    }
-
-    /// Frames that came in by the underlay.
-    fn received(&self) -> Result<u64> {
-        let text = self.lab.relay().namespace().run("ip", &["-json", "-stats", "link", "show"])?;
-        let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-        let underlay = links.iter().find(|link| link["ifname"] == "eth0").context("eth0")?;
-        underlay["stats64"]["rx"]["packets"].as_u64().context("received packets")
     }
 
     fn besiege(&self, is_guarded: bool) -> Result<Siege> {
@@ -265,7 +262,8 @@ impl Stage {
     fn spoofer(&self, from_one: bool) -> Result<Spoofer> {
         let relay = Link::of(self.lab.relay().namespace(), "eth0")?;
         let outside = Link::of(self.lab.internet(), "relay")?;
-        let mut frame = to_relay((Ipv4Addr::UNSPECIFIED, 4500).into(), &forged()).frame();
+        let mut frame =
+            to_relay((Ipv4Addr::UNSPECIFIED, 4500).into(), &message::forged(&key())).frame();
         frame.splice(..6, relay.address);
         self.lab.internet().enter(|| Spoofer::new(frame, outside.index, from_one))?
     }

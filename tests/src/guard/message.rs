@@ -12,6 +12,13 @@ pub fn initiation(relay: &PublicKey, number: u32) -> Vec<u8> {
     signed(relay, message(1, 148, number))
 }
 
+/// A handshake initiation whose MAC1 is wrong.
+pub fn forged(relay: &PublicKey) -> Vec<u8> {
+    let mut message = initiation(relay, 1);
+    message[20] ^= 1;
+    message
+}
+
 /// A handshake response to a relay.
 pub fn response(relay: &PublicKey, number: u32) -> Vec<u8> {
     signed(relay, message(2, 92, number))

@@ -16,6 +16,22 @@ fn unlimited() -> GuardSettings {
     settings(100_000)
 }
 
+/// Flips each bit of a message, which the guard is to take for what `expected` says of its byte.
+fn flip_every_bit(
+    guard: &mut GuardRun,
+    from: &str,
+    genuine: &[u8],
+    expected: impl Fn(usize) -> Outcome,
+) {
+    for byte in 0..genuine.len() {
+        for bit in 0..8 {
+            let mut flipped = genuine.to_vec();
+            flipped[byte] ^= 1 << bit;
+            assert_eq!(guard.judge(from, &flipped), expected(byte), "bit {bit} of byte {byte}");
+        }
+    }
+}
+
 /// In the last 16 bytes is MAC2, which the guard cannot judge: a bit there makes the message one
 /// with a MAC2, whose MAC1 is right still.
 #[test]
@@ -26,18 +42,11 @@ fn a_flipped_bit_in_any_byte_of_an_initiation_is_dropped() {
     let mut guard = GuardRun::new(&unlimited());
     for from in [FROM, FROM_V6] {
         let genuine = message::initiation(&key(), 1);
-        for byte in 0..genuine.len() {
-            for bit in 0..8 {
-                let mut flipped = genuine.clone();
-                flipped[byte] ^= 1 << bit;
-                let expected = match byte {
-                    0..4 => Outcome::Malformed,
-                    4..132 => Outcome::BadMac1,
-                    _ => Outcome::InitiationWithMac2,
-                };
-                assert_eq!(guard.judge(from, &flipped), expected, "bit {bit} of byte {byte}");
-            }
-        }
+        flip_every_bit(&mut guard, from, &genuine, |byte| match byte {
+            0..4 => Outcome::Malformed,
+            4..132 => Outcome::BadMac1,
+            _ => Outcome::InitiationWithMac2,
+        });
         assert_eq!(guard.judge(from, &genuine), Outcome::Initiation);
     }
 }
@@ -49,18 +58,11 @@ fn a_flipped_bit_in_any_byte_of_a_response_is_dropped() {
     }
     let mut guard = GuardRun::new(&unlimited());
     let genuine = message::response(&key(), 1);
-    for byte in 0..genuine.len() {
-        for bit in 0..8 {
-            let mut flipped = genuine.clone();
-            flipped[byte] ^= 1 << bit;
-            let expected = match byte {
-                0..4 => Outcome::Malformed,
-                4..76 => Outcome::BadMac1,
-                _ => Outcome::Response,
-            };
-            assert_eq!(guard.judge(FROM, &flipped), expected, "bit {bit} of byte {byte}");
-        }
-    }
+    flip_every_bit(&mut guard, FROM, &genuine, |byte| match byte {
+        0..4 => Outcome::Malformed,
+        4..76 => Outcome::BadMac1,
+        _ => Outcome::Response,
+    });
 }
 
 #[test]

@@ -9,12 +9,6 @@ use crate::possible;
 /// What one source's flood is made of; more than any bucket here holds.
 const FLOOD: u32 = 2000;
 
-fn forged() -> Vec<u8> {
-    let mut message = message::initiation(&key(), 1);
-    message[20] ^= 1;
-    message
-}
-
 /// Sends a flood from an address and port, and tells how it was counted.
 fn flood(guard: &mut GuardRun, from: &str, message: &[u8]) -> Vec<(Outcome, u64)> {
     let frame = to_relay(from.parse().expect("a source"), message).frame();
@@ -31,7 +25,7 @@ fn a_source_over_its_limit_is_refused_before_its_mac1_is_looked_at() {
         ("[2001:db8:1:2::2]:4500", "[2001:db8:1:2:ffff::9]:1", "[2001:db8:1:3::2]:4500"),
     ] {
         let mut guard = GuardRun::new(&settings(10));
-        let moved = flood(&mut guard, from, &forged());
+        let moved = flood(&mut guard, from, &message::forged(&key()));
         let [(Outcome::BadMac1, looked_at), (Outcome::Limited, limited)] = moved[..] else {
             panic!("{moved:?}");
         };
@@ -53,12 +47,12 @@ fn a_message_with_mac2_is_never_limited() {
     }
     let from = "198.51.100.2:4500";
     let mut guard = GuardRun::new(&settings(1));
-    flood(&mut guard, from, &forged());
+    flood(&mut guard, from, &message::forged(&key()));
     assert_eq!(guard.judge(from, &message::initiation(&key(), 2)), Outcome::Limited);
     let with_mac2 = message::with_mac2(message::initiation(&key(), 3));
     let moved = flood(&mut guard, from, &with_mac2);
     assert_eq!(moved, [(Outcome::InitiationWithMac2, FLOOD.into())]);
-    let moved = flood(&mut guard, from, &message::with_mac2(forged()));
+    let moved = flood(&mut guard, from, &message::with_mac2(message::forged(&key())));
     assert_eq!(moved, [(Outcome::BadMac1, FLOOD.into())]);
 }
 
@@ -76,7 +70,7 @@ fn a_flow_with_data_is_not_limited_by_what_others_send_from_its_address() {
         assert_eq!(guard.judge(peer, &message::data(32, 0)), Outcome::Data);
         // Data from a port that no initiation was let through from counts for nothing.
         assert_eq!(guard.judge(attacker, &message::data(32, 0)), Outcome::Data);
-        flood(&mut guard, attacker, &forged());
+        flood(&mut guard, attacker, &message::forged(&key()));
         assert_eq!(guard.judge(attacker, &genuine(2)), Outcome::Limited);
         assert_eq!(guard.judge(peer, &genuine(3)), Outcome::InitiationOfFlow);
         // Its own bucket holds five.
@@ -97,9 +91,9 @@ fn a_flow_without_data_or_with_a_forged_beginning_has_no_privilege() {
     assert_eq!(guard.judge(peer, &message::initiation(&key(), 1)), Outcome::Initiation);
     // Not one that tells of its flow, and then none from that flow.
     assert_eq!(guard.judge(peer, &message::data(32, 1)), Outcome::Data);
-    assert_eq!(guard.judge(attacker, &forged()), Outcome::BadMac1);
+    assert_eq!(guard.judge(attacker, &message::forged(&key())), Outcome::BadMac1);
     assert_eq!(guard.judge(attacker, &message::data(32, 64)), Outcome::Data);
-    flood(&mut guard, attacker, &forged());
+    flood(&mut guard, attacker, &message::forged(&key()));
     assert_eq!(guard.judge(peer, &message::initiation(&key(), 2)), Outcome::Limited);
     assert_eq!(guard.judge(attacker, &message::initiation(&key(), 2)), Outcome::Limited);
 }
@@ -115,7 +109,7 @@ fn more_sources_than_the_table_holds_lock_nobody_out() {
     let mut guard = GuardRun::new(&GuardSettings { sources: 512, ..settings(3) });
     assert_eq!(guard.judge(peer, &message::initiation(&key(), 1)), Outcome::Initiation);
     assert_eq!(guard.judge(peer, &message::data(32, 0)), Outcome::Data);
-    let forged = forged();
+    let forged = message::forged(&key());
     for number in 0..20_000u32 {
         let [_, b, c, d] = number.to_be_bytes();
         let from = format!("10.{b}.{c}.{d}:9");
