@@ -210,6 +210,7 @@ pub fn peer(number: u32, addresses: &[&str], routes: &[&str], allowed_ips: &[&st
     Peer {
         name: format!("p{number}").parse().expect("a name"),
         description: None,
+        enabled: true,
         public_key: PublicKey::from_bytes(key),
         preshared_key_file: None,
         addresses: addresses.iter().map(|a| a.parse().expect("an address")).collect(),

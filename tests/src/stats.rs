@@ -60,6 +60,8 @@ pub struct PeerStats {
     pub name: String,
     /// Its public key, base64.
     pub public_key: String,
+    /// `false` for one that is switched off.
+    pub enabled: bool,
     /// Where it was last heard from; empty if never.
     pub endpoint: String,
     /// What it owns.

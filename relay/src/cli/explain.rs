@@ -214,6 +214,10 @@ impl Direction {
         let short = explanation.short_lists().filter(|_| is_about_lists);
         let remedies = short.filter_map(|(party, other)| {
             let (index, peer) = party.peer?;
+            if !peer.enabled {
+                let name = &peer.name;
+                return Some(format!("{name} is disabled; run `relay peer enable {name} --apply`"));
+            }
             let entry = host_prefix(other);
             let at = place(index).map_or_else(String::new, |place| format!(" ({place})"));
             Some(format!("add \"{entry}\" to allowed_ips of {}{at}, and run `relay up`", peer.name))

@@ -269,7 +269,7 @@ pub(super) async fn host_addresses(handle: &Handle) -> Result<Vec<std::net::IpAd
 }
 
 fn peers(relay: &Relay, secrets: &Secrets) -> Vec<DesiredPeer> {
-    let peers = relay.peers.iter().map(|peer| DesiredPeer {
+    let peers = relay.enabled().map(|peer| DesiredPeer {
         name: peer.name.clone(),
         public_key: peer.public_key,
         preshared_key: secrets.preshared_key(peer).cloned(),

@@ -10,7 +10,7 @@ use crate::{
     datapath::{
         Classifier, Counters, Datapath, DatapathError, Direction, GuardCounts, Hook, Observed,
     },
-    model::{Egress, PublicKey, Relay},
+    model::{Egress, Peer, PublicKey, Relay},
     net::{
         Handle, NetError, classifier,
         fence::{self, FenceState, Replies},
@@ -104,19 +104,16 @@ impl Running {
         let device = self.device.iter();
         let mut present: BTreeMap<PublicKey, &DevicePeer> =
             device.flat_map(|device| &device.peers).map(|peer| (peer.public_key, peer)).collect();
-        let names = relay.peers.iter().map(|peer| (peer.public_key, peer.name.to_string()));
-        let named: Vec<_> =
-            names.filter_map(|(key, name)| present.remove(&key).map(|peer| (name, peer))).collect();
-        let unnamed = present.into_values().map(|peer| (show(&peer.public_key), peer));
-        let peers = named.into_iter().chain(unnamed).map(|(name, peer)| {
-            let (counted, refused) = counters
-                .peers
-                .get(&peer.public_key)
-                .copied()
-                .unwrap_or((Default::default(), [0; Reason::COUNT]));
+        let counted = |key: &PublicKey| {
+            let none = (Default::default(), [0; Reason::COUNT]);
+            counters.peers.get(key).copied().unwrap_or(none)
+        };
+        let running = |name: String, peer: &DevicePeer| {
+            let (counters, refused) = counted(&peer.public_key);
             PeerObservation {
                 name,
                 public_key: show(&peer.public_key),
+                enabled: true,
                 has_preshared_key: peer.preshared_key.is_some(),
                 endpoint: peer.endpoint,
                 allowed_ips: peer.allowed_ips.clone(),
@@ -124,10 +121,38 @@ impl Running {
                 transfer_rx: peer.rx_bytes,
                 transfer_tx: peer.tx_bytes,
                 persistent_keepalive: peer.persistent_keepalive,
-                counters: counted,
+                counters,
                 refused,
             }
-        });
+        };
+        let disabled = |peer: &Peer| {
+            let (counters, refused) = counted(&peer.public_key);
+            PeerObservation {
+                name: peer.name.to_string(),
+                public_key: show(&peer.public_key),
+                enabled: false,
+                has_preshared_key: peer.preshared_key_file.is_some(),
+                endpoint: None,
+                allowed_ips: peer.owned().collect(),
+                latest_handshake: None,
+                transfer_rx: 0,
+                transfer_tx: 0,
+                persistent_keepalive: None,
+                counters,
+                refused,
+            }
+        };
+        let is_up = self.device.is_some();
+        let named: Vec<_> = relay
+            .peers
+            .iter()
+            .filter_map(|peer| match present.remove(&peer.public_key) {
+                Some(there) => Some(running(peer.name.to_string(), there)),
+                None => (is_up && !peer.enabled).then(|| disabled(peer)),
+            })
+            .collect();
+        let unnamed = present.into_values().map(|peer| running(show(&peer.public_key), peer));
+        let peers = named.into_iter().chain(unnamed);
         let key = self.device.as_ref().and_then(|device| device.public_key.as_ref());
         Observation {
             interface: relay.interface.to_string(),

@@ -108,7 +108,7 @@ impl Up {
             Changes::new(interface, self.dry_run, changes, warnings).print(out)?;
             return Ok(());
         }
-        let peers = loaded.relay.peers.len();
+        let peers = loaded.relay.enabled().count();
         match (changes.len(), self.dry_run) {
             (0, _) => writeln!(out, "{interface}: nothing to change")?,
             (count, true) => writeln!(out, "{interface}: {count} changes planned, nothing done")?,

@@ -192,6 +192,20 @@ impl Draft {
         ))
     }
 
+    /// Switches a peer on or off. An edit that changes nothing when it is so already.
+    ///
+    /// # Errors
+    /// There is no such peer, or it stands inline.
+    pub fn switch(&self, name: &PeerName, enabled: bool) -> Result<Edit, EditError> {
+        let (source, entry) = self.require(name)?;
+        let text = source.text.as_deref().unwrap_or_default();
+        let after = if enabled { Some(entry.enable(text)) } else { entry.disable(text) };
+        let Some(after) = after else {
+            return Err(EditError::Inline(source.path.clone()));
+        };
+        Ok(self.edit(source.path.clone(), Some(text.to_owned()), Some(after)))
+    }
+
     fn edit(&self, path: PathBuf, before: Option<String>, after: Option<String>) -> Edit {
         Edit { path, before, after, main: self.main.clone() }
     }
@@ -265,6 +279,11 @@ impl Edit {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.before == self.after
     }
 
     /// Renders the lines that go and those that come.

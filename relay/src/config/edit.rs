@@ -94,6 +94,8 @@ pub(super) fn list<T: Display>(items: &[T]) -> String {
 pub(super) struct Entry {
     name: Range<usize>,
     public_key: Option<Range<usize>>,
+    /// Where the key `enabled` starts, and its value.
+    enabled: Option<(usize, Range<usize>)>,
     /// From its header to its last value; `None` when it stands inline.
     table: Option<Range<usize>>,
 }
@@ -117,6 +119,9 @@ impl Entry {
         Some(Self {
             name: named.span(),
             public_key: table.get("public_key").map(|key| key.span()),
+            enabled: table
+                .get_key_value("enabled")
+                .map(|(key, value)| (key.span().start, value.span())),
             table: text[header.clone()].starts_with("[[").then_some(header.start..end),
         })
     }
@@ -129,6 +134,41 @@ impl Entry {
     /// The text with another key for the peer.
     pub(super) fn rekey(&self, text: &str, key: &PublicKey) -> Option<String> {
         Some(put(text, self.public_key.as_ref()?, &format!("\"{key}\"")))
+    }
+
+    /// The text with the peer switched off: `enabled = false` below its name. `None` when it stands
+    /// inline, where there is no place for a line.
+    pub(super) fn disable(&self, text: &str) -> Option<String> {
+        if let Some((_, value)) = &self.enabled {
+            return Some(put(text, value, "false"));
+        }
+        self.table.as_ref()?;
+        let (start, end) = (line_start(text, self.name.start), line_end(text, self.name.end));
+        let name = &text[start..self.name.start];
+        let indent = name.len() - name.trim_start().len();
+        let width = name.find('=').map_or(0, |equals| equals.saturating_sub(indent + 1));
+        let line = format!("{}{:width$} = false", &name[..indent], "enabled");
+        let line_break = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let line = match text[..end].ends_with('\n') {
+            true => format!("{line}{line_break}"),
+            false => format!("{line_break}{line}"),
+        };
+        Some(put(text, &(end..end), &line))
+    }
+
+    /// The text with the peer switched on: without a line that says otherwise and nothing else.
+    pub(super) fn enable(&self, text: &str) -> String {
+        let Some((key, value)) = &self.enabled else { return text.to_owned() };
+        let (start, end) = (line_start(text, *key), line_end(text, value.end));
+        let around = [&text[start..*key], &text[value.end..end]];
+        if self.table.is_none() || around.iter().any(|part| !part.trim().is_empty()) {
+            return put(text, value, "true");
+        }
+        if text[start..end].ends_with('\n') {
+            return put(text, &(start..end), "");
+        }
+        let before = text[..start].trim_end_matches('\n').trim_end_matches('\r').len();
+        put(text, &(before..end), "")
     }
 
     /// The text without the peer, nor the comments that touch it. Comments that an empty line keeps

@@ -146,6 +146,7 @@ fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
     Some(Peer {
         name: peer.name.as_ref()?.value.clone(),
         description: peer.description.as_ref().map(|description| description.value.clone()),
+        enabled: or(&peer.enabled, true),
         public_key: peer.public_key.as_ref()?.value,
         preshared_key_file: peer.preshared_key_file.as_ref().map(|path| base.join(&path.value)),
         addresses: values(&peer.addresses),

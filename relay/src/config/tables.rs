@@ -69,6 +69,7 @@ const DEFAULTS_KEYS: &[Key] = &[
 const PEER_KEYS: &[Key] = &[
     Key { name: "name", example: "name = \"node-b\"" },
     Key { name: "description", example: "description = \"in the cellar\"" },
+    Key { name: "enabled", example: "enabled = false" },
     Key { name: "public_key", example: "public_key = \"...\"" },
     Key { name: "preshared_key_file", example: "preshared_key_file = \"/etc/relay/psk/node-b\"" },
     Key { name: "address", example: "address = [\"10.3.2.3\"]" },
@@ -122,6 +123,7 @@ pub(super) struct PeerTable {
     pub(super) place: Place,
     pub(super) name: Option<Located<PeerName>>,
     pub(super) description: Option<Located<String>>,
+    pub(super) enabled: Option<Located<bool>>,
     pub(super) public_key: Option<Located<PublicKey>>,
     pub(super) preshared_key_file: Option<Located<PathBuf>>,
     pub(super) addresses: List<IpAddr>,
@@ -297,6 +299,7 @@ impl PeerTable {
             place,
             name: reader.text("name", value::peer_name),
             description: reader.text("description", value::description),
+            enabled: reader.boolean("enabled"),
             public_key: reader.text("public_key", value::public_key),
             preshared_key_file: reader.text("preshared_key_file", value::key_file),
             addresses: listed(&mut reader, "address", value::address),

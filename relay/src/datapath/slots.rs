@@ -152,6 +152,7 @@ mod tests {
         Peer {
             name: format!("p{byte}").parse().expect("a name"),
             description: None,
+            enabled: true,
             public_key: key(byte),
             preshared_key_file: None,
             addresses: vec![],

@@ -188,6 +188,7 @@ fn relay() -> Relay {
         peers: vec![Peer {
             name: "node-a".parse().expect("a name"),
             description: None,
+            enabled: true,
             public_key: PublicKey::from_bytes([2; 32]),
             preshared_key_file: None,
             addresses: vec![IpAddr::from([10, 3, 2, 2])],

@@ -234,6 +234,7 @@ fn peer(key: u8, addresses: &[&str], routes: &[&str], allowed_ips: &[&str]) -> P
     Peer {
         name: format!("node-{key}").parse().expect("a name"),
         description: None,
+        enabled: true,
         public_key: PublicKey::from_bytes([key; 32]),
         preshared_key_file: None,
         addresses: addresses.iter().map(|text| text.parse().expect("an address")).collect(),

@@ -11,6 +11,9 @@ pub struct Peer {
     pub name: PeerName,
     /// A line about it, for people.
     pub description: Option<String>,
+    /// Whether it takes part. A peer that is off keeps what it owns, so that nobody else gets it,
+    /// but the kernel does not know its key and its list holds nobody.
+    pub enabled: bool,
     /// Its WireGuard public key.
     pub public_key: PublicKey,
     /// File that holds the preshared key in base64.
@@ -36,6 +39,11 @@ impl Peer {
     /// of the peer on the relay.
     pub fn owned(&self) -> impl Iterator<Item = IpNet> {
         self.addresses.iter().copied().map(host_prefix).chain(self.routes.iter().copied())
+    }
+
+    /// Whom it may talk to as things stand: nobody while it is off.
+    pub fn may_reach(&self) -> &[IpNet] {
+        if self.enabled { &self.allowed_ips } else { &[] }
     }
 }
 

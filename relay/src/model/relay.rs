@@ -51,6 +51,11 @@ impl Relay {
         holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, peer)| peer)
     }
 
+    /// The peers that are not switched off.
+    pub fn enabled(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(|peer| peer.enabled)
+    }
+
     /// The peer of a name, and its place in [`Self::peers`].
     pub fn named(&self, name: &str) -> Option<(usize, &Peer)> {
         self.peers.iter().enumerate().find(|(_, peer)| peer.name.as_str() == name)

@@ -334,6 +334,7 @@ mod tests {
         Peer {
             name: format!("node-{key}").parse().expect("a name"),
             description: None,
+            enabled: true,
             public_key: PublicKey::from_bytes([key; 32]),
             preshared_key_file: None,
             addresses: Vec::new(),

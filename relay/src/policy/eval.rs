@@ -24,7 +24,7 @@ pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Resul
         Is::Special(Special::Host) | Is::Nobody => return Err(Reason::SourceUnknown),
         Is::Special(special) => return Err(never(special)),
     };
-    let lists = |peer: &Peer, address| peer.allowed_ips.iter().any(|net| net.contains(&address));
+    let lists = |peer: &Peer, address| peer.may_reach().iter().any(|net| net.contains(&address));
     match whose(sources, destination) {
         Is::Special(Special::Host) => Ok(Verdict::ToHost),
         Is::Special(special) => Err(never(special)),

@@ -51,7 +51,7 @@ impl<'a> Explanation<'a> {
 impl<'a> Party<'a> {
     fn of(relay: &'a Relay, address: IpAddr, other: IpAddr) -> Self {
         let peer = relay.owner(address);
-        let entries = peer.into_iter().flat_map(|(_, peer)| &peer.allowed_ips).copied();
+        let entries = peer.into_iter().flat_map(|(_, peer)| peer.may_reach()).copied();
         let entry = entries.filter(|net| net.contains(&other)).max_by_key(IpNet::prefix_len);
         Self { address, peer, entry }
     }

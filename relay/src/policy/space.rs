@@ -134,7 +134,7 @@ fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
     let mut numbers: HashMap<Vec<IpNet>, Group> = HashMap::new();
     let mut lists = Vec::new();
     let groups = sources.relay.peers.iter().map(|peer| {
-        let mut list = IpNet::aggregate(&peer.allowed_ips);
+        let mut list = IpNet::aggregate(&peer.may_reach().to_vec());
         list.sort_unstable();
         *numbers.entry(list).or_insert_with_key(|list| {
             lists.push(list.clone());

@@ -107,12 +107,22 @@ pub fn render_prometheus_into(
         name: "wgrelay_peer_up",
         kind: Kind::Gauge,
         unit: None,
-        help: "1 if the latest handshake is no older than 180 seconds, else 0.",
+        help: "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled.",
+    };
+    family.head(out, format)?;
+    for (peer, name) in peers().filter(|(peer, _)| peer.enabled) {
+        let up = u64::from(peer.presence(now) == Presence::Online);
+        family.sample(out, &[&interface, &Label("peer", name)], up)?;
+    }
+    let family = Family {
+        name: "wgrelay_peer_enabled",
+        kind: Kind::Gauge,
+        unit: None,
+        help: "0 if the peer is disabled, else 1.",
     };
     family.head(out, format)?;
     for (peer, name) in peers() {
-        let up = u64::from(peer.presence(now) == Presence::Online);
-        family.sample(out, &[&interface, &Label("peer", name)], up)?;
+        family.sample(out, &[&interface, &Label("peer", name)], u64::from(peer.enabled))?;
     }
     let family = Family {
         name: "wgrelay_peer",

@@ -33,6 +33,7 @@ pub(super) fn observation() -> Observation {
     let node_a = PeerObservation {
         name: "node-a".to_owned(),
         public_key: KEYS[1].to_owned(),
+        enabled: true,
         has_preshared_key: true,
         endpoint: Some(([198, 51, 100, 2], 40000).into()),
         allowed_ips: ["10.3.2.2/32", "fd00::3:2:2/128"].map(|net| net.parse().expect("it")).into(),
@@ -55,6 +56,7 @@ pub(super) fn observation() -> Observation {
     let node_b = PeerObservation {
         name: "node-b".to_owned(),
         public_key: KEYS[2].to_owned(),
+        enabled: true,
         has_preshared_key: false,
         endpoint: None,
         allowed_ips: Vec::new(),

@@ -52,6 +52,8 @@ pub struct PeerObservation {
     pub name: String,
     /// Its public key.
     pub public_key: String,
+    /// `false` for one that is switched off and that the kernel does not have.
+    pub enabled: bool,
     /// Whether it has a preshared key.
     pub has_preshared_key: bool,
     /// Where its last packet came from.
@@ -112,6 +114,8 @@ pub struct Peer {
     pub name: String,
     /// Its public key.
     pub public_key: String,
+    /// `false` for one that is switched off.
+    pub enabled: bool,
     /// Whether it has a preshared key.
     #[serde(skip)]
     pub has_preshared_key: bool,
@@ -145,6 +149,8 @@ pub enum Presence {
     Offline,
     /// It has never shaken hands.
     NeverSeen,
+    /// It is switched off.
+    Disabled,
 }
 
 /// How many peers are there.
@@ -157,6 +163,8 @@ pub struct Attendance {
     pub offline: usize,
     /// Peers that never were.
     pub never_seen: usize,
+    /// Peers that are switched off.
+    pub disabled: usize,
 }
 
 /// Packets and bytes of inner IP packets.
@@ -235,6 +243,7 @@ impl Snapshot {
                 Presence::Online => attendance.online += 1,
                 Presence::Offline => attendance.offline += 1,
                 Presence::NeverSeen => attendance.never_seen += 1,
+                Presence::Disabled => attendance.disabled += 1,
             }
         }
         attendance
@@ -251,6 +260,7 @@ impl Peer {
     /// Whether it is there at this time.
     pub fn presence(&self, now: SystemTime) -> Presence {
         match self.handshake_age(now) {
+            _ if !self.enabled => Presence::Disabled,
             None => Presence::NeverSeen,
             Some(age) if age <= ONLINE => Presence::Online,
             Some(_) => Presence::Offline,
@@ -263,6 +273,7 @@ impl Peer {
         Self {
             name: observed.name.clone(),
             public_key: observed.public_key.clone(),
+            enabled: observed.enabled,
             has_preshared_key: observed.has_preshared_key,
             endpoint: observed.endpoint.map_or_else(String::new, |endpoint| endpoint.to_string()),
             allowed_ips: observed.allowed_ips.iter().map(ToString::to_string).collect(),
@@ -294,14 +305,16 @@ impl Presence {
             Self::Online => "online",
             Self::Offline => "offline",
             Self::NeverSeen => "never seen",
+            Self::Disabled => "disabled",
         }
     }
 }
 
 impl fmt::Display for Attendance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { online, offline, never_seen } = self;
-        write!(f, "{online} online, {offline} offline, {never_seen} never seen")
+        let Self { online, offline, never_seen, disabled } = self;
+        write!(f, "{online} online, {offline} offline, {never_seen} never seen")?;
+        if *disabled > 0 { write!(f, ", {disabled} disabled") } else { Ok(()) }
     }
 }
 

@@ -78,6 +78,7 @@ fn render_peer(out: &mut impl Write, peer: &Peer, style: Style) -> io::Result<()
 
 fn state_line(peer: &Peer, now: SystemTime) -> String {
     match peer.handshake_age(now) {
+        _ if !peer.enabled => "none while it is disabled".to_owned(),
         None => "never".to_owned(),
         Some(age) => format!("{} ({})", ago(age.as_secs()), peer.presence(now).label()),
     }

@@ -58,6 +58,35 @@ fn a_rename_changes_the_name_alone() {
 }
 
 #[test]
+fn a_peer_that_is_off_keeps_its_place() {
+    let site = Site::new();
+    let before = site.read("relay.toml");
+    insta::assert_snapshot!(site.relay("peer disable b --dry-run").ended(0));
+    assert_eq!(site.read("relay.toml"), before);
+    insta::assert_snapshot!(site.relay("peer disable b").ended(0));
+    let off = before.replace("name=\"b\"\n", "name=\"b\"\nenabled = false\n");
+    assert_eq!(site.read("relay.toml"), off);
+    insta::assert_snapshot!(site.relay("peer disable b").ended(0));
+    assert_eq!(site.read("relay.toml"), off);
+
+    // Nobody else gets its address, it reaches nobody, and all who look are told.
+    let add = format!("peer add c --public-key {}", OTHERS[1]);
+    assert!(site.relay(&add).ended(0).out.contains("added c with 10.3.2.4 and"));
+    insta::assert_snapshot!(site.relay("explain --config-only a b").ended(1));
+    insta::assert_snapshot!(site.relay("peer list").ended(0));
+    let list = site.relay("peer list --json").ended(0).json("peers");
+    assert_eq!(list["peers"][1]["enabled"], false);
+    let client = site.relay("peer config b").ended(0);
+    assert!(client.err.contains("warning: b is disabled"), "{client}");
+    assert!(client.out.contains("AllowedIPs = 10.3.2.2/32"), "its file stays what it was");
+
+    insta::assert_snapshot!(site.relay("peer enable b").ended(0));
+    assert_eq!(site.read("relay.toml"), before);
+    site.relay("explain --config-only a b").ended(0);
+    site.relay("peer enable nobody").ended(2);
+}
+
+#[test]
 fn a_rotation_changes_the_key_alone() {
     let site = Site::new();
     let before = site.read("relay.toml");

@@ -123,6 +123,7 @@ impl Fleet {
         Peer {
             name: format!("p{number}").parse().expect("a name"),
             description: None,
+            enabled: true,
             public_key: PublicKey::from_bytes(key),
             preshared_key_file: None,
             addresses: vec![Self::v4(number).into(), Self::v6(number).into()],

@@ -1,6 +1,8 @@
 //! The verbs around a relay that runs, with real clients: peers that are added, given new keys and
 //! removed by command, and what is shown of them.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{Family, Lab, Site, deadline, scenario, schema, skip, traffic::Echo};
 
@@ -49,6 +51,29 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
             Ok(())
         };
         connects(&lab, &file)?;
+
+        // Off, it is cut off and keeps its counts; on, it is there again.
+        let before = lab.relay().stats()?;
+        let before = before.peer(GUEST).context("the guest")?.relayed.rx_packets;
+        ensure!(before > 0, "nothing was counted");
+        relay(&lab, &["peer", "disable", GUEST, "--apply"])?.success("peer disable")?;
+        let (guest, other) = (lab.peer(GUEST)?, lab.peer(&a)?);
+        let mut echo =
+            Echo::open(guest.namespace(), guest.address(Family::V4), other.address(Family::V4))?;
+        echo.send(3)?;
+        ensure!(echo.answers(1, Duration::from_secs(2))? == 0, "a disabled peer reaches {a}");
+        let stats = lab.relay().stats()?;
+        let off = stats.peer(GUEST).context("the guest")?;
+        ensure!(!off.enabled && off.relayed.rx_packets == before, "{off:?}");
+        let key = &off.public_key;
+        ensure!(!lab.relay().wg("relay0", "endpoints")?.contains_key(key), "WireGuard has {key}");
+        lab.relay().relay(&["status", "--check"])?.success("status --check")?;
+        relay(&lab, &["peer", "enable", GUEST, "--apply"])?.success("peer enable")?;
+        lab.peer(GUEST)?.namespace().run("ip", &["link", "del", GUEST])?;
+        connects(&lab, &file)?;
+        let stats = lab.relay().stats()?;
+        let on = stats.peer(GUEST).context("the guest")?;
+        ensure!(on.enabled && on.relayed.rx_packets > before, "{on:?}");
 
         let rotated = relay(&lab, &["peer", "rotate", GUEST, "--apply"])?.success("peer rotate")?;
         ensure!(rotated != file, "the file holds the same keys");

@@ -99,12 +99,17 @@ impl Change {
             true => Box::new(io::stderr()),
             false => Box::new(io::stdout()),
         };
-        edit.stage()?.commit()?;
+        if !edit.is_empty() {
+            edit.stage()?.commit()?;
+        }
         if let Some(prepared) = prepared {
             // First of all: a private key that is not shown now is lost.
             prepared.deliver(site.state)?;
         }
-        writeln!(report, "{done}: {}", edit.path().display())?;
+        match edit.is_empty() {
+            true => writeln!(report, "{done}")?,
+            false => writeln!(report, "{done}: {}", edit.path().display())?,
+        }
         drop(open);
         if self.apply {
             return Up::after_edit().bring_about(site.config, site.bpffs, false, &mut report);

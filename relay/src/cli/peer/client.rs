@@ -81,8 +81,13 @@ impl<'l> Client<'l> {
 
     /// What the client will miss, a line each.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let Peer { name, allowed_ips, endpoint, .. } = self.peer;
+        let Peer { name, allowed_ips, endpoint, enabled, .. } = self.peer;
         let mut warnings = Vec::new();
+        if !enabled {
+            warnings.push(format!(
+                "{name} is disabled, so it cannot connect; `relay peer enable {name}` lets it in"
+            ));
+        }
         if endpoint.is_none() && self.relay.endpoint.is_none() {
             warnings.push(format!(
                 "{name} is not told where the relay is; write endpoint = \"host:port\" into [relay]"

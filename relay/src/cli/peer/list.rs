@@ -57,9 +57,10 @@ fn render_text_into(
     table.load_style(presets::NOTHING);
     table.set_header(["name", "address", "routes", "allowed_ips", "public key"]);
     for (index, peer) in relay.peers.iter().enumerate() {
+        let off = if peer.enabled { "" } else { " (disabled)" };
         let mark = if short(index).is_empty() { "" } else { " *" };
         table.add_row([
-            format!("{}{mark}", peer.name),
+            format!("{}{off}{mark}", peer.name),
             cell(&peer.addresses),
             cell(&peer.routes),
             cell(&peer.allowed_ips),
@@ -104,6 +105,7 @@ fn render_json_into(
         json!({
             "name": peer.name.as_str(),
             "description": peer.description,
+            "enabled": peer.enabled,
             "publicKey": peer.public_key.to_string(),
             "addresses": texts(&peer.addresses),
             "routes": texts(&peer.routes),

@@ -9,6 +9,7 @@ mod list;
 mod remove;
 mod rename;
 mod rotate;
+mod switch;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,10 @@ enum Verb {
     Remove(remove::Remove),
     /// Give a peer another name; its counters stay with its key.
     Rename(rename::Rename),
+    /// Cut a peer off; it keeps its addresses, key and counts.
+    Disable(switch::Disable),
+    /// Let a peer in again that was disabled.
+    Enable(switch::Enable),
     /// Show the peers of the configuration and mark one-sided pairs.
     List(list::List),
     /// Show the configuration of a peer's own client.
@@ -63,6 +68,8 @@ impl Peer {
             Verb::Add(add) => add.run(site),
             Verb::Remove(remove) => remove.run(site),
             Verb::Rename(rename) => rename.run(site),
+            Verb::Disable(disable) => disable.run(site),
+            Verb::Enable(enable) => enable.run(site),
             Verb::List(list) => list.run(site),
             Verb::Config(config) => config.run(site),
             Verb::Rotate(rotate) => rotate.run(site),

@@ -43,6 +43,45 @@ fn what_was_added_can_be_removed_without_a_trace() {
 }
 
 #[test]
+fn what_was_switched_off_is_switched_on_without_a_trace() {
+    let said = |line: &str| line.trim_start().starts_with("enabled") && line.contains("= true");
+    for text in texts() {
+        let text: String = text.split_inclusive('\n').filter(|line| !said(line)).collect();
+        for peer in peers(&text) {
+            let entry = Entry::find(&text, &peer.name).expect("it is there");
+            let off = entry.disable(&text).expect("a table");
+            let there = peers(&off).into_iter().find(|other| other.name == peer.name);
+            assert_eq!(there, Some(Peer { enabled: false, ..peer.clone() }));
+            let entry = Entry::find(&off, &peer.name).expect("it is there");
+            assert_eq!(entry.disable(&off).expect("a table"), off, "once is enough");
+            assert_eq!(entry.enable(&off), text);
+        }
+    }
+}
+
+#[test]
+fn a_switch_keeps_what_else_stands_on_its_line() {
+    let name: PeerName = "a".parse().expect("a name");
+    let switched = |text: &str| {
+        let entry = Entry::find(text, &name).expect("it is there");
+        (entry.disable(text), entry.enable(text))
+    };
+    let remarked = "[[peer]]\nname = \"a\"\n  enabled = false # away\n";
+    let (off, on) = switched(remarked);
+    assert_eq!(off.as_deref(), Some(remarked));
+    assert_eq!(on, remarked.replace("false", "true"));
+    let (off, on) = switched(&on);
+    assert_eq!(off.as_deref(), Some(remarked));
+    assert_eq!(on, remarked.replace("false", "true"));
+    let last = "[[peer]]\nname=\"a\"";
+    let (off, _) = switched(last);
+    assert_eq!(off.as_deref(), Some("[[peer]]\nname=\"a\"\nenabled = false"));
+    assert_eq!(switched(&off.expect("text")).1, last);
+    let inline = "peer = [{ name = \"a\" }]\n";
+    assert_eq!(switched(inline), (None, inline.to_owned()));
+}
+
+#[test]
 fn a_removal_takes_the_peers_own_lines_and_no_others() {
     for text in texts() {
         let before = peers(&text);

@@ -33,6 +33,7 @@ fn peer(index: usize, addresses: &[&str], routes: Vec<IpNet>, allowed_ips: Vec<I
     Peer {
         name: format!("p{index}").parse::<PeerName>().expect("a name"),
         description: None,
+        enabled: true,
         public_key: PublicKey::from_bytes(key),
         preshared_key_file: None,
         addresses: addresses.iter().map(|a| a.parse().expect("an address")).collect(),
@@ -84,6 +85,25 @@ fn one_to_many_is_two_classes_and_each_pair_has_its_answer() {
     assert!(compiled.counts().pairs <= 9, "{:?}", compiled.counts());
 }
 
+#[test]
+fn a_peer_that_is_off_owns_its_addresses_and_reaches_nobody() {
+    let all = || vec![net("0.0.0.0/0")];
+    let off = Peer { enabled: false, ..peer(1, &["10.3.2.3"], vec![net("10.9.0.0/16")], all()) };
+    let a = peer(0, &["10.3.2.2"], vec![net("10.0.0.0/8")], all());
+    let relay = relay(vec![a, off, peer(2, &["10.3.2.4"], vec![], all())], Egress::Stack);
+    let compiled = compiled(&relay);
+    let answer = |from: &str, to: &str| {
+        compiled.decide(from.parse().expect("an address"), to.parse().expect("an address"))
+    };
+    assert_eq!(answer("10.3.2.2", "10.3.2.4"), Ok(Verdict::Relay));
+    for own in ["10.3.2.3", "10.9.1.1"] {
+        // Not its neighbour, whose network lies around it, and not the host's routing.
+        assert_eq!(answer("10.3.2.4", own), Err(Reason::NotInDestinationList));
+        assert_eq!(answer(own, "10.3.2.4"), Err(Reason::NotInSourceList));
+        assert!(answer(own, "192.0.2.1").is_err());
+    }
+}
+
 /// Prefixes of both families that nest and overlap, inside the overlay and out.
 fn prefix() -> impl Strategy<Value = IpNet> {
     let v4 = (0u32..2, 0u32..1 << 9, 20u8..=32).prop_map(|(outside, host, len)| {
@@ -113,7 +133,8 @@ fn any_relay() -> impl Strategy<Value = Relay> {
                 .into_iter()
                 .filter(|net| net.prefix_len() < net.max_prefix_len() && taken.insert(*net))
                 .collect();
-            peer(index, &[&addresses[0], &addresses[1]], routes, allowed)
+            let peer = peer(index, &[&addresses[0], &addresses[1]], routes, allowed);
+            Peer { enabled: index % 5 != 3, ..peer }
         });
         let egress = if stack { Egress::Stack } else { Egress::Deny };
         relay(peers.collect(), egress)

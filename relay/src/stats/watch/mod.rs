@@ -180,6 +180,7 @@ impl Watch {
                 Presence::Online => 0,
                 Presence::Offline => 1,
                 Presence::NeverSeen => 2,
+                Presence::Disabled => 3,
             }),
             Column::Handshake => order.sort_by_key(|at| Reverse(peers[*at].latest_handshake)),
             Column::Rx => order.sort_by_key(|at| descending(rates(at).rx_bytes)),

@@ -1,0 +1,67 @@
+use anyhow::Result;
+use clap::Args;
+
+use super::{
+    Site,
+    change::{Change, Open},
+};
+use crate::{
+    config::{Options, parse_peer_name},
+    model::PeerName,
+};
+
+/// `relay peer disable`.
+#[derive(Debug, Args)]
+#[command(after_help = "The peer keeps its place: name, addresses, key, lists and counts. Nobody \
+    else gets its addresses. In the file it has `enabled = false`.\n\nExamples:\n  \
+    relay peer disable node-c --apply    cut it off now\n  \
+    relay peer enable node-c --apply     let it in again")]
+pub(super) struct Disable {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// `relay peer enable`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  relay peer enable node-c --apply     let it in again, now")]
+pub(super) struct Enable {
+    #[command(flatten)]
+    of: Of,
+}
+
+#[derive(Debug, Args)]
+struct Of {
+    /// Its name.
+    #[arg(value_parser = parse_peer_name)]
+    name: PeerName,
+    #[command(flatten)]
+    change: Change,
+}
+
+impl Disable {
+    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+        self.of.switch(site, false)
+    }
+}
+
+impl Enable {
+    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+        self.of.switch(site, true)
+    }
+}
+
+impl Of {
+    fn switch(&self, site: Site<'_>, enabled: bool) -> Result<()> {
+        let Self { name, change } = self;
+        change.require_host()?;
+        let open = Open::new(site)?;
+        let edit = open.draft.switch(name, enabled)?;
+        open.check(&edit, Options::default())?;
+        let verb = if enabled { "enabled" } else { "disabled" };
+        let done = match edit.is_empty() {
+            true => format!("{name} is {verb} already"),
+            false => format!("{verb} {name}"),
+        };
+        change.carry_out(site, open, &edit, &done, None)
+    }
+}
