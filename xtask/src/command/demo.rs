@@ -24,6 +24,19 @@ pub(crate) struct Arguments {
     arguments: Vec<String>,
 }
 
+/// What the demonstration runs, without what only tests and the bench need.
+const BUILD: [&str; 9] = [
+    "--profile",
+    "quick",
+    "--package",
+    "relay",
+    "--package",
+    "relay-tests",
+    "--no-default-features",
+    "--bin=relay",
+    "--bin=demo",
+];
+
 /// Much longer than it takes.
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -41,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let series = arguments.kernel.unwrap_or(Series::V6_12);
     let kernel = (!on_host).then(|| std::thread::spawn(move || Kernel::fetch(series)));
     let step = Step::start("demo: building relay and the lab");
-    let build = Build::with(&["--package", "relay", "--package", "relay-tests", "--bins"])?;
+    let build = Build::with(&BUILD)?;
     step.finish("done");
     let (demo, relay) = (build.binary("demo")?, build.binary("relay")?);
     let package = workspace::root().join("tests");
