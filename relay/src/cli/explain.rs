@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     config::{self, Options},
-    datapath::{Datapath, Pins, echo},
+    datapath::{Answer, Datapath, Pins, echo},
     model::{Peer, Relay, host_prefix},
     net,
-    policy::{Explanation, Party, Sources},
+    policy::{Explanation, Party, Sender, Sources},
 };
 
 /// `relay explain`.
@@ -81,6 +81,8 @@ struct Direction {
     destination_entry: Option<String>,
     /// What to write where.
     remedies: Vec<String>,
+    /// What the answer about an echo request does not say.
+    notes: Vec<String>,
     /// What the configuration would answer instead, when the program in force answers otherwise.
     configured: Option<&'static str>,
     /// The packet that was asked about, in hexadecimal digits.
@@ -106,27 +108,38 @@ impl Explain {
         let sources = Sources { relay, host_addresses, slots: &slots };
 
         let mut directions = Vec::new();
+        let mut is_asked = false;
         for (a, b) in self.pairs(&ends)? {
-            let has_way_back = a != b && relay.owner(b).is_some();
-            let ways = if has_way_back { vec![(a, b), (b, a)] } else { vec![(a, b)] };
-            for (source, destination) in ways {
-                let explanation = Explanation::of(&sources, source, destination);
-                let packet = echo(source, destination);
+            let there = Explanation::of(&sources, a, b);
+            // From and to the relay itself, and beyond the overlay, answers follow from the question.
+            let back = Explanation::of(&sources, b, a).filter(|back| {
+                let between = there.is_some_and(|there| there.is_between_peers());
+                a != b && between && back.is_between_peers()
+            });
+            for explanation in there.into_iter().chain(back) {
+                let packet = echo(explanation.source.address, explanation.destination.address);
                 let answer = match &kernel {
-                    Some(kernel) => kernel.datapath.ask(&kernel.running.hooks, &packet)?,
+                    Some(kernel) => {
+                        is_asked |= explanation.sender == Sender::Peer;
+                        kernel.answer(&explanation, &packet)?
+                    }
                     None => explanation.verdict,
                 };
                 let place = |peer| loaded.place_of(peer);
-                let mut direction = Direction::new(&explanation, answer, place);
+                let mut direction = Direction::new(relay, &explanation, answer, place);
                 direction.packet = self.packet.then(|| super::running::hex(&packet));
                 directions.push(direction);
             }
+        }
+        if directions.is_empty() {
+            let (a, b) = (self.a.clone(), self.b.clone());
+            return Err(UsageError::NoPeerAtEither { a, b }.into());
         }
         let policy = kernel.as_ref().and_then(|kernel| kernel.running.policy());
         let shown = Shown {
             schema_version: 1,
             allowed: directions.iter().all(|direction| direction.allowed),
-            generation: policy.map(|policy| policy.generation),
+            generation: policy.filter(|_| is_asked).map(|policy| policy.generation),
             directions,
         };
         let mut out = io::stdout().lock();
@@ -151,13 +164,11 @@ impl Explain {
                 a.addresses.iter().map(|address| (*address, *b)).collect()
             }
             (End::Peer(a), End::Peer(b)) => {
-                let of = |v4: bool| {
-                    let first = |peer: &Peer| {
-                        peer.addresses.iter().copied().find(|address| address.is_ipv4() == v4)
-                    };
-                    first(a).zip(first(b))
+                let of = |address: &IpAddr| {
+                    let address = *address;
+                    b.addresses.iter().map(move |other| (address, *other))
                 };
-                [true, false].into_iter().filter_map(of).collect()
+                a.addresses.iter().flat_map(of).collect()
             }
         };
         let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).collect();
@@ -198,30 +209,63 @@ fn observe(relay: &Relay, bpffs: &Path) -> Result<Kernel> {
     })
 }
 
+impl Kernel {
+    /// What becomes of the packet as things stand. A peer whose key WireGuard does not know neither
+    /// sends nor gets anything, whatever the program says.
+    fn answer(&self, explanation: &Explanation<'_>, packet: &[u8]) -> Result<Answer> {
+        let is_known = |party: &Party<'_>| {
+            let peers = self.running.device.iter().flat_map(|device| &device.peers);
+            party.peer.is_none_or(|(_, peer)| {
+                peers.into_iter().any(|known| known.public_key == peer.public_key)
+            })
+        };
+        let answer = match explanation.sender {
+            Sender::Peer => self.datapath.ask(&self.running.hooks, packet)?,
+            Sender::Host | Sender::Outside => explanation.verdict,
+        };
+        Ok(match answer {
+            Ok(_) if !is_known(&explanation.source) => Err(Reason::SourceUnknown),
+            Ok(_) if !is_known(&explanation.destination) => Err(Reason::DestinationUnknown),
+            answer => answer,
+        })
+    }
+}
+
 impl Direction {
     fn new(
+        relay: &Relay,
         explanation: &Explanation<'_>,
-        answer: Result<Verdict, Reason>,
+        answer: Answer,
         place: impl Fn(usize) -> Option<String>,
     ) -> Self {
         let name = |party: &Party<'_>| party.peer.map(|(_, peer)| peer.name.to_string());
         let entry = |party: &Party<'_>| party.entry.map(|net| net.to_string());
-        let Explanation { source, destination, verdict } = explanation;
+        let Explanation { source, destination, verdict, .. } = explanation;
         let is_about_lists = matches!(
             answer,
             Err(Reason::NotInEitherList | Reason::NotInSourceList | Reason::NotInDestinationList)
         );
-        let short = explanation.short_lists().filter(|_| is_about_lists);
-        let remedies = short.filter_map(|(party, other)| {
+        let mut remedies: Vec<String> = [source, destination]
+            .into_iter()
+            .filter(|party| answer.is_err() && party.is_off())
+            .filter_map(|party| party.peer)
+            .map(|(_, Peer { name, .. })| {
+                format!("{name} is disabled; run `relay peer enable {name} --apply`")
+            })
+            .collect();
+        let short =
+            explanation.short_lists().filter(|(party, _)| is_about_lists && !party.is_off());
+        remedies.extend(short.filter_map(|(party, other)| {
             let (index, peer) = party.peer?;
-            if !peer.enabled {
-                let name = &peer.name;
-                return Some(format!("{name} is disabled; run `relay peer enable {name} --apply`"));
-            }
             let entry = host_prefix(other);
             let at = place(index).map_or_else(String::new, |place| format!(" ({place})"));
             Some(format!("add \"{entry}\" to allowed_ips of {}{at}, and run `relay up`", peer.name))
-        });
+        }));
+        if answer == Err(Reason::HostAccess) {
+            let text = "write host_access = \"ping\", a list of ports or \"all\" below [relay], and run \
+                        `relay up`";
+            remedies.push(text.to_owned());
+        }
         Self {
             from: name(source),
             source: source.address,
@@ -232,7 +276,9 @@ impl Direction {
             reason: answer.err().map(Reason::label),
             source_entry: entry(source),
             destination_entry: entry(destination),
-            remedies: remedies.collect(),
+            remedies,
+            // They explain what is configured.
+            notes: if answer == *verdict { explanation.notes(relay) } else { Vec::new() },
             configured: (answer != *verdict).then(|| verdict.map_or_else(Reason::label, way)),
             packet: None,
         }
@@ -255,6 +301,7 @@ fn render_into(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
             (Some("host"), _) => "allowed, to the relay itself".to_owned(),
             (Some("stack"), _) => "allowed, to the host's routing".to_owned(),
             (_, Some(reason)) => format!("denied: {reason}"),
+            (_, None) if direction.from.is_none() => "allowed, from the relay itself".to_owned(),
             (_, None) => "allowed".to_owned(),
         };
         writeln!(out, "{from}{source} → {to}{destination}: {verdict}")?;
@@ -271,6 +318,9 @@ fn render_into(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
         if let Some(reason) = direction.reason {
             let describe = Reason::ALL.iter().find(|known| known.label() == reason);
             writeln!(out, "  {}", describe.map_or("", |reason| reason.describe()))?;
+        }
+        for note in &direction.notes {
+            writeln!(out, "  {note}")?;
         }
         if let Some(configured) = direction.configured {
             writeln!(

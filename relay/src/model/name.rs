@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// Name of a network interface: 1 to 15 bytes of `[A-Za-z0-9_-]`, starting with a letter.
 ///
@@ -7,7 +7,8 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceName(String);
 
-/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`. It goes into terminals, labels and file names.
+/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`, and no address. It goes into terminals, labels and
+/// file names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerName(String);
 
@@ -23,6 +24,9 @@ pub enum NameError {
     /// A character that is not allowed, or not allowed first.
     #[error("contains {0:?}")]
     Character(char),
+    /// An address, for which it would be taken.
+    #[error("is an address")]
+    Address,
 }
 
 impl InterfaceName {
@@ -63,6 +67,9 @@ impl FromStr for PeerName {
         check(text, Self::MAX_LEN, |index, c| {
             c.is_ascii_lowercase() || c.is_ascii_digit() || (index > 0 && "_.-".contains(c))
         })?;
+        if text.parse::<IpAddr>().is_ok() {
+            return Err(NameError::Address);
+        }
         Ok(Self(text.to_owned()))
     }
 }

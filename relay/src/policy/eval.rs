@@ -8,10 +8,17 @@ use super::{Sources, space::specials};
 use crate::model::{Egress, Peer};
 
 /// What an address is.
-enum Is<'a> {
+pub(super) enum Is<'a> {
     Owned(&'a Peer),
     Special(Special),
     Nobody,
+}
+
+impl Is<'_> {
+    /// Whether it is the host's own.
+    pub(super) const fn is_host(&self) -> bool {
+        matches!(self, Self::Special(Special::Host))
+    }
 }
 
 /// What becomes of a well-formed packet from one address to another, sent by a peer.
@@ -43,7 +50,7 @@ pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Resul
 }
 
 /// Longest match over everything that is owned; of equal prefixes a special one wins.
-fn whose<'a>(sources: &Sources<'a>, address: IpAddr) -> Is<'a> {
+pub(super) fn whose<'a>(sources: &Sources<'a>, address: IpAddr) -> Is<'a> {
     let special = specials(sources)
         .into_iter()
         .filter(|(net, _)| net.contains(&address))

@@ -19,7 +19,7 @@ mod space;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
 pub use eval::eval;
-pub use explain::{Explanation, Party};
+pub use explain::{Explanation, Party, Sender};
 pub use lists::{Cover, Family, Lists};
 pub use range::Range;
 
