@@ -71,7 +71,10 @@ impl Graph {
         let mut out = BufWriter::new(out);
         match self.format() {
             Format::Svg => render_svg_into(&mut out, &Picture::of(graph, traffic)?)?,
-            Format::Dot => render_dot_into(&mut out, graph, traffic)?,
+            Format::Dot => {
+                graph.require_few_pairs()?;
+                render_dot_into(&mut out, graph, traffic)?;
+            }
             Format::Matrix => render_matrix_into(&mut out, graph, traffic, color)?,
         }
         Ok(out.flush()?)

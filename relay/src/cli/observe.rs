@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::{self, Write},
     net::IpAddr,
     path::Path,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{self, Options},
     datapath::{Datapath, Direction, Inner, Pins, Recorder, Refusal},
-    model::{PublicKey, Relay},
+    model::{Owners, Peer, PublicKey, Relay},
 };
 
 /// Between two looks when following.
@@ -91,6 +91,8 @@ struct Shown {
 /// What turns a refusal into what is shown.
 struct Names<'a> {
     relay: &'a Relay,
+    peers: HashMap<PublicKey, &'a Peer>,
+    owners: Owners<'a>,
     slots: BTreeMap<u32, PublicKey>,
     boot: SystemTime,
 }
@@ -200,7 +202,8 @@ impl<'a> Names<'a> {
         let up = clock_gettime(ClockId::Boottime);
         let up = Duration::new(u64::try_from(up.tv_sec)?, u32::try_from(up.tv_nsec)?);
         let boot = SystemTime::now().checked_sub(up).context("the clock stands before 1970")?;
-        Ok(Self { relay, slots, boot })
+        let peers = relay.peers.iter().map(|peer| (peer.public_key, peer)).collect();
+        Ok(Self { relay, peers, owners: Owners::of(relay), slots, boot })
     }
 
     /// Whether a peer has come since they were read.
@@ -215,12 +218,11 @@ impl<'a> Names<'a> {
     /// By its slot: also of a sender whose address was not read.
     fn sender(&self, refusal: &Refusal) -> Option<String> {
         let key = self.slots.get(&refusal.slot)?;
-        let peer = self.relay.peers.iter().find(|peer| peer.public_key == *key)?;
-        Some(peer.name.to_string())
+        self.peers.get(key).map(|peer| peer.name.to_string())
     }
 
     fn receiver(&self, refusal: &Refusal) -> Option<String> {
-        let (_, peer) = self.relay.owner(refusal.headers?.destination)?;
+        let peer = self.owners.owner(refusal.headers?.destination)?;
         Some(peer.name.to_string())
     }
 

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs,
     io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt as _,
@@ -111,8 +111,9 @@ impl Rendered {
     /// # Errors
     /// It could not be written.
     pub fn note(mut self, relay: &Relay, key: &PublicKey, text: &str) -> Result<(), RenderedError> {
-        self.hashes
-            .retain(|known, _| relay.peers.iter().any(|it| it.public_key.to_string() == *known));
+        let keys: HashSet<String> =
+            relay.peers.iter().map(|peer| peer.public_key.to_string()).collect();
+        self.hashes.retain(|known, _| keys.contains(known));
         self.hashes.insert(key.to_string(), hash_of(text));
         if let Some(directory) = self.path.parent() {
             let mut builder = fs::DirBuilder::new();

@@ -1,6 +1,6 @@
 //! What each pair of peers has exchanged, counted where `pair_stats` is on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aya::maps::{HashMap, Map, MapData, MapType};
 use relay_common::{
@@ -55,6 +55,7 @@ pub(super) fn forget(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     let Some(mut pinned) = open(pins)? else { return Ok(()) };
     let failed = || DatapathError::map(names::PAIR_COUNTERS, "clear");
     let keys: Vec<u64> = pinned.keys().collect::<Result<_, _>>().map_err(failed())?;
+    let slots: HashSet<u32> = slots.iter().copied().collect();
     let is_of_them = |key: &&u64| {
         let (source, destination) = pair_slots(**key);
         slots.contains(&source) || slots.contains(&destination)

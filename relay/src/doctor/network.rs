@@ -1,5 +1,7 @@
 //! The host's network around the relay.
 
+use std::collections::HashSet;
+
 use ipnet::IpNet;
 
 use super::{
@@ -49,6 +51,8 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
             ));
         }
     }
+    let routes = relay.peers.iter().flat_map(|peer| &peer.routes);
+    let routes: HashSet<&IpNet> = routes.filter(|net| net.prefix_len() > 0).collect();
     let elsewhere = |route: &&Route| {
         route.destination.prefix_len() > 0
             && route.interface.as_deref() != Some(relay.interface.as_str())
@@ -56,8 +60,6 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
     for Route { destination, interface } in facts.routes.iter().filter(elsewhere) {
         let through = interface.as_deref().unwrap_or("no single interface");
         let overlays = relay.addresses.iter().map(IpNet::trunc);
-        let routes =
-            relay.peers.iter().flat_map(|peer| &peer.routes).filter(|net| net.prefix_len() > 0);
         if overlays.clone().any(|net| net == *destination) {
             findings.push(Finding::problem(
                 "overlay",
@@ -71,7 +73,7 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
                 "the host itself does not reach peers there: remove that route, or choose another \
                  network",
             ));
-        } else if routes.clone().any(|net| net == destination) {
+        } else if routes.contains(destination) {
             findings.push(Finding::problem(
                 "overlay",
                 format!("{destination}, a peer's route, is also reached through {through}"),

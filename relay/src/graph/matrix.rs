@@ -152,7 +152,8 @@ fn busiest(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
 fn in_question(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
     let Summary { part, one_sided, .. } = graph.summary();
     let mut told = 0;
-    for (from, to, relation) in graph.pairs() {
+    let is_in_question = |relation| !matches!(relation, Relation::None | Relation::Whole);
+    for (from, to, relation) in graph.pairs_with(is_in_question) {
         let (from, to) = (&graph.nodes[from].name, &graph.nodes[to].name);
         match relation {
             Relation::None | Relation::Whole => continue,

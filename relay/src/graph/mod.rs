@@ -73,6 +73,20 @@ struct Relayed {
     share: f64,
 }
 
+/// More pairs than anybody looks at one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{found} pairs are too many to be written one by one (at most {PAIRS_MAX}); use --format matrix \
+     for a summary"
+)]
+pub struct TooManyPairs {
+    /// Pairs that there are.
+    pub found: usize,
+}
+
+/// Pairs that are written one by one.
+const PAIRS_MAX: usize = 1_000_000;
+
 /// Pairs of peers by what lies between them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -124,9 +138,20 @@ impl Graph {
 
     /// Every pair with something between its peers, the first in the configuration first, in order.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, usize, Relation)> + '_ {
+        self.pairs_with(|relation| relation != Relation::None)
+    }
+
+    /// The pairs between which lies what is `wanted`, in the same order. What is not wanted takes
+    /// no time for each pair.
+    fn pairs_with(
+        &self,
+        wanted: impl Fn(Relation) -> bool,
+    ) -> impl Iterator<Item = (usize, usize, Relation)> + '_ {
         let mut partners = vec![Vec::new(); self.of_kind.len()];
-        for &(from, to) in self.relations.keys() {
-            partners[from].push(to);
+        for (&(from, to), &relation) in &self.relations {
+            if wanted(relation) {
+                partners[from].push(to);
+            }
         }
         (0..self.nodes.len()).flat_map(move |from| {
             let kinds = &partners[self.kind_of[from]];
@@ -139,10 +164,7 @@ impl Graph {
                 .copied()
                 .collect();
             to.sort_unstable();
-            to.into_iter()
-                .map(move |to| (from, to, self.relation(from, to)))
-                .filter(|(_, _, relation)| *relation != Relation::None)
-                .collect::<Vec<_>>()
+            to.into_iter().map(move |to| (from, to, self.relation(from, to)))
         })
     }
 
@@ -161,6 +183,16 @@ impl Graph {
         }
         let Summary { whole, part, one_sided } = twice;
         Summary { whole: whole / 2, part: part / 2, one_sided: one_sided / 2 }
+    }
+
+    /// That the pairs are few enough to be written one by one.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn require_few_pairs(&self) -> Result<(), TooManyPairs> {
+        let Summary { whole, part, one_sided } = self.summary();
+        let found = whole + part + one_sided;
+        if found <= PAIRS_MAX { Ok(()) } else { Err(TooManyPairs { found }) }
     }
 
     /// With how many others each peer talks.

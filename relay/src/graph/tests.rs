@@ -73,6 +73,26 @@ fn ten_thousand_peers_of_two_kinds_are_counted_without_a_look_at_each_pair() {
 }
 
 #[test]
+fn open_peers_are_summed_up_without_a_look_at_each_pair() {
+    const COUNT: u32 = 100_000;
+    let nodes = (0..COUNT).map(|n| Peer {
+        addresses: vec![IpAddr::from((0x0a00_0000 + n).to_be_bytes())],
+        ..peer(9, &[], &[], &["10.0.0.0/8"])
+    });
+    let graph = Graph::new(&relay(nodes.collect()));
+    let looks = std::cell::Cell::new(0);
+    let in_question = graph.pairs_with(|relation| {
+        looks.set(looks.get() + 1);
+        relation != Relation::Whole
+    });
+    assert_eq!((in_question.count(), looks.get()), (0, 1));
+    let mut text = Vec::new();
+    render_matrix_into(&mut text, &graph, None, false).expect("memory is never full");
+    assert!(String::from_utf8(text).expect("text").contains("4999950000 of 4999950000 pairs talk"));
+    assert_eq!(graph.require_few_pairs(), Err(TooManyPairs { found: 4_999_950_000 }));
+}
+
+#[test]
 fn traffic_widens_the_busiest_pair_and_enlarges_the_busiest_peer() {
     let relay = relay(vec![
         peer(2, &["10.0.0.2"], &[], &["10.0.0.0/29"]),

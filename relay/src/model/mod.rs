@@ -16,4 +16,4 @@ pub use host_access::{HostAccess, Port, Transport};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{InterfaceName, NameError, PeerName};
 pub use peer::{Peer, host_prefix};
-pub use relay::{Egress, Relay};
+pub use relay::{Egress, Owners, Relay};

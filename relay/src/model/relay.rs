@@ -1,4 +1,9 @@
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    path::PathBuf,
+};
 
 use ipnet::IpNet;
 
@@ -59,6 +64,30 @@ impl Relay {
     /// The peer of a name, and its place in [`Self::peers`].
     pub fn named(&self, name: &str) -> Option<(usize, &Peer)> {
         self.peers.iter().enumerate().find(|(_, peer)| peer.name.as_str() == name)
+    }
+}
+
+/// Who owns which prefix, for many questions about one relay.
+#[derive(Debug)]
+pub struct Owners<'r> {
+    owned: HashMap<IpNet, &'r Peer>,
+    /// Lengths that occur, longest first.
+    lengths: Vec<u8>,
+}
+
+impl<'r> Owners<'r> {
+    /// The owners at a relay.
+    pub fn of(relay: &'r Relay) -> Self {
+        let owned: HashMap<_, _> =
+            relay.peers.iter().flat_map(|peer| peer.owned().map(move |net| (net, peer))).collect();
+        let lengths: BTreeSet<_> = owned.keys().map(|net| Reverse(net.prefix_len())).collect();
+        Self { owned, lengths: lengths.into_iter().map(|Reverse(length)| length).collect() }
+    }
+
+    /// Who owns an address by its longest prefix, as [`Relay::owner`] says it.
+    pub fn owner(&self, address: IpAddr) -> Option<&'r Peer> {
+        let around = |&length: &u8| Some(IpNet::new(address, length).ok()?.trunc());
+        self.lengths.iter().filter_map(around).find_map(|net| self.owned.get(&net).copied())
     }
 }
 

@@ -1,6 +1,10 @@
 //! Routes to the networks behind peers.
 
-use std::{collections::HashMap, fmt, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 use rtnetlink::{
@@ -78,20 +82,26 @@ pub fn plan(
     observed: &[Route],
 ) -> Result<Vec<RouteChange>, NetError> {
     let is_here = |route: &Route| route.interface.as_deref() == Some(interface.as_str());
+    let wanted: HashSet<IpNet> = desired.iter().copied().collect();
+    let mut routes: HashMap<IpNet, Vec<&Route>> = HashMap::new();
+    for route in observed.iter().filter(|route| wanted.contains(&route.destination)) {
+        routes.entry(route.destination).or_default().push(route);
+    }
     let mut changes: Vec<RouteChange> = observed
         .iter()
         .filter(|route| is_here(route) && route.protocol == PROTOCOL)
-        .filter(|route| !desired.contains(&route.destination))
+        .filter(|route| !wanted.contains(&route.destination))
         .map(|route| RouteChange::Remove {
             destination: route.destination,
             interface: interface.clone(),
         })
         .collect();
     for &destination in desired {
-        let mut same = observed.iter().filter(|route| route.destination == destination).peekable();
-        if same.peek().is_none() {
+        let Some(same) = routes.get(&destination) else {
             changes.push(RouteChange::Add { destination, interface: interface.clone() });
-        } else if let Some(other) = same.find(|route| !is_here(route)) {
+            continue;
+        };
+        if let Some(other) = same.iter().find(|route| !is_here(route)) {
             return Err(NetError::RouteConflict {
                 destination,
                 interface: interface.clone(),
