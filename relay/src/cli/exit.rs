@@ -68,6 +68,14 @@ pub(super) enum UsageError {
         /// The other.
         b: String,
     },
+    /// Two ends that no peer owns.
+    #[error("no peer owns {a} or {b}, and relay decides about packets of peers only; name a peer")]
+    NoPeerAtEither {
+        /// The one.
+        a: String,
+        /// The other.
+        b: String,
+    },
     /// An end that is neither a peer nor an address.
     #[error("{end}: found no peer of that name, and it is no address{hint}")]
     NoSuchEnd {
@@ -161,6 +169,7 @@ pub(super) fn causes(error: &anyhow::Error) -> String {
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
     let mut last = String::new();
+    let mut is_kernels = false;
     let mut next = Some(error);
     while let Some(error) = next {
         let cause = error.to_string();
@@ -169,8 +178,9 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(&end_of(&cause));
+            text.push_str(&if is_kernels { end_of(&cause) } else { cause.clone() });
         }
+        is_kernels |= error.is::<DatapathError>();
         last = cause;
         next = error.source();
     }

@@ -31,20 +31,20 @@ pub(super) struct Import {
 impl Import {
     pub(super) fn run(&self) -> Result<()> {
         let file = self.file.display();
-        let text = fs::read_to_string(&self.file).with_context(|| format!("cannot read {file}"))?;
-        let text = Zeroizing::new(text);
+        let bytes = fs::read(&self.file).with_context(|| format!("cannot read {file}"))?;
+        let bytes = Zeroizing::new(bytes);
         // wg-quick names the interface after the file.
         let stem = self.file.file_stem().map(|stem| stem.to_string_lossy());
         let interface: Option<InterfaceName> = stem.and_then(|stem| stem.parse().ok());
-        let import =
-            config::Import::parse(&text, interface.as_ref()).map_err(|error| match error {
-                ImportError::Lines(lines) => {
-                    let lines: Vec<_> = lines.iter().map(|line| self.located(line)).collect();
-                    anyhow::Error::from(UsageError::Request(lines.join("\n")))
-                }
-                problems @ ImportError::Problems(_) => problems.into(),
-            })?;
         let output = self.output.as_deref().unwrap_or(Path::new("relay.toml"));
+        let import = config::Import::parse(&bytes, interface.as_ref(), output);
+        let import = import.map_err(|error| match error {
+            ImportError::Lines(lines) => {
+                let lines: Vec<_> = lines.iter().map(|line| self.located(line)).collect();
+                anyhow::Error::from(UsageError::Request(lines.join("\n")))
+            }
+            problems @ ImportError::Problems(_) => problems.into(),
+        })?;
         let loaded = import.load(output)?;
         let compiled = check::compile(&loaded);
         compiled?;
@@ -54,7 +54,9 @@ impl Import {
         let mut err = io::stderr().lock();
         match &self.output {
             Some(path) => {
-                import.write(path)?;
+                let remedy = "nothing is written; name another file with --output, or move away \
+                              what is there";
+                import.write(path).context(remedy)?;
                 Secrets::read(&loaded)?;
                 let keys = import.key_files().len();
                 writeln!(

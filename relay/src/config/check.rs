@@ -19,7 +19,7 @@ use crate::model::host_prefix;
 
 /// The least MTU of an interface with IPv6 (RFC 8200, section 5). Linux removes IPv6 from an
 /// interface below it.
-const MTU_MIN_V6: u16 = 1280;
+pub(super) const MTU_MIN_V6: u16 = 1280;
 
 pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings) {
     let overlay = Overlay::of(tables);

@@ -18,7 +18,7 @@ use crate::model::{Egress, GuardMode, HostAccess, InterfaceName, PeerName, Publi
 /// Every MTU is at most this: a jumbo frame, and what a loopback-less underlay can carry.
 pub(super) const MTU_MAX: u16 = 9000;
 /// The least MTU of IPv4 hosts (RFC 1122, section 3.3.3, rounded as Linux clients accept it).
-const MTU_MIN: u16 = 576;
+pub(super) const MTU_MIN: u16 = 576;
 
 /// Initiations, of one source, that are a limit still: a core checks about this many a second.
 const INITIATIONS_MAX: u32 = 1_000_000;

@@ -20,7 +20,7 @@ use crate::model::{
 /// Longest name of an interface, bytes (`IFNAMSIZ` less its zero, include/uapi/linux/if.h).
 const INTERFACE_NAME_MAX: usize = 15;
 /// Longest `description`, characters.
-const DESCRIPTION_MAX: usize = 200;
+pub(super) const DESCRIPTION_MAX: usize = 200;
 /// Longest DNS name, characters (RFC 1035, section 2.3.4).
 const DNS_NAME_MAX: usize = 253;
 

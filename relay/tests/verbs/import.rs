@@ -1,5 +1,7 @@
 //! Hubs' files of other tools become configurations that pass the check.
 
+use std::fs;
+
 use super::site::{OTHERS, PRESHARED, PRIVATE, PUBLIC, Site};
 
 /// A hub with all that a hub's file may hold.
@@ -46,7 +48,6 @@ fn what_is_written_passes_the_check_and_keeps_the_keys_to_itself() {
 
     let before = site.tree();
     site.relay("import wg0.conf --output new/relay.toml").ended(2);
-    site.relay("import wg0.conf --output new/other.toml").ended(2);
     assert_eq!(site.tree(), before, "nothing is replaced, and nothing left over");
     site.write("third/relay.toml", "", 0o600);
     let before = site.tree();
@@ -87,6 +88,12 @@ fn names_come_from_the_comments_of_many_tools() {
         "# gone for good\n\n[Peer]\nENTRIES\n",
         "[Peer]\n# ---\nENTRIES\n",
         "# Client: laptop\n[Peer]\nENTRIES\n",
+        "# -WGP- Display name: Eve\n[Peer]\nENTRIES\n",
+        "#+Alias = frank\n[Peer]\nENTRIES\n",
+        "# grace start\n[Peer]\nENTRIES\n# grace end\n",
+        "[Peer]\nENTRIES\nPersistentKeepalive = 25 # heidi's\n",
+        "# 10.8.0.77\n[Peer]\nENTRIES\n",
+        "# ivan [work]\n[Peer]\nENTRIES\n",
     ]);
     let expected = [
         "laptop",
@@ -102,8 +109,181 @@ fn names_come_from_the_comments_of_many_tools() {
         "peer-1",
         "peer-2",
         "laptop-3",
+        "eve",
+        "frank",
+        "grace",
+        "heidi-s",
+        "peer-10.8.0.77",
+        "ivan-work",
     ];
     assert_eq!(written, expected);
+}
+
+/// A hub at 10.8.0.1/24 with what follows.
+fn small_hub(rest: &str) -> String {
+    let [a, b, c] = OTHERS;
+    let rest = rest.replace("{A}", a).replace("{B}", b).replace("{C}", c);
+    format!(
+        "[Interface]\nAddress = 10.8.0.1/24\nListenPort = 51820\nPrivateKey = {}\n{rest}",
+        PRIVATE[0]
+    )
+}
+
+/// What an import says and gives, without the lines that it always has.
+fn import(text: impl AsRef<[u8]>, code: i32) -> String {
+    let site = Site::with("");
+    fs::write(site.path("wg0.conf"), text).expect("written");
+    let run = site.relay("import wg0.conf").ended(code);
+    let always =
+        ["# ", "warning: keys are", "warning: EVERYBODY", "private_key_file", "listen_port"];
+    let text = run.to_string();
+    let lines = text.lines().filter(|line| !always.iter().any(|start| line.starts_with(start)));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_comment_that_is_no_name_is_kept_as_description_or_remarked_on() {
+    insta::assert_snapshot!(import(
+        small_hub(
+            "# about nobody\n\n# Client: Анна (11111111-2222)\n[Peer]\nPublicKey = {A}\n\
+             AllowedIPs = 10.8.0.2/32\n\n# Email: b@example.org\n[Peer]\nPublicKey = {B} # 田中\n\
+             AllowedIPs = 10.8.0.3/32\n# 0123456789012345678901234567890123456789\n\
+             ### begin lap.top ###\n#[disabled] [Peer]\n#[disabled] PublicKey = {C}\n\
+             #[disabled] AllowedIPs = 10.8.0.4/32\n### end lap.top ###\n### begin next ###\n[Peer]\n\
+             PublicKey = {C}\nAllowedIPs = 10.8.0.5/32\n### end next ###\n"
+        ),
+        0
+    ));
+}
+
+#[test]
+fn a_peer_keeps_the_address_that_is_written_with_a_networks_length() {
+    insta::assert_snapshot!(import(
+        small_hub(
+            "# seven\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.7/24\n# twice\n[Peer]\n\
+             PublicKey = {B}\nAllowedIPs = 10.8.0.9/24\n# nine\n[Peer]\nPublicKey = {C}\n\
+             AllowedIPs = 10.8.0.9/32, 10.8.0.1/24, 192.168.7.1/24\n"
+        ),
+        0
+    ));
+}
+
+#[test]
+fn the_hubs_own_addresses_are_taken_left_out_or_replaced_by_a_free_one() {
+    let peer = format!("[Peer]\nPublicKey = {}\nAllowedIPs = 10.8.0.1/32\n", OTHERS[0]);
+    insta::assert_snapshot!(import(
+        format!(
+            "[Interface]\nAddress = 10.8.0.0/24\nAddress = fe80::1/64, fd00:8::/64, 10.8.0.9/24\n\
+             ListenPort = 0\nMTU = 500\nMTU = 65000\nPostUp =\nTable = auto\nPostUp = a\n\
+             PostUp = b\nPostDown = c\nJc = 4\nJmin = 40\n{peer}Endpoint = 203.0.113.1:1\n\
+             [Peer]\nPublicKey = {}\nPublicKey = {}\nAllowedIPs =\n",
+            OTHERS[1], OTHERS[2]
+        ),
+        0
+    ));
+    assert!(import(format!("[Interface]\nAddress = fe80::1/64\n{peer}"), 2).contains("no Address"));
+}
+
+#[test]
+fn networks_in_the_overlay_are_not_said_to_be_out_of_reach() {
+    let text = small_hub("[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.128/25, 10.9.0.0/24\n");
+    let said = import(text, 0);
+    let (_, listed) = said.split_once("those who may: ").expect("the remark");
+    assert_eq!(listed.lines().next(), Some("10.9.0.0/24 behind peer-1"));
+}
+
+#[test]
+fn a_file_in_any_encoding_is_read() {
+    let text = small_hub("# Jos\u{e9}\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\n");
+    let plain = import(&text, 0);
+    assert!(plain.contains("description = \"Jos\u{e9}\""), "{plain}");
+    assert_eq!(import(format!("\u{feff}{}", text.replace('\n', "\r\n")), 0), plain);
+    let latin1: Vec<u8> =
+        text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin-1")).collect();
+    let remark = "warning: wg0.conf:5: is not UTF-8; such lines are read as Latin-1 (Windows-1252)";
+    assert_eq!(import(latin1, 0), format!("{remark}\n{plain}"));
+    let utf16: Vec<u8> =
+        format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let remark = "warning: wg0.conf:1: is UTF-16; it is read as such";
+    assert_eq!(import(utf16, 0), format!("{remark}\n{plain}"));
+}
+
+#[test]
+fn a_file_of_another_kind_is_called_what_it_is() {
+    let client = format!(
+        "[Interface]\nAddress = 10.8.0.2/24\n[Peer]\nPublicKey = {}\nAllowedIPs = 0.0.0.0/0, ::/0\n\
+         Endpoint = vpn.example.org:51820\n",
+        OTHERS[0]
+    );
+    for (text, said) in [
+        (client.as_str(), "wg0.conf:6: this looks like a client's file"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n6162\n", "wg0.conf:1: is an Ansible vault"),
+        ("\n{\"server\": {}}\n", "wg0.conf:2: is JSON"),
+        ("[{\"peer\": 1}]", "wg0.conf: is JSON"),
+        (
+            "# c\n[NetDev]\nName=wg0\n[WireGuard]\n",
+            "wg0.conf:2: is a .netdev file of systemd-networkd",
+        ),
+        ("[Match]\nName=wg0\n", "wg0.conf:1: is a .network file of systemd-networkd"),
+        ("[connection]\nid=wg\n[wireguard]\n", "wg0.conf:1: is a keyfile of NetworkManager"),
+        (
+            "# 2026 by RouterOS 7.1\n/interface wireguard\nadd\n",
+            "wg0.conf:2: is an export of RouterOS",
+        ),
+        ("config interface 'wg0'\n", "wg0.conf:1: is a configuration of OpenWrt"),
+        ("interface: wg0\n  public key: x\n", "wg0.conf:1: is what `wg show` prints"),
+        ("[relay]\naddress = []\n", "wg0.conf:1: is relay's own configuration"),
+        ("SQLite format 3\0", "wg0.conf: is a database (SQLite)"),
+        ("\0\0\0\0", "wg0.conf: is a file of bytes, not of text"),
+        ("hello\nworld\n", "wg0.conf: has neither [Interface] nor [Peer]"),
+        ("", "wg0.conf: has neither [Interface] nor [Peer]"),
+    ] {
+        let run = import(text, 2);
+        assert!(run.starts_with(&format!("relay: {said}")), "{run}");
+        assert_eq!(run.lines().count(), 2, "one sentence: {run}");
+    }
+    // A mesh whose nodes dial each other has one of these on each.
+    let mesh =
+        small_hub("[Peer]\nPublicKey = {A}\nEndpoint = 192.0.2.1:1\nAllowedIPs = 10.8.0.2\n");
+    import(mesh, 0);
+}
+
+#[test]
+fn every_wrong_line_is_printed() {
+    let wrong = "[Peer]\nPublicKey = nonsense\n".repeat(100);
+    let said = import(small_hub(&wrong), 2);
+    assert_eq!(said.lines().filter(|line| line.contains("PublicKey: ")).count(), 100, "{said}");
+}
+
+#[test]
+fn hubs_of_one_directory_have_key_files_of_their_own() {
+    let site = Site::with("");
+    for (name, private) in [("wg0", PRIVATE[0]), ("wg1", PRIVATE[1])] {
+        let text = hub().replace(PRIVATE[0], private);
+        site.write(&format!("{name}.conf"), &text, 0o600);
+        site.relay(&format!("import {name}.conf --output d/{name}.toml")).ended(0);
+        assert_eq!(site.read(&format!("d/{name}.key")), format!("{private}\n"));
+        assert_eq!(site.mode(&format!("d/{name}.psk")), 0o700);
+        site.relay(&format!("check d/{name}.toml")).ended(0);
+    }
+    let again = site.relay("import wg1.conf --output d/wg1.toml").ended(2);
+    assert!(
+        again.err.contains("d/wg1.key exists already") && again.err.contains("--output"),
+        "{again}"
+    );
+}
+
+#[test]
+fn peers_without_name_or_address_get_the_next_each() {
+    let mut text = small_hub("").replace("10.8.0.1/24", "10.8.0.1/16");
+    for index in 0..2_000u16 {
+        let [high, low] = index.to_be_bytes();
+        let digit = |nibble: u8| char::from(b'A' + nibble);
+        let key: String = [high >> 4, high & 15, low >> 4, low & 15].map(digit).iter().collect();
+        text.push_str(&format!("[Peer]\nPublicKey = {key}{}\n", &OTHERS[0][4..]));
+    }
+    let said = import(text, 0);
+    assert!(said.contains("peer-2000 had no address in the overlay and gets 10.8.7.209,"), "no");
 }
 
 #[test]

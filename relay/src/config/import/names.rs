@@ -1,24 +1,55 @@
 //! Names of peers, from the comments in which the makers of hub files put them.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use serde::Deserialize;
 
-use crate::{config::table::looks_secret, model::PeerName};
+use crate::{
+    config::{table::looks_secret, value::DESCRIPTION_MAX},
+    model::PeerName,
+};
 
-/// A name that a comment may give.
+/// What a comment is good for.
+pub(super) enum Comment {
+    /// It may name a peer.
+    Name(Hint),
+    /// A line of wg-quick's that is commented out.
+    Entry,
+    /// It only sets something off.
+    Mark,
+    /// Nothing that is kept.
+    Other,
+}
+
+/// How surely a comment is a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// It says something else of the peer.
+    Aside,
+    /// It may be one.
+    Bare,
+    /// It says that it is one.
+    Said,
+}
+
+/// What a comment may call a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hint {
-    name: String,
-    /// Whether the comment says that it is a name.
-    is_said: bool,
+    /// Where it stands.
+    pub(super) line: usize,
+    text: String,
+    weight: Weight,
     /// Whether it is of a form that stands inside the section.
     is_within: bool,
 }
 
 impl Hint {
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// What the comment calls the peer, or says of it.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     pub(super) const fn is_within(&self) -> bool {
@@ -28,7 +59,7 @@ impl Hint {
     /// The earlier of two, unless the later one says more.
     pub(super) fn better(earlier: Option<Self>, later: Self) -> Option<Self> {
         match earlier {
-            Some(earlier) if earlier.is_said || !later.is_said => Some(earlier),
+            Some(earlier) if earlier.weight >= later.weight => Some(earlier),
             Some(_) | None => Some(later),
         }
     }
@@ -36,18 +67,39 @@ impl Hint {
     /// The later of two, unless the earlier one says more.
     pub(super) fn later(earlier: Option<Self>, later: Self) -> Option<Self> {
         match earlier {
-            Some(earlier) if earlier.is_said && !later.is_said => Some(earlier),
+            Some(earlier) if earlier.weight > later.weight => Some(earlier),
             Some(_) | None => Some(later),
         }
     }
 }
+
+/// Keys of wg-quick, in lower case.
+const KEYS: [&str; 17] = [
+    "privatekey",
+    "address",
+    "listenport",
+    "fwmark",
+    "mtu",
+    "dns",
+    "table",
+    "preup",
+    "postup",
+    "predown",
+    "postdown",
+    "saveconfig",
+    "publickey",
+    "presharedkey",
+    "allowedips",
+    "endpoint",
+    "persistentkeepalive",
+];
 
 #[derive(Deserialize)]
 struct FriendlyJson {
     name: String,
 }
 
-/// What a comment, without its first `#`, says of a peer's name.
+/// What a comment, without its first `#`, is good for.
 ///
 /// | written by | comment |
 /// | --- | --- |
@@ -58,76 +110,107 @@ struct FriendlyJson {
 /// | WGDashboard | `#Name# = NAME` |
 /// | PiVPN | `### begin NAME ###` |
 /// | Nyr/wireguard-install | `# BEGIN_PEER NAME` |
+/// | complexorganizations/wireguard-manager | `# NAME start` |
+/// | wg-portal | `# -WGP- Display name: NAME` |
+/// | wg-meta | `#+Alias = NAME` |
 /// | people | `# NAME` |
-pub(super) fn hint(comment: &str) -> Option<Hint> {
-    let text = comment.trim_matches(|c: char| c == '#' || c.is_whitespace());
-    if text.is_empty() || looks_secret(text) || text.contains('[') {
-        return None;
-    }
-    let of = |name: &str, is_said, is_within| {
-        let name = name.trim();
-        (!name.is_empty()).then(|| Hint { name: name.to_owned(), is_said, is_within })
+pub(super) fn comment(line: usize, comment: &str) -> Comment {
+    let text = comment.trim_matches(|c: char| "#=-".contains(c) || c.is_whitespace());
+    let of = |text: &str, weight, is_within| match text.trim() {
+        "" => Comment::Mark,
+        text => Comment::Name(Hint { line, text: text.to_owned(), weight, is_within }),
     };
+    let assigned = comment.split_once('=').and_then(|(key, _)| key.split_whitespace().next_back());
+    if assigned.is_some_and(|key| {
+        let key = key.trim_start_matches('#');
+        KEYS.iter().any(|known| key.eq_ignore_ascii_case(known))
+    }) {
+        return Comment::Entry;
+    }
+    if !text.contains(char::is_alphanumeric) {
+        return Comment::Mark;
+    }
+    if looks_secret(text) {
+        return Comment::Other;
+    }
     if let Some((key, value)) = text.split_once(['=', ':']) {
-        let key = key.trim_matches(|c: char| c == '#' || c.is_whitespace()).to_ascii_lowercase();
-        return match key.as_str() {
-            "friendly_name" => of(value, true, true),
-            "friendly_json" => {
-                let json: FriendlyJson = serde_json::from_str(value.trim()).ok()?;
-                of(&json.name, true, true)
-            }
-            "name" | "peer" => of(value, true, false),
+        let key = key.trim_matches(|c: char| "#+".contains(c) || c.is_whitespace());
+        return match key.to_ascii_lowercase().as_str() {
+            "friendly_name" => of(value, Weight::Said, true),
+            "friendly_json" => match serde_json::from_str::<FriendlyJson>(value.trim()) {
+                Ok(json) => of(&json.name, Weight::Said, true),
+                Err(_no_name) => of(text, Weight::Aside, true),
+            },
+            "name" | "peer" | "alias" | "user" | "device" | "host" | "hostname" | "owner"
+            | "label" | "display name" | "wgp- display name" => of(value, Weight::Said, false),
+            "comment" | "description" => of(value, Weight::Bare, false),
             "client" => {
                 let name = match value.trim().strip_suffix(')').and_then(|it| it.rsplit_once(" ("))
                 {
                     Some((name, _id)) => name,
                     None => value,
                 };
-                of(name, true, false)
+                of(name, Weight::Said, false)
             }
-            _ => None,
+            _ => of(text, Weight::Aside, false),
         };
     }
     if let Some((word, name)) = text.split_once(char::is_whitespace) {
         match word.to_ascii_lowercase().as_str() {
-            "client" | "begin" | "begin_peer" => return of(name, true, false),
-            "end" | "end_peer" => return None,
+            "client" | "begin" | "begin_peer" => return of(name, Weight::Said, false),
+            "end" | "end_peer" => return Comment::Mark,
             _ => {}
         }
     }
-    of(text, false, false)
+    match text.strip_suffix(" start") {
+        Some(name) => of(name, Weight::Said, false),
+        None => of(text, Weight::Bare, false),
+    }
 }
 
 /// Names as the project writes them, each given once.
 #[derive(Default)]
 pub(super) struct Names {
     given: HashSet<String>,
+    /// The number that is tried next, of each name that was wanted.
+    next: HashMap<String, usize>,
 }
 
 impl Names {
-    /// The name made of `said`, and `said` itself when it is another.
-    pub(super) fn of(&mut self, said: Option<&str>) -> (PeerName, Option<String>) {
-        let said = said.filter(|said| !mapped(said).is_empty());
-        let base = said.map_or_else(|| "peer".to_owned(), mapped);
-        let numbered = |number: usize| {
-            let tail = format!("-{number}");
-            let most = PeerName::MAX_LEN - tail.len();
-            format!("{}{tail}", &base[..base.len().min(most)])
-        };
-        let mut number = 1;
+    /// The name made of `hint`, and the description: what the hint says when it is not that.
+    pub(super) fn of(&mut self, hint: Option<&Hint>) -> (PeerName, Option<String>) {
+        let said = hint.filter(|hint| hint.weight != Weight::Aside).map(|hint| mapped(&hint.text));
+        let said = said.filter(|name| !name.is_empty());
+        // Those without a name are counted from the first.
+        let (base, first) = said.map_or(("peer".to_owned(), 1), |base| (base, 0));
+        let next = self.next.entry(format!("{base} {first}")).or_insert(first);
         let name = loop {
-            // Those without a name are counted from the first.
-            let name = if number == 1 && said.is_some() { base.clone() } else { numbered(number) };
-            number += 1;
+            let name = match *next {
+                0 => base.clone(),
+                number => numbered(&base, number),
+            };
+            *next = (*next + 1).max(2 - first);
             if let Ok(parsed) = name.parse::<PeerName>()
                 && self.given.insert(name)
             {
                 break parsed;
             }
         };
-        let other = said.filter(|said| *said != name.as_str()).map(str::to_owned);
-        (name, other)
+        let other = hint.map(Hint::text).filter(|text| *text != name.as_str());
+        (name, other.map(described))
     }
+}
+
+fn numbered(base: &str, number: usize) -> String {
+    let tail = format!("-{number}");
+    let most = PeerName::MAX_LEN - tail.len();
+    format!("{}{tail}", &base[..base.len().min(most)])
+}
+
+/// As much of a text as a description takes.
+fn described(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(DESCRIPTION_MAX).collect()
 }
 
 /// Lower case, with a dash for what no name may hold.
@@ -143,5 +226,27 @@ fn mapped(said: &str) -> String {
     }
     let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
     let name = &name[..name.len().min(PeerName::MAX_LEN)];
-    name.trim_end_matches(['-', '.', '_']).to_owned()
+    let name = name.trim_end_matches(['-', '.', '_']);
+    match name.parse::<IpAddr>() {
+        Ok(_) => format!("peer-{name}"),
+        Err(_) => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_tried_twice() {
+        const COUNT: usize = 10_000;
+        let Comment::Name(hint) = comment(1, " Phone") else { panic!("a name") };
+        let mut names = Names::default();
+        let given: Vec<_> =
+            (0..COUNT).flat_map(|_| [names.of(Some(&hint)).0, names.of(None).0]).collect();
+        let ends = given[2 * COUNT - 2..].iter().map(PeerName::as_str);
+        assert_eq!(ends.collect::<Vec<_>>(), ["phone-10000", "peer-10000"]);
+        let tried: Vec<_> = ["phone 0", "peer 1"].map(|base| names.next[base]).into();
+        assert_eq!(tried, [COUNT + 1; 2]);
+    }
 }

@@ -1,10 +1,12 @@
 //! The lines of a `wg-quick(8)` file.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
 use super::{
-    Remark,
-    names::{Hint, hint},
+    names::{Comment, Hint, comment},
+    remarks::Remarks,
 };
 use crate::model::host_prefix;
 
@@ -12,10 +14,8 @@ use crate::model::host_prefix;
 pub(super) struct Hub<'t> {
     pub(super) interface: Section<'t>,
     pub(super) peers: Vec<Section<'t>>,
-    /// Peers that stand in comments.
-    pub(super) commented_out: Vec<Remark>,
-    /// Lines that are neither a section nor an entry.
-    pub(super) unknown: Vec<Remark>,
+    /// Of what is no entry: comments that are not kept, and lines that are not understood.
+    pub(super) remarks: Remarks,
 }
 
 /// `[Interface]` or one `[Peer]`.
@@ -23,9 +23,11 @@ pub(super) struct Hub<'t> {
 pub(super) struct Section<'t> {
     /// Of its header; 0 when there is none.
     pub(super) line: usize,
+    /// Whether all of it is commented out.
+    pub(super) is_off: bool,
     pub(super) entries: Vec<Entry<'t>>,
     /// What a comment calls it.
-    pub(super) name: Option<String>,
+    pub(super) hint: Option<Hint>,
 }
 
 /// `key = value`.
@@ -45,6 +47,17 @@ impl<'t> Section<'t> {
         self.entries_of(key).next_back()
     }
 
+    /// Entries of keys that count once, and a later line that counts instead.
+    pub(super) fn superseded(
+        &self,
+        keys: &'static [&'static str],
+    ) -> impl Iterator<Item = (&Entry<'t>, usize)> {
+        keys.iter().flat_map(|key| {
+            let last = self.last(key).map_or(0, |last| last.line);
+            self.entries_of(key).filter(move |entry| entry.line != last).map(move |it| (it, last))
+        })
+    }
+
     /// The values of a list, which may stand on many lines.
     pub(super) fn items(&self, key: &'static str) -> impl Iterator<Item = (usize, &'t str)> {
         self.entries_of(key).flat_map(|entry| {
@@ -59,92 +72,165 @@ impl<'t> Section<'t> {
 enum At {
     Nowhere,
     Interface,
-    Peer,
+    /// The one of this place.
+    Peer(usize),
 }
 
 /// Takes the file apart. Keys and sections are known in any case, as `wg(8)` does.
 pub(super) fn read(text: &str) -> Hub<'_> {
-    let mut hub = Hub {
-        interface: Section::default(),
-        peers: Vec::new(),
-        commented_out: Vec::new(),
-        unknown: Vec::new(),
+    let mut lines = Lines {
+        hub: Hub { interface: Section::default(), peers: Vec::new(), remarks: Remarks::default() },
+        at: At::Nowhere,
+        above: None,
+        is_apart: false,
+        is_commented_out: false,
+        comments: BTreeSet::new(),
     };
-    let mut at = At::Nowhere;
-    // Of the comments that stand right above a section.
-    let mut above: Option<Hint> = None;
-    // Of those inside it.
-    let mut inside: Option<Hint> = None;
-    let mut is_apart = false;
     for (index, whole) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let line = index + 1;
-        let (code, comment) = match whole.split_once('#') {
-            Some((code, comment)) => (code.trim(), Some(comment)),
+        let (code, said) = match whole.split_once('#') {
+            Some((code, said)) => (code.trim(), Some(said)),
             None => (whole.trim(), None),
         };
-        if comment.is_some_and(|comment| comment.to_ascii_lowercase().contains("[peer]")) {
-            let text = "a peer that is commented out is not carried over".to_owned();
-            hub.commented_out.push(Remark { line, text });
+        let line = index + 1;
+        match (code, said) {
+            ("", None) => lines.blank(),
+            ("", Some(said)) => lines.comment(line, said),
+            (code, said) => lines.code(line, code, said),
         }
-        let said = comment.and_then(hint);
-        if code.is_empty() {
-            let is_blank = comment.is_none();
-            is_apart |= is_blank;
-            let has_entries = hub.peers.last().is_some_and(|peer| !peer.entries.is_empty());
-            match said {
-                _ if is_blank => above = None,
-                Some(said) if at == At::Peer && !is_apart && (said.is_within() || !has_entries) => {
-                    inside = Hint::better(inside, said);
-                }
-                Some(said) => above = Hint::later(above, said),
-                None => {}
-            }
-            name(&mut hub, at, inside.as_ref());
-            continue;
-        }
-        is_apart = false;
-        match code.to_ascii_lowercase().as_str() {
-            "[interface]" => {
-                at = At::Interface;
-                hub.interface.line = line;
-                (above, inside) = (None, None);
-                continue;
-            }
-            "[peer]" => {
-                at = At::Peer;
-                hub.peers.push(Section { line, ..Section::default() });
-                inside = match (above.take(), said) {
-                    (above, Some(said)) => Hint::later(above, said),
-                    (above, None) => above,
-                };
-                name(&mut hub, at, inside.as_ref());
-                continue;
-            }
-            _ => above = None,
-        }
-        let entry = code.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
-        match (entry, at) {
-            (Some((key, value)), At::Interface) => {
-                hub.interface.entries.push(Entry { line, key, value });
-            }
-            (Some((key, value)), At::Peer) => {
-                if let Some(peer) = hub.peers.last_mut() {
-                    peer.entries.push(Entry { line, key, value });
-                }
-            }
-            (Some(_), At::Nowhere) | (None, _) => {
-                // What is not understood may be a key, so it is not quoted.
-                let text = "is neither [Interface], [Peer] nor a key with its value below them";
-                hub.unknown.push(Remark { line, text: text.to_owned() });
-            }
-        }
+    }
+    let Lines { mut hub, mut comments, .. } = lines;
+    for hint in hub.peers.iter().filter_map(|peer| peer.hint.as_ref()) {
+        comments.remove(&hint.line);
+    }
+    for line in comments {
+        hub.remarks.alike(line, "a comment that names no peer is not carried over");
     }
     hub
 }
 
-fn name(hub: &mut Hub<'_>, at: At, hint: Option<&Hint>) {
-    if let (At::Peer, Some(peer), Some(hint)) = (at, hub.peers.last_mut(), hint) {
-        peer.name = Some(hint.name().to_owned());
+/// The file while it is taken apart.
+struct Lines<'t> {
+    hub: Hub<'t>,
+    at: At,
+    /// Of the comments that stand right above a section.
+    above: Option<Hint>,
+    /// Whether an empty line keeps off the section above.
+    is_apart: bool,
+    /// Whether the comments are those of a peer that is commented out.
+    is_commented_out: bool,
+    /// Lines of comments that say something.
+    comments: BTreeSet<usize>,
+}
+
+impl<'t> Lines<'t> {
+    fn blank(&mut self) {
+        self.is_apart = true;
+        self.is_commented_out = false;
+        self.above = None;
+    }
+
+    fn comment(&mut self, line: usize, said: &'t str) {
+        let lower = said.to_ascii_lowercase();
+        if lower.contains("[peer]") {
+            self.commented_out(line);
+            return;
+        }
+        let is_off = self.is_commented_out;
+        let peer = match self.at {
+            _ if is_off => self.hub.peers.last_mut(),
+            At::Peer(place) if !self.is_apart => self.hub.peers.get_mut(place),
+            At::Peer(_) | At::Interface | At::Nowhere => None,
+        };
+        match comment(line, said) {
+            Comment::Mark => {}
+            Comment::Entry if is_off => {
+                let entry = said.split_once('#').map_or(said, |(entry, _)| entry).split_once('=');
+                let entry = entry.and_then(|(key, value)| {
+                    let key = key.split_whitespace().next_back()?;
+                    Some(Entry { line, key, value: value.trim() })
+                });
+                if let Some(peer) = peer {
+                    peer.entries.extend(entry);
+                }
+            }
+            Comment::Entry | Comment::Other => {
+                self.comments.insert(line);
+            }
+            Comment::Name(hint) => {
+                let end = peer.as_ref().and_then(|peer| Some(peer.hint.as_ref()?.text()));
+                if end.is_some() && hint.text().strip_suffix(" end") == end {
+                    return;
+                }
+                self.comments.insert(line);
+                match peer {
+                    Some(peer) if hint.is_within() || (peer.entries.is_empty() && !is_off) => {
+                        peer.hint = Hint::better(peer.hint.take(), hint);
+                    }
+                    _ => self.above = Hint::later(self.above.take(), hint),
+                }
+            }
+        }
+    }
+
+    fn commented_out(&mut self, line: usize) {
+        let hint = self.above.take();
+        self.hub.peers.push(Section { line, hint, is_off: true, ..Section::default() });
+        self.is_commented_out = true;
+    }
+
+    fn code(&mut self, line: usize, code: &'t str, said: Option<&str>) {
+        self.is_apart = false;
+        self.is_commented_out = false;
+        let hint = said.and_then(|said| match comment(line, said) {
+            Comment::Name(hint) => {
+                self.comments.insert(line);
+                Some(hint)
+            }
+            Comment::Entry | Comment::Other => {
+                self.comments.insert(line);
+                None
+            }
+            Comment::Mark => None,
+        });
+        let above = self.above.take();
+        match code.to_ascii_lowercase().as_str() {
+            "[interface]" => {
+                self.at = At::Interface;
+                self.hub.interface.line = line;
+                return;
+            }
+            "[peer]" => {
+                self.at = At::Peer(self.hub.peers.len());
+                let hint = match hint {
+                    Some(hint) => Hint::later(above, hint),
+                    None => above,
+                };
+                self.hub.peers.push(Section { line, hint, ..Section::default() });
+                return;
+            }
+            _ => {}
+        }
+        let entry = code.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+        let peer = match self.at {
+            At::Peer(place) => self.hub.peers.get_mut(place),
+            At::Interface | At::Nowhere => None,
+        };
+        match (entry, peer) {
+            (Some((key, value)), Some(peer)) => {
+                peer.entries.push(Entry { line, key, value });
+                if let Some(hint) = hint {
+                    peer.hint = Hint::better(peer.hint.take(), hint);
+                }
+            }
+            (Some((key, value)), None) if self.at == At::Interface => {
+                self.hub.interface.entries.push(Entry { line, key, value });
+            }
+            (Some(_), None) | (None, _) => {
+                // What is not understood may be a key, so it is not quoted.
+                let text = "is neither [Interface], [Peer] nor a key with its value below them";
+                self.hub.remarks.fault(line, text);
+            }
+        }
     }
 }
 
