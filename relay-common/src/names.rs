@@ -50,6 +50,10 @@ pub const GUARD_COUNTS: &str = "GUARD_COUNTS";
 pub const GUARD_SOURCES: &str = "GUARD_SOURCES";
 /// LRU hash of [`crate::guard::FlowKey`] → [`crate::guard::Flow`].
 pub const GUARD_FLOWS: &str = "GUARD_FLOWS";
+/// Longest-prefix trie of the overlay's networks, those of IPv4 as IPv4-mapped ones.
+pub const GUARD_OVERLAY: &str = "GUARD_OVERLAY";
+/// LRU hash of [`crate::guard::FlowKey`] → [`crate::guard::Attempt`].
+pub const GUARD_ATTEMPTS: &str = "GUARD_ATTEMPTS";
 
 /// Ring buffer of aya-log.
 pub const LOGS: &str = "AYA_LOGS";
@@ -81,12 +85,19 @@ pub const FEATURES: &str = "FEATURES";
 /// One of [`crate::verdict::HostPolicy`]'s numbers.
 pub const HOST_POLICY: &str = "HOST_POLICY";
 
-/// UDP port that the guard watches, as it lies in the header.
-pub const GUARD_PORT: &str = "GUARD_PORT";
+/// What the guard's first look knows, as it lies in headers: the UDP port, in the lower half of a
+/// word; a block of IPv4 around the overlay, and its mask; the first four bytes of an IPv6 address
+/// in the overlay; not 0 where those are not all the same.
+pub const GUARD_GLANCE: &str = "GUARD_GLANCE";
 /// Of the limit of a source ([`crate::guard::Limit`]): nanoseconds in which a token comes back.
 pub const GUARD_INTERVAL_NS: &str = "GUARD_INTERVAL_NS";
 /// Of the same limit: how far its bucket may be from full, nanoseconds.
 pub const GUARD_TOLERANCE_NS: &str = "GUARD_TOLERANCE_NS";
+
+/// Flows of the guard that there is room for.
+pub const GUARD_ROOM: &str = "GUARD_ROOM";
+/// A random number that the guard mixes into addresses and ports.
+pub const GUARD_SEED: &str = "GUARD_SEED";
 
 /// Bit of [`FEATURES`]: packets between peers leave by redirect.
 pub const FAST_PATH: u32 = 1;

@@ -52,12 +52,24 @@ outcomes! {
     CookieReply = 5, "cookie_reply", false;
     /// A type that is none, or a length that is not the type's.
     Malformed = 6, "malformed", true;
-    /// A handshake message in fragments.
+    /// A datagram in fragments whose first does not show that it is data.
     Fragmented = 7, "fragmented", true;
     /// A handshake message whose MAC1 is wrong.
     BadMac1 = 8, "bad_mac1", true;
-    /// A handshake initiation of a source over its limit, whose MAC1 was not looked at.
+    /// A handshake initiation whose MAC1 is right, of a source over its limit.
     Limited = 9, "limited", true;
+    /// A handshake initiation whose MAC1 is right, of a source over its limit: one in eight, let
+    /// through by chance.
+    InitiationByChance = 10, "initiation_by_chance", false;
+    /// A handshake message from an address and port with too many wrong MAC1s, whose own was not
+    /// looked at.
+    Unverified = 11, "unverified", true;
+    /// A cookie reply beyond the limit of all cookie replies, from no flow that sent data lately.
+    CookieReplyLimited = 12, "cookie_reply_limited", true;
+    /// A frame with so many tags or extension headers that what it carries is not found.
+    Hidden = 13, "hidden", true;
+    /// A message from an address of the overlay, which is inside the tunnel or nowhere.
+    OverlaySource = 14, "overlay_source", true;
 }
 
 impl Outcome {

@@ -20,9 +20,11 @@ pub struct Frame<'a> {
 #[derive(Clone, Copy)]
 pub struct Head<const LEN: usize>(usize);
 
-/// No header that is looked at begins further behind: two tags, the longest IPv4 header, UDP, and
-/// what is in front of MAC2, are together less.
-const FURTHEST: usize = 255;
+/// Nothing is looked for further behind.
+const FURTHEST: usize = 1023;
+
+/// Where UDP begins at the latest, so that a whole handshake message is within that.
+pub const LAST_HEADER: usize = 800;
 
 impl<'a> Frame<'a> {
     /// The frame of a program's context.
@@ -56,10 +58,14 @@ impl<'a> Frame<'a> {
         unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
     }
 
-    /// Words from a place on, as they lie there, if they are in the first buffer.
+    /// Words from a place on, as they lie there, out of all buffers, if there are so many.
     #[inline(always)]
     pub fn words<const N: usize>(&self, at: usize) -> Option<[u32; N]> {
-        let from = self.place(at, size_of::<[u32; N]>())? as *const u32;
+        let Some(from) = self.place(at, size_of::<[u32; N]>()) else {
+            let mut words = [0; N];
+            return self.load(at, &mut words).then_some(words);
+        };
+        let from = from as *const u32;
         // SAFETY: before data_end, and integers.
         Some(core::array::from_fn(|word| unsafe { from.add(word).read() }))
     }
@@ -68,12 +74,8 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     pub fn copy(&self, at: usize, words: &mut [u32]) -> bool {
         let len = size_of_val(words);
+        let Some(from) = self.place(at, len) else { return self.load(at, words) };
         let to = words.as_mut_ptr();
-        let Some(from) = self.place(at, len) else {
-            let context: *mut xdp_md = self.ctx.as_ptr().cast();
-            // SAFETY: `len` bytes fit the words.
-            return unsafe { bpf_xdp_load_bytes(context, at as u32, to.cast(), len as u32) == 0 };
-        };
         let from = from as *const u32;
         for pair in 0..words.len() / 2 {
             // SAFETY: before data_end, and as many words.
@@ -84,6 +86,15 @@ impl<'a> Frame<'a> {
             unsafe { to.add(last).write(from.add(last).read()) };
         }
         true
+    }
+
+    /// The same by the kernel, which knows where further buffers are.
+    #[inline(always)]
+    fn load(&self, at: usize, words: &mut [u32]) -> bool {
+        let context: *mut xdp_md = self.ctx.as_ptr().cast();
+        let (to, len) = (words.as_mut_ptr(), size_of_val(words));
+        // SAFETY: `len` bytes fit the words.
+        unsafe { bpf_xdp_load_bytes(context, at as u32, to.cast(), len as u32) == 0 }
     }
 
     /// The address of so many bytes, if they are in the first buffer. They are read by whole

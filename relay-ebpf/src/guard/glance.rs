@@ -1,6 +1,7 @@
 //! What nearly every frame is: a data message in a plain frame, or nothing of the relay's.
 //!
-//! Fields that lie side by side are compared as one word.
+//! Fields that lie side by side are compared as one word. That a message of data is as long as
+//! UDP says is the kernel's to compare.
 
 use core::arch::asm;
 
@@ -11,7 +12,8 @@ use relay_common::{
 
 use crate::{
     frame::{Frame, Head},
-    judge::{ETHERNET_LEN, IPV6_LEN, UDP_LEN},
+    judge::UDP_LEN,
+    network::{ETHERNET_LEN, IPV6_LEN},
     settings,
 };
 
@@ -32,9 +34,6 @@ const V6: (u32, u32) = (word([0x86, 0xdd, 0x60, 0]), word([0xff, 0xff, 0xf0, 0])
 /// Fragment offset, that more follow, and the protocol, of IPv4; between them is the TTL.
 const WHOLE_UDP: (u32, u32) = (word([0, 0, 0, protocol::UDP]), word([0x3f, 0xff, 0, 0xff]));
 
-/// Bytes of an IPv4 header without options.
-const IPV4_LEN: usize = 20;
-
 /// Bytes of the shortest frame with a data message in IPv6. In IPv4 no packet of IP makes for a
 /// shorter one: only a keepalive does.
 const SHORTEST: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + DATA_LEN_MIN as usize;
@@ -51,12 +50,12 @@ pub fn at(frame: &Frame<'_>) -> Glance {
                 Glance::Foreign
             };
         }
-        if head.u16::<36>() != settings::port() {
+        if u32::from(head.u16::<36>()) != settings::port() {
             return Glance::Foreign;
         }
+        let [overlay, mask] = settings::overlay_v4();
         let packet_len = usize::from(u16::from_be(head.u16::<16>()));
-        let udp_len = usize::from(u16::from_be(head.u16::<38>()));
-        if udp_len + IPV4_LEN != packet_len || !frame.is_long(ETHERNET_LEN + packet_len) {
+        if head.u32::<26>() & mask == overlay || !frame.is_long(ETHERNET_LEN + packet_len) {
             return Glance::Unclear;
         }
         return message(head.u32::<42>(), head.u8::<50>());
@@ -64,12 +63,12 @@ pub fn at(frame: &Frame<'_>) -> Glance {
     if head.u32_again::<12>() & V6.1 != V6.0 || head.u8::<20>() != protocol::UDP {
         return Glance::Unclear;
     }
-    if head.u16::<56>() != settings::port() {
+    if u32::from(head.u16::<56>()) != settings::port() {
         return Glance::Foreign;
     }
-    let payload_len = head.u16::<18>();
-    let len = ETHERNET_LEN + IPV6_LEN + usize::from(u16::from_be(payload_len));
-    if head.u16::<58>() != payload_len || !frame.is_long(len) {
+    let (overlay, is_wide) = settings::overlay_v6();
+    let len = ETHERNET_LEN + IPV6_LEN + usize::from(u16::from_be(head.u16::<18>()));
+    if is_wide || head.u32::<22>() == overlay || !frame.is_long(len) {
         return Glance::Unclear;
     }
     message(head.u32::<62>(), head.u8::<70>())

@@ -1,11 +1,15 @@
-//! Handshake messages: first what their source may send, then MAC1.
+//! Handshake messages: whether MAC1 is looked at, whether it is right, and what their source may
+//! send.
 
-use relay_common::guard::{INITIATION_LEN, Initiation, Outcome, ROOM, Response, is_right};
+use relay_common::guard::{
+    BY_CHANCE, COOKIE_REPLIES, INITIATION_LEN, Initiation, Outcome, ROOM, Response, is_right,
+    is_share,
+};
 
 use crate::{
     blake2s,
+    flow::{self, Source},
     frame::Frame,
-    judge::{Source, now},
     maps, settings,
 };
 
@@ -14,22 +18,40 @@ const MAC_LEN: usize = 16;
 
 /// A response at a place of the frame.
 #[inline(always)]
-pub fn response(frame: &Frame<'_>, at: usize) -> Outcome {
-    match is_signed(frame, at, maps::message::<Response>()) {
-        true => Outcome::Response,
-        false => Outcome::BadMac1,
+pub fn response(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
+    let now = flow::now();
+    match is_signed(frame, at, maps::message::<Response>(), source, now) {
+        Ok(()) => Outcome::Response,
+        Err(outcome) => outcome,
     }
 }
 
-/// An initiation at a place of the frame.
+/// An initiation at a place of the frame. Only one whose MAC1 is right takes anything from its
+/// source, or leaves anything in a table that others could be pushed out of.
 #[inline(always)]
 pub fn initiation(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
-    let Some(admitted) = admit(frame, at, source) else { return Outcome::Limited };
-    if !is_signed(frame, at, maps::message::<Initiation>()) {
-        return Outcome::BadMac1;
+    let now = flow::now();
+    let signed = is_signed(frame, at, maps::message::<Initiation>(), source, now);
+    if let Err(outcome) = signed {
+        return outcome;
     }
-    maps::add_flow(&source.flow);
-    admitted
+    let outcome = admitted(frame, at, source, now);
+    if !outcome.drops() {
+        source.was_let_through(now);
+    }
+    outcome
+}
+
+/// A cookie reply, which only the kernel can judge, and which it queues with the other handshake
+/// messages.
+#[inline(always)]
+pub fn cookie_reply(source: &Source) -> Outcome {
+    let now = flow::now();
+    if source.is_confirmed(now) || flow::takes(&COOKIE_REPLIES, maps::cookie_replies(), now) {
+        Outcome::CookieReply
+    } else {
+        Outcome::CookieReplyLimited
+    }
 }
 
 /// Whether MAC1 of the message at a place of the frame is right, of which this is to be a copy.
@@ -38,45 +60,44 @@ fn is_signed<const N: usize>(
     frame: &Frame<'_>,
     at: usize,
     copy: Option<&'static mut [u32; N]>,
-) -> bool {
-    let (Some(identity), Some(copy)) = (maps::identity(), copy) else { return false };
-    frame.copy(at, &mut copy[ROOM..]) && is_right(&identity.mac1_state, copy, blake2s::rounds)
+    source: &Source,
+    now: u64,
+) -> Result<(), Outcome> {
+    if !source.is_looked_at(now) {
+        return Err(Outcome::Unverified);
+    }
+    let (Some(identity), Some(copy)) = (maps::identity(), copy) else {
+        return Err(Outcome::BadMac1);
+    };
+    if frame.copy(at, &mut copy[ROOM..]) && is_right(&identity.mac1_state, copy, blake2s::rounds) {
+        return Ok(());
+    }
+    source.was_wrong(now);
+    Err(Outcome::BadMac1)
 }
 
-/// What an initiation is, its MAC1 being right; `None` when its source has sent too many.
+/// What becomes of an initiation whose MAC1 is right.
 #[inline(always)]
-fn admit(frame: &Frame<'_>, at: usize, source: &Source) -> Option<Outcome> {
+fn admitted(frame: &Frame<'_>, at: usize, source: &Source, now: u64) -> Outcome {
     if has_mac2(frame, at + INITIATION_LEN as usize - MAC_LEN) {
-        return Some(Outcome::InitiationWithMac2);
+        return Outcome::InitiationWithMac2;
     }
-    let now = now();
-    let Some(bucket) = maps::source(&source.key) else {
-        maps::add_source(&source.key, &settings::limit().take(0, now)?);
-        return Some(Outcome::Initiation);
-    };
-    // SAFETY: a map value; another source may have taken its place, which then has the tokens of
-    // this one.
-    if let Some(then) = settings::limit().take(unsafe { *bucket }, now) {
-        // SAFETY: as above.
-        unsafe { *bucket = then };
-        return Some(Outcome::Initiation);
+    let limit = settings::limit();
+    match maps::source(&source.key) {
+        None => {
+            maps::add_source(&source.key, &(now + limit.interval_ns));
+            Outcome::Initiation
+        }
+        Some(bucket) if flow::takes(&limit, Some(bucket), now) => Outcome::Initiation,
+        Some(_) if source.takes_own(now) => Outcome::InitiationOfFlow,
+        Some(_) if is_share(flow::random(), BY_CHANCE) => Outcome::InitiationByChance,
+        Some(_) => Outcome::Limited,
     }
-    let flow = maps::flow(&source.flow)?;
-    // SAFETY: a map value; another flow may have taken its place, which then has a token less.
-    let then = unsafe { *flow }.take(now)?;
-    // SAFETY: as above.
-    unsafe { *flow = then };
-    Some(Outcome::InitiationOfFlow)
 }
 
 /// Whether there is a MAC2 at a place of the frame.
 #[inline(always)]
 fn has_mac2(frame: &Frame<'_>, at: usize) -> bool {
-    let mut mac2 = [0u32; MAC_LEN / 4];
-    match frame.words(at) {
-        Some(words) => mac2 = words,
-        // In a further buffer; the length was looked at.
-        None => drop(frame.copy(at, &mut mac2)),
-    }
-    mac2.iter().fold(0, |all, word| all | word) != 0
+    let mac2: Option<[u32; MAC_LEN / 4]> = frame.words(at);
+    mac2.is_some_and(|words| words.iter().fold(0, |all, word| all | word) != 0)
 }

@@ -8,12 +8,15 @@
 #![feature(asm_experimental_arch)]
 
 mod blake2s;
+mod bucket;
 mod count;
+mod flow;
 mod frame;
 mod glance;
 mod handshake;
 mod judge;
 mod maps;
+mod network;
 mod settings;
 
 use crate::{frame::Frame, glance::Glance};

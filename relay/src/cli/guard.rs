@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
+use ipnet::IpNet;
 
 use crate::{
     datapath::{
@@ -191,6 +192,7 @@ fn settings(guard: &Guard, relay: &Relay, public_key: &PublicKey) -> GuardSettin
         initiations_per_second: guard.initiations_per_second,
         burst: guard.burst,
         sources: guard.sources,
+        overlay: relay.addresses.iter().map(IpNet::trunc).collect(),
     }
 }
 

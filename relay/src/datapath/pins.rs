@@ -90,6 +90,10 @@ impl Pins {
         self.dir.join("guard_flows")
     }
 
+    pub(super) fn guard_attempts(&self) -> PathBuf {
+        self.dir.join("guard_attempts")
+    }
+
     pub(super) fn guard_link(&self, interface: &str) -> PathBuf {
         self.dir.join(format!("{GUARD_LINK}{}", without_dots(interface)))
     }

@@ -18,6 +18,7 @@ use relay::model::PublicKey;
 
 use super::{
     caller::Caller,
+    guard::ENOUGH_WRONG,
     program::{Nothing, Spoofer},
 };
 use crate::{
@@ -168,6 +169,11 @@ impl Stage {
     /// kernel later.
     fn flood(&self, from_one: bool) -> Result<Duration> {
         let mut spoofer = self.spoofer(from_one)?;
+        if from_one {
+            // Until not every one of a single source is looked at.
+            self.lab.internet().enter(|| spoofer.send(ENOUGH_WRONG))??;
+            settled()?;
+        }
         let arrived = || Ok::<_, anyhow::Error>(self.lab.relay().underlay()?.0.packets);
         let mut run = || -> Result<Duration> {
             let (already, before) = (arrived()?, threads_of_the_kernel()?);
@@ -177,7 +183,7 @@ impl Stage {
             let later = settled()?.saturating_sub(before);
             Ok(each * FLOOD + later)
         };
-        // Once for what is done for the first time, at the source's limit too.
+        // Once for what is done for the first time.
         run()?;
         run()
     }

@@ -16,6 +16,8 @@ pub struct Outer {
     udp_len: Option<u16>,
     protocol: u8,
     trailer: usize,
+    extensions: Vec<(u8, Vec<u8>)>,
+    ip_len: Option<u16>,
 }
 
 /// EtherType of a tag.
@@ -39,6 +41,8 @@ impl Outer {
             udp_len: None,
             protocol: UDP,
             trailer: 0,
+            extensions: Vec::new(),
+            ip_len: None,
         }
     }
 
@@ -60,6 +64,22 @@ impl Outer {
     #[must_use]
     pub fn as_fragment(mut self, offset: u16, more: bool) -> Self {
         self.fragment = Some((offset, more));
+        self
+    }
+
+    /// With one more extension header behind that of IPv6: its number, and its bytes but for the
+    /// first.
+    #[must_use]
+    pub fn with_extension(mut self, number: u8, rest: &[u8]) -> Self {
+        self.extensions.push((number, rest.to_vec()));
+        self
+    }
+
+    /// With an IP header that says to be so long: all of the packet in IPv4, what is behind the
+    /// header in IPv6.
+    #[must_use]
+    pub fn with_ip_len(mut self, len: u16) -> Self {
+        self.ip_len = Some(len);
         self
     }
 
@@ -114,26 +134,43 @@ impl Outer {
         udp.extend([0, 0]);
         udp.extend(&self.payload);
         let (source, destination) = (self.source.ip(), self.destination.ip());
-        match (self.fragment, source) {
-            (Some((offset, more)), IpAddr::V6(_)) => {
-                let field = (offset << 3 | u16::from(more)).to_be_bytes();
-                let mut transport = vec![self.protocol, 0, field[0], field[1], 0, 0, 0, 9];
-                transport.extend(udp);
-                Inner::new(source, destination, FRAGMENT_HEADER, &transport).bytes().to_vec()
+        let inner = match source {
+            IpAddr::V6(_) => {
+                let (number, transport) = self.behind_extensions(udp);
+                let inner = Inner::new(source, destination, number, &transport);
+                self.ip_len.into_iter().fold(inner, |inner, len| {
+                    let [high, low] = len.to_be_bytes();
+                    inner.with_byte(4, high).with_byte(5, low)
+                })
             }
-            (Some((offset, more)), IpAddr::V4(_)) => {
-                let field = (offset | u16::from(more) << 13).to_be_bytes();
-                let inner = Inner::new(source, destination, self.protocol, &udp);
-                let inner = inner.with_byte(6, field[0]).with_byte(7, field[1]);
-                inner.sealed().bytes().to_vec()
-            }
-            (None, _) => {
+            IpAddr::V4(_) => {
                 let mut inner = Inner::new(source, destination, self.protocol, &udp);
                 for _ in 0..self.option_words {
                     inner = inner.with_options([1; 4]);
                 }
-                inner.bytes().to_vec()
+                if let Some((offset, more)) = self.fragment {
+                    let [high, low] = (offset | u16::from(more) << 13).to_be_bytes();
+                    inner = inner.with_byte(6, high).with_byte(7, low);
+                }
+                if let Some(len) = self.ip_len {
+                    let [high, low] = len.to_be_bytes();
+                    inner = inner.with_byte(2, high).with_byte(3, low);
+                }
+                inner.sealed()
             }
+        };
+        inner.bytes().to_vec()
+    }
+
+    /// What IPv6 carries, and its number; the fragment header is the last.
+    fn behind_extensions(&self, udp: Vec<u8>) -> (u8, Vec<u8>) {
+        let mut extensions = self.extensions.clone();
+        if let Some((offset, more)) = self.fragment {
+            let [high, low] = (offset << 3 | u16::from(more)).to_be_bytes();
+            extensions.push((FRAGMENT_HEADER, vec![0, high, low, 0, 0, 0, 9]));
         }
+        extensions.into_iter().rev().fold((self.protocol, udp), |(next, behind), (number, rest)| {
+            (number, [vec![next], rest, behind].concat())
+        })
     }
 }

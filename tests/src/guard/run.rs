@@ -36,6 +36,7 @@ pub const fn settings(burst: u32) -> GuardSettings {
         initiations_per_second: 1,
         burst,
         sources: 65_536,
+        overlay: Vec::new(),
     }
 }
 

@@ -124,7 +124,7 @@ pub fn talk(bed: &Bed, relay: &Tunnel<'_>, peer: &Tunnel<'_>) -> Result<()> {
         ensure!(count(outcome)? == 0, "{}: {}", outcome.label(), count(outcome)?);
     }
 
-    let other = GuardSettings { public_key: peer_key.public_key(), ..guard };
+    let other = GuardSettings { public_key: peer_key.public_key(), ..guard.clone() };
     bed.put(UNDERLAY, None, &other)??;
     peer.meet(&relay_key.public_key(), "10.9.0.1/32", at_relay)?;
     deadline::until("an initiation to another relay's guard", || {

@@ -4,6 +4,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -102,11 +103,11 @@ fn a_source_over_its_limit_is_dropped_and_connected_peers_are_not() {
         let [a, b] = lab.first()?;
         let key = relay_key(&lab)?;
         let passed = seen(&lab, "initiation")?;
-        let flood = (0..40).map(|number| message::initiation(&key, number));
+        let flood = (0..80).map(|number| message::initiation(&key, number));
         send(lab.internet(), UNDERLAY.parse()?, flood)?;
         deadline::until("all initiations at the guard", || {
-            let now = seen(&lab, "initiation")? - passed + seen(&lab, "limited")?;
-            Ok((now >= 40).then_some(()))
+            let dropped = seen(&lab, "limited")? + seen(&lab, "initiation_by_chance")?;
+            Ok((seen(&lab, "initiation")? - passed + dropped >= 80).then_some(()))
         })?;
         ensure!(seen(&lab, "initiation")? >= passed + 3, "less than the burst came in");
         ensure!(seen(&lab, "limited")? > 0, "nothing was over the limit");
@@ -127,6 +128,62 @@ fn a_source_over_its_limit_is_dropped_and_connected_peers_are_not() {
         await_seen(&lab, "initiation", passed + 40)?;
         ensure!(seen(&lab, "limited")? == limited, "within its burst");
         Ok(())
+    });
+}
+
+/// In the name of the peer's very address and port, before data confirmed them and after.
+#[test]
+fn a_flood_in_a_peers_name_costs_it_no_handshake() {
+    scenario(skip::LAB, || {
+        let mut lab = Lab::start(guarded(&[("initiations_per_second", 1), ("burst", 3)])?)?;
+        let a = lab.site().names()?.first().cloned().context("a node")?;
+        let key = lab.site().private_key(&a)?.public_key().to_string();
+        let endpoint: SocketAddr = lab.relay().wg("relay0", "endpoints")?[&key].parse()?;
+        let forged = message::initiation(&PublicKey::from_bytes([9; 32]), 1);
+        let flood = Spoofer::new(&lab, endpoint)?;
+        for is_confirmed in [true, false] {
+            if !is_confirmed {
+                // The guard forgets everybody.
+                lab.site_mut().without_guard();
+                lab.up()?;
+                let guard = lab.site_mut().guard_mut()?;
+                guard.insert("initiations_per_second".to_owned(), 1.into());
+                guard.insert("burst".to_owned(), 3.into());
+                lab.up()?;
+            }
+            // The relay forgets the session; the peer notices after 15 s and begins anew.
+            lab.relay().namespace().run("wg", &["set", "relay0", "peer", &key, "remove"])?;
+            lab.relay().up()?;
+            let (bad, limited) = (seen(&lab, "bad_mac1")?, seen(&lab, "limited")?);
+            let [a, b] = lab.first()?;
+            let before = a.latest_handshake()?;
+            let mut echo = Echo::open(a.namespace(), a.address(Family::V4), b.address(Family::V4))?;
+            deadline::within(Duration::from_secs(60), "a handshake in a flood", || {
+                flood.send(&forged, 50)?;
+                echo.send(1)?;
+                Ok((a.latest_handshake()? > before).then_some(()))
+            })?;
+            talk(a, b)?;
+            ensure!(seen(&lab, "bad_mac1")? >= bad + 500, "there was no flood");
+            ensure!(seen(&lab, "limited")? == limited, "the peer was limited");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nothing_from_an_address_of_the_overlay_comes_in() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(guarded(&[])?)?;
+        count_arrivals(&lab)?;
+        let arrived = arrivals(&lab)?;
+        let [a, b] = lab.first()?;
+        let spoofer = Spoofer::new(&lab, SocketAddr::new(a.address(Family::V4), 40010))?;
+        spoofer.send(&message::initiation(&relay_key(&lab)?, 1), 20)?;
+        spoofer.send(&message::data(148, 1), 20)?;
+        await_seen(&lab, "overlay_source", 40)?;
+        ensure!(arrivals(&lab)? == arrived, "some came in");
+        talk(a, b)
     });
 }
 
@@ -205,6 +262,7 @@ fn a_program_of_somebody_else_is_left_alone_and_the_relay_works_without() {
             initiations_per_second: 1,
             burst: 1,
             sources: 1024,
+            overlay: Vec::new(),
         };
         let mut other = LoadedGuard::load(&settings, None)?;
         let host = lab.relay().namespace();
@@ -377,6 +435,34 @@ fn send(
         socket.send_to(&message, (relay, PORT))?;
     }
     Ok(())
+}
+
+/// A socket on the internet whose datagrams have somebody else's address and port.
+struct Spoofer(UdpSocket);
+
+impl Spoofer {
+    fn new(lab: &Lab, name: SocketAddr) -> Result<Self> {
+        let socket = lab.internet().enter(|| UdpSocket::bind("0.0.0.0:0"))??;
+        socket.connect((UNDERLAY, PORT))?;
+        let (own, address, port) = (socket.local_addr()?.port(), name.ip(), name.port());
+        let table = format!(
+            "table ip spoof_{own} {{
+                chain out {{
+                    type filter hook postrouting priority 300;
+                    udp sport {own} udp dport {PORT} ip saddr set {address} udp sport set {port}
+                }}
+            }}\n"
+        );
+        lab.internet().feed("nft", &["-f", "-"], &table)?;
+        Ok(Self(socket))
+    }
+
+    fn send(&self, message: &[u8], times: usize) -> Result<()> {
+        for _ in 0..times {
+            self.0.send(message)?;
+        }
+        Ok(())
+    }
 }
 
 /// Messages of this outcome so far.

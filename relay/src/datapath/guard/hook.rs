@@ -253,7 +253,7 @@ fn attach(interface: &str, mode: XdpMode, program: &mut Xdp) -> Result<FdLink, D
 pub(super) fn remove(pins: &Pins, interface: &str) -> Result<bool, DatapathError> {
     let was_there = remove_link(pins, interface)?;
     if pins.guarded()?.is_empty() {
-        for path in [pins.guard_sources(), pins.guard_flows()] {
+        for path in [pins.guard_sources(), pins.guard_flows(), pins.guard_attempts()] {
             if path.exists() {
                 pins.remove_file(&path)?;
             }

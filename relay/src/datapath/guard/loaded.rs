@@ -1,6 +1,10 @@
 //! One guard, loaded: its constants set, its maps there.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -9,13 +13,13 @@ use aya::{
 };
 use blake2::{Blake2s256, Digest as _};
 use relay_common::{
-    guard::{Flow, FlowKey, Identity, Limit, keyed},
+    guard::{Attempt, Flow, FlowKey, Identity, Limit, keyed},
     names::{self, ABI_VERSION, GUARD_PROGRAM},
 };
 
 use super::{
     super::{DatapathError, Pins, mapped::Mapped, shape::Shape},
-    GuardCounts, GuardSettings, counts,
+    GuardCounts, GuardSettings, counts, overlay,
 };
 
 /// The program, as the build script made it.
@@ -29,9 +33,12 @@ const MAC1_LABEL: &[u8] = b"mac1----";
 
 const SOURCES_SHAPE: Shape = Shape { kind: MapType::LruHash, key_size: 8, value_size: 8, flags: 0 };
 const FLOWS_SHAPE: Shape = Shape { kind: MapType::LruHash, key_size: 24, value_size: 16, flags: 0 };
+pub(super) const ATTEMPTS_SHAPE: Shape =
+    Shape { kind: MapType::LruHash, key_size: 24, value_size: 32, flags: 0 };
 
 const _: () = assert!(size_of::<FlowKey>() == FLOWS_SHAPE.key_size as usize);
 const _: () = assert!(size_of::<Flow>() == FLOWS_SHAPE.value_size as usize);
+const _: () = assert!(size_of::<Attempt>() == ATTEMPTS_SHAPE.value_size as usize);
 
 /// A guard whose program is in the kernel, not yet attached.
 #[derive(Debug)]
@@ -49,6 +56,9 @@ impl GuardSettings {
         hash.update(self.public_key.as_bytes());
         for number in [self.initiations_per_second, self.burst, self.sources] {
             hash.update(number.to_le_bytes());
+        }
+        for net in &self.overlay {
+            hash.update(net.to_string());
         }
         let mut name = [0; 16];
         name.copy_from_slice(&hash.finalize()[..16]);
@@ -75,22 +85,29 @@ impl LoadedGuard {
     /// The kernel refuses a map or the program. What is pinned is of another shape.
     pub fn load(settings: &GuardSettings, pins: Option<&Pins>) -> Result<Self, DatapathError> {
         let limit = Limit::new(settings.initiations_per_second, settings.burst);
-        let port = settings.port.to_be();
+        let glance = overlay::glance(settings.port, &settings.overlay);
         let room = settings.sources.max(1);
+        let networks = u32::try_from(settings.overlay.len()).unwrap_or(u32::MAX);
+        let seed = RandomState::new().hash_one(settings.port);
         let mut loader = EbpfLoader::new();
         loader
-            .override_global(names::GUARD_PORT, &port, true)
+            .override_global(names::GUARD_GLANCE, &glance[..], true)
             .override_global(names::GUARD_INTERVAL_NS, &limit.interval_ns, true)
             .override_global(names::GUARD_TOLERANCE_NS, &limit.tolerance_ns, true)
             .map_max_entries(names::GUARD_COUNTS, counts::rows()?)
+            .map_max_entries(names::GUARD_OVERLAY, networks.max(1))
             .map_max_entries(names::GUARD_SOURCES, room)
-            .map_max_entries(names::GUARD_FLOWS, room);
+            .override_global(names::GUARD_ROOM, &room, true)
+            .override_global(names::GUARD_SEED, &seed, true)
+            .map_max_entries(names::GUARD_FLOWS, room)
+            .map_max_entries(names::GUARD_ATTEMPTS, room);
         if let Some(pins) = pins {
             counts::check(pins)?;
             loader.map_pin_path(names::GUARD_COUNTS, pins.guard_counts());
             for (name, path, shape) in [
                 (names::GUARD_SOURCES, pins.guard_sources(), SOURCES_SHAPE),
                 (names::GUARD_FLOWS, pins.guard_flows(), FLOWS_SHAPE),
+                (names::GUARD_ATTEMPTS, pins.guard_attempts(), ATTEMPTS_SHAPE),
             ] {
                 // Of another size it is begun anew: an empty table refuses nobody.
                 if path.exists() && shape.require(name, &path)?.max_entries() != room {
@@ -101,6 +118,8 @@ impl LoadedGuard {
         }
         let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf };
+        let map = loaded.ebpf.map_mut(names::GUARD_OVERLAY);
+        overlay::fill(map.ok_or(DatapathError::Lacks(names::GUARD_OVERLAY))?, &settings.overlay)?;
         Mapped::new(names::GUARD, loaded.array(names::GUARD)?, 1)?.fill(&[settings.identity()]);
         loaded.program()?.load().map_err(DatapathError::program(GUARD_PROGRAM, "load"))?;
         Ok(loaded)

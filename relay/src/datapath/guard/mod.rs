@@ -6,16 +6,19 @@
 mod counts;
 mod hook;
 mod loaded;
+mod overlay;
 
 pub use counts::GuardCounts;
 pub use hook::{GuardHook, GuardPlace, XdpMode, XdpProgram};
 pub use loaded::LoadedGuard;
 
+use ipnet::IpNet;
+
 use super::{Datapath, DatapathError};
 use crate::model::PublicKey;
 
 /// What a guard does: equal settings behave alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardSettings {
     /// The relay's UDP port.
     pub port: u16,
@@ -27,6 +30,8 @@ pub struct GuardSettings {
     pub burst: u32,
     /// Sources and flows there is room for.
     pub sources: u32,
+    /// Networks of the overlay, from which no message comes.
+    pub overlay: Vec<IpNet>,
 }
 
 impl Datapath {

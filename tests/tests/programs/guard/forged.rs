@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use relay::datapath::GuardSettings;
 use relay_common::guard::Outcome;
-use relay_tests::guard::{GuardRun, key, message, settings, to_relay};
+use relay_tests::guard::{GuardRun, Outer, key, message, settings, to_relay};
 
 use crate::possible;
 
@@ -116,9 +116,12 @@ fn a_length_that_udp_and_ip_or_the_frame_disagree_about_is_malformed() {
         let source: SocketAddr = from.parse().expect("a source");
         let genuine = message::initiation(&key(), 1);
         for len in [0, 1, 7, 8, 12, 39, 157, 1000, 0xffff] {
-            for message in [&genuine, &message::data(148, 1)] {
-                let frame = to_relay(source, message).with_udp_len(len).frame();
-                assert_eq!(guard.judge_frame(&frame), Outcome::Malformed, "UDP length {len}");
+            let frame = to_relay(source, &genuine).with_udp_len(len).frame();
+            assert_eq!(guard.judge_frame(&frame), Outcome::Malformed, "UDP length {len}");
+            // What becomes of data the kernel compares itself.
+            for counter in [0, 1] {
+                let frame = to_relay(source, &message::data(148, counter)).with_udp_len(len);
+                assert_eq!(guard.judge_frame(&frame.frame()), Outcome::Data, "UDP length {len}");
             }
         }
         for bytes in [message::data(100, 1), genuine] {
@@ -133,7 +136,7 @@ fn a_length_that_udp_and_ip_or_the_frame_disagree_about_is_malformed() {
 
 /// The rest would go round the guard.
 #[test]
-fn the_first_fragment_of_a_handshake_is_dropped_and_others_pass() {
+fn a_first_fragment_passes_only_if_it_shows_that_it_is_data() {
     if !possible("guard::forged::fragments") {
         return;
     }
@@ -144,17 +147,28 @@ fn the_first_fragment_of_a_handshake_is_dropped_and_others_pass() {
             (message::initiation(&key(), 1), true),
             (message::response(&key(), 1), true),
             (message::cookie_reply(1), true),
+            (vec![0; 148], true),
             (message::data(1000, 1), false),
         ] {
-            for len in [8, 24, 64, message.len()] {
-                let len = len.min(message.len());
+            for len in [0, 1, 3, 4, 8, 24, 64, message.len()] {
                 let outer = to_relay(source, &message[..len]).as_fragment(0, true);
-                if is_handshake {
-                    assert_eq!(guard.judge_frame(&outer.frame()), Outcome::Fragmented);
-                } else {
-                    assert_eq!(guard.run(&outer.frame()), (true, None));
+                for trailer in [0, 100] {
+                    let frame = outer.clone().with_trailer(trailer).frame();
+                    if is_handshake || len < 4 {
+                        assert_eq!(guard.judge_frame(&frame), Outcome::Fragmented, "{len}");
+                    } else {
+                        assert_eq!(guard.run(&frame), (true, None), "{len}");
+                    }
                 }
             }
+        }
+        // Half of UDP's header, and padding that looks like the rest with data behind it.
+        let message = message::data(100, 1);
+        for udp_bytes in 0..12 {
+            let headers = if source.is_ipv4() { 20 } else { 8 };
+            let outer = to_relay(source, &message).as_fragment(0, true);
+            let frame = outer.with_ip_len(headers + udp_bytes).frame();
+            assert_eq!(guard.judge_frame(&frame), Outcome::Fragmented, "{udp_bytes} bytes");
         }
     }
     // A fragment that is all there is.
@@ -165,4 +179,70 @@ fn the_first_fragment_of_a_handshake_is_dropped_and_others_pass() {
     whole[9] ^= 1;
     let outer = to_relay(source, &whole).as_fragment(0, false);
     assert_eq!(guard.judge_frame(&outer.frame()), Outcome::BadMac1);
+}
+
+/// Whatever is in front of UDP, a message is judged, or the frame is dropped for hiding it.
+#[test]
+fn no_header_in_front_of_udp_lets_a_forged_message_pass() {
+    if !possible("guard::forged::no_header") {
+        return;
+    }
+    let mut guard = GuardRun::new(&unlimited());
+    let source: SocketAddr = FROM_V6.parse().expect("a source");
+    let forged = to_relay(source, &message::forged(&key()));
+    let options = |outer: Outer, number| outer.with_extension(number, &[0; 7]);
+    // Hop-by-hop options, routing, destination options, authentication.
+    for number in [0, 43, 60, 51] {
+        for count in 1..20 {
+            let outer = (0..count).fold(forged.clone(), |outer, _| options(outer, number));
+            let expected = if count > 8 { Outcome::Hidden } else { Outcome::BadMac1 };
+            assert_eq!(guard.judge_frame(&outer.frame()), expected, "{count} × {number}");
+            let fragment = outer.as_fragment(0, true).frame();
+            let expected = if count > 7 { Outcome::Hidden } else { Outcome::Fragmented };
+            assert_eq!(guard.judge_frame(&fragment), expected, "{count} × {number}");
+        }
+    }
+    // As long as they may be.
+    for len in 0..=255u8 {
+        let mut rest = vec![0; 7 + 8 * usize::from(len)];
+        rest[0] = len;
+        let outer = forged.clone().with_extension(60, &rest);
+        let outcome = guard.judge_frame(&outer.frame());
+        let expected = if len <= 92 { Outcome::BadMac1 } else { Outcome::Hidden };
+        assert_eq!(outcome, expected, "{len}");
+    }
+    // Without a length, which the stack takes for all there is behind hop-by-hop options.
+    let jumbo = options(forged.clone(), 0).with_ip_len(0);
+    assert_eq!(guard.judge_frame(&jumbo.frame()), Outcome::BadMac1);
+    let jumbo = options(forged.clone(), 0).as_fragment(0, false).with_ip_len(0);
+    assert_eq!(guard.judge_frame(&jumbo.frame()), Outcome::BadMac1);
+    for tags in 0..20 {
+        for source in [FROM, FROM_V6] {
+            let forged = to_relay(source.parse().expect("a source"), &message::forged(&key()));
+            let outer = forged.tagged(&vec![relay_tests::guard::frame::TAG; tags]);
+            let expected = if tags > 4 { Outcome::Hidden } else { Outcome::BadMac1 };
+            assert_eq!(guard.judge_frame(&outer.frame()), expected, "{tags} tags");
+        }
+    }
+}
+
+/// The kernel queues them with the other handshake messages.
+#[test]
+fn cookie_replies_of_all_sources_have_one_limit_and_confirmed_flows_none() {
+    if !possible("guard::forged::cookie_replies") {
+        return;
+    }
+    let mut guard = GuardRun::new(&unlimited());
+    assert_eq!(guard.judge(FROM, &message::initiation(&key(), 1)), Outcome::Initiation);
+    assert_eq!(guard.judge(FROM, &message::data(32, 0)), Outcome::Data);
+    let mut passed = 0;
+    for number in 0..2000u32 {
+        let [_, _, c, d] = number.to_be_bytes();
+        let outcome = guard.judge(&format!("203.0.{c}.{d}:9"), &message::cookie_reply(number));
+        passed += u32::from(outcome == Outcome::CookieReply);
+        assert!(!outcome.drops() || outcome == Outcome::CookieReplyLimited);
+    }
+    // Two hundred at once, and two hundred a second.
+    assert!((200..1000).contains(&passed), "{passed}");
+    assert_eq!(guard.judge(FROM, &message::cookie_reply(1)), Outcome::CookieReply);
 }

@@ -6,3 +6,5 @@ mod forged;
 mod genuine;
 mod implementations;
 mod limited;
+mod overlay;
+mod spoofed;
