@@ -35,6 +35,7 @@ impl Source {
             }
         }
         let Some(flow) = maps::flow(&self.flow) else { return };
+        maps::forget_attempts(&self.flow);
         // SAFETY: a map value; at worst another flow has taken its place, which is confirmed as
         // well.
         unsafe { (&raw mut (*flow).data_ns).write(now) };

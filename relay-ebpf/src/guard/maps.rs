@@ -97,6 +97,12 @@ pub fn add_attempt(key: &FlowKey, attempt: &Attempt) {
     let _another_was_first = GUARD_ATTEMPTS.insert(key, attempt, BPF_NOEXIST);
 }
 
+/// Deletes them, which data answered.
+#[inline(always)]
+pub fn forget_attempts(key: &FlowKey) {
+    let _there_are_none = GUARD_ATTEMPTS.remove(key);
+}
+
 /// What is held against an address and port, by [`Suspicion::place`].
 #[inline(always)]
 pub fn suspicion(place: u32) -> Option<*mut Suspicion> {

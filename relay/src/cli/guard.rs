@@ -7,14 +7,15 @@ use ipnet::IpNet;
 
 use crate::{
     datapath::{
-        Datapath, DatapathError, GuardHook, GuardPlace, GuardSettings, XdpMode, XdpProgram,
+        Datapath, DatapathError, GuardAttempt, GuardHook, GuardPlace, GuardSettings, XdpMode,
+        XdpProgram,
     },
     model::{Guard, GuardMode, PublicKey, Relay},
     net::{
         Handle,
         underlay::{self, Chosen, Interface},
     },
-    stats::Guarded,
+    stats::{Guarded, Unanswered},
 };
 
 /// The guard as it is, and where it is to be.
@@ -23,6 +24,17 @@ pub(super) struct Guarding {
     pub(super) chosen: Chosen,
     /// Those interfaces, then all others that it is left over on.
     pub(super) hooks: Result<Vec<GuardHook>, DatapathError>,
+}
+
+/// Handshakes without a session, as they are shown.
+pub(super) fn unanswered(attempts: &[GuardAttempt]) -> Vec<Unanswered> {
+    let shown = attempts.iter().map(|attempt| Unanswered {
+        source: attempt.source,
+        initiations: attempt.initiations,
+        first_seconds: attempt.first.as_secs(),
+        last_seconds: attempt.last.as_secs(),
+    });
+    shown.collect()
 }
 
 /// What turns one into the other.

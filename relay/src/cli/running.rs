@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, env};
 use anyhow::Result;
 use relay_common::{Reason, names::MARK};
 
-use super::guard::Guarding;
+use super::guard::{Guarding, unanswered};
 use crate::{
     datapath::{
-        Classifier, Counters, Datapath, DatapathError, Direction, GuardCounts, Hook, Observed,
+        Classifier, Counters, Datapath, DatapathError, Direction, GuardAttempt, GuardCounts, Hook,
+        Observed,
     },
     model::{Egress, Peer, PublicKey, Relay},
     net::{
@@ -98,6 +99,7 @@ impl Running {
         relay: &Relay,
         counters: &Counters,
         guard_messages: GuardCounts,
+        guard_attempts: &[GuardAttempt],
     ) -> Observation {
         let hide = env::var("WG_HIDE_KEYS").is_ok_and(|value| value == "always");
         let show = |key: &PublicKey| if hide { "(hidden)".to_owned() } else { key.to_string() };
@@ -164,6 +166,7 @@ impl Running {
             unattributed: counters.unattributed,
             guard: self.guard.shown(),
             guard_messages,
+            guard_unanswered: unanswered(guard_attempts),
         }
     }
 }

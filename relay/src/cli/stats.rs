@@ -186,5 +186,10 @@ pub(super) async fn observe(relay: &Relay, datapath: &Datapath) -> Result<Observ
     if running.device.is_none() {
         return Err(HostError::NotUp { interface: relay.interface.to_string() }.into());
     }
-    Ok(running.observation(relay, &datapath.counters()?, datapath.guard_counts()?))
+    Ok(running.observation(
+        relay,
+        &datapath.counters()?,
+        datapath.guard_counts()?,
+        &datapath.guard_attempts()?,
+    ))
 }

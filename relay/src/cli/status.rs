@@ -74,15 +74,18 @@ async fn look(
     let running = Running::observe(&handle, relay, &datapath).await?;
     let counters = datapath.counters();
     let guard_counts = datapath.guard_counts();
+    let guard_attempts = datapath.guard_attempts();
     let snapshot = Snapshot::new(&running.observation(
         relay,
         counters.as_ref().unwrap_or(&Default::default()),
         *guard_counts.as_ref().unwrap_or(&Default::default()),
+        guard_attempts.as_deref().unwrap_or_default(),
     ));
     let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(running.warnings());
     let mut problems = problems(&running, loaded);
     problems.extend(guard_counts.err().map(|error| exit::chain(&error)));
+    problems.extend(guard_attempts.err().map(|error| exit::chain(&error)));
     let mut findings = Findings {
         state: state(running.link.as_ref()),
         as_configured: false,

@@ -32,7 +32,8 @@ pub use error::DatapathError;
 pub use events::{Inner, Recorded, Recorder, Refusal};
 pub use generation::{Loaded, Packet, Run, policy_hash};
 pub use guard::{
-    GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, XdpMode, XdpProgram,
+    GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, XdpMode,
+    XdpProgram,
 };
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pairs::PairTraffic;

@@ -13,7 +13,7 @@ mod text;
 mod watch;
 
 pub use dump::render_dump_into;
-pub use guard::{Guard, Guarded};
+pub use guard::{Guard, Guarded, Unanswered};
 pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{Exposition, render_pairs_prometheus_into, render_prometheus_into};
 pub use snapshot::{

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use relay_common::{PeerCounters, Reason, guard::Outcome};
 
-use super::{Guarded, Observation, PeerObservation, Policy, Snapshot};
+use super::{Guarded, Observation, PeerObservation, Policy, Snapshot, Unanswered};
 
 /// Keys of the relay and of its two peers.
 pub(super) const KEYS: [&str; 3] = [
@@ -87,5 +87,11 @@ pub(super) fn observation() -> Observation {
         unattributed,
         guard: vec![guarded("eth0", "driver"), guarded("eth1", "none")],
         guard_messages,
+        guard_unanswered: vec![Unanswered {
+            source: std::net::SocketAddr::from(([198, 51, 100, 9], 51820)),
+            initiations: 14,
+            first_seconds: 71,
+            last_seconds: 2,
+        }],
     }
 }

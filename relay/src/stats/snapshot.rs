@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use relay_common::{PeerCounters, Reason, guard::Outcome};
 use serde::Serialize;
 
-use super::{Guard, Guarded};
+use super::{Guard, Guarded, Unanswered};
 
 /// What was read of a running relay, in this crate's own types.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +32,8 @@ pub struct Observation {
     pub guard: Vec<Guarded>,
     /// Messages that the guard saw, by [`Outcome::index`].
     pub guard_messages: [u64; Outcome::COUNT],
+    /// Handshakes that it let through, without a session following.
+    pub guard_unanswered: Vec<Unanswered>,
 }
 
 /// A policy in force.
@@ -231,7 +233,11 @@ impl Snapshot {
             peers,
             unattributed: refused(&observed.unattributed),
             totals,
-            guard: Guard::new(observed.guard.clone(), &observed.guard_messages),
+            guard: Guard::new(
+                observed.guard.clone(),
+                &observed.guard_messages,
+                &observed.guard_unanswered,
+            ),
         }
     }
 

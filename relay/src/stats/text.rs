@@ -8,7 +8,7 @@ use std::{
 use relay_common::{Reason, guard::Outcome};
 
 use super::{
-    Guard, Guarded, Snapshot,
+    Guard, Guarded, Snapshot, Unanswered,
     snapshot::{Peer, Refused, Traffic},
 };
 use crate::units::{ago, bytes, packets};
@@ -114,7 +114,17 @@ pub(super) fn guard(out: &mut impl Write, guard: &Guard) -> io::Result<()> {
     line(out, "guard", if on.is_empty() { "off" } else { &on })?;
     let messages = |dropped| most_first(guard.messages(dropped), Outcome::COUNT, "0 messages");
     line(out, "passed by the guard", &messages(false))?;
-    line(out, "dropped by the guard", &messages(true))
+    line(out, "dropped by the guard", &messages(true))?;
+    for Unanswered { source, initiations, last_seconds, .. } in &guard.unanswered {
+        let plural = if *initiations == 1 { "" } else { "s" };
+        let last = ago(*last_seconds);
+        line(
+            out,
+            "no session",
+            &format!("{source}, {initiations} initiation{plural}, the last {last}"),
+        )?;
+    }
+    Ok(())
 }
 
 /// Counts and what they count, most first; beyond `most` their sum, and `none` where all are zero.

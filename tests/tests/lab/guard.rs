@@ -21,7 +21,7 @@ use relay_tests::{
         tunnel::{self, Tunnel},
     },
     relay_host::UNDERLAY,
-    scenario,
+    scenario, schema,
     skip::{self, Need},
     traffic::Echo,
 };
@@ -112,6 +112,17 @@ fn a_source_over_its_limit_is_dropped_and_connected_peers_are_not() {
         ensure!(seen(&lab, "initiation")? >= passed + 3, "less than the burst came in");
         ensure!(seen(&lab, "limited")? > 0, "nothing was over the limit");
         talk(a, b)?;
+        // Nobody has a session of these, and everybody else has one.
+        for verb in ["status", "stats"] {
+            let shown = lab.relay().relay(&[verb])?.success(verb)?;
+            let lines: Vec<_> =
+                shown.lines().filter(|line| line.contains("no session: ")).collect();
+            let [line] = lines[..] else { anyhow::bail!("{shown}") };
+            ensure!(line.starts_with("  no session: 192.0.2."), "{line}");
+            let json = lab.relay().relay(&[verb, "--json"])?.success(verb)?;
+            let unanswered = &schema::parse(verb, &json)?["guard"]["unanswered"];
+            ensure!(unanswered[0]["initiations"].as_u64() > Some(3), "{unanswered}");
+        }
 
         let mut lab = lab;
         lab.site_mut().guard_mut()?.insert("burst".to_owned(), 100.into());

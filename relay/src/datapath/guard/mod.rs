@@ -3,11 +3,13 @@
 //! One load serves every interface. Where it runs already, its link is pointed at the new program,
 //! so that there is no moment without.
 
+mod attempts;
 mod counts;
 mod hook;
 mod loaded;
 mod overlay;
 
+pub use attempts::GuardAttempt;
 pub use counts::GuardCounts;
 pub use hook::{GuardHook, GuardPlace, XdpMode, XdpProgram};
 pub use loaded::LoadedGuard;
@@ -81,6 +83,15 @@ impl Datapath {
     /// The kernel refuses it, or a pin cannot be removed.
     pub fn unguard(&self, interface: &str) -> Result<bool, DatapathError> {
         hook::remove(&self.pins, interface)
+    }
+
+    /// Initiations that the guard let through and that no session followed, the latest first; of
+    /// a table that was filled from outside, some of them.
+    ///
+    /// # Errors
+    /// The pin cannot be read, or is of another shape.
+    pub fn guard_attempts(&self) -> Result<Vec<GuardAttempt>, DatapathError> {
+        attempts::read(&self.pins)
     }
 
     /// What became of messages since the guard was first put up, by
