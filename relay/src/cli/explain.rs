@@ -164,11 +164,7 @@ impl Explain {
                 a.addresses.iter().map(|address| (*address, *b)).collect()
             }
             (End::Peer(a), End::Peer(b)) => {
-                let of = |address: &IpAddr| {
-                    let address = *address;
-                    b.addresses.iter().map(move |other| (address, *other))
-                };
-                a.addresses.iter().flat_map(of).collect()
+                [true, false].into_iter().flat_map(|is_v4| beside(a, b, is_v4)).collect()
             }
         };
         let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).collect();
@@ -178,6 +174,18 @@ impl Explain {
         }
         Ok(pairs)
     }
+}
+
+/// Pairs of addresses of one family in which each address occurs. A packet passes when each of two
+/// lists holds one of its addresses, so these pass only if all pairs do.
+fn beside(a: &Peer, b: &Peer, is_v4: bool) -> Vec<(IpAddr, IpAddr)> {
+    let of = |peer: &Peer| -> Vec<IpAddr> {
+        peer.addresses.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect()
+    };
+    let (a, b) = (of(a), of(b));
+    let (Some(last_a), Some(last_b)) = (a.last(), b.last()) else { return Vec::new() };
+    let at = |place: usize| (*a.get(place).unwrap_or(last_a), *b.get(place).unwrap_or(last_b));
+    (0..a.len().max(b.len())).map(at).collect()
 }
 
 fn end<'a>(relay: &'a Relay, text: &str) -> Result<End<'a>> {

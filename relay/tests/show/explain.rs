@@ -107,6 +107,7 @@ fn every_address_of_a_peer_is_asked_about() {
     assert!(text.contains("a 10.3.2.2 → b 10.3.2.3: allowed"), "{text}");
     assert!(text.contains("a 10.3.2.5 → b 10.3.2.3: denied: not_in_destination_list"), "{text}");
     assert_eq!(code, Some(1));
+    assert_eq!(text.lines().filter(|line| line.contains(" → ")).count(), 4, "{text}");
 }
 
 #[test]

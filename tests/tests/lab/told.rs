@@ -31,6 +31,21 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
         // An address of the relay's host, which its ping is for.
         ensure!(outside["directions"][0]["way"] == "host", "{outside}");
 
+        // The relay's own address is an end like any other, and the client's file lacks it.
+        let own = lab.relay().relay(&["explain", "10.3.2.1", &b])?.success("explain")?;
+        ensure!(
+            own.contains("10.3.2.1 → node-b 10.3.2.3: allowed, from the relay itself"),
+            "{own}"
+        );
+        ensure!(own.contains("client sends nothing to 10.3.2.1"), "{own}");
+        let ping = lab.relay().relay(&["explain", &b, "10.3.2.1"])?.success("explain")?;
+        ensure!(ping.contains("TCP and UDP to the relay are dropped"), "{ping}");
+        let inwards = lab.relay().relay(&["explain", "198.51.100.77", &b])?;
+        ensure!(
+            inwards.code == 1 && inwards.stdout.contains("denied: forwarded_in"),
+            "{inwards:?}"
+        );
+
         // The file says more than what is in force.
         let addresses = lab.site().addresses(&c)?;
         lab.site_mut().allow(&b, &addresses)?;
