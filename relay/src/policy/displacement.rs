@@ -3,7 +3,8 @@
 //! The table compression of Tarjan and Yao ("Storing a sparse table", 1979). A cell carries the
 //! tag of its row, so that a look-up that lands in another row's cell finds nothing.
 
-/// How many free cells a row's first entry is tried at before the row goes to the end.
+/// How many cells a row's first entry is tried at, from the first that is free and from behind the
+/// row that was placed last, before the row goes to the end.
 const MAX_TRIES: usize = 256;
 
 /// Rows placed in one array.
@@ -24,6 +25,8 @@ pub(super) fn displace(rows: &[Vec<(u32, u32)>]) -> Displaced {
     let mut starts = vec![0; rows.len()];
     let mut cells: Vec<Option<(u32, u32)>> = vec![None; front];
     let mut first_free = front;
+    // Rows of one shape fit beside each other, wherever the first of them had to go.
+    let mut behind_last = front;
     for row in order {
         let entries = &rows[row];
         while cells.get(first_free).is_some_and(Option::is_some) {
@@ -36,8 +39,9 @@ pub(super) fn displace(rows: &[Vec<(u32, u32)>]) -> Displaced {
                 cells.get(cell).is_none_or(Option::is_none)
             })
         };
-        let at =
-            (first_free..cells.len()).take(MAX_TRIES).find(|&at| fits(at)).unwrap_or(cells.len());
+        let find = |from: usize| (from..cells.len()).take(MAX_TRIES).find(|&at| fits(at));
+        let at = find(first_free).or_else(|| find(behind_last)).unwrap_or(cells.len());
+        behind_last = at + 1;
         let last = at + entries[entries.len() - 1].0 as usize - first_column;
         if cells.len() <= last {
             cells.resize(last + 1, None);
@@ -78,6 +82,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn rows_of_few_wide_shapes_take_room_for_their_entries() {
+        // Each row has an entry in either half; in the middle the halves are moved apart.
+        const ROWS: u32 = 5_000;
+        let shift = |row: u32| u32::from(row > ROWS / 2);
+        let rows: Vec<_> =
+            (0..ROWS).map(|row| vec![(row, 3), (row + ROWS + 7 * shift(row), 3)]).collect();
+        let cells = displace(&rows).cells.len();
+        assert!(cells < 8 * ROWS as usize, "{cells} cells for {} entries", 2 * ROWS);
     }
 
     #[test]

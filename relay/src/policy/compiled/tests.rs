@@ -104,6 +104,20 @@ fn a_peer_that_is_off_owns_its_addresses_and_reaches_nobody() {
     }
 }
 
+#[test]
+fn pairs_of_peers_take_room_in_proportion_to_their_number() {
+    // One has no partner, which puts all that follow out of step.
+    let peers = (0..4_000u32).filter(|index| *index != 9).map(|index| {
+        let v4 = |index: u32| format!("10.3.{}.{}", 16 + index / 256, index % 256);
+        let v6 = |index: u32| format!("fd00::3:2:{:x}", index + 16);
+        let lists = vec![net(&format!("{}/32", v4(index ^ 1)))];
+        peer(index as usize, &[&v4(index), &v6(index)], vec![], lists)
+    });
+    let compiled = compiled(&relay(peers.collect(), Egress::Deny));
+    let (cells, pairs) = (compiled.pairs.len(), compiled.counts().pairs);
+    assert!(cells < 8 * pairs, "{cells} cells for {pairs} pairs");
+}
+
 /// Prefixes of both families that nest and overlap, inside the overlay and out.
 fn prefix() -> impl Strategy<Value = IpNet> {
     let v4 = (0u32..2, 0u32..1 << 9, 20u8..=32).prop_map(|(outside, host, len)| {
