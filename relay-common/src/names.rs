@@ -1,6 +1,7 @@
 //! Names and numbers by which the loader finds what the programs declare.
 
-/// Version of every layout in this crate. Pins of another version are never used.
+/// Version of every layout in this crate. Of another version's pins only those are used whose name
+/// and shape are this version's.
 pub const ABI_VERSION: u32 = 1;
 
 /// `skb->mark` of packets that a program let through; the fence drops what lacks it.

@@ -2,14 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    env,
-    ffi::CStr,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use relay::datapath::Pins;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::{
@@ -99,7 +98,7 @@ impl RelayHost {
         namespace.set_sysctl("ipv6/conf/all/forwarding", 0)?;
         let bpffs = directory.join("bpf");
         fs::create_dir(&bpffs)?;
-        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>)
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), c"mode=0700")
             .with_context(|| format!("mount a bpffs on {}", bpffs.display()))?;
         let config = directory.join("relay.toml");
         Ok(Self { namespace, binary: binary()?, config, bpffs })
@@ -115,9 +114,18 @@ impl RelayHost {
         &self.config
     }
 
-    /// Where its pins are.
+    /// The file system of its pins.
     pub fn bpffs(&self) -> &Path {
         &self.bpffs
+    }
+
+    /// Where the pins of an interface are.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered.
+    pub fn pins(&self, interface: &str) -> Result<PathBuf> {
+        let pins = self.namespace.enter(|| Pins::open(&self.bpffs, interface))??;
+        Ok(pins.dir().to_owned())
     }
 
     /// Writes its config file.

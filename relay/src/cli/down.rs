@@ -9,7 +9,7 @@ use clap::Args;
 use super::{host, output::Changes};
 use crate::{
     config::{self, Options},
-    datapath::{Datapath, Pins},
+    datapath::Datapath,
     model::InterfaceName,
     net::{self, NetError, fence, link},
 };
@@ -40,7 +40,7 @@ impl Down {
             Some(_) => None,
             None => Some(host::lock(config)?),
         };
-        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
+        let datapath = Datapath::open(bpffs, interface.as_str())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let changes = runtime.block_on(async {
             let handle = net::connect()?;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::{self, Options},
-    datapath::{Answer, Datapath, Pins, echo},
+    datapath::{Answer, Datapath, echo},
     model::{Peer, Relay, host_prefix},
     net,
     policy::{Explanation, Party, Sender, Sources},
@@ -204,7 +204,7 @@ fn end<'a>(relay: &'a Relay, text: &str) -> Result<End<'a>> {
 fn observe(relay: &Relay, bpffs: &Path) -> Result<Kernel> {
     host::require_capabilities("explain")?;
     let interface = relay.interface.as_str();
-    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+    let datapath = Datapath::open(bpffs, interface)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let handle = net::connect()?;

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     config::{self, Options, Problem, Problems, Secrets},
-    datapath::{Datapath, MINIMUM_KERNEL, Pins},
+    datapath::{Datapath, DatapathError, MINIMUM_KERNEL, Obstacle, is_bpffs_open},
     doctor::{
-        Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, Programs, Route, Ufw,
-        Underlay,
+        Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, PinPlace, Programs,
+        Route, Ufw, Underlay,
     },
     model::{InterfaceName, Relay},
     net::{
@@ -74,7 +74,7 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         unprivileged_bpf_disabled: sysctl("kernel/unprivileged_bpf_disabled"),
         missing_capabilities: host::missing_capabilities(),
         bpffs: bpffs.to_owned(),
-        is_bpffs: Pins::new(bpffs, "").require_bpffs().is_ok(),
+        pin_place: pin_place(bpffs),
         wireguard: module("wireguard", &kernel),
         nf_tables,
         clock: clock(),
@@ -99,6 +99,19 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         threaded: name.is_some_and(|name| number(&attribute(name.as_str(), "threaded")) == Some(1)),
         relay,
     })
+}
+
+/// How the place of pins is kept.
+fn pin_place(bpffs: &Path) -> PinPlace {
+    match is_bpffs_open(bpffs) {
+        Ok(true) => PinPlace::Open,
+        Err(DatapathError::NoBpffs(_)) => PinPlace::Missing,
+        Err(DatapathError::Distrusted { path, found, remedy }) => {
+            PinPlace::Distrusted(format!("{} is not root's alone: {found}", path.display()), remedy)
+        }
+        // Whoever may not even look cannot make anything there.
+        Ok(false) | Err(_) => PinPlace::Closed,
+    }
 }
 
 /// The relay that is configured, and what was said about its files.
@@ -150,7 +163,7 @@ async fn look(relay: &Relay, bpffs: &Path) -> Result<(Occupant, Programs, bool)>
         return Ok((Occupant::Other(kind), Programs::NoInterface, false));
     }
     let interface = relay.interface.as_str();
-    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+    let datapath = Datapath::open(bpffs, interface)?;
     let running = Running::observe(&handle, relay, &datapath).await?;
     let of_hooks = running.hooks.iter().flat_map(|hook| {
         let program = hook.direction.program();
@@ -169,9 +182,8 @@ async fn guard(relay: &Relay, bpffs: &Path) -> GuardPlaces {
     if relay.guard.is_none() {
         return GuardPlaces::Off;
     }
-    let interface = relay.interface.as_str();
-    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
     let look = async {
+        let datapath = Datapath::open(bpffs, relay.interface.as_str())?;
         let Guarding { chosen, hooks } =
             Guarding::observe(&net::connect()?, relay, &datapath).await?;
         anyhow::Ok((chosen, hooks?))
@@ -181,8 +193,11 @@ async fn guard(relay: &Relay, bpffs: &Path) -> GuardPlaces {
         Err(error) => return GuardPlaces::Unknown(exit::causes(&error)),
     };
     let wanted = hooks.into_iter().filter(|hook| chosen.interfaces.contains(&hook.interface));
-    let (taken, free): (Vec<_>, Vec<_>) = wanted.partition(|hook| hook.foreign.is_some());
-    let taken = taken.into_iter().filter_map(|hook| Some((hook.interface, hook.foreign?)));
+    let (taken, free): (Vec<_>, Vec<_>) = wanted.partition(|hook| hook.obstacle.is_some());
+    let taken = taken
+        .into_iter()
+        .filter_map(|hook| Some((hook.interface, hook.obstacle?)))
+        .map(|(interface, Obstacle { found, remedy })| (interface, found, remedy));
     GuardPlaces::Found {
         free: free.into_iter().map(|hook| hook.interface).collect(),
         taken: taken.collect(),

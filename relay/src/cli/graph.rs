@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::{host, output, stats};
 use crate::{
     config::{self, Options},
-    datapath::{Datapath, Pins},
+    datapath::Datapath,
     graph::{self, Picture, Traffic, render_dot_into, render_matrix_into, render_svg_into},
     model::Relay,
     stats::Snapshot,
@@ -94,7 +94,7 @@ impl Graph {
 fn traffic(relay: &Relay, bpffs: &Path) -> Result<Traffic> {
     host::require_capabilities("graph --live")?;
     let interface = relay.interface.as_str();
-    let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+    let datapath = Datapath::open(bpffs, interface)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let snapshot = Snapshot::new(&runtime.block_on(stats::observe(relay, &datapath))?);
     let relayed: HashMap<&str, u64> = snapshot

@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use ipnet::IpNet;
 
+use super::exit::{self, chain};
 use crate::{
     datapath::{
         Datapath, DatapathError, GuardAttempt, GuardHook, GuardPlace, GuardSettings, XdpMode,
@@ -80,14 +81,16 @@ impl Guarding {
         Ok(Self { chosen, hooks })
     }
 
-    /// Programs of others where the guard is wanted, each with what to do about it.
-    pub(super) fn foreign(&self) -> Vec<String> {
+    /// What keeps it from where it is wanted, each with what to do about it.
+    pub(super) fn obstacles(&self) -> Vec<String> {
+        let refused = self.chosen.refused.iter().map(|error| exit::chain(error));
         let wanted = self.hooks().iter().filter(|hook| self.wants(hook));
-        let foreign = wanted.filter_map(|hook| {
-            let (interface, program) = (hook.interface.clone(), hook.foreign.clone()?);
-            Some(DatapathError::ForeignXdp { interface, program }.to_string())
+        let obstructed = wanted.filter_map(|hook| {
+            let (interface, obstacle) = (hook.interface.clone(), hook.obstacle.clone()?);
+            Some(DatapathError::Obstructed { interface, obstacle }.to_string())
         });
-        foreign.collect()
+        let unread = self.hooks.as_ref().err().map(|error| exit::chain(error));
+        refused.chain(obstructed).chain(unread).collect()
     }
 
     /// Each interface with what is there, for people.
@@ -99,17 +102,11 @@ impl Guarding {
         shown.collect()
     }
 
-    /// Compares what is there with what `guard` asks for. Programs of others are left alone.
-    ///
-    /// # Errors
-    /// An interface that was named cannot be guarded. What is there could not be read.
-    pub(super) fn plan(self, relay: &Relay, key: Rekeyed) -> Result<GuardPlan> {
-        let Self { chosen, hooks } = self;
-        let Chosen { interfaces, refused, warnings: _ } = chosen;
-        if let Some(error) = refused.into_iter().next() {
-            return Err(error.into());
-        }
-        let hooks = hooks?;
+    /// Compares what is there with what `guard` asks for. What is in its way is left alone, and so
+    /// is everything where it could not be read.
+    pub(super) fn plan(self, relay: &Relay, key: Rekeyed) -> GuardPlan {
+        let Self { chosen: Chosen { interfaces, .. }, hooks } = self;
+        let hooks = hooks.unwrap_or_default();
         let settings = relay.guard.as_ref().map(|guard| settings(guard, relay, &key.public_key));
         let mode = relay.guard.as_ref().and_then(|guard| asked(guard.mode));
         let change = |hook: &GuardHook| match &settings {
@@ -119,7 +116,7 @@ impl Guarding {
             Some(_) | None => Some(GuardChange::Remove { interface: hook.interface.clone() }),
         };
         let changes = hooks.iter().filter_map(change).collect();
-        Ok(GuardPlan { settings, hooks, changes })
+        GuardPlan { settings, hooks, changes }
     }
 
     fn hooks(&self) -> &[GuardHook] {
@@ -143,16 +140,15 @@ impl GuardPlan {
         self.changes.iter().map(ToString::to_string)
     }
 
-    /// Carries it out.
-    ///
-    /// # Errors
-    /// The kernel refuses the program, or a mode that is asked for.
-    pub(super) fn apply(&self, datapath: &Datapath) -> Result<(), DatapathError> {
-        let mut places = Vec::new();
+    /// Carries out what can be, and gives what cannot. A guard that cannot be switched is taken off:
+    /// with another key than the relay's it would drop all handshakes, and without it all works.
+    pub(super) fn apply(&self, datapath: &Datapath) -> Vec<GuardFailure> {
+        let (mut places, mut failed) = (Vec::new(), Vec::new());
         for change in &self.changes {
             match change {
                 GuardChange::Remove { interface } => {
-                    datapath.unguard(interface)?;
+                    let removed = datapath.unguard(interface).map(drop);
+                    failed.extend(removed.err().map(|error| (interface.clone(), chain(&error))));
                 }
                 GuardChange::Attach { interface, mode, .. }
                 | GuardChange::Switch { interface, mode, .. } => {
@@ -163,9 +159,62 @@ impl GuardPlan {
                 }
             }
         }
-        match &self.settings {
-            Some(settings) if !places.is_empty() => datapath.guard(settings, &places, &self.hooks),
-            Some(_) | None => Ok(()),
+        if let Some(settings) = self.settings.as_ref().filter(|_| !places.is_empty()) {
+            let refused = match datapath.guard(settings, &places, &self.hooks) {
+                Ok(refused) => refused.iter().map(|(i, error)| (i.clone(), chain(error))).collect(),
+                Err(error) => {
+                    let why = chain(&error);
+                    places.iter().map(|place| (place.interface.to_owned(), why.clone())).collect()
+                }
+            };
+            let refused: Vec<_> = refused;
+            failed.extend(refused.into_iter().map(|(interface, why)| {
+                let then = self.take_off(datapath, settings, &interface);
+                (interface, format!("{why}{then}"))
+            }));
+        }
+        let failures = failed.into_iter().map(|(interface, why)| self.failure(&interface, &why));
+        failures.collect()
+    }
+
+    /// Takes off what carries out other settings than these; tells of it.
+    fn take_off(&self, datapath: &Datapath, settings: &GuardSettings, interface: &str) -> String {
+        let is_stale = |hook: &&GuardHook| {
+            hook.interface == interface
+                && hook.mode.is_some()
+                && hook.settings_hash != Some(settings.hash())
+        };
+        match self.hooks.iter().find(is_stale).map(|_| datapath.unguard(interface)) {
+            None => String::new(),
+            Some(Ok(_)) => "; the guard that was there is taken off".to_owned(),
+            Some(Err(error)) => format!("; the guard that was there stays: {}", chain(&error)),
+        }
+    }
+
+    fn failure(&self, interface: &str, why: &str) -> GuardFailure {
+        let changes = self.changes.iter().filter(|change| change.interface() == interface);
+        GuardFailure {
+            changes: changes.map(ToString::to_string).collect(),
+            why: format!("no guard on {interface}: {why}"),
+        }
+    }
+}
+
+/// What could not be changed.
+pub(super) struct GuardFailure {
+    /// Its lines of the plan.
+    pub(super) changes: Vec<String>,
+    /// Why.
+    pub(super) why: String,
+}
+
+impl GuardChange {
+    fn interface(&self) -> &str {
+        match self {
+            Self::Attach { interface, .. }
+            | Self::Switch { interface, .. }
+            | Self::Mode { interface, .. }
+            | Self::Remove { interface } => interface,
         }
     }
 }
@@ -178,7 +227,7 @@ fn difference(
 ) -> Option<GuardChange> {
     let interface = hook.interface.clone();
     match (hook.mode, mode) {
-        _ if hook.foreign.is_some() => None,
+        _ if hook.obstacle.is_some() => None,
         (None, mode) => {
             Some(GuardChange::Attach { interface, mode, is_orphaned: hook.is_orphaned })
         }
@@ -189,6 +238,8 @@ fn difference(
                 "counts are pinned again"
             } else if key.is_new {
                 "the new key"
+            } else if hook.settings_hash.is_none() {
+                "this version's"
             } else {
                 "new settings"
             };
@@ -249,6 +300,7 @@ impl fmt::Display for GuardChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datapath::Obstacle;
     use crate::model::{Egress, HostAccess, Underlay};
 
     #[test]
@@ -280,45 +332,59 @@ mod tests {
         let other =
             with(attached("eth0", XdpMode::Driver), |hook| hook.settings_hash = Some([0; 16]));
         let lost = with(attached("eth0", XdpMode::Driver), |hook| hook.is_counted = false);
+        let older = with(attached("eth0", XdpMode::Driver), |hook| hook.settings_hash = None);
         let gone = with(GuardHook::absent("eth0"), |hook| hook.is_orphaned = true);
         let line = |hook: &GuardHook, is_new| {
             lines(&relay(GuardMode::Auto), &["eth0"], vec![hook.clone()], is_new).concat()
         };
         assert_eq!(line(&other, true), "~ guard on eth0: the new key");
         assert_eq!(line(&other, false), "~ guard on eth0: new settings");
+        assert_eq!(line(&older, false), "~ guard on eth0: this version's");
         assert_eq!(line(&lost, false), "~ guard on eth0: counts are pinned again");
         assert_eq!(line(&gone, false), "+ guard on eth0, which was made again (mode auto)");
     }
 
     #[test]
     fn a_program_of_others_is_left_alone_and_named() {
-        let program = || Some("xdp_filter (id 7)".to_owned());
-        let taken = |name: &str| with(GuardHook::absent(name), |hook| hook.foreign = program());
+        let program = || {
+            Some(Obstacle {
+                found: "XDP program xdp_filter (id 7)".to_owned(),
+                remedy: "remove it with `bpftool link detach id 9`".to_owned(),
+            })
+        };
+        let taken = |name: &str| with(GuardHook::absent(name), |hook| hook.obstacle = program());
         assert_eq!(lines(&relay(GuardMode::Auto), &["eth0"], vec![taken("eth0")], false), [""; 0]);
         let guarding = guarding(&["eth0"], vec![taken("eth0"), taken("eth1")]);
         assert_eq!(
-            guarding.foreign(),
+            guarding.obstacles(),
             [
-                "interface eth0: found XDP program xdp_filter (id 7), expected none; relay leaves it \
-             alone: remove it with `ip link set dev eth0 xdp off` or whatever put it there, or take \
-             eth0 out of guard.interfaces"
+                "interface eth0: found XDP program xdp_filter (id 7), expected no XDP program; relay \
+             leaves it alone: remove it with `bpftool link detach id 9`, or take eth0 out of \
+             guard.interfaces"
             ]
         );
     }
 
     #[test]
-    fn an_interface_that_is_named_and_not_there_is_an_error() {
-        let mut guarding = guarding(&[], Vec::new());
+    fn what_cannot_be_guarded_or_read_is_told_and_hinders_nothing() {
+        let hooks = vec![GuardHook::absent("eth0")];
+        let mut guarding = guarding(&["eth0"], hooks);
         let there = "lo".to_owned();
         guarding.chosen.refused =
             vec![crate::net::NetError::NoUnderlay { interface: "eth7".to_owned(), there }];
+        assert_eq!(guarding.obstacles().len(), 1);
+        assert!(guarding.obstacles()[0].contains("no interface eth7"));
         let plan = guarding.plan(&relay(GuardMode::Auto), key(false));
-        assert!(plan.err().expect("an error").to_string().contains("no interface eth7"));
+        assert_eq!(plan.lines().collect::<Vec<_>>(), ["+ guard on eth0 (mode auto)"]);
+
+        let unread = DatapathError::NoBpffs("/nowhere".into());
+        let guarding = Guarding { chosen: Chosen::default(), hooks: Err(unread) };
+        assert!(guarding.obstacles()[0].contains("/nowhere"));
+        assert_eq!(guarding.plan(&relay(GuardMode::Auto), key(false)).lines().count(), 0);
     }
 
     fn lines(relay: &Relay, wanted: &[&str], hooks: Vec<GuardHook>, is_new: bool) -> Vec<String> {
-        let plan = guarding(wanted, hooks).plan(relay, key(is_new)).expect("a plan");
-        plan.lines().collect()
+        guarding(wanted, hooks).plan(relay, key(is_new)).lines().collect()
     }
 
     fn guarding(wanted: &[&str], hooks: Vec<GuardHook>) -> Guarding {

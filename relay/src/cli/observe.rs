@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::{self, Options},
-    datapath::{Datapath, Direction, Inner, Pins, Recorder, Refusal},
+    datapath::{Datapath, Direction, Inner, Recorder, Refusal},
     model::{Owners, Peer, PublicKey, Relay},
 };
 
@@ -102,7 +102,7 @@ impl Observe {
         let relay = config::load(config, Options { allow_empty: true })?.relay;
         host::require_capabilities("observe")?;
         let interface = relay.interface.as_str();
-        let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+        let datapath = Datapath::open(bpffs, interface)?;
         if !datapath.exists() {
             return Err(HostError::NotUp { interface: interface.to_owned() }.into());
         }

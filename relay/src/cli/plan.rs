@@ -7,7 +7,7 @@ use anyhow::Result;
 use relay_common::names::MARK;
 
 use super::{
-    guard::{GuardPlan, Rekeyed},
+    guard::{GuardFailure, GuardPlan, Rekeyed},
     running::{Running, replies},
 };
 use crate::{
@@ -85,7 +85,7 @@ impl Plan {
         );
         let public_key = private_key.public_key();
         let is_new = device.as_ref().and_then(|device| device.public_key) != Some(public_key);
-        let guard = guard.plan(relay, Rekeyed { public_key, is_new })?;
+        let guard = guard.plan(relay, Rekeyed { public_key, is_new });
 
         let observed = observed?;
         let (compiled, slots) = policy(handle, relay, &observed).await?;
@@ -182,8 +182,9 @@ impl Plan {
     }
 
     /// Carries the plan out. An interface that this call created is taken down again when a later
-    /// step fails, so that nothing half done is left.
-    pub(super) async fn apply(self, handle: &Handle) -> Result<()> {
+    /// step fails, so that nothing half done is left. The guard, which the relay works without, is no
+    /// such step: what of it could not be changed is given back.
+    pub(super) async fn apply(self, handle: &Handle) -> Result<Vec<GuardFailure>> {
         let outcome = self.carry_out(handle).await;
         if outcome.is_err() && self.creates {
             let undo = async {
@@ -204,7 +205,7 @@ impl Plan {
         outcome
     }
 
-    async fn carry_out(&self, handle: &Handle) -> Result<()> {
+    async fn carry_out(&self, handle: &Handle) -> Result<Vec<GuardFailure>> {
         let interface = &self.interface;
         if let Some(FenceChange::PutUp(replies)) = self.fence {
             fence::put_up(interface, MARK, replies)?;
@@ -228,7 +229,7 @@ impl Plan {
         self.datapath.detach_twins(&self.observed)?;
         wireguard::apply(interface, &self.wireguard.widen)?;
         // At once, since with another key it drops what the new one makes right.
-        self.guard.apply(&self.datapath)?;
+        let failures = self.guard.apply(&self.datapath);
         if !self.addresses.is_empty() {
             address::apply(handle, interface, &self.desired_addresses).await?;
         }
@@ -242,7 +243,7 @@ impl Plan {
         if let Some(FenceChange::TakeDown) = self.fence {
             fence::take_down(interface)?;
         }
-        Ok(())
+        Ok(failures)
     }
 }
 

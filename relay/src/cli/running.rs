@@ -93,6 +93,15 @@ impl Running {
         self.hooks.iter().flat_map(of).chain(guard).collect()
     }
 
+    /// What keeps the guard from where it is wanted.
+    pub(super) fn guard_obstacles(&self) -> Vec<String> {
+        match (&self.guard.hooks, &self.datapath) {
+            // Without a BPF file system neither can be read, and that is said.
+            (Err(_), Err(_)) => Vec::new(),
+            _ => self.guard.obstacles(),
+        }
+    }
+
     /// What the peers do, by their names in the configuration; those it does not name come last.
     pub(super) fn observation(
         &self,

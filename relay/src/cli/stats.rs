@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{self, Options},
-    datapath::{Datapath, Pins},
+    datapath::Datapath,
     model::{PublicKey, Relay},
     net,
     stats::{
@@ -94,7 +94,7 @@ impl Stats {
         let relay = config::load(config, Options { allow_empty: true })?.relay;
         host::require_capabilities("stats")?;
         let interface = relay.interface.as_str();
-        let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+        let datapath = Datapath::open(bpffs, interface)?;
         if self.pairs {
             return self.show_pairs(&relay, &datapath);
         }

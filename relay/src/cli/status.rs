@@ -7,12 +7,10 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use super::{
-    exit, exit::NotAsConfigured, guard::Guarding, host, output, plan::Plan, running::Running,
-};
+use super::{exit, exit::NotAsConfigured, host, output, plan::Plan, running::Running};
 use crate::{
     config::{self, Loaded, Options, Secrets},
-    datapath::{Datapath, Observed, Pins},
+    datapath::{Datapath, Observed},
     net::{
         self, NetError,
         fence::{self, FenceState},
@@ -44,7 +42,7 @@ impl Status {
         let secrets = Secrets::read(&loaded)?;
         host::require_capabilities("status")?;
         let interface = loaded.relay.interface.as_str();
-        let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+        let datapath = Datapath::open(bpffs, interface)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let now = SystemTime::now();
         let status = runtime.block_on(look(&loaded, &secrets, datapath, now))?;
@@ -166,6 +164,19 @@ fn problems(running: &Running, loaded: &Loaded) -> Vec<String> {
                 .to_owned(),
         );
     }
+    for hook in running.hooks.iter().filter(|h| h.mode.is_some() && h.generation.is_none()) {
+        problems.push(format!(
+            "{}: program {} is of another version of relay; `relay up` puts this version's in its \
+             place",
+            hook.direction.label(),
+            hook.direction.program()
+        ));
+    }
+    let heritage = running.datapath.iter().flat_map(|observed| &observed.heritage);
+    problems.extend(heritage.map(|left| {
+        let dir = left.dir().display();
+        format!("{dir}: found pins of another version of relay; `relay up` takes them over")
+    }));
     for twin in running.hooks.iter().flat_map(|hook| &hook.twins) {
         problems.push(format!(
             "{twin} is attached besides relay's own, a stale copy; `relay up` takes it off"
@@ -186,19 +197,8 @@ fn problems(running: &Running, loaded: &Loaded) -> Vec<String> {
         (Err(NetError::NetfilterMissing { .. }), false) => {}
         (Err(error), _) => problems.push(exit::chain(error)),
     }
-    problems.extend(guard_problems(&running.guard, running.datapath.is_ok()));
-    problems
-}
-
-/// What keeps the guard from where it is wanted; what `relay up` puts right the plan tells.
-fn guard_problems(guard: &Guarding, can_read: bool) -> Vec<String> {
-    let refused = guard.chosen.refused.iter().map(|error| exit::chain(error));
-    let mut problems: Vec<_> = refused.chain(guard.foreign()).collect();
-    match &guard.hooks {
-        // Without a BPF file system neither can be read, and that is said.
-        Err(error) if can_read => problems.push(exit::chain(error)),
-        Ok(_) | Err(_) => {}
-    }
+    // What `relay up` puts right of the guard the plan tells.
+    problems.extend(running.guard_obstacles());
     problems
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use super::{exit::HostError, host, plan, running::Running};
 use crate::{
     config::{self, Options},
-    datapath::{self, Datapath, Pins, policy_hash},
+    datapath::{self, Datapath, policy_hash},
     model::Relay,
     net::{self, Handle},
 };
@@ -36,7 +36,7 @@ impl Trace {
         let relay = config::load(config, Options { allow_empty: true })?.relay;
         host::require_capabilities("trace")?;
         let interface = relay.interface.as_str();
-        let datapath = Datapath::new(Pins::new(bpffs, interface), interface);
+        let datapath = Datapath::open(bpffs, interface)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let handle = net::connect()?;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{self, Options, Secrets},
-    datapath::{Datapath, Pins},
+    datapath::Datapath,
     net,
 };
 
@@ -66,7 +66,7 @@ impl Up {
         let loaded = config::load(config, options)?;
         let secrets = Secrets::read(&loaded)?;
         let interface = &loaded.relay.interface;
-        let datapath = Datapath::new(Pins::new(bpffs, interface.as_str()), interface.as_str());
+        let datapath = Datapath::open(bpffs, interface.as_str())?;
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -77,12 +77,12 @@ impl Up {
             }
             let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
             warnings.extend(running.warnings());
-            warnings.extend(running.guard.foreign());
+            warnings.extend(running.guard_obstacles());
             let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
             if plan.takes_port() {
                 host::require_port(loaded.relay.listen_port)?;
             }
-            let changes = plan.lines();
+            let mut changes = plan.lines();
             if !self.json {
                 output::warn(&warnings)?;
                 for change in &changes {
@@ -90,7 +90,13 @@ impl Up {
                 }
             }
             if !self.dry_run && !changes.is_empty() {
-                plan.apply(&handle).await?;
+                let failures = plan.apply(&handle).await?;
+                let told: Vec<_> = failures.iter().map(|failure| failure.why.clone()).collect();
+                changes.retain(|line| !failures.iter().any(|it| it.changes.contains(line)));
+                if !self.json {
+                    output::warn(&told)?;
+                }
+                warnings.extend(told);
             }
             self.close(&loaded, &changes, &warnings, out)
         })

@@ -26,7 +26,7 @@ const MIN_CAPACITY: u32 = 256;
 /// Words of a [`PeerCounters`].
 const WORDS: usize = size_of::<PeerCounters>() / size_of::<u64>();
 
-const COUNTERS_SHAPE: Shape = Shape::mapped_array(64);
+pub(super) const COUNTERS_SHAPE: Shape = Shape::mapped_array(64);
 const REFUSED_SHAPE: Shape = Shape::mapped_array(8);
 
 const _: () = assert!(size_of::<PeerCounters>() == COUNTERS_SHAPE.value_size as usize);
@@ -67,6 +67,22 @@ pub(super) enum Keeping {
     },
     /// Other maps are pinned that serve as well: the next generation counts there.
     Elsewhere,
+}
+
+/// The shape of the refused packets that are pinned beside counters of the same epoch.
+pub(super) fn refused_shape(path: &Path) -> Shape {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let traffic = path.with_file_name(name.replace("refused_", "counters_"));
+    MapInfo::from_pin(traffic).map_or(REFUSED_SHAPE, |traffic| refused_beside(&traffic))
+}
+
+/// Whether a pair of maps is laid out as in this version.
+pub(super) fn are_laid_out_so(traffic: &MapInfo, refused: &MapInfo) -> bool {
+    COUNTERS_SHAPE.is_of(traffic) && refused_beside(traffic).is_of(refused)
+}
+
+fn refused_beside(traffic: &MapInfo) -> Shape {
+    REFUSED_SHAPE.of(traffic.max_entries().saturating_mul(REFUSED_STRIDE))
 }
 
 /// Slots that a new pair of maps is made for: room to double before the next.

@@ -3,6 +3,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Obstacle;
+
 use aya::{
     EbpfError,
     maps::MapError,
@@ -16,9 +18,35 @@ pub enum DatapathError {
     /// The pin root is not on a BPF file system.
     #[error(
         "{}: found no BPF file system, expected one to keep the programs in; \
-         run `mount -t bpf bpf {}`, or name another with --bpffs", .0.display(), .0.display()
+         run `mount -t bpf -o mode=0700 bpf {}`, or name another with --bpffs",
+        .0.display(), .0.display()
     )]
     NoBpffs(PathBuf),
+    /// Others than root can have put something where pins go.
+    #[error(
+        "{}: found {found}, expected a directory of root's that nobody else can write to; {remedy}",
+        path.display()
+    )]
+    Distrusted {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The programs of this interface's name run on another interface.
+    #[error(
+        "interface {interface}: found its programs on {place}, expected them on none but \
+         {interface}; that relay goes on: give its interface back the name and the network \
+         namespace that it had, or delete that interface, then run `relay up`"
+    )]
+    Elsewhere {
+        /// The interface.
+        interface: String,
+        /// Where they are.
+        place: String,
+    },
     /// A file of the pin directory.
     #[error("{}: {action}", path.display())]
     Pin {
@@ -138,17 +166,16 @@ pub enum DatapathError {
         /// The interface.
         interface: String,
     },
-    /// Somebody else's XDP program is where the guard goes.
+    /// Something is where the guard goes that is not its own.
     #[error(
-        "interface {interface}: found XDP program {program}, expected none; relay leaves it alone: \
-         remove it with `ip link set dev {interface} xdp off` or whatever put it there, or take \
-         {interface} out of guard.interfaces"
+        "interface {interface}: found {obstacle}, expected no XDP program; relay leaves it alone: \
+         {}, or take {interface} out of guard.interfaces", obstacle.remedy
     )]
-    ForeignXdp {
+    Obstructed {
         /// The interface.
         interface: String,
         /// What is there.
-        program: String,
+        obstacle: Obstacle,
     },
     /// The guard cannot run there in that mode.
     #[error(
@@ -182,7 +209,7 @@ pub enum DatapathError {
 impl DatapathError {
     /// Whether the host lacks something that its operator can give: exit code 3.
     pub const fn is_lack(&self) -> bool {
-        matches!(self, Self::NoBpffs(_) | Self::XdpMode { .. })
+        matches!(self, Self::NoBpffs(_) | Self::Distrusted { .. } | Self::XdpMode { .. })
     }
 
     pub(super) fn map(map: &str, action: &'static str) -> impl FnOnce(MapError) -> Self {

@@ -16,8 +16,8 @@ use relay_common::{
 
 use super::{DatapathError, Direction, Pins, mapped::Mapped, shape::Shape};
 
-const EVENTS_SHAPE: Shape = Shape::mapped_array(96);
-const COUNT_SHAPE: Shape = Shape::mapped_array(8);
+pub(super) const EVENTS_SHAPE: Shape = Shape::mapped_array(96).of(EVENTS_KEPT);
+pub(super) const COUNT_SHAPE: Shape = Shape::mapped_array(8).of(1);
 
 const _: () = assert!(size_of::<Event>() == EVENTS_SHAPE.value_size as usize);
 
@@ -74,19 +74,12 @@ pub struct Recorded {
 
 /// Checks what is pinned, if anything is, before programs use it.
 pub(super) fn check(pins: &Pins) -> Result<(), DatapathError> {
-    for (name, path, shape, entries) in [
-        (names::EVENTS, pins.events(), EVENTS_SHAPE, EVENTS_KEPT),
-        (names::EVENT_COUNT, pins.event_count(), COUNT_SHAPE, 1),
+    for (name, path, shape) in [
+        (names::EVENTS, pins.events(), EVENTS_SHAPE),
+        (names::EVENT_COUNT, pins.event_count(), COUNT_SHAPE),
     ] {
         if path.exists() {
-            let found = shape.require(name, &path)?.max_entries();
-            if found != entries {
-                return Err(DatapathError::Incompatible {
-                    path,
-                    found: format!("{found} values"),
-                    expected: format!("{entries}"),
-                });
-            }
+            shape.require(name, &path)?;
         }
     }
     Ok(())

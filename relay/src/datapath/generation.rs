@@ -155,7 +155,8 @@ impl Loaded {
         let object = bytemuck::cast_slice(&object);
         let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf };
-        loaded.fill(compiled, number)?;
+        let version = pins.map_or(ABI_VERSION, |(pins, _)| pins.version());
+        loaded.fill(compiled, number, version)?;
         if compiled.features & names::PAIR_STATS != 0 {
             pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
         }
@@ -272,13 +273,14 @@ impl Loaded {
         &mut self.ebpf
     }
 
-    fn fill(&mut self, compiled: &Compiled, number: u64) -> Result<(), DatapathError> {
-        let generation = Generation {
-            abi_version: ABI_VERSION,
-            reserved: 0,
-            number,
-            policy_hash: policy_hash(compiled),
-        };
+    fn fill(
+        &mut self,
+        compiled: &Compiled,
+        number: u64,
+        abi_version: u32,
+    ) -> Result<(), DatapathError> {
+        let generation =
+            Generation { abi_version, reserved: 0, number, policy_hash: policy_hash(compiled) };
         self.fill_array(names::GENERATION, &[generation])?;
 
         let map = self.map(names::PREFIXES_V4)?;

@@ -4,12 +4,9 @@ use aya::{
     maps::{MapData, MapInfo},
     programs::ProgramInfo,
 };
-use relay_common::{
-    Generation,
-    names::{self, ABI_VERSION},
-};
+use relay_common::{Generation, names};
 
-use super::{DatapathError, mapped::Mapped};
+use super::{DatapathError, counters, mapped::Mapped};
 
 /// The maps of a program by which it is known. Of a program that is not relay's there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,13 +27,18 @@ pub(super) struct Counting {
 }
 
 impl Held {
-    /// Looks at the maps of a program.
+    /// Looks at the maps of a program. Where one of another version counts is of no use if that is
+    /// laid out in another way.
     ///
     /// # Errors
     /// The kernel does not show them.
-    pub(super) fn by(name: &'static str, program: &ProgramInfo) -> Result<Self, DatapathError> {
+    pub(super) fn by(
+        name: &'static str,
+        program: &ProgramInfo,
+        version: u32,
+    ) -> Result<Self, DatapathError> {
         let mut generation = None;
-        let mut counters = None;
+        let mut traffic = None;
         let mut refused = None;
         let ids = program.map_ids().map_err(DatapathError::program(name, "inspect"))?;
         for id in ids.unwrap_or_default() {
@@ -44,16 +46,20 @@ impl Held {
                 MapInfo::from_id(id).map_err(DatapathError::map("of a program", "inspect"))?;
             match info.name_as_str() {
                 Some(names::GENERATION) => generation = read(&info)?,
-                Some(names::COUNTERS) => counters = Some(id),
-                Some(names::REFUSED) => refused = Some(id),
+                Some(names::COUNTERS) => traffic = Some(info),
+                Some(names::REFUSED) => refused = Some(info),
                 Some(_) | None => {}
             }
         }
         Ok(Self {
-            generation: generation.filter(|found| found.abi_version == ABI_VERSION),
-            counting: counters
+            generation: generation.filter(|found| found.abi_version == version),
+            counting: traffic
                 .zip(refused)
-                .map(|(counters, refused)| Counting { counters, refused }),
+                .filter(|(traffic, refused)| counters::are_laid_out_so(traffic, refused))
+                .map(|(traffic, refused)| Counting {
+                    counters: traffic.id(),
+                    refused: refused.id(),
+                }),
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Where the programs run: TCX links, pinned, or on kernels before 6.6 filters of the clsact
 //! qdisc.
 
-use std::{collections::BTreeMap, fmt, io, os::fd::AsFd as _};
+use std::{collections::BTreeMap, fmt, io, os::fd::AsFd as _, path::Path};
 
 use aya::programs::{
     Link as _, LinkOrder, ProgramError, ProgramInfo, SchedClassifier, TcAttachType,
-    links::{FdLink, LinkType, PinnedLink},
+    links::{FdLink, PinnedLink},
     loaded_programs,
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
 };
@@ -17,6 +17,7 @@ use relay_common::{
 use super::{
     DatapathError, Loaded, Pins,
     held::{Counting, Held},
+    link::{self, Link, LinkKind},
     tcx::{self, Attachment, Tcx},
 };
 
@@ -63,6 +64,8 @@ pub struct Hook {
     /// Our program is not attached, but a link to it is pinned: the interface it was attached to
     /// is gone, and another has its name.
     pub is_orphaned: bool,
+    /// Our program is not attached, and the link that is pinned runs it elsewhere: where.
+    pub elsewhere: Option<String>,
     /// Programs of others that run before ours.
     pub foreign: Vec<String>,
     /// Copies of our program that nobody keeps track of.
@@ -109,6 +112,14 @@ impl Direction {
         }
     }
 
+    /// The name of the pin of our link.
+    pub(super) const fn link(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress_link",
+            Self::Egress => "egress_link",
+        }
+    }
+
     const fn attach_type(self) -> TcAttachType {
         match self {
             Self::Ingress => TcAttachType::Ingress,
@@ -146,6 +157,7 @@ impl Hook {
             mode: None,
             generation: None,
             is_orphaned: false,
+            elsewhere: None,
             foreign: Vec::new(),
             twins: Vec::new(),
             counting: None,
@@ -154,8 +166,13 @@ impl Hook {
         }
     }
 
-    fn is_ours(&mut self, mode: Mode, program: &ProgramInfo) -> Result<(), DatapathError> {
-        let held = Held::by(self.direction.program(), program)?;
+    fn is_ours(
+        &mut self,
+        mode: Mode,
+        program: &ProgramInfo,
+        version: u32,
+    ) -> Result<(), DatapathError> {
+        let held = Held::by(self.direction.program(), program, version)?;
         self.mode = Some(mode);
         self.program_id = Some(program.id());
         self.generation = held.generation;
@@ -164,8 +181,8 @@ impl Hook {
     }
 }
 
-/// Finds our programs on the interface. A link that is pinned but no longer on it, because the
-/// interface was deleted and made again, does not count.
+/// Finds our programs on the interface. A link that is pinned but not on it does not count: it is an
+/// orphan when the interface is gone that it was on, and otherwise runs elsewhere.
 pub(super) fn observe(
     pins: &Pins,
     interface: &str,
@@ -176,30 +193,54 @@ pub(super) fn observe(
     let [ingress, egress] = Direction::BOTH.map(|direction| {
         let filters: Vec<_> =
             classifiers.iter().copied().filter(|f| f.direction == direction).collect();
-        let link = pinned_link(pins, direction)?;
-        let found = tcx::query(interface, direction);
-        match found.map_err(DatapathError::hook(direction.program(), "query"))? {
-            Tcx::Programs(attached) => on_tcx(direction, link, &attached, &filters, &programs),
-            Tcx::Unknown => on_clsact(direction, &filters, &programs),
+        let host = Host { filters: &filters, programs: &programs, version: pins.version() };
+        let link = pinned_link(&pins.link(direction))?;
+        let failed = || DatapathError::hook(direction.program(), "query");
+        match tcx::query(interface, direction).map_err(failed())? {
+            Tcx::Programs(attached) => {
+                let mut hook = on_tcx(direction, link, &attached, &host)?;
+                if let Some(link) = link.filter(|link| hook.mode.is_none() && link.is_alive()) {
+                    let seat = tcx::seat(&link, direction).map_err(failed())?;
+                    hook.elsewhere = Some(place(seat, &link));
+                }
+                Ok(hook)
+            }
+            Tcx::Unknown => on_clsact(direction, &host),
         }
     });
     Ok([ingress?, egress?])
 }
 
+/// What there is beside TCX to tell our programs by.
+struct Host<'a> {
+    filters: &'a [Classifier],
+    programs: &'a BTreeMap<u32, ProgramInfo>,
+    version: u32,
+}
+
+/// Where a link runs its program, for people.
+pub(super) fn place(seat: Option<String>, link: &Link) -> String {
+    match seat {
+        Some(interface) => format!("interface {interface}"),
+        None => format!("interface {} of another network namespace", link.index()),
+    }
+}
+
 fn on_tcx(
     direction: Direction,
-    link: Option<u32>,
+    link: Option<Link>,
     attached: &[Attachment],
-    filters: &[Classifier],
-    programs: &BTreeMap<u32, ProgramInfo>,
+    host: &Host<'_>,
 ) -> Result<Hook, DatapathError> {
+    let Host { filters, programs, version } = *host;
     let mut hook = Hook::new(direction);
-    let ours = attached.iter().position(|attachment| Some(attachment.link_id) == link);
-    hook.is_orphaned = link.is_some() && ours.is_none();
+    let is_ours = |attachment: &Attachment| link.is_some_and(|l| l.id == attachment.link_id);
+    let ours = attached.iter().position(is_ours);
+    hook.is_orphaned = link.is_some_and(|link| !link.is_alive());
     for (position, &attachment) in attached.iter().enumerate() {
         let Some(program) = programs.get(&attachment.program_id) else { continue };
         if ours == Some(position) {
-            hook.is_ours(Mode::Tcx, program)?;
+            hook.is_ours(Mode::Tcx, program, version)?;
         } else if is_named_ours(program, direction) {
             let place = Place::Tcx(attachment);
             hook.twins.push(Twin { direction, program_id: program.id(), place });
@@ -212,17 +253,14 @@ fn on_tcx(
     Ok(hook)
 }
 
-fn on_clsact(
-    direction: Direction,
-    filters: &[Classifier],
-    programs: &BTreeMap<u32, ProgramInfo>,
-) -> Result<Hook, DatapathError> {
+fn on_clsact(direction: Direction, host: &Host<'_>) -> Result<Hook, DatapathError> {
+    let Host { filters, programs, version } = *host;
     let mut hook = Hook::new(direction);
     for filter in filters {
         let Some(program) = programs.get(&filter.program_id) else { continue };
         let has_our_place = filter.priority == PRIORITY && filter.handle == u32::from(HANDLE);
         match (is_named_ours(program, direction), has_our_place) {
-            (true, true) => hook.is_ours(Mode::Netlink, program)?,
+            (true, true) => hook.is_ours(Mode::Netlink, program, version)?,
             (true, false) => hook.twins.extend(twin(filter, programs)),
             (false, true) => hook.occupied = Some(describe(program, direction)),
             (false, false) if hook.mode.is_none() => {
@@ -395,17 +433,10 @@ fn attach_filter(
     Ok(())
 }
 
-/// The kernel's id of the link that is pinned, if one is.
-fn pinned_link(pins: &Pins, direction: Direction) -> Result<Option<u32>, DatapathError> {
-    let path = pins.link(direction);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let failed = || DatapathError::link(&path, "open");
-    let link = FdLink::from(PinnedLink::from_pin(&path).map_err(failed())?);
-    let info = link.info().map_err(failed())?;
-    // Whatever else has been put there is replaced when a link is pinned.
-    Ok(matches!(info.link_type(), Ok(LinkType::Tcx)).then(|| info.id()))
+/// The link that is pinned. Whatever else has been put there is replaced when a link is pinned.
+fn pinned_link(path: &Path) -> Result<Option<Link>, DatapathError> {
+    let failed = |source| DatapathError::Pin { path: path.to_owned(), action: "open", source };
+    Ok(link::pinned(path).map_err(failed)?.filter(|link| link.kind == LinkKind::Tcx))
 }
 
 fn twin(filter: &Classifier, programs: &BTreeMap<u32, ProgramInfo>) -> Option<Twin> {

@@ -5,13 +5,16 @@
 //! one, fills its maps and only then points the hooks at it; whatever fails before leaves
 //! everything as it was.
 
+mod bpffs;
 mod counters;
 mod error;
 mod events;
 mod generation;
 mod guard;
 mod held;
+mod heritage;
 mod hook;
+mod link;
 mod mapped;
 mod object;
 mod pairs;
@@ -22,19 +25,21 @@ mod slots;
 mod tcx;
 mod trace;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
 use relay_common::{Generation, names::TRACE};
 
+pub use bpffs::is_open as is_bpffs_open;
 pub use counters::{Counters, Epoch, RefusedCounts};
 pub use error::DatapathError;
 pub use events::{Inner, Recorded, Recorder, Refusal};
 pub use generation::{Loaded, Packet, Run, policy_hash};
 pub use guard::{
-    GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, XdpMode,
-    XdpProgram,
+    GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, Obstacle,
+    XdpMode, XdpProgram,
 };
+pub use heritage::Heritage;
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pairs::PairTraffic;
 pub use pins::Pins;
@@ -61,12 +66,16 @@ pub struct Observed {
     pub hooks: [Hook; 2],
     /// Slot of each key.
     pub slots: BTreeMap<PublicKey, u32>,
+    /// What other versions of relay have pinned.
+    pub heritage: Vec<Heritage>,
     keeping: Keeping,
 }
 
 /// What is put right beside the policy. Its text is a line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
+    /// What another version has pinned is taken over.
+    TakeOver(Heritage),
     /// What the programs count in is pinned again.
     Counters,
     /// A copy of a program is taken off.
@@ -99,15 +108,17 @@ impl Observed {
 
     /// What is to be put right whether or not the policy changes.
     pub fn repairs(&self) -> Vec<Repair> {
+        let heritage = self.heritage.iter().cloned().map(Repair::TakeOver);
         let counters = self.counters_are_lost().then_some(Repair::Counters);
         let twins = self.hooks.iter().flat_map(|hook| &hook.twins).cloned().map(Repair::Detach);
-        counters.into_iter().chain(twins).collect()
+        heritage.chain(counters).chain(twins).collect()
     }
 }
 
 impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TakeOver(heritage) => heritage.fmt(f),
             Self::Counters => f.write_str("~ counters: pinned again"),
             Self::Detach(twin) => write!(f, "- stale program {twin}"),
         }
@@ -115,7 +126,16 @@ impl fmt::Display for Repair {
 }
 
 impl Datapath {
-    /// The datapath of an interface, whether or not there is anything of it yet.
+    /// The datapath of an interface in the network namespace of this thread, whether or not there is
+    /// anything of it yet. `bpffs` is the BPF file system that it is kept in.
+    ///
+    /// # Errors
+    /// Others than root can have put something there.
+    pub fn open(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
+        Ok(Self::new(Pins::open(bpffs, interface)?, interface))
+    }
+
+    /// The datapath that is pinned there.
     pub fn new(pins: Pins, interface: &str) -> Self {
         Self { interface: interface.to_owned(), pins }
     }
@@ -132,13 +152,18 @@ impl Datapath {
     /// What the kernel holds, beside the hooks.
     ///
     /// # Errors
-    /// There is no BPF file system. A pin cannot be read, or is of another shape.
+    /// There is no BPF file system. A pin cannot be read, or is of another shape. What is pinned
+    /// runs on another interface.
     pub fn observe(&self, hooks: [Hook; 2]) -> Result<Observed, DatapathError> {
         self.pins.require_bpffs()?;
+        if let Some(place) = hooks.iter().find_map(|hook| hook.elsewhere.clone()) {
+            return Err(DatapathError::Elsewhere { interface: self.interface.clone(), place });
+        }
         let counting: Vec<_> = hooks.iter().filter_map(|hook| hook.counting).collect();
         Ok(Observed {
             keeping: counters::observe(&self.pins, &counting)?,
             slots: slots::read(&self.pins)?,
+            heritage: self.pins.heritage()?,
             hooks,
         })
     }
@@ -195,12 +220,15 @@ impl Datapath {
         Ok(loaded)
     }
 
-    /// Pins what the programs count in again, if that was lost: before a switch, so that the next
-    /// generation goes on counting there.
+    /// Takes over what other versions have pinned, and pins what the programs count in again, if that
+    /// was lost: before a switch, so that the next generation goes on counting there.
     ///
     /// # Errors
     /// The kernel refuses it.
     pub fn keep_counters(&self, observed: &Observed) -> Result<(), DatapathError> {
+        if !observed.heritage.is_empty() {
+            self.pins.make()?;
+        }
         match observed.keeping {
             Keeping::Lost { epoch, counting } => {
                 self.pins.make()?;
@@ -271,14 +299,12 @@ impl Datapath {
     /// # Errors
     /// A pin cannot be removed, or the guard not be taken off.
     pub fn remove(&self) -> Result<bool, DatapathError> {
-        for interface in self.pins.guarded()? {
-            self.unguard(&interface)?;
-        }
+        guard::remove_all(&self.pins)?;
         self.pins.remove()
     }
 
     /// Whether anything is pinned.
     pub fn exists(&self) -> bool {
-        self.pins.dir().exists()
+        self.pins.exists()
     }
 }

@@ -17,7 +17,13 @@ const NO_PREALLOC: u32 = 1;
 /// `BPF_NOEXIST`.
 const NOEXIST: u64 = 1;
 
-const SHAPE: Shape = Shape { kind: MapType::Hash, key_size: 8, value_size: 16, flags: NO_PREALLOC };
+pub(super) const SHAPE: Shape = Shape {
+    kind: MapType::Hash,
+    key_size: 8,
+    value_size: 16,
+    flags: NO_PREALLOC,
+    entries: Some(MAX_PAIRS_COUNTED),
+};
 
 type Pinned = HashMap<MapData, u64, [u64; 2]>;
 
@@ -96,14 +102,7 @@ fn open(pins: &Pins) -> Result<Option<Pinned>, DatapathError> {
     if !path.exists() {
         return Ok(None);
     }
-    let found = SHAPE.require(names::PAIR_COUNTERS, &path)?.max_entries();
-    if found != MAX_PAIRS_COUNTED {
-        return Err(DatapathError::Incompatible {
-            path,
-            found: format!("room for {found} pairs"),
-            expected: format!("{MAX_PAIRS_COUNTED}"),
-        });
-    }
+    SHAPE.require(names::PAIR_COUNTERS, &path)?;
     let failed = || DatapathError::map(names::PAIR_COUNTERS, "open");
     let map = MapData::from_pin(&path).map_err(failed())?;
     Map::from_map_data(map).and_then(Pinned::try_from).map(Some).map_err(failed())

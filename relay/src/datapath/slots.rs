@@ -15,7 +15,13 @@ const MAX_PEERS: u32 = 1 << 20;
 /// `BPF_F_NO_PREALLOC`: memory goes with the peers that there are.
 const NO_PREALLOC: u32 = 1;
 
-const SHAPE: Shape = Shape { kind: MapType::Hash, key_size: 32, value_size: 4, flags: NO_PREALLOC };
+pub(super) const SHAPE: Shape = Shape {
+    kind: MapType::Hash,
+    key_size: 32,
+    value_size: 4,
+    flags: NO_PREALLOC,
+    entries: Some(MAX_PEERS),
+};
 
 /// Slots of the peers of a configuration, and what changes for them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,22 +1,22 @@
 //! The TCX hook by bpf(2), as far as aya does not reach: which link holds which program, and how
-//! to take one off that is not pinned here; kernel 6.6 or newer. And how any link is detached. The
-//! only file with bpf(2) calls.
+//! to take one off that is not pinned here; kernel 6.6 or newer.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
-    os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
+    os::fd::BorrowedFd,
 };
 
 use bytemuck::{Pod, Zeroable};
 
-use super::Direction;
+use super::{
+    Direction,
+    link::{self, Link, bpf, number, unless_gone},
+};
 
 /// Commands and attach types of include/uapi/linux/bpf.h.
 const PROG_DETACH: libc::c_int = 9;
 const PROG_QUERY: libc::c_int = 16;
-const LINK_GET_FD_BY_ID: libc::c_int = 30;
-const LINK_DETACH: libc::c_int = 34;
 const TCX_INGRESS: u32 = 46;
 const TCX_EGRESS: u32 = 47;
 
@@ -71,14 +71,25 @@ struct Detach {
     expected_revision: u64,
 }
 
-/// A `union bpf_attr` with one number in its first word.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Single(u32);
-
 /// The programs of one direction of an interface.
 pub(super) fn query(interface: &str, direction: Direction) -> io::Result<Tcx> {
-    let Some(interface) = index(interface)? else { return Ok(Tcx::Programs(Vec::new())) };
+    match index(interface)? {
+        Some(index) => query_index(index, direction),
+        None => Ok(Tcx::Programs(Vec::new())),
+    }
+}
+
+/// The name of the interface in this network namespace that a link is on; none if it is on none
+/// here.
+pub(super) fn seat(link: &Link, direction: Direction) -> io::Result<Option<String>> {
+    let Some(name) = name(link.index()) else { return Ok(None) };
+    Ok(match query_index(link.index(), direction)? {
+        Tcx::Programs(found) if found.iter().any(|one| one.link_id == link.id) => Some(name),
+        Tcx::Programs(_) | Tcx::Unknown => None,
+    })
+}
+
+fn query_index(interface: u32, direction: Direction) -> io::Result<Tcx> {
     let (mut programs, mut links) = ([0u32; PROGRAMS_MAX as usize], [0u32; PROGRAMS_MAX as usize]);
     let mut query = Query {
         interface,
@@ -121,28 +132,9 @@ pub(super) fn detach(
             // SAFETY: only numbers are passed.
             unsafe { bpf(PROG_DETACH, &mut detach) }
         }
-        link_id => return detach_link(link_id),
+        link_id => return link::detach(link_id),
     };
     unless_gone(outcome)
-}
-
-/// Detaches a link, whatever it attaches (kernel 5.9), before it returns. One that is gone already
-/// is no error.
-pub(super) fn detach_link(id: u32) -> io::Result<()> {
-    // SAFETY: only a number is passed; what is returned is a new descriptor.
-    let link =
-        unsafe { bpf(LINK_GET_FD_BY_ID, &mut Single(id)).map(|fd| OwnedFd::from_raw_fd(fd)) };
-    unless_gone(link.and_then(|link| {
-        // SAFETY: only a number is passed.
-        unsafe { bpf(LINK_DETACH, &mut Single(number(link.as_fd()))) }
-    }))
-}
-
-fn unless_gone(outcome: io::Result<RawFd>) -> io::Result<()> {
-    match outcome {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome.map(drop),
-    }
 }
 
 const fn attach_type(direction: Direction) -> u32 {
@@ -153,7 +145,7 @@ const fn attach_type(direction: Direction) -> u32 {
 }
 
 /// Index of the interface, in the network namespace of this thread; `None` if there is none.
-fn index(interface: &str) -> io::Result<Option<u32>> {
+pub(super) fn index(interface: &str) -> io::Result<Option<u32>> {
     let name = CString::new(interface)?;
     // SAFETY: a string that ends in a zero byte and outlives the call.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
@@ -165,17 +157,14 @@ fn index(interface: &str) -> io::Result<Option<u32>> {
     }
 }
 
-fn number(fd: impl AsRawFd) -> u32 {
-    fd.as_raw_fd().cast_unsigned()
-}
-
-/// # Safety
-/// Addresses in `attr` are valid for what the command does with them.
-unsafe fn bpf<T: Pod>(command: libc::c_int, attr: &mut T) -> io::Result<RawFd> {
-    let attr = std::ptr::from_mut(attr);
-    // SAFETY: the size is that of what `attr` points to; the rest is the caller's promise.
-    match unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) } {
-        -1 => Err(io::Error::last_os_error()),
-        answer => RawFd::try_from(answer).map_err(io::Error::other),
+/// The other way.
+fn name(index: u32) -> Option<String> {
+    let mut name = [0; libc::IF_NAMESIZE];
+    // SAFETY: the array has the room that the call asks for.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    if found.is_null() {
+        return None;
     }
+    let bytes = name.map(libc::c_char::cast_unsigned);
+    Some(CStr::from_bytes_until_nul(&bytes).ok()?.to_string_lossy().into_owned())
 }

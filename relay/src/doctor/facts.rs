@@ -24,8 +24,8 @@ pub struct Facts {
     pub missing_capabilities: Vec<&'static str>,
     /// Where the BPF file system is to be.
     pub bpffs: PathBuf,
-    /// Whether it is one.
-    pub is_bpffs: bool,
+    /// How it is kept.
+    pub pin_place: PinPlace,
     /// WireGuard.
     pub wireguard: Module,
     /// nf_tables.
@@ -62,6 +62,19 @@ pub struct Facts {
     pub forwarding: Forwarding,
     /// Whether the interface's NAPI is threaded.
     pub threaded: bool,
+}
+
+/// Where relay keeps what outlives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinPlace {
+    /// There is no BPF file system.
+    Missing,
+    /// Others than root can have put something there: what was found, and what to do.
+    Distrusted(String, String),
+    /// Others than root can make directories beside relay's.
+    Open,
+    /// Only root can.
+    Closed,
 }
 
 /// A part of the kernel.
@@ -162,8 +175,8 @@ pub enum GuardPlaces {
     Found {
         /// Interfaces that have it or can.
         free: Vec<String>,
-        /// Interfaces with another's XDP program, and that program.
-        taken: Vec<(String, String)>,
+        /// Interfaces where something else is, what it is, and what to do.
+        taken: Vec<(String, String, String)>,
         /// Why interfaces that are named cannot have it, with what to do.
         refused: Vec<String>,
         /// What should be known besides.

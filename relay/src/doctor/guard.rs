@@ -25,15 +25,12 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     // What `up` says of these ends in what to do.
     let refused = refused
         .iter()
-        .map(|why| Finding::problem(CHECK, why, "`relay up` refuses it until that is done"));
-    let taken = taken.iter().map(|(interface, program)| {
+        .map(|why| Finding::warning(CHECK, why, "the relay runs, without the guard there"));
+    let taken = taken.iter().map(|(interface, other, remedy)| {
         Finding::warning(
             CHECK,
-            format!("{interface} has another XDP program, {program}, which relay leaves alone"),
-            format!(
-                "see whose it is (`bpftool net show dev {interface}`); remove it, or name other \
-                 interfaces in guard.interfaces"
-            ),
+            format!("{interface} has {other}, which relay leaves alone"),
+            format!("{remedy}, or name other interfaces in guard.interfaces"),
         )
     });
     let warnings = warnings.iter().map(|why| {

@@ -2,7 +2,7 @@
 
 use super::{
     Finding,
-    facts::{Clock, Facts, Module},
+    facts::{Clock, Facts, Module, PinPlace},
 };
 
 /// Since when the TCX hook is there.
@@ -95,12 +95,18 @@ fn capabilities(facts: &Facts) -> Finding {
 
 fn bpffs(facts: &Facts) -> Finding {
     let path = facts.bpffs.display();
-    match facts.is_bpffs {
-        true => Finding::ok("bpffs", format!("mounted at {path}")),
-        false => Finding::problem(
+    match &facts.pin_place {
+        PinPlace::Closed => Finding::ok("bpffs", format!("mounted at {path}")),
+        PinPlace::Open => Finding::warning(
+            "bpffs",
+            format!("others than root can make directories in {path}, relay's among them"),
+            format!("chmod 0700 {path}; mounted by hand, with -o mode=0700"),
+        ),
+        PinPlace::Distrusted(found, remedy) => Finding::problem("bpffs", found, remedy),
+        PinPlace::Missing => Finding::problem(
             "bpffs",
             format!("no BPF file system is mounted at {path}"),
-            format!("mount -t bpf bpf {path}, or name another with --bpffs"),
+            format!("mount -t bpf -o mode=0700 bpf {path}, or name another with --bpffs"),
         ),
     }
 }

@@ -11,7 +11,8 @@ mod ufw;
 use std::io::{self, Write};
 
 pub use facts::{
-    Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, Programs, Route, Underlay,
+    Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, PinPlace, Programs, Route,
+    Underlay,
 };
 use serde::Serialize;
 pub use ufw::Ufw;

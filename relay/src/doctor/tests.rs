@@ -12,6 +12,22 @@ fn a_sound_host_gives_one_ok_a_check() {
 }
 
 #[test]
+fn a_place_of_pins_that_others_can_write_to_is_a_warning_and_a_used_one_a_problem() {
+    let finding = |pin_place| {
+        let report = Report::of(&Facts { pin_place, ..sound() });
+        report.findings.into_iter().find(|finding| finding.check == "bpffs").expect("the check")
+    };
+    let open = finding(PinPlace::Open);
+    assert_eq!(
+        (open.level, &*open.remedy),
+        (Level::Warning, "chmod 0700 /sys/fs/bpf; mounted by hand, with -o mode=0700",)
+    );
+    let (found, remedy) = ("it is user 1000's".to_owned(), "remove it".to_owned());
+    let used = finding(PinPlace::Distrusted(found.clone(), remedy.clone()));
+    assert_eq!((used.level, used.found, used.remedy), (Level::Problem, found, remedy));
+}
+
+#[test]
 fn whatever_is_wrong_has_a_remedy() {
     let facts = Facts {
         kernel: "5.15.0".to_owned(),
@@ -20,7 +36,7 @@ fn whatever_is_wrong_has_a_remedy() {
         btf: false,
         unprivileged_bpf_disabled: Some(0),
         missing_capabilities: vec!["CAP_BPF"],
-        is_bpffs: false,
+        pin_place: PinPlace::Missing,
         wireguard: Module::Missing,
         nf_tables: Module::Barred,
         clock: Clock::Unserved,
@@ -46,7 +62,11 @@ fn whatever_is_wrong_has_a_remedy() {
         programs: Programs::Found(vec!["XDP program 7".to_owned()]),
         guard: GuardPlaces::Found {
             free: vec!["eth0".to_owned()],
-            taken: vec![("eth1".to_owned(), "xdp_filter (id 7)".to_owned())],
+            taken: vec![(
+                "eth1".to_owned(),
+                "XDP program xdp_filter (id 7)".to_owned(),
+                "remove it with `bpftool link detach id 9`".to_owned(),
+            )],
             refused: vec!["found no interface eth7; correct the name".to_owned()],
             warnings: vec!["ppp0 has no Ethernet frames".to_owned()],
         },
@@ -142,7 +162,7 @@ fn sound() -> Facts {
         unprivileged_bpf_disabled: Some(2),
         missing_capabilities: Vec::new(),
         bpffs: "/sys/fs/bpf".into(),
-        is_bpffs: true,
+        pin_place: PinPlace::Closed,
         wireguard: Module::Loadable,
         nf_tables: Module::Present,
         clock: Clock::Synchronized,

@@ -82,7 +82,7 @@ pub enum NetError {
     /// An interface to guard has no such name.
     #[error(
         "guard.interfaces: found no interface {interface}, expected one of {there}; correct the \
-         name, or create the interface before the relay"
+         name, or run `relay up` again when the interface is there"
     )]
     NoUnderlay {
         /// The name.

@@ -186,7 +186,7 @@ mod tests {
             refused,
             [
                 "guard.interfaces: found no interface eth7, expected one of lo, eth0; correct the \
-                 name, or create the interface before the relay",
+                 name, or run `relay up` again when the interface is there",
                 "guard.interfaces: interface lo has no Ethernet frames, which the guard reads; \
                  write another"
             ]

@@ -29,7 +29,11 @@ fn it_exits_with_0_when_there_is_no_problem_and_3_when_the_host_lacks_something(
     let absent = ["doctor", "--bpffs", "/nowhere"];
     let output = relay(&example("one-to-many.toml"), &absent);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stdout(&output).contains("→ mount -t bpf bpf /nowhere"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("→ mount -t bpf -o mode=0700 bpf /nowhere"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 #[test]

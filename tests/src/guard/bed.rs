@@ -1,9 +1,8 @@
 //! A relay's underlay interface in a namespace, and somebody on the other side of it.
 
 use std::{
-    ffi::CStr,
     net::{SocketAddr, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
@@ -44,8 +43,8 @@ impl Bed {
         let relay = Namespace::create(&format!("{role}-relay"))?;
         let other = Namespace::create(&format!("{role}-other"))?;
         let directory = TempDir::new()?;
-        mount("bpf", directory.path(), "bpf", MountFlags::empty(), None::<&CStr>)?;
-        let datapath = Datapath::new(Pins::new(directory.path(), "relay0"), "relay0");
+        mount("bpf", directory.path(), "bpf", MountFlags::empty(), c"mode=0700")?;
+        let datapath = relay.enter(|| Datapath::open(directory.path(), "relay0"))??;
         let bed = Self { datapath, relay, other, directory };
         bed.relay.run("ip", &["link", "set", "lo", "up"])?;
         bed.connect()?;
@@ -83,7 +82,15 @@ impl Bed {
     /// # Errors
     /// `ip` failed.
     pub fn programs(&self) -> Result<Vec<XdpProgram>> {
-        let text = self.relay.run("ip", &["-json", "link", "show"])?;
+        Self::programs_in(&self.relay)
+    }
+
+    /// The same of a namespace.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn programs_in(namespace: &Namespace) -> Result<Vec<XdpProgram>> {
+        let text = namespace.run("ip", &["-json", "link", "show"])?;
         let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
         let found = links.iter().filter_map(|link| {
             let xdp = link.get("xdp")?;
@@ -104,7 +111,8 @@ impl Bed {
     /// # Errors
     /// It cannot be read.
     pub fn observe(&self, interface: &str) -> Result<GuardHook> {
-        let hooks = self.datapath.guards(&[interface], &self.programs()?)?;
+        let programs = self.programs()?;
+        let hooks = self.relay.enter(|| self.datapath.guards(&[interface], &programs))??;
         hooks.into_iter().next().context("the interface that was named")
     }
 
@@ -121,9 +129,11 @@ impl Bed {
         let observed = [self.observe(interface)?];
         let places = [GuardPlace { interface, mode }];
         let put = self.relay.enter(|| self.datapath.guard(settings, &places, &observed))?;
-        Ok(match put {
-            Ok(()) => Ok(self.observe(interface)?),
-            Err(error) => Err(error),
+        let refused =
+            put.map(|refused| refused.into_iter().map(|(_interface, error)| error).next());
+        Ok(match refused {
+            Ok(None) => Ok(self.observe(interface)?),
+            Ok(Some(error)) | Err(error) => Err(error),
         })
     }
 
@@ -145,8 +155,17 @@ impl Bed {
     }
 
     /// Where its pins are.
-    pub fn pins(&self) -> PathBuf {
-        self.directory.path().join("relay/relay0/v1")
+    ///
+    /// # Errors
+    /// The namespace cannot be entered.
+    pub fn pins(&self) -> Result<PathBuf> {
+        let pins = self.relay.enter(|| Pins::open(self.bpffs(), "relay0"))??;
+        Ok(pins.dir().to_owned())
+    }
+
+    /// Its BPF file system.
+    pub fn bpffs(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The kernel's id of the link on [`UNDERLAY`].
@@ -154,7 +173,7 @@ impl Bed {
     /// # Errors
     /// None is pinned.
     pub fn link_id(&self) -> Result<u32> {
-        let path = self.pins().join("guard_link_eth0%2e7");
+        let path = self.pins()?.join("guard_link_eth0%2e7");
         Ok(FdLink::from(PinnedLink::from_pin(path)?).info()?.id())
     }
 }

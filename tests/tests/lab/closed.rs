@@ -1,7 +1,7 @@
 //! Each way to lose the programs, on a host that forwards: nothing passes that the policy refuses,
 //! `relay status` says what is wrong, and `relay up` repairs it.
 
-use std::{ffi::CStr, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -53,10 +53,10 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         // With its pin a link goes, and with the link the program; one of the two at first.
         for (link, program) in [("egress_link", EGRESS), ("ingress_link", INGRESS)] {
             if !on_tcx {
-                ensure!(!pin(&siege, link).exists(), "{link} without TCX");
+                ensure!(!pin(&siege, link)?.exists(), "{link} without TCX");
                 continue;
             }
-            fs::remove_file(pin(&siege, link))?;
+            fs::remove_file(pin(&siege, link)?)?;
             if program == INGRESS {
                 siege.is_fenced().context(link)?;
             }
@@ -69,7 +69,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         // Programs hold what they count in, pinned or not.
         for lost in [&["counters_0"][..], &["refused_0"], &["counters_0", "refused_0"]] {
             for name in lost {
-                fs::remove_file(pin(&siege, name))?;
+                fs::remove_file(pin(&siege, name)?)?;
             }
             siege.flows()?;
             siege.holds()?;
@@ -79,7 +79,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         }
         siege.counted_on(&before)?;
 
-        fs::remove_dir_all(directory(&siege).parent().context("a directory")?)?;
+        fs::remove_dir_all(siege.lab.relay().pins("relay0")?.parent().context("a directory")?)?;
         if on_tcx {
             siege.is_fenced().context("all pins")?;
             siege.status_says(&["program relay_ingress is not attached"])?;
@@ -96,11 +96,11 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
             siege.is_fenced().context("bpffs")?;
         }
         siege.holds()?;
-        let remedy = format!("mount -t bpf bpf {}", bpffs.display());
+        let remedy = format!("mount -t bpf -o mode=0700 bpf {}", bpffs.display());
         siege.status_says(&["found no BPF file system", &remedy])?;
         let outcome = siege.lab.relay().relay(&["up"])?;
         ensure!(outcome.refusal(3)?.contains(&remedy), "{outcome:?}");
-        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>)?;
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), c"mode=0700")?;
         siege.is_repaired().context("bpffs")?;
         siege.raise()?;
         Ok(())
@@ -151,7 +151,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
         let on_tcx = siege.on_tcx()?;
         if on_tcx {
             // The link of a relay whose pin was lost while something else kept it.
-            let ours = pin(&siege, "ingress_link");
+            let ours = pin(&siege, "ingress_link")?;
             let elsewhere = siege.lab.relay().bpffs().join("elsewhere");
             FdLink::from(PinnedLink::from_pin(&ours)?).pin(&elsewhere)?;
             fs::remove_file(&ours)?;
@@ -208,7 +208,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
 fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
-        let path = pin(&siege, "counters_0");
+        let path = pin(&siege, "counters_0")?;
         let before = siege.lab.relay().ledger()?;
         let replace = || -> Result<()> {
             fs::remove_file(&path)?;
@@ -229,7 +229,7 @@ fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
         let interface = siege.lab.interface()?;
         if siege.on_tcx()? {
             for link in ["ingress_link", "egress_link"] {
-                fs::remove_file(pin(&siege, link))?;
+                fs::remove_file(pin(&siege, link)?)?;
             }
         } else {
             let arguments = ["qdisc", "del", "dev", interface.as_str(), "clsact"];
@@ -285,15 +285,11 @@ fn make_interface_again(siege: &Siege) -> Result<()> {
 
 /// Whether links are pinned, on an interface that has no programs.
 fn siege_was_on_tcx(siege: &Siege) -> Result<bool> {
-    Ok(pin(siege, "ingress_link").exists())
+    Ok(pin(siege, "ingress_link")?.exists())
 }
 
-fn directory(siege: &Siege) -> PathBuf {
-    siege.lab.relay().bpffs().join("relay/relay0/v1")
-}
-
-fn pin(siege: &Siege, name: &str) -> PathBuf {
-    directory(siege).join(name)
+fn pin(siege: &Siege, name: &str) -> Result<PathBuf> {
+    Ok(siege.lab.relay().pins(&siege.lab.interface()?)?.join(name))
 }
 
 /// How many programs are on the ingress side.

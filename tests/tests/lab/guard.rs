@@ -287,7 +287,8 @@ fn a_program_of_somebody_else_is_left_alone_and_the_relay_works_without() {
         let status = lab.relay().relay(&["status", "--check"])?;
         ensure!(status.code == 1 && status.stderr.starts_with(said), "{status:?}");
         let doctor = lab.relay().relay(&["doctor"])?;
-        ensure!(doctor.stdout.contains("eth0 has another XDP program"), "{doctor:?}");
+        ensure!(doctor.stdout.contains("eth0 has XDP program relay_guard (id "), "{doctor:?}");
+        ensure!(doctor.stdout.contains("→ remove it with `bpftool link detach id "), "{doctor:?}");
         let peers = lab.first::<2>()?;
         lab.connect(peers)?;
         talk(peers[0], peers[1])?;
@@ -303,7 +304,7 @@ fn a_program_of_somebody_else_is_left_alone_and_the_relay_works_without() {
 }
 
 #[test]
-fn the_mode_that_is_asked_for_is_in_force_or_an_error() {
+fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
     scenario(skip::LAB, || {
         let mut site = guarded(&[])?;
         site.guard_mut()?.insert("mode".to_owned(), "generic".into());
@@ -327,18 +328,46 @@ fn the_mode_that_is_asked_for_is_in_force_or_an_error() {
         let mut site = lab.site().clone();
         site.guard_mut()?.insert("interfaces".to_owned(), named);
         lab.relay().write_config(&site.text()?)?;
-        let missing = lab.relay().relay(&["up"])?;
-        ensure!(missing.refusal(3)?.contains("found no interface eth7"), "{missing:?}");
-        let status = lab.relay().relay(&["status", "--check"])?;
-        ensure!(status.stderr.contains("found no interface eth7"), "{status:?}");
+        let absent = "found no interface eth7";
+        let refused = "no guard on dummy7: interface dummy7: cannot run program relay_guard in mode \
+                       driver";
+        // Whether or not the relay is there already.
+        for is_down in [false, true] {
+            if is_down {
+                lab.relay().down()?;
+            }
+            let report = lab.relay().up()?;
+            ensure!(report.changed == is_down, "{report:?}");
+            for said in [absent, refused] {
+                let is_told = report.warnings.iter().any(|warning| warning.contains(said));
+                ensure!(is_told, "no {said:?} in {report:?}");
+            }
+            ensure!(!report.changes.iter().any(|line| line.contains("dummy7")), "{report:?}");
+            let plain = lab.relay().relay(&["up"])?;
+            ensure!(plain.code == 0 && plain.stderr.contains(refused), "{plain:?}");
+            let status = lab.relay().relay(&["status", "--check"])?;
+            ensure!(status.code == 1 && status.stderr.contains(absent), "{status:?}");
+            ensure!(status.stderr.contains("+ guard on dummy7"), "{status:?}");
+            let doctor = lab.relay().relay(&["doctor"])?;
+            ensure!(doctor.stdout.contains(absent) && doctor.code == 0, "{doctor:?}");
+        }
+        let peers = lab.first::<2>()?;
+        for peer in peers {
+            peer.namespace().run("ip", &["link", "del", peer.name()])?;
+        }
+        lab.connect(peers)?;
+        talk(peers[0], peers[1])?;
+        ensure!(attached_to(&lab, "eth0")? == "driver");
+
+        // One that appears later is guarded from the next look on.
+        ip(&["link", "add", "eth7", "type", "veth", "peer", "name", "eth8"])?;
+        let reload = lab.relay().relay(&["reload"])?.success("reload")?;
+        ensure!(reload.contains("+ guard on eth7 (mode driver)"), "{reload}");
+        ensure!(attached_to(&lab, "eth7")? == "driver");
+        ip(&["link", "del", "eth7"])?;
 
         let named = toml::Value::from(vec!["eth0", "dummy7"]);
         site.guard_mut()?.insert("interfaces".to_owned(), named);
-        lab.relay().write_config(&site.text()?)?;
-        let refused = lab.relay().relay(&["up"])?;
-        ensure!(refused.code == 3, "{refused:?}");
-        let said = "interface dummy7: cannot run program relay_guard in mode driver";
-        ensure!(refused.stderr.contains(said), "{refused:?}");
         site.guard_mut()?.insert("mode".to_owned(), "auto".into());
         lab.relay().write_config(&site.text()?)?;
         lab.relay().up()?;
@@ -486,6 +515,13 @@ fn await_seen(lab: &Lab, outcome: &str, wanted: u64) -> Result<()> {
     deadline::until(&format!("{wanted} × {outcome}"), || {
         Ok((seen(lab, outcome)? >= wanted).then_some(()))
     })
+}
+
+/// How the guard is attached to one of several interfaces.
+fn attached_to(lab: &Lab, interface: &str) -> Result<String> {
+    let interfaces = lab.relay().stats()?.guard.interfaces;
+    let found = interfaces.iter().find(|it| it.interface == interface);
+    Ok(found.with_context(|| format!("no {interface} in {interfaces:?}"))?.attached.clone())
 }
 
 /// How the guard is attached to eth0, the one interface of the relay's host.

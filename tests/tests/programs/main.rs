@@ -6,6 +6,7 @@ mod differential;
 mod errors;
 mod guard;
 mod memory;
+mod pins;
 mod refusals;
 mod relayed;
 mod told;

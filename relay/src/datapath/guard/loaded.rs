@@ -31,14 +31,18 @@ static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJ
 /// What MAC1's key is made of, beside the public key (WireGuard paper, section 5.4.4).
 const MAC1_LABEL: &[u8] = b"mac1----";
 
-const SOURCES_SHAPE: Shape = Shape { kind: MapType::LruHash, key_size: 8, value_size: 8, flags: 0 };
-const FLOWS_SHAPE: Shape = Shape { kind: MapType::LruHash, key_size: 24, value_size: 16, flags: 0 };
-pub(super) const ATTEMPTS_SHAPE: Shape =
-    Shape { kind: MapType::LruHash, key_size: 24, value_size: 32, flags: 0 };
+const SOURCES_SHAPE: Shape = lru_hash(8, 8);
+const FLOWS_SHAPE: Shape = lru_hash(24, 16);
+pub(super) const ATTEMPTS_SHAPE: Shape = lru_hash(24, 32);
 
 const _: () = assert!(size_of::<FlowKey>() == FLOWS_SHAPE.key_size as usize);
 const _: () = assert!(size_of::<Flow>() == FLOWS_SHAPE.value_size as usize);
 const _: () = assert!(size_of::<Attempt>() == ATTEMPTS_SHAPE.value_size as usize);
+
+/// Of any size: the configuration says which.
+const fn lru_hash(key_size: u32, value_size: u32) -> Shape {
+    Shape { kind: MapType::LruHash, key_size, value_size, flags: 0, entries: None }
+}
 
 /// A guard whose program is in the kernel, not yet attached.
 #[derive(Debug)]
@@ -65,11 +69,11 @@ impl GuardSettings {
         name
     }
 
-    fn identity(&self) -> Identity {
+    fn identity(&self, abi_version: u32) -> Identity {
         let key = Blake2s256::new().chain_update(MAC1_LABEL);
         let key = key.chain_update(self.public_key.as_bytes()).finalize();
         Identity {
-            abi_version: ABI_VERSION,
+            abi_version,
             reserved: 0,
             settings_hash: self.hash(),
             mac1_state: keyed(&key.into()),
@@ -117,10 +121,12 @@ impl LoadedGuard {
             }
         }
         let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
+        let version = pins.map_or(ABI_VERSION, Pins::version);
         let mut loaded = Self { ebpf };
         let map = loaded.ebpf.map_mut(names::GUARD_OVERLAY);
         overlay::fill(map.ok_or(DatapathError::Lacks(names::GUARD_OVERLAY))?, &settings.overlay)?;
-        Mapped::new(names::GUARD, loaded.array(names::GUARD)?, 1)?.fill(&[settings.identity()]);
+        Mapped::new(names::GUARD, loaded.array(names::GUARD)?, 1)?
+            .fill(&[settings.identity(version)]);
         loaded.program()?.load().map_err(DatapathError::program(GUARD_PROGRAM, "load"))?;
         Ok(loaded)
     }

@@ -7,16 +7,20 @@ mod attempts;
 mod counts;
 mod hook;
 mod loaded;
+mod obstacle;
 mod overlay;
 
 pub use attempts::GuardAttempt;
 pub use counts::GuardCounts;
 pub use hook::{GuardHook, GuardPlace, XdpMode, XdpProgram};
 pub use loaded::LoadedGuard;
+pub use obstacle::Obstacle;
+
+pub(super) use counts::shape as counts_shape;
 
 use ipnet::IpNet;
 
-use super::{Datapath, DatapathError};
+use super::{Datapath, DatapathError, Pins};
 use crate::model::PublicKey;
 
 /// What a guard does: equal settings behave alike.
@@ -54,26 +58,28 @@ impl Datapath {
 
     /// Loads the guard and puts it where it is wanted: by one step of its link where it runs
     /// already, unless another mode is asked for, which takes it off in between. What was counted
-    /// stays.
+    /// stays. Gives the interfaces that it could not be put on, each with the reason.
     ///
     /// # Errors
-    /// The kernel refuses the program, and nothing has changed; or an interface, and those before
-    /// it have the guard.
+    /// The kernel refuses the program, and nothing has changed.
     pub fn guard(
         &self,
         settings: &GuardSettings,
         places: &[GuardPlace<'_>],
         observed: &[GuardHook],
-    ) -> Result<(), DatapathError> {
+    ) -> Result<Vec<(String, DatapathError)>, DatapathError> {
         self.pins.make()?;
         hook::keep_counts(&self.pins, observed)?;
         let mut loaded = LoadedGuard::load(settings, Some(&self.pins))?;
         let program = loaded.program()?;
+        let mut refused = Vec::new();
         for place in places {
             let found = observed.iter().find(|hook| hook.interface == place.interface);
-            hook::switch(&self.pins, place, found, program)?;
+            if let Err(error) = hook::switch(&self.pins, place, found, program) {
+                refused.push((place.interface.to_owned(), error));
+            }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Takes the guard off an interface; whether there was one. With the last one goes what is
@@ -82,7 +88,7 @@ impl Datapath {
     /// # Errors
     /// The kernel refuses it, or a pin cannot be removed.
     pub fn unguard(&self, interface: &str) -> Result<bool, DatapathError> {
-        hook::remove(&self.pins, interface)
+        hook::take_off(&self.pins, interface)
     }
 
     /// Initiations that the guard let through and that no session followed, the latest first; of
@@ -102,4 +108,9 @@ impl Datapath {
     pub fn guard_counts(&self) -> Result<GuardCounts, DatapathError> {
         counts::read(&self.pins)
     }
+}
+
+/// Takes the guard off all interfaces.
+pub(super) fn remove_all(pins: &Pins) -> Result<(), DatapathError> {
+    hook::take_off_all(pins)
 }

@@ -1,6 +1,6 @@
 //! The guard on interfaces: put there, switched, observed, taken off.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aya::programs::xdp::XdpMode as AyaMode;
 use relay::{
     datapath::{DatapathError, GuardPlace, GuardSettings, LoadedGuard, XdpMode},
@@ -47,7 +47,7 @@ fn it_goes_where_and_how_it_is_asked_for() {
         // Loopback has no driver.
         let hook = bed.put("lo", None, &settings(1))??;
         ensure!(hook.mode == Some(XdpMode::Generic), "{hook:?}");
-        ensure!(bed.datapath.unguard("lo")?);
+        ensure!(bed.relay.enter(|| bed.datapath.unguard("lo"))??);
         let error = bed.put("lo", Some(XdpMode::Driver), &settings(1))?.expect_err("no driver");
         let said = error.to_string();
         ensure!(said.starts_with("interface lo: cannot run program relay_guard in mode driver"));
@@ -76,15 +76,22 @@ fn somebody_elses_program_is_left_alone() {
             .enter(|| -> Result<_> { Ok(other.program()?.attach(UNDERLAY, AyaMode::Skb)?) })??;
         let before = bed.programs()?;
         let hook = bed.observe(UNDERLAY)?;
-        let foreign = format!("relay_guard (id {})", before[0].program_id);
-        ensure!(hook.foreign.as_deref() == Some(&*foreign) && hook.mode.is_none(), "{hook:?}");
+        let foreign = format!("XDP program relay_guard (id {})", before[0].program_id);
+        let obstacle = hook.obstacle.as_ref().context("nothing in the way")?;
+        ensure!(obstacle.found == foreign && hook.mode.is_none(), "{hook:?}");
+        let links = aya::programs::loaded_links().filter_map(Result::ok);
+        let link = links.into_iter().find(|link| link.program_id() == before[0].program_id);
+        let link = link.context("aya attaches by links")?.id();
+        let remedy = format!("remove it with `bpftool link detach id {link}`");
+        ensure!(obstacle.remedy == remedy, "{obstacle:?}");
         for mode in [None, Some(XdpMode::Driver), Some(XdpMode::Generic)] {
             let error = bed.put(UNDERLAY, mode, &settings(1))?.expect_err("occupied");
             ensure!(error.to_string().contains(&foreign), "{error}");
             // One that came after the look.
             let places = [GuardPlace { interface: UNDERLAY, mode }];
             let put = bed.relay.enter(|| bed.datapath.guard(&settings(1), &places, &[]))?;
-            ensure!(matches!(put, Err(DatapathError::ForeignXdp { .. })), "{put:?}");
+            let (_interface, error) = put?.into_iter().next().context("occupied")?;
+            ensure!(matches!(error, DatapathError::Obstructed { .. }), "{error:?}");
             ensure!(bed.programs()? == before);
         }
         other.program()?.detach(attached)?;
@@ -102,7 +109,7 @@ fn what_was_lost_is_seen_and_repaired() {
         let counted = bed.send(&genuine, Outcome::Initiation)?;
 
         // The pin of the counts.
-        std::fs::remove_file(bed.pins().join("guard_counts"))?;
+        std::fs::remove_file(bed.pins()?.join("guard_counts"))?;
         let hook = bed.observe(UNDERLAY)?;
         ensure!(!hook.is_counted && !hook.carries_out(&settings(1000)), "{hook:?}");
         let hook = bed.put(UNDERLAY, None, &settings(1000))??;
@@ -132,23 +139,21 @@ fn what_was_lost_is_seen_and_repaired() {
 fn taken_off_it_is_gone_at_once() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-off")?;
-        let pins = bed.pins();
+        let pins = bed.pins()?;
         for place in ["lo", UNDERLAY] {
             bed.put(place, None, &settings(1000))??;
         }
         let counted = bed.send(&message::initiation(&key(), 1), Outcome::Initiation)?;
         ensure!(bed.programs()?.len() == 2);
         // One that is no longer named is seen as well.
-        let names: Vec<String> = bed
-            .datapath
-            .guards(&["lo"], &bed.programs()?)?
-            .into_iter()
-            .map(|hook| hook.interface)
-            .collect();
+        let programs = bed.programs()?;
+        let hooks = bed.relay.enter(|| bed.datapath.guards(&["lo"], &programs))??;
+        let names: Vec<String> = hooks.into_iter().map(|hook| hook.interface).collect();
         ensure!(names == ["lo", UNDERLAY], "{names:?}");
-        ensure!(bed.datapath.unguard(UNDERLAY)? && !bed.datapath.unguard(UNDERLAY)?);
+        let off = |interface| bed.relay.enter(|| bed.datapath.unguard(interface));
+        ensure!(off(UNDERLAY)?? && !off(UNDERLAY)??);
         ensure!(bed.programs()?.len() == 1 && pins.join("guard_sources").exists());
-        ensure!(bed.datapath.unguard("lo")? && bed.programs()?.is_empty());
+        ensure!(off("lo")?? && bed.programs()?.is_empty());
         ensure!(!pins.join("guard_sources").exists() && !pins.join("guard_flows").exists());
         ensure!(bed.datapath.guard_counts()?[Outcome::Initiation.index() as usize] >= counted);
 

@@ -1,0 +1,189 @@
+//! The BPF file system that pins are in, and who else may put something there.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::DatapathError;
+
+/// `f_type` of a BPF file system (`BPF_FS_MAGIC`, include/uapi/linux/magic.h).
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// Write permission of group and others.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// `S_ISVTX`: only who made something may remove or rename it.
+const STICKY: u32 = 0o1000;
+
+/// Whether others than root may make directories in a BPF file system.
+///
+/// # Errors
+/// There is none. What others can write to is used by relay.
+pub fn is_open(bpffs: &Path) -> Result<bool, DatapathError> {
+    require(bpffs)?;
+    require_own(bpffs, &directory(bpffs))?;
+    let found = fs::metadata(bpffs).map_err(unread(bpffs))?;
+    Ok(found.mode() & OTHERS_WRITE != 0)
+}
+
+/// The directory of all relays.
+pub(super) fn directory(bpffs: &Path) -> PathBuf {
+    bpffs.join("relay")
+}
+
+/// That there is a BPF file system.
+pub(super) fn require(bpffs: &Path) -> Result<(), DatapathError> {
+    let found = rustix::fs::statfs(bpffs).ok();
+    match found.and_then(|found| u64::try_from(found.f_type).ok()) {
+        Some(BPF_FS_MAGIC) => Ok(()),
+        Some(_) | None => Err(DatapathError::NoBpffs(bpffs.to_owned())),
+    }
+}
+
+/// That nobody but root, or who runs this, can have put something into a directory below `bpffs`.
+/// What is not there is no error.
+pub(super) fn require_own(bpffs: &Path, directory: &Path) -> Result<(), DatapathError> {
+    let chmod = |path: &Path| format!("run `chmod 0700 {}`", path.display());
+    if let Some(found) = unless_absent(fs::metadata(bpffs)).map_err(unread(bpffs))? {
+        let is_shared = found.mode() & OTHERS_WRITE != 0 && found.mode() & STICKY == 0;
+        if let Some(owner) = stranger(&found) {
+            let remedy = "name another with --bpffs".to_owned();
+            return Err(distrusted(bpffs, format!("a directory of user {owner}"), remedy));
+        }
+        if is_shared {
+            return Err(distrusted(bpffs, mode(&found), chmod(bpffs)));
+        }
+    }
+    let below = directory.strip_prefix(bpffs).unwrap_or(Path::new(""));
+    let mut path = bpffs.to_owned();
+    for part in below {
+        path.push(part);
+        let found = unless_absent(fs::symlink_metadata(&path)).map_err(unread(&path))?;
+        let Some(found) = found else { return Ok(()) };
+        let removal = || {
+            format!(
+                "relay did not make it: see what it is, remove it with `rm -r {}`, and {}, so that \
+                 nobody else can make it",
+                path.display(),
+                chmod(bpffs)
+            )
+        };
+        if !found.is_dir() {
+            let kind = if found.is_symlink() { "a symbolic link" } else { "a file" };
+            return Err(distrusted(&path, kind.to_owned(), removal()));
+        }
+        if let Some(owner) = stranger(&found) {
+            return Err(distrusted(&path, format!("a directory of user {owner}"), removal()));
+        }
+        if found.mode() & OTHERS_WRITE != 0 {
+            let look = format!("see with `ls -lnR {}` that all of it is root's", path.display());
+            return Err(distrusted(&path, mode(&found), format!("{look}, then {}", chmod(&path))));
+        }
+    }
+    Ok(())
+}
+
+/// The owner, if it is neither root nor who runs this.
+fn stranger(found: &fs::Metadata) -> Option<u32> {
+    let owner = found.uid();
+    (owner != 0 && owner != rustix::process::geteuid().as_raw()).then_some(owner)
+}
+
+fn mode(found: &fs::Metadata) -> String {
+    format!("mode {:04o}", found.mode() & 0o7777)
+}
+
+fn distrusted(path: &Path, found: String, remedy: String) -> DatapathError {
+    DatapathError::Distrusted { path: path.to_owned(), found, remedy }
+}
+
+fn unread(path: &Path) -> impl FnOnce(io::Error) -> DatapathError {
+    move |source| DatapathError::Pin { path: path.to_owned(), action: "read", source }
+}
+
+fn unless_absent(found: io::Result<fs::Metadata>) -> io::Result<Option<fs::Metadata>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn with_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+    }
+
+    fn refusal(bpffs: &Path) -> Option<String> {
+        let checked = require_own(bpffs, &bpffs.join("relay/relay0/v1-7"));
+        checked.err().map(|error| {
+            assert!(error.is_lack(), "{error}");
+            error.to_string().replace(&bpffs.display().to_string(), "BPFFS")
+        })
+    }
+
+    #[test]
+    fn a_directory_that_others_may_have_made_or_can_write_to_is_refused() {
+        let place = tempfile::tempdir().expect("a directory");
+        let bpffs = place.path();
+        assert_eq!(refusal(bpffs), None);
+        with_mode(bpffs, 0o1777);
+        assert_eq!(refusal(bpffs), None, "who makes something there keeps it");
+        with_mode(bpffs, 0o777);
+        assert_eq!(
+            refusal(bpffs).as_deref(),
+            Some(
+                "BPFFS: found mode 0777, expected a directory of root's that nobody else can write \
+                 to; run `chmod 0700 BPFFS`"
+            )
+        );
+        with_mode(bpffs, 0o1777);
+
+        let relay = bpffs.join("relay");
+        fs::create_dir_all(relay.join("relay0")).expect("directories");
+        with_mode(&relay, 0o700);
+        with_mode(&relay.join("relay0"), 0o755);
+        assert_eq!(refusal(bpffs), None);
+        with_mode(&relay.join("relay0"), 0o775);
+        let said = refusal(bpffs).expect("a refusal");
+        assert!(said.starts_with("BPFFS/relay/relay0: found mode 0775, expected"), "{said}");
+        assert!(said.ends_with("then run `chmod 0700 BPFFS/relay/relay0`"), "{said}");
+
+        fs::remove_dir_all(&relay).expect("removed");
+        symlink("/sys", &relay).expect("a link");
+        let said = refusal(bpffs).expect("a refusal");
+        assert!(said.starts_with("BPFFS/relay: found a symbolic link, expected"), "{said}");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused_with_its_owner() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().expect("a directory");
+        let relay = place.path().join("relay");
+        fs::create_dir(&relay).expect("a directory");
+        std::os::unix::fs::chown(&relay, Some(65534), None).expect("chown");
+        let said = refusal(place.path()).expect("a refusal");
+        assert_eq!(
+            said,
+            "BPFFS/relay: found a directory of user 65534, expected a directory of root's that \
+             nobody else can write to; relay did not make it: see what it is, remove it with \
+             `rm -r BPFFS/relay`, and run `chmod 0700 BPFFS`, so that nobody else can make it"
+        );
+    }
+
+    #[test]
+    fn what_is_no_bpf_file_system_is_named_with_the_mount_command() {
+        let place = tempfile::tempdir().expect("a directory");
+        let said = is_open(place.path()).expect_err("no bpffs").to_string();
+        let mount = format!("`mount -t bpf -o mode=0700 bpf {}`", place.path().display());
+        assert!(said.contains(&mount), "{said}");
+    }
+}

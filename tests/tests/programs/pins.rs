@@ -1,0 +1,397 @@
+//! What is pinned, beside what others have pinned: relays of the same name in other network
+//! namespaces, and other versions of relay. On plain interfaces, which take the programs as a
+//! WireGuard's do, on kernels with TCX.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, chown, symlink},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    maps::{Array, MapData, MapInfo},
+    programs::links::{FdLink, PinnedLink},
+};
+use relay::{
+    datapath::{
+        Datapath, DatapathError, GuardHook, GuardPlace, GuardSettings, Hook, Observed, Pins,
+        Repair, Slots, XdpMode,
+    },
+    model::Relay as Model,
+    policy::{self, Sources},
+};
+use relay_common::names::ABI_VERSION;
+use relay_tests::{
+    Namespace,
+    guard::{
+        bed::{Bed, NEEDS, UNDERLAY},
+        settings,
+    },
+    scenario,
+};
+
+const RELAY: &str = "relay0";
+
+/// The pin of the guard's link on [`UNDERLAY`].
+const GUARD: &str = "guard_link_eth0%2e7";
+
+/// A version that there will never be.
+const OTHER: u32 = 999;
+
+#[test]
+fn relays_of_one_name_in_two_namespaces_share_a_bpffs_and_nothing_else() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-two")?;
+        for place in [&bed.relay, &bed.other] {
+            interface(place)?;
+        }
+        let (first, second) = (Relay::at(&bed, &bed.relay)?, Relay::at(&bed, &bed.other)?);
+        first.switch()?;
+        first.guard(UNDERLAY, &settings(1000))?;
+        let (links, guard) = (first.links()?, first.link(GUARD)?);
+
+        ensure!(second.observe()?.hooks.iter().all(|hook| !hook.is_orphaned));
+        second.switch()?;
+        second.guard("eth0", &settings(1))?;
+        for relay in [&first, &second] {
+            relay.is_sound()?;
+        }
+        ensure!(first.links()? == links && first.link(GUARD)? == guard);
+        ensure!(first.guarding(UNDERLAY)?.carries_out(&settings(1000)));
+
+        ensure!(second.remove()? && Bed::programs_in(&bed.other)?.is_empty());
+        ensure!(first.links()? == links && first.guarding(UNDERLAY)?.mode.is_some());
+        first.is_sound()?;
+        ensure!(first.remove()? && !bed.bpffs().join("relay").exists());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_runs() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-moved")?;
+        interface(&bed.relay)?;
+        let relay = Relay::at(&bed, &bed.relay)?;
+        relay.switch()?;
+        let before = relay.links()?;
+        let ip = |place: &Namespace, arguments: &[&str]| place.run("ip", arguments).map(drop);
+        let refused = |place: &str| -> Result<()> {
+            let hooks = bed.relay.enter(|| relay.datapath.hooks(&[]))??;
+            ensure!(hooks.iter().all(|hook| hook.mode.is_none() && !hook.is_orphaned), "{hooks:?}");
+            let error = relay.datapath.observe(hooks).expect_err("elsewhere");
+            ensure!(matches!(error, DatapathError::Elsewhere { .. }), "{error}");
+            ensure!(error.to_string().contains(place), "{error}");
+            ensure!(relay.links()? == before);
+            Ok(())
+        };
+
+        ip(&bed.relay, &["link", "set", RELAY, "name", "other0"])?;
+        refused("found its programs on interface other0")?;
+        ip(&bed.relay, &["link", "set", "other0", "name", RELAY])?;
+        relay.is_sound()?;
+
+        // With another of its name there as well.
+        let (here, there) = (bed.relay.name(), bed.other.name());
+        ip(&bed.relay, &["link", "set", RELAY, "netns", there])?;
+        interface(&bed.relay)?;
+        refused("of another network namespace")?;
+        ip(&bed.relay, &["link", "del", RELAY])?;
+        ip(&bed.other, &["link", "set", RELAY, "netns", here])?;
+        relay.is_sound()?;
+
+        ip(&bed.relay, &["link", "del", RELAY])?;
+        interface(&bed.relay)?;
+        let hooks = bed.relay.enter(|| relay.datapath.hooks(&[]))??;
+        ensure!(hooks.iter().all(|hook| hook.is_orphaned), "{hooks:?}");
+        relay.switch()?;
+        relay.is_sound()
+    });
+}
+
+#[test]
+fn a_guard_follows_its_interface_to_another_name_and_not_to_another_namespace() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-renamed")?;
+        bed.put(UNDERLAY, None, &settings(1000))??;
+        let link = bed.link_id()?;
+        let ip = |arguments: &[&str]| bed.relay.run("ip", arguments).map(drop);
+        ip(&["link", "set", UNDERLAY, "down"])?;
+        ip(&["link", "set", UNDERLAY, "name", "wan0"])?;
+        let hook = bed.observe("wan0")?;
+        ensure!(hook.carries_out(&settings(1000)), "{hook:?}");
+        let hook = bed.put("wan0", None, &settings(7))??;
+        ensure!(hook.carries_out(&settings(7)), "{hook:?}");
+        let renamed = bed.pins()?.join("guard_link_wan0");
+        ensure!(FdLink::from(PinnedLink::from_pin(&renamed)?).info()?.id() == link);
+
+        ip(&["link", "set", "wan0", "netns", bed.other.name()])?;
+        ip(&["link", "add", "wan0", "type", "veth", "peer", "name", "wan1"])?;
+        let error = bed.put("wan0", None, &settings(7))?.expect_err("its link is elsewhere");
+        let said = error.to_string();
+        ensure!(said.contains("of another network namespace"), "{said}");
+        ensure!(said.contains(&format!("`bpftool link detach id {link}`")), "{said}");
+        ensure!(renamed.exists() && bed.programs()?.is_empty());
+        // What is no longer wanted goes wherever it is.
+        ensure!(bed.relay.enter(|| bed.datapath.unguard("wan0"))?? && !renamed.exists());
+        ensure!(bed.put("wan0", None, &settings(7))??.carries_out(&settings(7)));
+        Ok(())
+    });
+}
+
+#[test]
+fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-versions")?;
+        interface(&bed.relay)?;
+        let mut before = Relay::at(&bed, &bed.relay)?;
+        before.switch()?;
+        before.guard(UNDERLAY, &settings(1000))?;
+        let (hooks, guard, maps) = (before.links()?, before.link(GUARD)?, before.maps()?);
+
+        for version in [OTHER, ABI_VERSION] {
+            let next = Relay::of_version(&bed, &bed.relay, version)?;
+            let observed = next.observe()?;
+            let [left] = &observed.heritage[..] else { anyhow::bail!("{observed:?}") };
+            ensure!(left.to_string().ends_with("taken over; counters go on"), "{left}");
+            let is_attached = |hook: &Hook| hook.mode.is_some() && hook.generation.is_none();
+            ensure!(observed.hooks.iter().all(is_attached), "{observed:?}");
+            ensure!(
+                !observed.slots.is_empty() && observed.hooks.iter().all(|h| h.twins.is_empty())
+            );
+            let found = next.guarding(UNDERLAY)?;
+            ensure!(found.mode == Some(XdpMode::Driver) && found.settings_hash.is_none());
+
+            // Settings that are equal are not in force in another version.
+            next.switch()?;
+            next.guard(UNDERLAY, &settings(1000))?;
+            next.is_sound()?;
+            ensure!(next.links()? == hooks, "a link was made anew");
+            ensure!(next.link(GUARD)? == guard, "the guard's link was made anew");
+            ensure!(next.maps()? == maps, "counts were begun anew");
+            ensure!(!before.dir.exists(), "{} is left", before.dir.display());
+            before = next;
+        }
+        ensure!(
+            before.remove()? && !bed.bpffs().join("relay").exists() && bed.programs()?.is_empty()
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-layout")?;
+        interface(&bed.relay)?;
+        let older = Relay::of_version(&bed, &bed.relay, OTHER)?;
+        older.switch()?;
+        older.guard(UNDERLAY, &settings(1000))?;
+        let (guard, dir) = (older.link(GUARD)?, &older.dir);
+        for name in ["counters_0", "refused_0", "guard_counts", "of_the_future"] {
+            let path = dir.join(name);
+            if path.exists() {
+                fs::remove_file(&path)?;
+            }
+            Array::<MapData, [u8; 24]>::create(3, 0)?.pin(&path)?;
+        }
+        // Programs that run would have what they count in pinned again.
+        bed.relay.run("ip", &["link", "del", RELAY])?;
+        interface(&bed.relay)?;
+
+        let mine = Relay::at(&bed, &bed.relay)?;
+        let observed = mine.observe()?;
+        let told: Vec<_> = observed.repairs().iter().map(Repair::to_string).collect();
+        let counters = "taken over; counters end, since they do not fit here";
+        ensure!(told == [format!("~ pins in {}: {counters}", dir.display())], "{told:?}");
+        ensure!(!observed.counters_are_lost() && mine.datapath.counters()?.peers.len() == 1);
+        mine.switch()?;
+        mine.guard(UNDERLAY, &settings(1000))?;
+        ensure!(mine.link(GUARD)? == guard && !dir.exists());
+        mine.is_sound()?;
+        ensure!(mine.datapath.guard_counts()?.iter().all(|count| *count == 0));
+        Ok(())
+    });
+}
+
+#[test]
+fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-early")?;
+        let early = bed.bpffs().join("relay").join(RELAY).join("v1");
+        for place in [&bed.relay, &bed.other] {
+            interface(place)?;
+        }
+        let theirs = Relay::at(&bed, &bed.relay)?;
+        theirs.switch()?;
+        theirs.guard(UNDERLAY, &settings(1000))?;
+        let hooks = theirs.links()?;
+        fs::rename(&theirs.dir, &early)?;
+
+        // Another namespace leaves them alone.
+        let other = Relay::at(&bed, &bed.other)?;
+        ensure!(other.observe()?.heritage.is_empty());
+        other.switch()?;
+        ensure!(other.remove()? && early.join("ingress_link").exists());
+
+        let mine = Relay::at(&bed, &bed.relay)?;
+        let observed = mine.observe()?;
+        ensure!(observed.heritage.len() == 1 && observed.generation().is_some(), "{observed:?}");
+        bed.relay.enter(|| mine.datapath.keep_counters(&observed))??;
+        mine.is_sound()?;
+        ensure!(mine.links()? == hooks && !early.exists());
+        ensure!(mine.guarding(UNDERLAY)?.carries_out(&settings(1000)));
+
+        // Where nothing of them runs any more, they are whoever's comes first.
+        fs::rename(&mine.dir, &early)?;
+        bed.relay.run("ip", &["link", "del", RELAY])?;
+        ensure!(Relay::at(&bed, &bed.other)?.observe()?.heritage.len() == 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_link_that_runs_is_taken_over_from_a_version_that_did_not_take_over_ours() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-unaware")?;
+        interface(&bed.relay)?;
+        let mine = Relay::at(&bed, &bed.relay)?;
+        mine.switch()?;
+        mine.guard(UNDERLAY, &settings(1000))?;
+        // What an early version does, which knows nothing of ours: a policy of its own.
+        let aside = bed.bpffs().join("aside");
+        fs::rename(&mine.dir, &aside)?;
+        let early = Relay::at(&bed, &bed.relay)?;
+        early.switch()?;
+        let hooks = early.links()?;
+        fs::rename(&early.dir, bed.bpffs().join("relay").join(RELAY).join("v1"))?;
+        fs::rename(&aside, &mine.dir)?;
+
+        let mine = Relay::at(&bed, &bed.relay)?;
+        let observed = mine.observe()?;
+        let [left] = &observed.heritage[..] else { anyhow::bail!("{observed:?}") };
+        ensure!(left.to_string().contains("counters end"), "{left}");
+        mine.switch()?;
+        mine.is_sound()?;
+        ensure!(mine.links()? == hooks, "the link that ran was not taken over");
+        ensure!(mine.guarding(UNDERLAY)?.carries_out(&settings(1000)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_directory_that_others_made_or_can_write_to_is_used_by_nobody() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-trust")?;
+        let relay = bed.bpffs().join("relay");
+        let refused = |found: &str| -> Result<()> {
+            let opened = bed.relay.enter(|| Datapath::open(bed.bpffs(), RELAY))?;
+            let error = opened.err().context("it was taken")?;
+            ensure!(error.is_lack() && error.to_string().contains(found), "{error}");
+            Ok(())
+        };
+        symlink(bed.bpffs(), &relay)?;
+        refused("found a symbolic link")?;
+        fs::remove_file(&relay)?;
+        fs::create_dir(&relay)?;
+        chown(&relay, Some(1234), None)?;
+        refused("found a directory of user 1234")?;
+        chown(&relay, Some(0), None)?;
+        fs::set_permissions(&relay, fs::Permissions::from_mode(0o777))?;
+        refused("found mode 0777")?;
+        fs::set_permissions(&relay, fs::Permissions::from_mode(0o700))?;
+        Relay::at(&bed, &bed.relay)?;
+        fs::set_permissions(bed.bpffs(), fs::Permissions::from_mode(0o777))?;
+        refused("found mode 0777")
+    });
+}
+
+/// A relay in one of the namespaces.
+struct Relay<'a> {
+    place: &'a Namespace,
+    dir: PathBuf,
+    datapath: Datapath,
+}
+
+impl<'a> Relay<'a> {
+    fn at(bed: &Bed, place: &'a Namespace) -> Result<Self> {
+        Self::of_version(bed, place, ABI_VERSION)
+    }
+
+    fn of_version(bed: &Bed, place: &'a Namespace, version: u32) -> Result<Self> {
+        let pins = place.enter(|| Pins::of_version(bed.bpffs(), RELAY, version))??;
+        let dir = pins.dir().to_owned();
+        Ok(Self { place, dir, datapath: Datapath::new(pins, RELAY) })
+    }
+
+    fn observe(&self) -> Result<Observed> {
+        let Self { place, datapath, .. } = self;
+        Ok(place.enter(|| datapath.observe(datapath.hooks(&[])?))??)
+    }
+
+    /// That it is in force and nothing is to be put right.
+    fn is_sound(&self) -> Result<()> {
+        let observed = self.observe()?;
+        ensure!(observed.generation().is_some() && observed.repairs().is_empty(), "{observed:?}");
+        Ok(())
+    }
+
+    /// What `relay up` does of the policy.
+    fn switch(&self) -> Result<()> {
+        let observed = self.observe()?;
+        let four = crate::four();
+        let relay = Model { peers: four.peers[..1].to_vec(), ..four };
+        let slots = Slots::assign(&relay.peers, &observed.slots)?;
+        let sources = Sources { relay: &relay, host_addresses: &[], slots: slots.as_slice() };
+        let compiled = policy::compile(&sources)?;
+        let Self { place, datapath, .. } = self;
+        place.enter(|| {
+            datapath.keep_counters(&observed)?;
+            datapath.switch(&compiled, &slots, &observed, observed.next_number())?;
+            datapath.detach_twins(&observed)
+        })??;
+        Ok(())
+    }
+
+    /// What `relay up` does of the guard.
+    fn guard(&self, interface: &str, settings: &GuardSettings) -> Result<()> {
+        let (observed, places) =
+            ([self.guarding(interface)?], [GuardPlace { interface, mode: None }]);
+        let refused = self.place.enter(|| self.datapath.guard(settings, &places, &observed))??;
+        ensure!(refused.is_empty(), "{refused:?}");
+        let hook = self.guarding(interface)?;
+        ensure!(hook.carries_out(settings), "{hook:?}");
+        Ok(())
+    }
+
+    fn guarding(&self, interface: &str) -> Result<GuardHook> {
+        let programs = Bed::programs_in(self.place)?;
+        let hooks = self.place.enter(|| self.datapath.guards(&[interface], &programs))??;
+        hooks.into_iter().next().context("the interface that was named")
+    }
+
+    fn remove(&self) -> Result<bool> {
+        Ok(self.place.enter(|| self.datapath.remove())??)
+    }
+
+    /// The kernel's ids of its links.
+    fn links(&self) -> Result<Vec<u32>> {
+        ["ingress_link", "egress_link"].iter().map(|name| self.link(name)).collect()
+    }
+
+    fn link(&self, name: &str) -> Result<u32> {
+        Ok(FdLink::from(PinnedLink::from_pin(self.dir.join(name))?).info()?.id())
+    }
+
+    /// The kernel's ids of what outlives generation and guard.
+    fn maps(&self) -> Result<Vec<u32>> {
+        let names = ["slots", "counters_0", "refused_0", "events", "guard_counts"];
+        names.iter().map(|name| Ok(MapInfo::from_pin(self.dir.join(name))?.id())).collect()
+    }
+}
+
+/// Makes the relay's interface.
+fn interface(place: &Namespace) -> Result<()> {
+    place.run("ip", &["link", "add", RELAY, "type", "veth"]).map(drop)
+}
