@@ -50,6 +50,12 @@ impl Import {
         compiled?;
         let remarks: Vec<_> = import.remarks().iter().map(|line| self.located(line)).collect();
         output::warn(&remarks)?;
+        if interface.is_none() {
+            let own = &loaded.relay.interface;
+            let text =
+                format!("{file}: an interface cannot be called like this file, so it is {own}");
+            output::warn(&[text])?;
+        }
         let peers = loaded.relay.peers.len();
         let mut err = io::stderr().lock();
         match &self.output {

@@ -274,6 +274,29 @@ fn hubs_of_one_directory_have_key_files_of_their_own() {
 }
 
 #[test]
+fn a_file_that_is_called_like_no_interface_is_remarked_on() {
+    let site = Site::with("");
+    let peer = small_hub("[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\n");
+    site.write("10gw.conf", &peer, 0o600);
+    let run = site.relay("import 10gw.conf").ended(0);
+    assert!(run.err.contains("10gw.conf: an interface cannot be called like this file"), "{run}");
+    assert!(!run.out.contains("\ninterface"), "{run}");
+}
+
+#[test]
+fn of_peers_that_are_commented_out_each_key_comes_once() {
+    let off = "# one\n#[Peer]\n#PublicKey = {B}\n#AllowedIPs = 10.8.0.9/32\n\n";
+    let wrong = "#[Peer]\n#PublicKey = x\n\n#[Peer]\n#PublicKey = {C}\n#AllowedIPs = x\n\n";
+    let on = "[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\n\n#[Peer]\n#PublicKey = {A}\n";
+    let said = import(small_hub(&format!("{off}{off}{wrong}{on}")), 0);
+    assert_eq!(said.matches("enabled").count(), 1, "{said}");
+    let remark = "wg0.conf:11: a peer that is commented out is not carried over: something of it is \
+                  wrong or missing, or another peer has its key (also lines 15, 18, 26)";
+    assert!(said.contains(remark) && said.contains("one is commented out"), "{said}");
+    assert!(said.contains("[\"10.8.0.9\"]"), "{said}");
+}
+
+#[test]
 fn peers_without_name_or_address_get_the_next_each() {
     let mut text = small_hub("").replace("10.8.0.1/24", "10.8.0.1/16");
     for index in 0..2_000u16 {

@@ -48,14 +48,13 @@ pub(super) fn read(
     let mut reader = Reader { overlay, owners, names: Names::default(), remarks };
     let on = sections.iter().filter(|section| !section.is_off);
     let used: HashSet<PublicKey> = on.clone().filter_map(public_key).chain(own).collect();
-    let is_new = |key: &PublicKey| !used.contains(key);
     let has_none = on.count() == 0;
     let mut keys: HashMap<PublicKey, usize> = HashMap::new();
     let mut peers = Vec::new();
     for section in sections {
-        if section.is_off
-            && !(is_sound(section) && public_key(section).is_some_and(|key| is_new(&key)))
-        {
+        let is_new =
+            public_key(section).is_some_and(|key| !used.contains(&key) && !keys.contains_key(&key));
+        if section.is_off && !(is_new && is_sound(section)) {
             let text = "a peer that is commented out is not carried over: something of it is wrong \
                         or missing, or another peer has its key";
             reader.remarks.alike(section.line, text);
@@ -336,8 +335,10 @@ fn last_owners(sections: &[Section<'_>], overlay: &[IpNet]) -> HashMap<IpNet, us
             .filter_map(|(prefix, line)| Some((address_within(&prefix, overlay)?, line)));
         within.chain(written(is_off).map(|(prefix, line)| (prefix.trunc(), line)))
     };
-    // The later ones in this order win.
-    of(true).chain(of(false)).collect()
+    // The later ones in this order win: of peers that are commented out, the first.
+    let mut off: Vec<_> = of(true).collect();
+    off.reverse();
+    off.into_iter().chain(of(false)).collect()
 }
 
 /// Why an entry is not carried over; `None` for what is, and for what says nothing.
