@@ -91,6 +91,12 @@ impl Ipv4Header {
         self.0[2] & u32::from_be_bytes([0xfe, 0, 0, 0]).to_be() == 0
     }
 
+    /// Type of service.
+    #[inline(always)]
+    pub const fn tos(&self) -> u8 {
+        (u32::from_be(self.0[0]) >> 16) as u8
+    }
+
     /// Time to live.
     #[inline(always)]
     pub const fn ttl(&self) -> u8 {
@@ -156,6 +162,12 @@ impl Ipv6Header {
         [u64::from_be(self.0[3]), u64::from_be(self.0[4])]
     }
 
+    /// Traffic class and flow label, host order.
+    #[inline(always)]
+    pub const fn flow_info(&self) -> u32 {
+        (u64::from_be(self.0[0]) >> 32) as u32 & 0x0fff_ffff
+    }
+
     /// Hop limit.
     #[inline(always)]
     pub const fn hop_limit(&self) -> u8 {
@@ -193,6 +205,9 @@ mod tests {
         assert_eq!(header.destination(), 0xc0a8_00c7);
         assert_eq!((header.ttl(), header.protocol()), (64, protocol::UDP));
         assert!(header.dont_fragment() && !header.is_later_fragment());
+        let mut marked = SAMPLE;
+        marked[1] = 0xb8;
+        assert_eq!((header.tos(), ipv4(marked).tos()), (0, 0xb8));
     }
 
     #[test]

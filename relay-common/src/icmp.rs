@@ -61,7 +61,8 @@ impl Answer {
             | Reason::Broadcast
             | Reason::LinkLocal
             | Reason::ReservedAddress
-            | Reason::Inconsistent => None,
+            | Reason::Inconsistent
+            | Reason::NotRouted => None,
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Special {
     LinkLocal,
     /// Loopback, unspecified, IPv4-mapped, reserved.
     Reserved,
+    /// An address of the overlay that no peer has.
+    Vacant,
 }
 
 /// What an address turned out to be.
@@ -49,6 +51,8 @@ pub enum Owner {
     Peer(u32),
     /// Nobody.
     Nobody,
+    /// Nobody, inside the overlay.
+    Vacant,
     /// The relay itself.
     Host,
     /// An address that is never relayed, and why.
@@ -104,6 +108,7 @@ impl Leaf {
         const MULTICAST: u32 = Special::Multicast as u32;
         const BROADCAST: u32 = Special::Broadcast as u32;
         const LINK_LOCAL: u32 = Special::LinkLocal as u32;
+        const VACANT: u32 = Special::Vacant as u32;
         match self.slot {
             UNATTRIBUTED_SLOT => Owner::Nobody,
             slot if slot < FIRST_SPECIAL => Owner::Peer(slot),
@@ -111,6 +116,7 @@ impl Leaf {
             MULTICAST => Owner::Never(Reason::Multicast),
             BROADCAST => Owner::Never(Reason::Broadcast),
             LINK_LOCAL => Owner::Never(Reason::LinkLocal),
+            VACANT => Owner::Vacant,
             _ => Owner::Never(Reason::ReservedAddress),
         }
     }

@@ -89,6 +89,8 @@ reasons! {
     ReservedAddress = 17, "reserved_address", Packet;
     /// Program and counters disagree about a slot.
     Inconsistent = 18, "inconsistent", Relay;
+    /// fast_path is off, and the host's routing does not send the packet out of the interface.
+    NotRouted = 19, "not_routed", Relay;
 }
 
 impl Reason {

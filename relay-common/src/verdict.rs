@@ -13,7 +13,8 @@ pub enum Verdict {
     ToStack,
 }
 
-/// The verdict on a source and destination leaf and the pair they point to.
+/// The verdict on a source and destination leaf and the pair they point to. What leaves the host's
+/// stack or may be the host's is judged further by [`settle`].
 ///
 /// The fast path asks [`Pair::is_mutual`] and compares slots, which is this function's
 /// [`Verdict::Relay`]; everything else comes here.
@@ -29,12 +30,13 @@ pub fn decide(
 ) -> Result<Verdict, Reason> {
     let from = match source.owner() {
         Owner::Peer(slot) => slot,
-        Owner::Nobody | Owner::Host => return Err(Reason::SourceUnknown),
+        Owner::Nobody | Owner::Vacant | Owner::Host => return Err(Reason::SourceUnknown),
         Owner::Never(reason) => return Err(reason),
     };
     match destination.owner() {
         Owner::Host => Ok(Verdict::ToHost),
         Owner::Never(reason) => Err(reason),
+        Owner::Vacant => Err(Reason::DestinationUnknown),
         Owner::Peer(to) if to == from => Err(Reason::Hairpin),
         Owner::Peer(_) => match pair.lists(source) {
             Lists::Both => Ok(Verdict::Relay),
@@ -49,6 +51,68 @@ pub fn decide(
             }
         },
     }
+}
+
+/// What the host's routing does with a packet at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    /// Keeps it: the destination is an address of the host, or there is no way to it.
+    Local,
+    /// Keeps it because nothing that comes in here is forwarded. Whether the destination is an
+    /// address of the host is not known; if it is none, the stack drops the packet.
+    Unforwarded,
+    /// Sends it out of the interface it came from.
+    Back,
+    /// Sends it anywhere else, or drops it.
+    Away,
+}
+
+/// Whether a judgement rests on the host's routing too: whatever goes up the stack, and what the
+/// policy knows nobody for, which may be an address of the host.
+#[inline(always)]
+pub const fn needs_routing(judged: Result<Verdict, Reason>, fast_path: bool) -> bool {
+    match judged {
+        Ok(Verdict::Relay) => !fast_path,
+        Ok(Verdict::ToHost | Verdict::ToStack) | Err(Reason::DestinationUnknown) => true,
+        Err(_) => false,
+    }
+}
+
+/// The verdict, now that the routing is known. What goes to the host is what the host would keep,
+/// what goes to another peer by the stack leaves by the interface, and anything else is refused.
+///
+/// `may_reach` says whether `host_access` lets this packet up.
+///
+/// # Errors
+/// Why the packet is refused.
+#[inline(always)]
+pub fn settle(
+    judged: Result<Verdict, Reason>,
+    routing: Routing,
+    may_reach: impl FnOnce() -> bool,
+) -> Result<Verdict, Reason> {
+    // Without forwarding an address that is not the policy's keeps its reason wherever it can.
+    let otherwise = match (judged, routing) {
+        (Ok(Verdict::Relay), Routing::Back) | (Ok(Verdict::ToStack), Routing::Away) => {
+            return judged;
+        }
+        (Ok(Verdict::Relay), Routing::Local | Routing::Unforwarded | Routing::Away) => {
+            return Err(Reason::NotRouted);
+        }
+        (Ok(Verdict::ToHost | Verdict::ToStack), Routing::Back | Routing::Away)
+        | (Err(Reason::DestinationUnknown), Routing::Back | Routing::Away) => {
+            return Err(Reason::DestinationUnknown);
+        }
+        (Ok(Verdict::ToHost), Routing::Local | Routing::Unforwarded)
+        | (Ok(Verdict::ToStack) | Err(Reason::DestinationUnknown), Routing::Local) => {
+            Reason::HostAccess
+        }
+        (Ok(Verdict::ToStack) | Err(Reason::DestinationUnknown), Routing::Unforwarded) => {
+            Reason::DestinationUnknown
+        }
+        (Err(reason), _) => return Err(reason),
+    };
+    if may_reach() { Ok(Verdict::ToHost) } else { Err(otherwise) }
 }
 
 /// Whether the pair lets beyond-the-overlay traffic come back in to a peer: the peer's list holds
@@ -136,6 +200,53 @@ mod tests {
             let leaf = Leaf::special(special);
             assert_eq!(decide(&peer(1), &leaf, pair(3), true), Err(reason));
             assert_eq!(decide(&leaf, &peer(1), pair(3), true), Err(reason));
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_overlay_that_no_peer_has_is_nobodys_whatever_lists_hold() {
+        let vacant = Leaf::special(Special::Vacant);
+        assert_eq!(decide(&peer(1), &vacant, pair(3), true), Err(Reason::DestinationUnknown));
+        assert_eq!(decide(&vacant, &peer(1), pair(3), true), Err(Reason::SourceUnknown));
+        assert_eq!(decide_inbound(&vacant, &peer(1), pair(3), true), Err(Reason::ForwardedIn));
+    }
+
+    const ROUTINGS: [Routing; 4] =
+        [Routing::Local, Routing::Unforwarded, Routing::Back, Routing::Away];
+
+    #[test]
+    fn what_goes_to_the_host_is_what_the_host_keeps_and_host_access_opens() {
+        for judged in [Ok(Verdict::ToHost), Ok(Verdict::ToStack), Err(Reason::DestinationUnknown)] {
+            let settled = |may| ROUTINGS.map(|routing| settle(judged, routing, || may));
+            let unknown = Err(Reason::DestinationUnknown);
+            let [open, shut] = match judged {
+                Ok(Verdict::ToHost) => [unknown, Err(Reason::HostAccess)],
+                Ok(Verdict::ToStack) => [judged, unknown],
+                _ => [unknown, unknown],
+            };
+            let host = Ok(Verdict::ToHost);
+            assert_eq!(settled(true), [host, host, unknown, open], "{judged:?}");
+            let kept = Err(Reason::HostAccess);
+            assert_eq!(settled(false), [kept, shut, unknown, open], "{judged:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_to_a_peer_by_the_stack_leaves_by_the_interface_or_not_at_all() {
+        let relay = Ok(Verdict::Relay);
+        let settled = ROUTINGS.map(|routing| settle(relay, routing, || true));
+        let lost = Err(Reason::NotRouted);
+        assert_eq!(settled, [lost, lost, relay, lost]);
+        assert!(needs_routing(relay, false) && !needs_routing(relay, true));
+    }
+
+    #[test]
+    fn other_refusals_stand_whatever_the_routing() {
+        for &reason in Reason::ALL.iter().filter(|&&r| r != Reason::DestinationUnknown) {
+            assert!(!needs_routing(Err(reason), false), "{reason:?}");
+            for routing in ROUTINGS {
+                assert_eq!(settle(Err(reason), routing, || true), Err(reason));
+            }
         }
     }
 

@@ -1,17 +1,20 @@
-//! What peers may reach on the relay itself.
+//! The relay's host: where its routing takes a packet, and what peers may reach on it.
 
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{
-        BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NOT_FWDED, bpf_fib_lookup, bpf_sock,
+        BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED, BPF_FIB_LKUP_RET_NO_NEIGH,
+        BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup, bpf_sock,
         bpf_sock_tuple,
     },
     helpers::generated::{bpf_fib_lookup, bpf_sk_lookup_tcp, bpf_sk_lookup_udp, bpf_sk_release},
 };
 use relay_common::{
+    Leaf,
     header::protocol,
     icmp::words,
-    verdict::{HostPolicy, port_key},
+    leaf::Owner,
+    verdict::{HostPolicy, Routing, port_key},
 };
 
 use crate::{
@@ -41,31 +44,70 @@ const CURRENT_NETNS: u64 = u64::MAX;
 const LISTEN: u32 = 10;
 const CLOSE: u32 = 7;
 
-/// Whether the host's routing would keep the packet: its destination is an address that the host
-/// has got since the policy was compiled, or the host does not forward at all.
+/// Index of the loopback interface in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
+const LOOPBACK: u32 = 1;
+
+/// What the host's routing does with the packet.
 #[inline(always)]
-pub fn keeps(packet: &Packet<'_>, headers: &Headers) -> bool {
+pub fn routing(
+    packet: &Packet<'_>,
+    headers: &Headers,
+    transport: &Transport,
+    destination: &Leaf,
+) -> Routing {
     // SAFETY: all zeros is a valid query.
     let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
     query.ifindex = packet.interface();
+    query.l4_protocol = transport.protocol;
+    // What rules for routing may look at.
+    if matches!(transport.protocol, protocol::TCP | protocol::UDP) && !transport.is_later_fragment {
+        query.sport = packet.transport_u16(transport, 0).unwrap_or(0).to_be();
+        query.dport = packet.transport_u16(transport, 2).unwrap_or(0).to_be();
+    }
     match headers {
         Headers::V4(header) => {
             query.family = AF_INET;
+            query.__bindgen_anon_2.tos = header.tos();
             query.__bindgen_anon_3.ipv4_src = header.source().to_be();
             query.__bindgen_anon_4.ipv4_dst = header.destination().to_be();
         }
         Headers::V6(header) => {
             query.family = AF_INET6;
+            query.__bindgen_anon_2.flowinfo = header.flow_info().to_be();
             query.__bindgen_anon_3.ipv6_src = words(header.source());
             query.__bindgen_anon_4.ipv6_dst = words(header.destination());
         }
     }
-    let ctx = packet.context().as_ptr();
+    let mut answer = look_up(packet, &mut query);
+    // Of IPv6 one switch for the whole host decides what is forwarded (ip6_forward(),
+    // net/ipv6/ip6_output.c, 6.12), and the helper asks that of the interface (bpf_ipv6_fib_lookup(),
+    // net/core/filter.c). The loopback has what all interfaces were given.
+    if answer == i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED) && matches!(headers, Headers::V6(_)) {
+        query.ifindex = LOOPBACK;
+        answer = look_up(packet, &mut query);
+    }
+    const NOT_FORWARDED: i64 = BPF_FIB_LKUP_RET_NOT_FWDED as i64;
+    const DISABLED: i64 = BPF_FIB_LKUP_RET_FWD_DISABLED as i64;
+    const SUCCESS: i64 = BPF_FIB_LKUP_RET_SUCCESS as i64;
+    const NO_NEIGHBOUR: i64 = BPF_FIB_LKUP_RET_NO_NEIGH as i64;
+    const TOO_BIG: i64 = BPF_FIB_LKUP_RET_FRAG_NEEDED as i64;
+    match answer {
+        NOT_FORWARDED => Routing::Local,
+        // Of the overlay the policy knows every address of the host.
+        DISABLED if destination.owner() == Owner::Vacant => Routing::Away,
+        DISABLED => Routing::Unforwarded,
+        // Only with these has the kernel set the interface.
+        SUCCESS | NO_NEIGHBOUR | TOO_BIG if query.ifindex == packet.interface() => Routing::Back,
+        _ => Routing::Away,
+    }
+}
+
+/// The helper's answer, one of `BPF_FIB_LKUP_RET_*` or an error number.
+#[inline(always)]
+fn look_up(packet: &Packet<'_>, query: &mut bpf_fib_lookup) -> i64 {
     let size = size_of::<bpf_fib_lookup>() as i32;
     // SAFETY: context and query are valid, and size is the query's.
-    let answer = unsafe { bpf_fib_lookup(ctx, &mut query, size, 0) };
-    answer == i64::from(BPF_FIB_LKUP_RET_NOT_FWDED)
-        || answer == i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED)
+    unsafe { bpf_fib_lookup(packet.context().as_ptr(), query, size, 0) }
 }
 
 /// Whether `host_access` lets this packet up: what it opens, and answers to what the host began.

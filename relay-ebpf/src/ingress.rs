@@ -44,16 +44,16 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
     let destination;
     (*source, destination) = policy::leaves(&headers);
     let pair = tables::pair(source, &destination);
-    let mut verdict = verdict::decide(source, &destination, pair, features & EGRESS_STACK != 0)?;
-    if verdict == Verdict::ToStack && host::keeps(packet, &headers) {
-        verdict = Verdict::ToHost;
-    }
-    match verdict {
-        Verdict::Relay if features & FAST_PATH != 0 => may_leave(packet, &headers, &transport)?,
-        Verdict::ToHost if !host::may_reach(packet, &headers, &transport) => {
-            return Err(Reason::HostAccess);
-        }
-        Verdict::Relay | Verdict::ToHost | Verdict::ToStack => {}
+    let fast_path = features & FAST_PATH != 0;
+    let judged = verdict::decide(source, &destination, pair, features & EGRESS_STACK != 0);
+    let verdict = if verdict::needs_routing(judged, fast_path) {
+        let routing = host::routing(packet, &headers, &transport, &destination);
+        verdict::settle(judged, routing, || host::may_reach(packet, &headers, &transport))?
+    } else {
+        judged?
+    };
+    if verdict == Verdict::Relay && fast_path {
+        may_leave(packet, &headers, &transport)?;
     }
     Ok(Passing { verdict, headers, transport, destination })
 }

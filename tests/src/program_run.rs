@@ -23,6 +23,8 @@ pub const REDIRECT: u32 = 7;
 pub struct ProgramRun {
     /// The policy, for the oracle.
     pub relay: Relay,
+    /// Index of the interface whose programs they are; 0 is the loopback interface.
+    pub interface: u32,
     /// Its compiled form.
     pub compiled: Compiled,
     loaded: Loaded,
@@ -51,14 +53,22 @@ impl ProgramRun {
     /// # Panics
     /// The policy does not compile, or the kernel refuses it.
     pub fn with_features(relay: Relay, features: u32) -> Self {
+        Self::on_host(relay, &[], features)
+    }
+
+    /// The same on a host with more addresses than the relay's.
+    ///
+    /// # Panics
+    /// The policy does not compile, or the kernel refuses it.
+    pub fn on_host(relay: Relay, host_addresses: &[IpAddr], features: u32) -> Self {
         let slots: Vec<u32> = slots(&relay);
-        let mut compiled = compile(&Sources { relay: &relay, host_addresses: &[], slots: &slots })
+        let mut compiled = compile(&Sources { relay: &relay, host_addresses, slots: &slots })
             .expect("the policy compiles");
         compiled.features |= features;
         let highest = slots.last().copied().unwrap_or(UNATTRIBUTED_SLOT);
         let loaded = Loaded::load(&compiled, 1, None, highest + 1)
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
-        Self { relay, compiled, loaded }
+        Self { relay, interface: 0, compiled, loaded }
     }
 
     /// Runs the ingress program on a packet from a peer.
@@ -91,7 +101,7 @@ impl ProgramRun {
     /// # Panics
     /// The kernel refuses the packet.
     pub fn ask(&mut self, inner: &Inner) -> Result<Verdict, Reason> {
-        self.loaded.ask(inner.bytes()).expect("an answer")
+        self.loaded.ask(self.interface, inner.bytes()).expect("an answer")
     }
 
     /// The programs and maps themselves.
@@ -137,8 +147,14 @@ impl ProgramRun {
         ingress_interface: u32,
         (gso_segs, gso_size): (u32, u32),
     ) -> (u32, Vec<u8>) {
-        let packet =
-            Packet { bytes: inner.bytes(), gso_size, gso_segs, ingress_interface, mark: 0 };
+        let packet = Packet {
+            bytes: inner.bytes(),
+            gso_size,
+            gso_segs,
+            interface: self.interface,
+            ingress_interface,
+            mark: 0,
+        };
         let run = self.loaded.run(direction, &packet).expect("the packet runs");
         (run.verdict, run.packet)
     }

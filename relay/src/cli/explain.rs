@@ -212,7 +212,7 @@ fn observe(relay: &Relay, bpffs: &Path) -> Result<Kernel> {
         if running.device.is_none() {
             return Err(HostError::NotUp { interface: interface.to_owned() }.into());
         }
-        let host_addresses = plan::host_addresses(&handle).await?;
+        let host_addresses = plan::host_addresses(&handle, &relay.interface).await?;
         Ok(Kernel { running, datapath, host_addresses })
     })
 }
@@ -232,6 +232,11 @@ impl Kernel {
             Sender::Host | Sender::Outside => explanation.verdict,
         };
         Ok(match answer {
+            // Where the host forwards nothing the program cannot tell its addresses from others;
+            // what it passes up then the stack drops.
+            Ok(Verdict::ToHost) if !explanation.destination.is_host => {
+                Err(Reason::DestinationUnknown)
+            }
             Ok(_) if !is_known(&explanation.source) => Err(Reason::SourceUnknown),
             Ok(_) if !is_known(&explanation.destination) => Err(Reason::DestinationUnknown),
             answer => answer,

@@ -1,7 +1,7 @@
 //! What `relay up` will do: everything observed, compared and put in order, before anything is
 //! touched.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::Result;
 use relay_common::names::MARK;
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::{Loaded, Secrets, create_private_key},
     datapath::{Datapath, Observed, Slots, policy_hash},
-    model::{InterfaceName, PrivateKey, Relay},
+    model::{InterfaceName, PeerName, PrivateKey, Relay},
     net::{
         self, Handle,
         address::{self, AddressChange},
@@ -40,6 +40,7 @@ pub(super) struct Plan {
     wireguard: wireguard::Plan,
     observed: Observed,
     policy: Option<PolicyChange>,
+    contested: Vec<Contested>,
     guard: GuardPlan,
     addresses: Vec<AddressChange>,
     desired_addresses: Vec<ipnet::IpNet>,
@@ -51,6 +52,13 @@ pub(super) struct Plan {
 enum FenceChange {
     PutUp(Replies),
     TakeDown,
+}
+
+/// An address of the host that a peer would own.
+struct Contested {
+    address: IpAddr,
+    network: ipnet::IpNet,
+    peer: PeerName,
 }
 
 struct PolicyChange {
@@ -88,7 +96,11 @@ impl Plan {
         let guard = guard.plan(relay, Rekeyed { public_key, is_new });
 
         let observed = observed?;
-        let (compiled, slots) = policy(handle, relay, &observed).await?;
+        let slots = Slots::assign(&relay.peers, &observed.slots)?;
+        let host_addresses = host_addresses(handle, interface).await?;
+        let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
+        let contested = contested(&sources);
+        let compiled = policy::compile(&sources)?;
         let in_force = observed.generation().map(|generation| generation.policy_hash);
         let policy = (in_force != Some(policy_hash(&compiled))
             || slots.changed()
@@ -115,6 +127,7 @@ impl Plan {
             wireguard,
             observed,
             policy,
+            contested,
             guard,
             addresses: address::plan(
                 interface,
@@ -174,6 +187,16 @@ impl Plan {
         lines.extend(self.addresses.iter().map(ToString::to_string));
         lines.extend(self.routes.iter().map(ToString::to_string));
         lines
+    }
+
+    /// A sentence for each address of the host inside a peer's network.
+    pub(super) fn contested(&self) -> impl Iterator<Item = String> {
+        self.contested.iter().map(|Contested { address, network, peer }| {
+            format!(
+                "{address} is an address of the host inside {network} of {peer}: `relay up` gives it to \
+                 the host; remove the address, or narrow the routes of {peer}, to give it to {peer}"
+            )
+        })
     }
 
     /// Whether another policy is to be put in force.
@@ -254,19 +277,34 @@ pub(super) async fn policy(
     observed: &Observed,
 ) -> Result<(Compiled, Slots)> {
     let slots = Slots::assign(&relay.peers, &observed.slots)?;
-    let host_addresses = host_addresses(handle).await?;
+    let host_addresses = host_addresses(handle, &relay.interface).await?;
     let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
     Ok((policy::compile(&sources)?, slots))
 }
 
-/// The host's addresses, less those that are refused whoever has them.
-pub(super) async fn host_addresses(handle: &Handle) -> Result<Vec<std::net::IpAddr>> {
-    let mut addresses = net::host_addresses(handle).await?;
+/// The host's addresses, less those that are refused whoever has them, and those of the relay's
+/// interface: they are what the configuration says, whatever it has at the moment.
+pub(super) async fn host_addresses(
+    handle: &Handle,
+    interface: &InterfaceName,
+) -> Result<Vec<IpAddr>> {
+    let mut addresses = net::host_addresses_beside(handle, interface).await?;
     addresses.retain(|address| match address {
-        std::net::IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-        std::net::IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
     });
     Ok(addresses)
+}
+
+/// The host's addresses among the peers', each with the network that holds it.
+fn contested(sources: &Sources<'_>) -> Vec<Contested> {
+    let of_peer = |address: IpAddr| {
+        let (_, peer) = sources.relay.owner(address)?;
+        let holding = peer.owned().filter(|network| network.contains(&address));
+        let network = holding.max_by_key(ipnet::IpNet::prefix_len)?;
+        Some(Contested { address, network, peer: peer.name.clone() })
+    };
+    sources.contested().into_iter().filter_map(of_peer).collect()
 }
 
 fn peers(relay: &Relay, secrets: &Secrets) -> Vec<DesiredPeer> {

@@ -105,9 +105,10 @@ async fn look(
             if let Some(policy) = in_force.filter(|_| plan.changes_policy()) {
                 problems.push(format!(
                     "policy generation {} ({}) is in force, not the one that the configuration and \
-                     the host's addresses make; `relay up` puts that in force",
+                     the host's addresses in peers' networks make; `relay up` puts that in force",
                     policy.generation, policy.hash
                 ));
+                problems.extend(plan.contested());
             }
             if is_there {
                 let drift = plan.drift().into_iter();

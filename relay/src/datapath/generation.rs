@@ -203,12 +203,13 @@ impl Loaded {
         Ok(Run { verdict: result.return_value, packet: out })
     }
 
-    /// Asks what would become of a packet from a peer.
+    /// Asks what would become of a packet from a peer behind the interface with this index; 0 is the
+    /// loopback interface.
     ///
     /// # Errors
     /// The kernel refuses the packet, which must have [`super::SHORTEST_QUESTION`] bytes at least.
-    pub fn ask(&mut self, packet: &[u8]) -> Result<Answer, DatapathError> {
-        question::ask(self.program(Direction::Ingress)?, packet)
+    pub fn ask(&mut self, interface: u32, packet: &[u8]) -> Result<Answer, DatapathError> {
+        question::ask(self.program(Direction::Ingress)?, interface, packet)
     }
 
     /// Runs a program on a packet `repeat` times, each time on what the last left of it, and gives
@@ -341,6 +342,8 @@ pub struct Packet<'a> {
     pub gso_size: u32,
     /// Segments of an aggregate; 0 is none.
     pub gso_segs: u32,
+    /// Index of the interface whose program runs; 0 is the loopback interface.
+    pub interface: u32,
     /// Index of the interface it entered by; 0 is none.
     pub ingress_interface: u32,
     /// Its mark.
@@ -361,8 +364,8 @@ const MARK: usize = 8;
 
 impl<'a> Packet<'a> {
     /// One that asks: an aggregate of two, which the short way through the program leaves alone.
-    pub(super) fn question(bytes: &'a [u8]) -> Self {
-        Self { bytes, gso_size: 1, gso_segs: 2, ingress_interface: 0, mark: QUESTION }
+    pub(super) fn question(bytes: &'a [u8], interface: u32) -> Self {
+        Self { bytes, gso_size: 1, gso_segs: 2, interface, ingress_interface: 0, mark: QUESTION }
     }
 
     /// The mark in what the kernel made of a context.
@@ -376,12 +379,14 @@ impl<'a> Packet<'a> {
     /// set here and wants zeros elsewhere.
     pub(super) fn context(&self) -> [u8; 192] {
         const INGRESS_IFINDEX: usize = 36;
+        const IFINDEX: usize = 40;
         const GSO_SEGS: usize = 164;
         const GSO_SIZE: usize = 176;
         let mut context = [0; 192];
         for (offset, value) in [
             (MARK, self.mark),
             (INGRESS_IFINDEX, self.ingress_interface),
+            (IFINDEX, self.interface),
             (GSO_SEGS, self.gso_segs),
             (GSO_SIZE, self.gso_size),
         ] {

@@ -288,9 +288,11 @@ impl Datapath {
     /// # Errors
     /// Nothing is attached, or it does not answer.
     pub fn ask(&self, hooks: &[Hook; 2], packet: &[u8]) -> Result<Answer, DatapathError> {
-        let program = hook::program(&hooks[0])?
-            .ok_or_else(|| DatapathError::NotAttached { interface: self.interface.clone() })?;
-        question::ask(&program, packet)
+        let missing = || DatapathError::NotAttached { interface: self.interface.clone() };
+        let program = hook::program(&hooks[0])?.ok_or_else(missing)?;
+        let index = tcx::index(&self.interface)
+            .map_err(DatapathError::hook(Direction::Ingress.program(), "find"))?;
+        question::ask(&program, index.ok_or_else(missing)?, packet)
     }
 
     /// Removes every pin. The hooks go with them on TCX, and with the interface otherwise; the

@@ -55,13 +55,18 @@ fn word(bytes: &[u8]) -> u32 {
     u32::from_ne_bytes(word)
 }
 
-/// Asks about a packet from a peer, from its IP header on, of [`SHORTEST`] bytes or more.
+/// Asks about a packet from a peer behind the interface with this index, whose routing the answer may
+/// rest on; from its IP header on, of [`SHORTEST`] bytes or more.
 ///
 /// # Errors
 /// The kernel does not take the packet, or the program does not know questions.
-pub(super) fn ask(program: &SchedClassifier, packet: &[u8]) -> Result<Answer, DatapathError> {
+pub(super) fn ask(
+    program: &SchedClassifier,
+    interface: u32,
+    packet: &[u8],
+) -> Result<Answer, DatapathError> {
     const NAME: &str = Direction::Ingress.program();
-    let question = Packet::question(packet);
+    let question = Packet::question(packet, interface);
     let context = question.context();
     let mut told = context;
     program

@@ -83,11 +83,28 @@ pub async fn apply(
 /// # Errors
 /// The kernel did not answer.
 pub async fn host_addresses(handle: &Handle) -> Result<Vec<IpAddr>, NetError> {
-    let mut addresses: Vec<IpAddr> =
-        dump(handle, 0).await?.iter().map(|(_, address)| address.addr()).collect();
+    Ok(once(dump(handle, 0).await?))
+}
+
+/// The same without those of one interface.
+///
+/// # Errors
+/// The kernel did not answer.
+pub async fn host_addresses_beside(
+    handle: &Handle,
+    interface: &InterfaceName,
+) -> Result<Vec<IpAddr>, NetError> {
+    let own = link::read(handle, interface).await?.map(|link| link.index);
+    let mut addresses = dump(handle, 0).await?;
+    addresses.retain(|(of, _)| Some(*of) != own);
+    Ok(once(addresses))
+}
+
+fn once(addresses: Vec<(u32, IpNet)>) -> Vec<IpAddr> {
+    let mut addresses: Vec<_> = addresses.iter().map(|(_, address)| address.addr()).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    Ok(addresses)
+    addresses
 }
 
 /// Addresses of the link with this index, sorted.

@@ -19,6 +19,6 @@ pub mod link;
 pub mod route;
 pub mod underlay;
 
-pub use address::host_addresses;
+pub use address::{host_addresses, host_addresses_beside};
 pub use error::NetError;
 pub use handle::{Handle, connect};

@@ -21,14 +21,18 @@ impl Is<'_> {
     }
 }
 
-/// What becomes of a well-formed packet from one address to another, sent by a peer.
+/// What becomes of a well-formed packet from one address to another, sent by a peer, where
+/// `host_access` lets it up and the host's routing is as it should be: it keeps what goes to the
+/// host's addresses, forwards the rest, and sends peers' packets to the interface.
 ///
 /// # Errors
 /// Why it is refused.
 pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
     let from = match whose(sources, source) {
         Is::Owned(peer) => peer,
-        Is::Special(Special::Host) | Is::Nobody => return Err(Reason::SourceUnknown),
+        Is::Special(Special::Host | Special::Vacant) | Is::Nobody => {
+            return Err(Reason::SourceUnknown);
+        }
         Is::Special(special) => return Err(never(special)),
     };
     let lists = |peer: &Peer, address| peer.may_reach().iter().any(|net| net.contains(&address));
@@ -49,8 +53,18 @@ pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Resul
     }
 }
 
-/// Longest match over everything that is owned; of equal prefixes a special one wins.
+/// Whether an address that the host does not have is somebody's: a peer's, the overlay's, or of a
+/// network that is nobody's ever.
+pub(super) fn is_claimed(sources: &Sources<'_>, address: IpAddr) -> bool {
+    !matches!(whose(sources, address), Is::Nobody)
+}
+
+/// The host's addresses before all others, then the longest match over everything that is owned; of
+/// equal prefixes a special one wins.
 pub(super) fn whose<'a>(sources: &Sources<'a>, address: IpAddr) -> Is<'a> {
+    if sources.host_addresses.contains(&address) {
+        return Is::Special(Special::Host);
+    }
     let special = specials(sources)
         .into_iter()
         .filter(|(net, _)| net.contains(&address))
@@ -66,8 +80,13 @@ pub(super) fn whose<'a>(sources: &Sources<'a>, address: IpAddr) -> Is<'a> {
         }
         (_, Some((_, peer))) => Is::Owned(peer),
         (Some((_, special)), None) => Is::Special(special),
+        (None, None) if is_overlay(sources, address) => Is::Special(Special::Vacant),
         (None, None) => Is::Nobody,
     }
+}
+
+fn is_overlay(sources: &Sources<'_>, address: IpAddr) -> bool {
+    sources.relay.addresses.iter().any(|overlay| overlay.contains(&address))
 }
 
 fn never(special: Special) -> Reason {
@@ -77,5 +96,6 @@ fn never(special: Special) -> Reason {
         Special::Broadcast => Reason::Broadcast,
         Special::LinkLocal => Reason::LinkLocal,
         Special::Reserved => Reason::ReservedAddress,
+        Special::Vacant => Reason::DestinationUnknown,
     }
 }

@@ -43,6 +43,8 @@ pub struct Party<'a> {
     /// Who owns it, and the place of that peer in the configuration. An address of the host or of
     /// nobody has none, whatever network around it a peer owns.
     pub peer: Option<(usize, &'a Peer)>,
+    /// Whether it is an address of the host, the relay's own included.
+    pub is_host: bool,
     /// The longest entry of its owner's list that holds the other end.
     pub entry: Option<IpNet>,
 }
@@ -166,10 +168,11 @@ impl Party<'_> {
 
 impl<'a> Party<'a> {
     fn of(sources: &Sources<'a>, address: IpAddr, other: IpAddr) -> Self {
-        let is_owned = matches!(whose(sources, address), Is::Owned(_));
+        let is = whose(sources, address);
+        let (is_owned, is_host) = (matches!(is, Is::Owned(_)), is.is_host());
         let peer = sources.relay.owner(address).filter(|_| is_owned);
         let entries = peer.into_iter().flat_map(|(_, peer)| peer.may_reach()).copied();
         let entry = entries.filter(|net| net.contains(&other)).max_by_key(IpNet::prefix_len);
-        Self { address, peer, entry }
+        Self { address, peer, is_host, entry }
     }
 }

@@ -32,13 +32,22 @@ use crate::model::{Peer, Relay};
 pub struct Sources<'a> {
     /// The configured relay.
     pub relay: &'a Relay,
-    /// Every address of the host, underlay ones too; they come before any peer's.
+    /// Addresses of the host besides the relay's own, underlay ones too; they come before any
+    /// peer's.
     pub host_addresses: &'a [IpAddr],
     /// Counter slot of each peer, in the order of `relay.peers`; never 0.
     pub slots: &'a [u32],
 }
 
 impl<'a> Sources<'a> {
+    /// The addresses of the host that would be somebody else's if the host did not have them. Of all
+    /// its addresses these alone, and the relay's, make another policy.
+    pub fn contested(&self) -> Vec<IpAddr> {
+        let without = Self { host_addresses: &[], ..*self };
+        let addresses = self.host_addresses.iter().copied();
+        addresses.filter(|&address| eval::is_claimed(&without, address)).collect()
+    }
+
     fn peers(&self) -> impl Iterator<Item = (u32, &'a Peer)> {
         self.slots.iter().copied().zip(&self.relay.peers)
     }

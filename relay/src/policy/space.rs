@@ -50,10 +50,13 @@ pub(super) struct Space {
 struct Mark {
     owner: Option<Owner>,
     groups: Vec<Group>,
+    is_host: bool,
 }
 
 impl Space {
-    /// Cuts at addresses, routes, `allowed_ips`, the host's addresses and special networks.
+    /// Cuts at addresses, routes, `allowed_ips`, the overlay, special networks, and the host's
+    /// addresses where they would be somebody else's. The others are not in a policy: the programs
+    /// ask the host's routing for what nobody owns.
     pub(super) fn cut(sources: &Sources<'_>) -> Self {
         let (groups, lists) = group(sources);
         let mut marks: BTreeMap<IpNet, Mark> = BTreeMap::new();
@@ -64,6 +67,13 @@ impl Space {
         }
         for (prefix, special) in specials(sources) {
             marks.entry(prefix).or_default().owner = Some(Owner::Special(special));
+        }
+        for &address in sources.host_addresses {
+            marks.entry(host_prefix(address)).or_default().is_host = true;
+        }
+        let overlays: Vec<IpNet> = sources.relay.addresses.iter().map(IpNet::trunc).collect();
+        for &overlay in &overlays {
+            marks.entry(overlay).or_default();
         }
         for (group, list) in (0..).zip(&lists) {
             for &prefix in list {
@@ -79,7 +89,18 @@ impl Space {
                 ancestors.pop();
             }
             let parent = ancestors.last().map(|&at| &cuts[at]);
-            let owner = mark.owner.unwrap_or(parent.map_or(Owner::Nobody, |cut| cut.owner));
+            let inherited = parent.map_or(Owner::Nobody, |cut| cut.owner);
+            let owner = match mark.owner.unwrap_or(inherited) {
+                Owner::Nobody if overlays.iter().any(|overlay| overlay.contains(&prefix)) => {
+                    Owner::Special(Special::Vacant)
+                }
+                owner => owner,
+            };
+            let owner = match owner {
+                Owner::Nobody if mark.is_host && mark.groups.is_empty() => continue,
+                Owner::Peer(_) | Owner::Special(_) if mark.is_host => Owner::Special(Special::Host),
+                owner => owner,
+            };
             let set = sets.with(parent.map_or(0, |cut| cut.set), &mark.groups);
             ancestors.push(cuts.len());
             cuts.push(Cut { prefix, owner, set });
@@ -88,7 +109,7 @@ impl Space {
     }
 }
 
-/// Networks that belong to nobody, and addresses that belong to the host. The host's come last,
+/// Networks that belong to nobody, and addresses that belong to the relay. The relay's come last,
 /// so that they win over a special network of the same prefix.
 pub(super) fn specials(sources: &Sources<'_>) -> Vec<(IpNet, Special)> {
     const NETWORKS: &[(&str, Special)] = &[
@@ -115,7 +136,6 @@ pub(super) fn specials(sources: &Sources<'_>) -> Vec<(IpNet, Special)> {
         IpNet::V4(net) if net.prefix_len() < 31 => Some([net.network(), net.broadcast()]),
         IpNet::V4(_) | IpNet::V6(_) => None,
     });
-    let host = sources.relay.addresses.iter().map(IpNet::addr);
     networks
         .chain(
             broadcasts
@@ -123,8 +143,11 @@ pub(super) fn specials(sources: &Sources<'_>) -> Vec<(IpNet, Special)> {
                 .map(|address| (host_prefix(IpAddr::V4(address)), Special::Broadcast)),
         )
         .chain(
-            host.chain(sources.host_addresses.iter().copied())
-                .map(|address| (host_prefix(address), Special::Host)),
+            sources
+                .relay
+                .addresses
+                .iter()
+                .map(|overlay| (host_prefix(overlay.addr()), Special::Host)),
         )
         .collect()
 }

@@ -1,5 +1,5 @@
-//! Three answers to the same question agree: the formula, the compiled policy, and the program
-//! in the kernel.
+//! Three answers to the same question agree: the formula, the compiled policy with the host's routing,
+//! and the program in the kernel, on a host that forwards and on one that does not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,53 +12,98 @@ use relay::{
     model::{Egress, HostAccess, Relay},
     policy::{Sources, eval},
 };
-use relay_common::{Reason, icmp::Answer, names::TRACE, verdict::Verdict};
+use relay_common::{
+    Reason,
+    icmp::Answer,
+    names::TRACE,
+    verdict::{Routing, Verdict, needs_routing, settle},
+};
 use relay_tests::{
     inner::Inner,
     program_run::{OK, ProgramRun, REDIRECT, SHOT, peer, relay, slots},
 };
 
-use crate::possible;
+use crate::{
+    host::{ADDRESSES, Host},
+    possible,
+};
 
-/// Configurations tried, and address pairs in each: 100 000 pairs together.
-const CONFIGURATIONS: u32 = 125;
+/// Configurations tried on each host, and address pairs in each: 100 000 pairs together.
+const CONFIGURATIONS: u32 = 63;
 const PAIRS: usize = 800;
 
 #[test]
-fn formula_compiled_policy_and_program_agree() {
-    if !possible("agreement") {
+fn formula_compiled_policy_and_program_agree_on_a_host_that_forwards() {
+    agree("agreement::forwards", true);
+}
+
+#[test]
+fn formula_compiled_policy_and_program_agree_on_a_host_that_does_not_forward() {
+    agree("agreement::keeps", false);
+}
+
+fn agree(test: &str, forwards: bool) {
+    if !possible(test) {
         return;
     }
-    let mut runner = TestRunner::new(Config {
-        cases: CONFIGURATIONS,
-        source_file: Some(file!()),
-        ..Config::default()
+    let host = Host::create(forwards).expect("a namespace");
+    let result = host.enter(|| {
+        let mut runner = TestRunner::new(Config {
+            cases: CONFIGURATIONS,
+            source_file: Some(file!()),
+            ..Config::default()
+        });
+        let drawn = (any_relay(), any::<[u8; 32]>());
+        let outcome = runner.run(&drawn, |(relay, seed)| {
+            let mut programs = ProgramRun::on_host(relay, &ADDRESSES, 0);
+            programs.interface = Host::INTERFACE;
+            // From a seed, since a tree of 800 pairs to shrink takes longer than all the rest.
+            let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+            for _ in 0..PAIRS {
+                let v4 = random.next_u32().is_multiple_of(2);
+                let (source, destination) = (address(&mut random, v4), address(&mut random, v4));
+                check(&host, &mut programs, source, destination)?;
+            }
+            Ok(())
+        });
+        outcome.map_err(|error| error.to_string())
     });
-    let result = runner.run(&(any_relay(), any::<[u8; 32]>()), |(relay, seed)| {
-        let mut programs = ProgramRun::new(relay);
-        // From a seed, since a tree of 800 pairs to shrink takes longer than all the rest.
-        let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-        for _ in 0..PAIRS {
-            let v4 = random.next_u32().is_multiple_of(2);
-            check(&mut programs, address(&mut random, v4), address(&mut random, v4))?;
-        }
-        Ok(())
-    });
-    if let Err(error) = result {
+    if let Err(error) = result.expect("inside the namespace") {
         panic!("{error}");
     }
 }
 
 fn check(
+    host: &Host,
     programs: &mut ProgramRun,
     source: IpAddr,
     destination: IpAddr,
 ) -> Result<(), TestCaseError> {
     let slots = slots(&programs.relay);
-    let sources = Sources { relay: &programs.relay, host_addresses: &[], slots: &slots };
+    let sources = Sources { relay: &programs.relay, host_addresses: &ADDRESSES, slots: &slots };
     let formula = eval(&sources, source, destination);
-    let compiled = programs.compiled.decide(source, destination);
-    prop_assert_eq!(formula, compiled, "compiled: {} → {}", source, destination);
+    let routing = host.routing(&programs.relay, destination);
+    let fast_path = programs.relay.fast_path;
+    let judged = programs.compiled.decide(source, destination);
+    let settled = match needs_routing(judged, fast_path) {
+        true => settle(judged, routing, || true),
+        false => judged,
+    };
+    // What the formula takes for granted of the host, and this one may not do.
+    let expected = match (formula, routing) {
+        (Ok(Verdict::Relay), Routing::Local | Routing::Unforwarded | Routing::Away)
+            if !fast_path =>
+        {
+            Err(Reason::NotRouted)
+        }
+        (Ok(Verdict::ToStack), Routing::Back) => Err(Reason::DestinationUnknown),
+        // Not told from an address of its own.
+        (Ok(Verdict::ToStack) | Err(Reason::DestinationUnknown), Routing::Unforwarded) => {
+            Ok(Verdict::ToHost)
+        }
+        _ => formula,
+    };
+    prop_assert_eq!(expected, settled, "compiled: {} → {}", source, destination);
 
     // An echo reply, which the host takes whatever its ports.
     let kind = if source.is_ipv4() { 0 } else { 129 };
@@ -66,12 +111,7 @@ fn check(
     let mut message = [0; 40];
     message[0] = kind;
     let inner = Inner::new(source, destination, protocol, &message);
-    // What goes up the stack the host keeps here, since it does not forward.
-    let asked = match (formula, programs.ask(&inner)) {
-        (Ok(Verdict::ToStack), Ok(Verdict::ToHost)) => formula,
-        (_, asked) => asked,
-    };
-    prop_assert_eq!(formula, asked, "asked: {} → {}", source, destination);
+    prop_assert_eq!(expected, programs.ask(&inner), "asked: {} → {}", source, destination);
     let slot = programs.compiled.counted_slot(source);
     let before = programs.refused(slot);
     let (verdict, _) = programs.ingress(&inner);
@@ -79,16 +119,15 @@ fn check(
     let moved =
         Reason::ALL.iter().find(|r| after[r.index() as usize] != before[r.index() as usize]);
     let kernel = match (verdict, moved) {
-        (REDIRECT, None) => Ok(Verdict::Relay),
-        // Both go up the stack; the compiled policy tells them apart.
-        (OK, None) if formula == Ok(Verdict::ToStack) => Ok(Verdict::ToStack),
-        (OK, None) => Ok(Verdict::ToHost),
+        (REDIRECT, None) if fast_path => Ok(Verdict::Relay),
+        // All of it goes up the stack; the answer above tells it apart.
+        (OK, None) if expected != Ok(Verdict::Relay) || !fast_path => expected,
         (SHOT, Some(&reason)) => Err(reason),
         // Sent back as an ICMP error.
         (REDIRECT, Some(&reason)) if Answer::to(reason).is_some() => Err(reason),
         other => return Err(TestCaseError::fail(format!("{other:?}: {source} → {destination}"))),
     };
-    prop_assert_eq!(formula, kernel, "program: {} → {}", source, destination);
+    prop_assert_eq!(expected, kernel, "program: {} → {}", source, destination);
     Ok(())
 }
 
@@ -149,7 +188,8 @@ fn any_packet(random: &mut TestRng) -> Inner {
 /// Up to 200 peers with an address of each family, nested and overlapping routes and lists.
 fn any_relay() -> impl Strategy<Value = Relay> {
     let lists = (prop::collection::vec(prefix(), 0..3), prop::collection::vec(prefix(), 0..8));
-    (prop::collection::vec(lists, 1..200), any::<bool>()).prop_map(|(peers, stack)| {
+    let switches = (any::<bool>(), any::<bool>());
+    (prop::collection::vec(lists, 1..200), switches).prop_map(|(peers, (stack, fast_path))| {
         let mut taken = std::collections::HashSet::new();
         let peers = (0u32..).zip(peers).map(|(number, (routes, allowed))| {
             let addresses =
@@ -166,6 +206,7 @@ fn any_relay() -> impl Strategy<Value = Relay> {
         let mut relay = relay(peers.collect());
         relay.egress = if stack { Egress::Stack } else { Egress::Deny };
         relay.host_access = HostAccess::All;
+        relay.fast_path = fast_path;
         relay
     })
 }
@@ -187,8 +228,12 @@ fn prefix() -> impl Strategy<Value = IpNet> {
     prop_oneof![8 => v4, 6 => v6, 1 => prop::sample::select(whole.to_vec())]
 }
 
-/// Mostly in the overlay and the routed network, sometimes anywhere.
+/// Mostly in the overlay and the routed network, sometimes the host's, sometimes anywhere.
 fn address(random: &mut TestRng, v4: bool) -> IpAddr {
+    if random.next_u32().is_multiple_of(8) {
+        let mut own = ADDRESSES.into_iter().filter(|address| address.is_ipv4() == v4);
+        return own.nth(random.next_u32() as usize % 4).expect("four of each family");
+    }
     let at = usize::from(random.next_u32().is_multiple_of(3));
     let host = random.next_u32() % (1 << 9);
     let anywhere = random.next_u32().is_multiple_of(16);

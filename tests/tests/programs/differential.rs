@@ -135,7 +135,11 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
         | Reason::SourceUnknown
         | Reason::HostAccess
         | Reason::ForwardedIn => true,
-        Reason::TtlExceeded | Reason::TooBig | Reason::BadChecksum | Reason::Inconsistent => false,
+        Reason::TtlExceeded
+        | Reason::TooBig
+        | Reason::BadChecksum
+        | Reason::Inconsistent
+        | Reason::NotRouted => false,
     }
 }
 

@@ -5,10 +5,12 @@ mod agreement;
 mod differential;
 mod errors;
 mod guard;
+mod host;
 mod memory;
 mod pins;
 mod refusals;
 mod relayed;
+mod routing;
 mod told;
 
 use relay::model::Relay;

@@ -118,6 +118,28 @@ fn pairs_of_peers_take_room_in_proportion_to_their_number() {
     assert!(cells < 8 * pairs, "{cells} cells for {pairs} pairs");
 }
 
+#[test]
+fn of_the_hosts_addresses_those_alone_count_that_somebody_else_would_own() {
+    let relay =
+        relay(vec![peer(0, &["10.3.2.2"], vec![net("192.168.0.0/16")], vec![])], Egress::Deny);
+    let made = |addresses: &[&str]| {
+        let addresses: Vec<IpAddr> =
+            addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        let sources = Sources { relay: &relay, host_addresses: &addresses, slots: &[1] };
+        (compile(&sources).expect("small"), sources.contested())
+    };
+    let (plain, _) = made(&[]);
+    let (same, contested) = made(&["203.0.113.5", "172.17.0.1", "2001:db8::7"]);
+    assert_eq!((&same, contested.len()), (&plain, 0));
+    for address in ["192.168.3.4", "10.3.2.77", "10.3.2.2", "fd00::3:2:77"] {
+        let (other, contested) = made(&["203.0.113.5", address]);
+        let address: IpAddr = address.parse().expect("an address");
+        assert_eq!(contested, [address]);
+        assert_ne!(other, plain, "{address}");
+        assert_eq!(other.leaf(address), Leaf::special(Special::Host), "{address}");
+    }
+}
+
 /// Prefixes of both families that nest and overlap, inside the overlay and out.
 fn prefix() -> impl Strategy<Value = IpNet> {
     let v4 = (0u32..2, 0u32..1 << 9, 20u8..=32).prop_map(|(outside, host, len)| {
