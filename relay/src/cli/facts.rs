@@ -63,7 +63,6 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         };
     }
     let sysctl = |key: &str| number(&Path::new("/proc/sys").join(key));
-    let flag = |key: &str| sysctl(key).map(|value| value != 0);
     let port = relay.as_ref().map(|relay| relay.listen_port);
     Ok(Facts {
         kernel: kernel.clone(),
@@ -92,10 +91,7 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         programs,
         guard,
         rp_filter: rp_filter(name),
-        forwarding: Forwarding {
-            v4: flag("net/ipv4/ip_forward"),
-            v6: flag("net/ipv6/conf/all/forwarding"),
-        },
+        forwarding: forwarding(),
         threaded: name.is_some_and(|name| number(&attribute(name.as_str(), "threaded")) == Some(1)),
         relay,
     })
@@ -133,6 +129,12 @@ fn configuration(path: &Path) -> (Option<Relay>, Configured) {
     configured.key_warnings = keys.iter().map(ToString::to_string).collect();
     configured.warnings = others.iter().map(ToString::to_string).collect();
     (Some(loaded.relay), configured)
+}
+
+/// Whether the host forwards.
+pub(super) fn forwarding() -> Forwarding {
+    let is_on = |key: &str| number(&Path::new("/proc/sys").join(key)).map(|value| value != 0);
+    Forwarding { v4: is_on("net/ipv4/ip_forward"), v6: is_on("net/ipv6/conf/all/forwarding") }
 }
 
 async fn network() -> Result<(Vec<Route>, Vec<std::net::IpAddr>)> {

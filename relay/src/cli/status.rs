@@ -7,10 +7,11 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use super::{exit, exit::NotAsConfigured, host, output, plan::Plan, running::Running};
+use super::{exit, exit::NotAsConfigured, facts, host, output, plan::Plan, running::Running};
 use crate::{
     config::{self, Loaded, Options, Secrets},
     datapath::{Datapath, Observed},
+    doctor,
     net::{
         self, NetError,
         fence::{self, FenceState},
@@ -81,6 +82,7 @@ async fn look(
     ));
     let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(running.warnings());
+    warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
     let mut problems = problems(&running, loaded);
     problems.extend(guard_counts.err().map(|error| exit::chain(&error)));
     problems.extend(guard_attempts.err().map(|error| exit::chain(&error)));

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     exit::HostError,
-    host,
+    facts, host,
     output::{self, Changes},
     plan::Plan,
     running::Running,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{self, Options, Secrets},
     datapath::Datapath,
-    net,
+    doctor, net,
 };
 
 /// `relay up`.
@@ -77,6 +77,7 @@ impl Up {
             }
             let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
             warnings.extend(running.warnings());
+            warnings.extend(doctor::unforwarded(facts::forwarding(), &loaded.relay));
             warnings.extend(running.guard_obstacles());
             let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
             if plan.takes_port() {

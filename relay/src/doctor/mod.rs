@@ -17,6 +17,8 @@ pub use facts::{
 use serde::Serialize;
 pub use ufw::Ufw;
 
+use crate::model::Relay;
+
 /// How a finding is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,6 +55,12 @@ pub struct Report {
     pub ok: bool,
     /// A finding for each check, and more where a check found several things.
     pub findings: Vec<Finding>,
+}
+
+/// What to tell of a relay whose host does not forward though it has to.
+pub fn unforwarded(forwarding: Forwarding, relay: &Relay) -> Option<String> {
+    let Finding { level, found, remedy, .. } = network::forwarding(forwarding, relay);
+    (level != Level::Ok).then(|| format!("{found}; {remedy}"))
 }
 
 /// Checks of what the operator wrote; all others are of the host.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Finding,
-    facts::{Facts, Route, Underlay},
+    facts::{Facts, Forwarding, Route, Underlay},
 };
 use crate::model::{Egress, Relay};
 
@@ -20,7 +20,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let Some(relay) = &facts.relay else { return Vec::new() };
     let mut findings = overlay(facts, relay);
     findings.push(mtu(facts, relay));
-    findings.push(forwarding(facts, relay));
+    findings.push(forwarding(facts.forwarding, relay));
     findings.push(rp_filter(facts, relay));
     findings.push(docker(facts, relay));
     findings.push(ufw(facts, relay));
@@ -124,14 +124,15 @@ fn mtu(facts: &Facts, relay: &Relay) -> Finding {
     }
 }
 
-fn forwarding(facts: &Facts, relay: &Relay) -> Finding {
+/// Whether the host forwards, where the relay needs it.
+pub(super) fn forwarding(forwarding: Forwarding, relay: &Relay) -> Finding {
     if !uses_stack(relay) {
         return Finding::ok("forwarding", "not needed: relayed packets never reach the IP stack");
     }
     let has = |v4: bool| relay.addresses.iter().any(|net| net.addr().is_ipv4() == v4);
     let families = [
-        (has(true), facts.forwarding.v4, "net.ipv4.ip_forward"),
-        (has(false), facts.forwarding.v6, "net.ipv6.conf.all.forwarding"),
+        (has(true), forwarding.v4, "net.ipv4.ip_forward"),
+        (has(false), forwarding.v6, "net.ipv6.conf.all.forwarding"),
     ];
     let off: Vec<_> = families
         .iter()
