@@ -47,3 +47,52 @@ fn a_guard_is_planned_where_a_default_route_leads_and_told_of_where_there_is_not
         Ok(())
     });
 }
+
+#[test]
+fn ipv6_that_is_off_is_named_before_anything_is_touched() {
+    scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
+        let lab = Lab::relay_alone(Site::node_to_node()?)?;
+        lab.relay().namespace().set_sysctl("ipv6/conf/default/disable_ipv6", 1)?;
+        let before = Footprint::read(lab.relay())?;
+        for arguments in [&["up"][..], &["up", "--dry-run"]] {
+            let outcome = lab.relay().relay(arguments)?;
+            let said = outcome.refusal(3)?;
+            let off = "IPv6 is off (net.ipv6.conf.default.disable_ipv6 = 1)";
+            ensure!(said.contains(off) && said.contains("fd00::3:2:1/120"), "{said}");
+        }
+        let doctor = lab.relay().relay(&["doctor"])?;
+        let said = doctor.stdout.lines().find(|line| line.contains("  ipv6  "));
+        ensure!(said.is_some_and(|line| line.starts_with("problem")), "{doctor:?}");
+        let after = Footprint::read(lab.relay())?;
+        ensure!(after == before, "left behind:\n{}", after.difference(&before));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_firewall_that_lets_nothing_in_is_named_by_doctor_and_status() {
+    scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
+        let lab = Lab::relay_alone(Site::node_to_node()?)?;
+        let host = lab.relay().namespace();
+        let rules = "table inet filter {
+            chain input {
+                type filter hook input priority 0; policy drop;
+                ct state established,related accept
+                iif lo accept
+                tcp dport 22 accept
+            }
+        }\n";
+        host.feed("nft", &["-f", "-"], rules)?;
+        let told = "chain inet filter input drops every handshake to UDP port 51820";
+        for verb in ["doctor", "status"] {
+            let outcome = lab.relay().relay(&[verb])?;
+            ensure!(outcome.stdout.contains(told), "{outcome:?}");
+        }
+        host.run("nft", &["add rule inet filter input udp dport 51820 accept"])?;
+        for verb in ["doctor", "status"] {
+            let outcome = lab.relay().relay(&[verb])?;
+            ensure!(!outcome.stdout.contains("drops every handshake"), "{outcome:?}");
+        }
+        Ok(())
+    });
+}

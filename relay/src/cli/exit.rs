@@ -49,6 +49,18 @@ pub(super) enum HostError {
         /// Which one.
         port: u16,
     },
+    /// IPv6 is switched off.
+    #[error("IPv6 is off ({found}), and {interface} is to have {address}; {remedy}")]
+    NoIpv6 {
+        /// The interface.
+        interface: String,
+        /// What cannot be added to it.
+        address: String,
+        /// By what it is off.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
     /// No relay runs under that name.
     #[error("interface {interface} is not there; run `relay up`")]
     NotUp {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -18,12 +19,14 @@ use crate::{
     config::{self, Options, Problem, Problems, Secrets},
     datapath::{Datapath, DatapathError, MINIMUM_KERNEL, Obstacle, is_bpffs_open},
     doctor::{
-        Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, PinPlace, Programs,
-        Route, Ufw, Underlay,
+        Clock, Configured, Facts, Firewall, Forwarding, GuardPlaces, Module, Occupant, PinPlace,
+        Programs, Route, Ufw, Underlay, networkd_file,
     },
     model::{InterfaceName, Relay},
     net::{
-        self, Handle, NetError, fence,
+        self, Handle, NetError,
+        fence::{self, FenceState},
+        inbound,
         link::{self, LinkKind},
         route,
     },
@@ -43,9 +46,9 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let name = relay.as_ref().map(|relay| &relay.interface);
     let (routes, host_addresses) = runtime.block_on(network())?;
-    let (occupant, programs, has_port) = match &relay {
+    let Interface { occupant, programs, has_port, lost } = match &relay {
         Some(relay) => runtime.block_on(interface(relay, bpffs)),
-        None => (Occupant::Nobody, Programs::NoInterface, false),
+        None => Interface::nobody(Occupant::Nobody),
     };
     let guard = match &relay {
         Some(relay) => runtime.block_on(guard(relay, bpffs)),
@@ -82,16 +85,19 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         is_port_taken: !has_port && port.is_some_and(host::is_port_taken),
         underlays: underlays(&routes, name),
         routes,
-        host_addresses,
         docker: ["/run/docker.sock", "/sys/class/net/docker0"]
             .iter()
             .any(|p| Path::new(p).exists()),
+        firewall: relay.as_ref().map_or(Firewall::Open, |relay| firewall(relay, &host_addresses)),
+        ipv6_off: name.and_then(host::ipv6_off),
+        lost,
         ufw: port.and_then(ufw),
         occupant,
         programs,
         guard,
         rp_filter: rp_filter(name),
         forwarding: forwarding(),
+        host_addresses,
         threaded: name.is_some_and(|name| number(&attribute(name.as_str(), "threaded")) == Some(1)),
         relay,
     })
@@ -137,7 +143,7 @@ pub(super) fn forwarding() -> Forwarding {
     Forwarding { v4: is_on("net/ipv4/ip_forward"), v6: is_on("net/ipv6/conf/all/forwarding") }
 }
 
-async fn network() -> Result<(Vec<Route>, Vec<std::net::IpAddr>)> {
+async fn network() -> Result<(Vec<Route>, Vec<IpAddr>)> {
     let handle = net::connect()?;
     let routes = route::read(&handle).await?.into_iter();
     let routes =
@@ -145,24 +151,37 @@ async fn network() -> Result<(Vec<Route>, Vec<std::net::IpAddr>)> {
     Ok((routes.collect(), net::host_addresses(&handle).await?))
 }
 
-/// What has the interface's name, what is attached to it, and whether it has the relay's port.
-async fn interface(relay: &Relay, bpffs: &Path) -> (Occupant, Programs, bool) {
-    match look(relay, bpffs).await {
-        Ok(found) => found,
-        Err(error) => {
-            let why = exit::causes(&error);
-            (Occupant::Unknown(why.clone()), Programs::Unknown(why), false)
-        }
+/// What has the interface's name, what is attached to it, whether it has the relay's port, and what
+/// it lost.
+struct Interface {
+    occupant: Occupant,
+    programs: Programs,
+    has_port: bool,
+    lost: Vec<String>,
+}
+
+impl Interface {
+    /// Nothing is attached.
+    fn nobody(occupant: Occupant) -> Self {
+        Self { occupant, programs: Programs::NoInterface, has_port: false, lost: Vec::new() }
     }
 }
 
-async fn look(relay: &Relay, bpffs: &Path) -> Result<(Occupant, Programs, bool)> {
+async fn interface(relay: &Relay, bpffs: &Path) -> Interface {
+    look(relay, bpffs).await.unwrap_or_else(|error| {
+        let why = exit::causes(&error);
+        let programs = Programs::Unknown(why.clone());
+        Interface { programs, ..Interface::nobody(Occupant::Unknown(why)) }
+    })
+}
+
+async fn look(relay: &Relay, bpffs: &Path) -> Result<Interface> {
     let handle: Handle = net::connect()?;
     let Some(link) = link::read(&handle, &relay.interface).await? else {
-        return Ok((Occupant::Nobody, Programs::NoInterface, false));
+        return Ok(Interface::nobody(Occupant::Nobody));
     };
     if let LinkKind::Other(kind) = link.kind {
-        return Ok((Occupant::Other(kind), Programs::NoInterface, false));
+        return Ok(Interface::nobody(Occupant::Other(kind)));
     }
     let interface = relay.interface.as_str();
     let datapath = Datapath::open(bpffs, interface)?;
@@ -176,8 +195,47 @@ async fn look(relay: &Relay, bpffs: &Path) -> Result<(Occupant, Programs, bool)>
     let programs = Programs::Found(of_hooks.chain(xdp).collect());
     let is_ours = running.hooks.iter().any(|hook| hook.mode.is_some()) || datapath.exists();
     let occupant = if is_ours { Occupant::Relay } else { Occupant::Wireguard };
+    let lost = if is_ours { lost(relay, &running) } else { Vec::new() };
     let port = running.device.map(|device| device.listen_port);
-    Ok((occupant, programs, link.up && port == Some(relay.listen_port)))
+    let has_port = link.up && port == Some(relay.listen_port);
+    Ok(Interface { occupant, programs, has_port, lost })
+}
+
+/// What keeps packets apart and is gone.
+fn lost(relay: &Relay, running: &Running) -> Vec<String> {
+    let hooks = running.hooks.iter().filter(|hook| hook.mode.is_none()).map(|hook| {
+        format!("program {} is not attached to {}", hook.direction.program(), relay.interface)
+    });
+    let fence = match &running.fence {
+        _ if !relay.fence => None,
+        Ok(FenceState::Absent) => Some("is gone"),
+        Ok(FenceState::Different) => Some("was changed"),
+        Ok(FenceState::Intact) | Err(_) => None,
+    };
+    let table = fence::table_name(&relay.interface);
+    hooks.chain(fence.map(|how| format!("fence inet {table} {how}"))).collect()
+}
+
+/// What the host's own rules let in to the port.
+fn firewall(relay: &Relay, host_addresses: &[IpAddr]) -> Firewall {
+    let has_v6 = reaches_v6(relay, host_addresses);
+    match inbound::read(relay.listen_port) {
+        Ok(found) => found.told(relay.listen_port, has_v6).map_or(Firewall::Open, Firewall::Barred),
+        // Where there is no nf_tables, nothing of it drops.
+        Err(NetError::NetfilterMissing { .. }) => Firewall::Open,
+        Err(error) => Firewall::Unknown(exit::chain(&error)),
+    }
+}
+
+/// Whether peers may dial the host over IPv6.
+pub(super) fn reaches_v6(relay: &Relay, host_addresses: &[IpAddr]) -> bool {
+    host_addresses.iter().any(|address| match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => {
+            let is_own = relay.addresses.iter().any(|own| own.addr() == *address);
+            !is_own && !v6.is_loopback() && !v6.is_unicast_link_local()
+        }
+    })
 }
 
 async fn guard(relay: &Relay, bpffs: &Path) -> GuardPlaces {
@@ -247,6 +305,8 @@ fn clock() -> Clock {
 
 /// Files by which another program makes an interface of that name.
 fn claims(interface: &InterfaceName) -> Vec<PathBuf> {
+    const NETWORKD: [&str; 3] =
+        ["/etc/systemd/network", "/run/systemd/network", "/usr/lib/systemd/network"];
     const DIRECTORIES: [(&str, &str); 5] = [
         ("/etc/systemd/network", "Name="),
         ("/run/systemd/network", "Name="),
@@ -261,6 +321,7 @@ fn claims(interface: &InterfaceName) -> Vec<PathBuf> {
             value.is_some_and(|value| value.split_whitespace().next() == Some(interface.as_str()))
         })
     };
+    let is_network = |path: &Path| path.extension().is_some_and(|end| end == "network");
     let mut found = Vec::new();
     let of_wg_quick = Path::new("/etc/wireguard").join(format!("{interface}.conf"));
     if of_wg_quick.exists() {
@@ -274,7 +335,17 @@ fn claims(interface: &InterfaceName) -> Vec<PathBuf> {
         // A directory that is not there holds no claim.
         let Ok(entries) = fs::read_dir(directory) else { continue };
         let paths = entries.flatten().map(|entry| entry.path());
-        found.extend(paths.filter(|path| says(path, key)));
+        found.extend(paths.filter(|path| !is_network(path) && says(path, key)));
+    }
+    // It makes this directory when it runs.
+    if Path::new("/run/systemd/netif/links").exists() {
+        let entries = NETWORKD.iter().filter_map(|directory| fs::read_dir(directory).ok());
+        let files: Vec<_> = entries
+            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+            .filter(|path| is_network(path))
+            .map(|path| (path.clone(), fs::read_to_string(&path).unwrap_or_default()))
+            .collect();
+        found.extend(networkd_file(&files, interface.as_str()));
     }
     found.sort();
     found

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use super::exit::HostError;
-use crate::datapath::MINIMUM_KERNEL;
+use crate::{datapath::MINIMUM_KERNEL, doctor::Ipv6Off, model::InterfaceName};
 
 /// Capability numbers (include/uapi/linux/capability.h). What runs is found by the ids of programs,
 /// maps and links, and BPF_PROG_GET_FD_BY_ID asks for CAP_SYS_ADMIN (kernel/bpf/syscall.c, 6.12).
@@ -89,6 +89,30 @@ pub(super) fn is_port_taken(port: u16) -> bool {
     // Without IPv6 in the kernel there is nothing to hold the port there.
     addresses.into_iter().any(|address| {
         UdpSocket::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    })
+}
+
+/// What IPv6 is switched off by for an interface; `None` where it is on.
+pub(super) fn ipv6_off(interface: &InterfaceName) -> Option<Ipv6Off> {
+    let all = Path::new("/proc/sys/net/ipv6/conf");
+    if !all.exists() {
+        return Some(Ipv6Off {
+            found: "this kernel runs without IPv6".to_owned(),
+            remedy: "boot without ipv6.disable=1, or take the IPv6 addresses out of the \
+                     configuration"
+                .to_owned(),
+        });
+    }
+    // What is not there yet begins as `default` says; `all` is written into both.
+    let of = [interface.as_str(), "default"].into_iter().find(|name| all.join(name).exists())?;
+    let value = fs::read_to_string(all.join(of).join("disable_ipv6")).ok()?;
+    let key = format!("net.ipv6.conf.{of}.disable_ipv6");
+    (value.trim() != "0").then(|| Ipv6Off {
+        found: format!("{key} = {}", value.trim()),
+        remedy: format!(
+            "sysctl -w {key}=0, there and in what sets it at boot, or take the IPv6 addresses out \
+             of the configuration"
+        ),
     })
 }
 

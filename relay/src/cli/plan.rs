@@ -146,6 +146,19 @@ impl Plan {
         self.link.iter().any(|change| matches!(change, LinkChange::Up { .. }))
     }
 
+    /// The first address or route of IPv6 that is to be added.
+    pub(super) fn first_ipv6(&self) -> Option<ipnet::IpNet> {
+        let addresses = self.addresses.iter().filter_map(|change| match change {
+            AddressChange::Add { address, .. } => Some(*address),
+            AddressChange::Remove { .. } => None,
+        });
+        let routes = self.routes.iter().filter_map(|change| match change {
+            RouteChange::Add { destination, .. } => Some(*destination),
+            RouteChange::Remove { .. } => None,
+        });
+        addresses.chain(routes).find(|net| net.addr().is_ipv6())
+    }
+
     /// A line for each change, in order.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -1,5 +1,6 @@
 use std::{
     io::{self, Write as _},
+    net::IpAddr,
     path::Path,
     time::SystemTime,
 };
@@ -12,6 +13,7 @@ use crate::{
     config::{self, Loaded, Options, Secrets},
     datapath::{Datapath, Observed},
     doctor,
+    model::Relay,
     net::{
         self, NetError,
         fence::{self, FenceState},
@@ -83,6 +85,7 @@ async fn look(
     let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(running.warnings());
     warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
+    warnings.extend(inbound(relay, &net::host_addresses(&handle).await?));
     let mut problems = problems(&running, loaded);
     problems.extend(guard_counts.err().map(|error| exit::chain(&error)));
     problems.extend(guard_attempts.err().map(|error| exit::chain(&error)));
@@ -123,7 +126,27 @@ async fn look(
     }
     findings.problems = problems;
     let attendance = snapshot.attendance(now);
+    if attendance.online == 0 && attendance.offline > 0 {
+        findings.warnings.push(format!(
+            "no peer has completed a handshake lately; if some should be there, see whether UDP \
+             port {} is let in on the way here, and `relay doctor` on this host",
+            relay.listen_port
+        ));
+    }
     Ok(Shown::new(findings, snapshot, attendance))
+}
+
+/// What the host's own firewall keeps from the relay.
+fn inbound(relay: &Relay, host_addresses: &[IpAddr]) -> Option<String> {
+    let has_v6 = facts::reaches_v6(relay, host_addresses);
+    match net::inbound::read(relay.listen_port) {
+        Ok(found) => {
+            let told = found.told(relay.listen_port, has_v6)?;
+            Some(format!("{told}; let it in where that chain is configured"))
+        }
+        Err(NetError::NetfilterMissing { .. }) => None,
+        Err(error) => Some(format!("the host's firewall: {}", exit::chain(&error))),
+    }
 }
 
 /// What is wrong with what is running, the causes before what follows from them.

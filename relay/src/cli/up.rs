@@ -16,7 +16,8 @@ use super::{
 use crate::{
     config::{self, Options, Secrets},
     datapath::Datapath,
-    doctor, net,
+    doctor::{self, Ipv6Off},
+    net,
 };
 
 /// `relay up`.
@@ -82,6 +83,12 @@ impl Up {
             let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
             if plan.takes_port() {
                 host::require_port(loaded.relay.listen_port)?;
+            }
+            if let Some(address) = plan.first_ipv6()
+                && let Some(Ipv6Off { found, remedy }) = host::ipv6_off(interface)
+            {
+                let (interface, address) = (interface.to_string(), address.to_string());
+                return Err(HostError::NoIpv6 { interface, address, found, remedy }.into());
             }
             let mut changes = plan.lines();
             if !self.json {

@@ -52,6 +52,12 @@ pub struct Facts {
     pub guard: GuardPlaces,
     /// Whether Docker is there.
     pub docker: bool,
+    /// What the host's firewall lets in.
+    pub firewall: Firewall,
+    /// What IPv6 is switched off by.
+    pub ipv6_off: Option<Ipv6Off>,
+    /// What a relay that runs has lost.
+    pub lost: Vec<String>,
     /// UFW, where it is enabled.
     pub ufw: Option<Ufw>,
     /// What else is attached to the interface.
@@ -162,6 +168,26 @@ pub enum Programs {
     Found(Vec<String>),
     /// They could not be read.
     Unknown(String),
+}
+
+/// What the host's chains of hook input do with the first packet of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Firewall {
+    /// It may come in.
+    Open,
+    /// None does, and why.
+    Barred(String),
+    /// They could not be read.
+    Unknown(String),
+}
+
+/// What switches IPv6 off, and what switches it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ipv6Off {
+    /// What was found.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// Where the guard is wanted, and what is in its way.

@@ -5,15 +5,17 @@ mod facts;
 mod guard;
 mod host;
 mod network;
+mod networkd;
 mod setup;
 mod ufw;
 
 use std::io::{self, Write};
 
 pub use facts::{
-    Clock, Configured, Facts, Forwarding, GuardPlaces, Module, Occupant, PinPlace, Programs, Route,
-    Underlay,
+    Clock, Configured, Facts, Firewall, Forwarding, GuardPlaces, Ipv6Off, Module, Occupant,
+    PinPlace, Programs, Route, Underlay,
 };
+pub use networkd::first_match as networkd_file;
 use serde::Serialize;
 pub use ufw::Ufw;
 

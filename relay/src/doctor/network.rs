@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Finding,
-    facts::{Facts, Forwarding, Route, Underlay},
+    facts::{Facts, Firewall, Forwarding, Ipv6Off, Route, Underlay},
 };
 use crate::model::{Egress, Relay};
 
@@ -19,10 +19,12 @@ const STRICT: u32 = 1;
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let Some(relay) = &facts.relay else { return Vec::new() };
     let mut findings = overlay(facts, relay);
+    findings.push(ipv6(facts, relay));
     findings.push(mtu(facts, relay));
     findings.push(forwarding(facts.forwarding, relay));
     findings.push(rp_filter(facts, relay));
     findings.push(docker(facts, relay));
+    findings.push(firewall(facts, relay));
     findings.push(ufw(facts, relay));
     findings.push(threaded(facts, relay));
     findings
@@ -87,6 +89,19 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
         findings.push(Finding::ok("overlay", found));
     }
     findings
+}
+
+fn ipv6(facts: &Facts, relay: &Relay) -> Finding {
+    let wanted = relay.addresses.iter().find(|net| net.addr().is_ipv6());
+    match (&facts.ipv6_off, wanted) {
+        (None, _) => Finding::ok("ipv6", "on"),
+        (Some(_), None) => Finding::ok("ipv6", "off, and not configured"),
+        (Some(Ipv6Off { found, remedy }), Some(address)) => Finding::problem(
+            "ipv6",
+            format!("off ({found}), and relay.address has {address}"),
+            remedy,
+        ),
+    }
 }
 
 fn mtu(facts: &Facts, relay: &Relay) -> Finding {
@@ -184,6 +199,26 @@ fn docker(facts: &Facts, relay: &Relay) -> Finding {
                 "iptables -I DOCKER-USER -i {name} -j ACCEPT; iptables -I DOCKER-USER -o {name} -j \
                  ACCEPT (and ip6tables): the policy has decided already"
             ),
+        ),
+    }
+}
+
+fn firewall(facts: &Facts, relay: &Relay) -> Finding {
+    let port = relay.listen_port;
+    match &facts.firewall {
+        Firewall::Open => Finding::ok(
+            "firewall",
+            format!("no chain of nf_tables keeps UDP {port} from coming in"),
+        ),
+        Firewall::Barred(why) => Finding::warning(
+            "firewall",
+            format!("{why}: peers do not reach the relay"),
+            format!("let `udp dport {port}` in where that chain is configured"),
+        ),
+        Firewall::Unknown(why) => Finding::warning(
+            "firewall",
+            format!("its rules cannot be read: {why}"),
+            format!("make sure that it lets UDP {port} in"),
         ),
     }
 }

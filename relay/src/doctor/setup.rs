@@ -11,6 +11,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let Some(relay) = &facts.relay else { return findings };
     findings.extend(key_files(facts));
     findings.push(interface(facts, relay));
+    findings.extend(lost(facts));
     findings.extend(claims(facts, relay));
     findings.push(programs(facts, relay));
     findings.push(port(facts, relay));
@@ -83,13 +84,39 @@ fn interface(facts: &Facts, relay: &Relay) -> Finding {
     }
 }
 
+/// What `relay status` tells in full.
+fn lost(facts: &Facts) -> Vec<Finding> {
+    let lost = facts.lost.iter().map(|lost| {
+        Finding::problem("running", lost, "`relay up` repairs it; `relay status` has all")
+    });
+    let found = match facts.occupant {
+        _ if !facts.lost.is_empty() => return lost.collect(),
+        Occupant::Relay => "the relay has its programs and its fence",
+        Occupant::Nobody | Occupant::Wireguard | Occupant::Other(_) | Occupant::Unknown(_) => {
+            "no relay runs on that interface"
+        }
+    };
+    vec![Finding::ok("running", found)]
+}
+
 fn claims(facts: &Facts, relay: &Relay) -> Vec<Finding> {
     let claim = |path: &std::path::PathBuf| {
         let name = &relay.interface;
         Finding::warning(
             "interface",
             format!("{} describes {name} to another program, too", path.display()),
-            format!("remove it, or disable that program for {name} (such as wg-quick@{name})"),
+            match path.extension().is_some_and(|extension| extension == "network") {
+                true => format!(
+                    "systemd-networkd takes addresses and routes from {name} at each reload: put \
+                     `[Match]`, `Name={name}`, `[Link]`, `Unmanaged=yes`, a line each, into \
+                     /etc/systemd/network/00-{name}.network, then networkctl reload"
+                ),
+                false => {
+                    format!(
+                        "remove it, or disable that program for {name} (such as wg-quick@{name})"
+                    )
+                }
+            },
         )
     };
     facts.claims.iter().map(claim).collect()

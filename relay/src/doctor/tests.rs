@@ -48,7 +48,10 @@ fn whatever_is_wrong_has_a_remedy() {
         },
         relay: Some(Relay { fast_path: false, ..relay() }),
         occupant: Occupant::Other("bridge".to_owned()),
-        claims: vec![PathBuf::from("/etc/wireguard/relay0.conf")],
+        claims: vec![
+            PathBuf::from("/etc/wireguard/relay0.conf"),
+            PathBuf::from("/etc/systemd/network/all.network"),
+        ],
         is_port_taken: true,
         routes: vec![
             route("10.3.2.0/24", "eth1"),
@@ -58,6 +61,12 @@ fn whatever_is_wrong_has_a_remedy() {
         host_addresses: vec![IpAddr::from([10, 3, 2, 2])],
         underlays: vec![Underlay { interface: "eth0".to_owned(), mtu: 1450 }],
         docker: true,
+        firewall: Firewall::Barred("chain inet filter input drops it".to_owned()),
+        ipv6_off: Some(Ipv6Off {
+            found: "it is off".to_owned(),
+            remedy: "switch it on".to_owned(),
+        }),
+        lost: vec!["fence inet relay_relay0 is gone".to_owned()],
         ufw: Some(Ufw { lets_port_in: Some(false) }),
         programs: Programs::Found(vec!["XDP program 7".to_owned()]),
         guard: GuardPlaces::Found {
@@ -175,6 +184,9 @@ fn sound() -> Facts {
         host_addresses: vec![IpAddr::from([192, 0, 2, 1])],
         underlays: vec![Underlay { interface: "eth0".to_owned(), mtu: 1500 }],
         docker: false,
+        firewall: Firewall::Open,
+        ipv6_off: None,
+        lost: Vec::new(),
         ufw: None,
         programs: Programs::NoInterface,
         guard: GuardPlaces::Off,

@@ -15,6 +15,7 @@ pub mod classifier;
 mod error;
 pub mod fence;
 mod handle;
+pub mod inbound;
 pub mod link;
 pub mod route;
 pub mod underlay;

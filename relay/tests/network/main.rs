@@ -3,5 +3,6 @@
 
 mod addressing;
 mod fence;
+mod inbound;
 mod namespace;
 mod wireguard;

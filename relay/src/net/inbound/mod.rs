@@ -1,0 +1,69 @@
+//! Whether the host's own firewall lets anything in to a UDP port: its chains of hook input, read
+//! by nf_tables netlink and judged for one kind of packet.
+
+mod ruleset;
+mod verdict;
+
+use super::NetError;
+use verdict::{Packet, Version};
+
+/// The chains that let nothing in to the port, one for each version of IP; `None` where something
+/// may come in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inbound {
+    /// Over IPv4, as `nft` names it: family, table, chain.
+    pub v4: Option<String>,
+    /// Over IPv6.
+    pub v6: Option<String>,
+}
+
+impl Inbound {
+    /// What is to be told of it; `None` where something may come in. A host without IPv6 addresses
+    /// misses nothing over IPv6.
+    pub fn told(&self, port: u16, has_v6: bool) -> Option<String> {
+        let (chains, over) = match (&self.v4, self.v6.as_ref().filter(|_| has_v6)) {
+            (None, None) => return None,
+            (Some(v4), None) => (format!("chain {v4}"), if has_v6 { " over IPv4" } else { "" }),
+            (None, Some(v6)) => (format!("chain {v6}"), " over IPv6"),
+            (Some(v4), Some(v6)) if v4 == v6 => (format!("chain {v4}"), ""),
+            (Some(v4), Some(v6)) => (format!("chain {v4}, and {v6} over IPv6,"), ""),
+        };
+        Some(format!("{chains} drops every handshake to UDP port {port}{over}"))
+    }
+}
+
+/// Looks for a chain that drops the first packet of everybody to the port. A rule that lets some
+/// of them in, or that is not understood, counts as letting in. Rules of iptables-legacy are not
+/// seen.
+///
+/// # Errors
+/// The kernel has no nf_tables, the caller may not, the ruleset changes all the time.
+pub fn read(port: u16) -> Result<Inbound, NetError> {
+    let ruleset = ruleset::read()?;
+    let barred = |version| verdict::barred(&ruleset, Packet { version, port });
+    Ok(Inbound { v4: barred(Version::V4), v6: barred(Version::V6) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_tells_which_chain_drops_and_over_what() {
+        let told = |v4: &str, v6: &str, has_v6| {
+            let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+            Inbound { v4: named(v4), v6: named(v6) }.told(51820, has_v6).unwrap_or_default()
+        };
+        assert_eq!(told("", "", true), "");
+        assert_eq!(told("", "ip6 filter INPUT", false), "");
+        let text = "chain inet f in drops every handshake to UDP port 51820";
+        assert_eq!(told("inet f in", "inet f in", true), text);
+        assert_eq!(told("inet f in", "inet f in", false), text);
+        assert_eq!(told("inet f in", "", true), format!("{text} over IPv4"));
+        assert_eq!(
+            told("ip filter INPUT", "ip6 filter INPUT", true),
+            "chain ip filter INPUT, and ip6 filter INPUT over IPv6, drops every handshake to UDP \
+             port 51820"
+        );
+    }
+}

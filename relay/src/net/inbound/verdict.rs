@@ -1,0 +1,452 @@
+//! What becomes of the first packet of a peer, as far as the rules tell without the packet.
+//!
+//! Everything is a set of what may happen. What is not understood may match and may not, so that a
+//! port is called closed only where no reading of the rules opens it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::ruleset::{Chain, Element, Expression, Ruleset, find, number, text};
+
+/// NFPROTO_INET, NFPROTO_IPV4 and NFPROTO_IPV6; NF_INET_LOCAL_IN.
+const INET: u8 = 1;
+const IPV4: u8 = 2;
+const IPV6: u8 = 10;
+const LOCAL_IN: u32 = 1;
+
+const UDP: u8 = 17;
+/// NF_CT_STATE_BIT(IP_CT_NEW) of linux/netfilter/nf_conntrack_common.h; the same in xt_conntrack.
+const STATE_NEW: u32 = 8;
+/// The loopback interface is the first of a namespace.
+const LOOPBACK: (&[u8], u32) = (b"lo", 1);
+
+/// A UDP packet to a port of the host that opens a flow, from outside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packet {
+    pub(super) version: Version,
+    pub(super) port: u16,
+}
+
+/// A version of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V4,
+    V6,
+}
+
+/// What a chain may do with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Accepted,
+    Dropped,
+    /// The chain ends without saying.
+    Unsaid,
+}
+
+type Fates = BTreeSet<Fate>;
+
+/// Whether a rule, or a step of it, matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    Yes,
+    No,
+    Maybe,
+}
+
+/// What a rule does with what it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    Accept,
+    Drop,
+    Jump(String),
+    Goto(String),
+    Return,
+    Next,
+}
+
+/// What is known of a register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Known(Vec<u8>),
+    /// An interface, not the loopback.
+    Outside,
+    Unknown,
+}
+
+/// The first base chain of hook input that drops the packet whatever else is true of it.
+pub(super) fn barred(ruleset: &Ruleset, packet: Packet) -> Option<String> {
+    let own = if packet.version == Version::V4 { IPV4 } else { IPV6 };
+    let judge = Judge { ruleset, packet };
+    let mut seen = HashMap::new();
+    ruleset.chains.iter().filter(|chain| [INET, own].contains(&chain.family)).find_map(|chain| {
+        let base = chain.base.as_ref().filter(|base| base.hook == LOCAL_IN)?;
+        let mut fates = judge.chain(chain, &mut seen);
+        if fates.remove(&Fate::Unsaid) {
+            fates.insert(if base.drops { Fate::Dropped } else { Fate::Accepted });
+        }
+        let family = match chain.family {
+            INET => "inet",
+            IPV4 => "ip",
+            _ => "ip6",
+        };
+        let bars = fates == BTreeSet::from([Fate::Dropped]);
+        bars.then(|| format!("{family} {} {}", chain.table, chain.name))
+    })
+}
+
+struct Judge<'a> {
+    ruleset: &'a Ruleset,
+    packet: Packet,
+}
+
+/// Fates of chains that were judged, by family, table and name.
+type Seen<'a> = HashMap<(u8, &'a str, &'a str), Fates>;
+
+impl<'a> Judge<'a> {
+    fn chain(&self, chain: &'a Chain, seen: &mut Seen<'a>) -> Fates {
+        let key = (chain.family, chain.table.as_str(), chain.name.as_str());
+        if let Some(fates) = seen.get(&key) {
+            return fates.clone();
+        }
+        // The kernel refuses loops; one that is met all the same says everything.
+        seen.insert(key, BTreeSet::from([Fate::Accepted, Fate::Dropped, Fate::Unsaid]));
+        let mut fates = Fates::new();
+        let ends = chain.rules.iter().any(|rule| {
+            let outcomes = self.rule(chain, rule);
+            outcomes.into_iter().any(|(matches, verdict)| {
+                let (mut found, ends) = match verdict {
+                    Verdict::Accept => (BTreeSet::from([Fate::Accepted]), true),
+                    Verdict::Drop => (BTreeSet::from([Fate::Dropped]), true),
+                    Verdict::Return => (BTreeSet::from([Fate::Unsaid]), true),
+                    Verdict::Next => (Fates::new(), false),
+                    Verdict::Jump(name) => {
+                        let mut found = self.named(chain, &name, seen);
+                        let comes_back = found.remove(&Fate::Unsaid);
+                        (found, !comes_back)
+                    }
+                    Verdict::Goto(name) => (self.named(chain, &name, seen), true),
+                };
+                fates.append(&mut found);
+                ends && matches == Match::Yes
+            })
+        });
+        if !ends {
+            fates.insert(Fate::Unsaid);
+        }
+        seen.insert(key, fates.clone());
+        fates
+    }
+
+    fn named(&self, from: &Chain, name: &str, seen: &mut Seen<'a>) -> Fates {
+        let of = |chain: &&Chain| {
+            (chain.family, chain.table.as_str(), chain.name.as_str())
+                == (from.family, from.table.as_str(), name)
+        };
+        match self.ruleset.chains.iter().find(of) {
+            Some(chain) => self.chain(chain, seen),
+            None => BTreeSet::from([Fate::Accepted, Fate::Dropped, Fate::Unsaid]),
+        }
+    }
+
+    /// What a rule may do, and whether it surely does.
+    fn rule(&self, chain: &Chain, rule: &[Expression]) -> Vec<(Match, Verdict)> {
+        let mut registers: HashMap<u32, Value> = HashMap::new();
+        let mut matches = Match::Yes;
+        for Expression { name, data } in rule {
+            let at = |kind| number(find(data, kind));
+            let register = |kind| at(kind).map_or(0, register);
+            let value =
+                |kind: u16| registers.get(&register(kind)).cloned().unwrap_or(Value::Unknown);
+            let step = match name.as_str() {
+                "meta" | "payload" | "ct" if at(1).is_some() => {
+                    let loaded = match name.as_str() {
+                        "meta" => self.meta(at(2)),
+                        "payload" => self.payload(chain, at(2), at(3), at(4)),
+                        _ => conntrack(at(2)),
+                    };
+                    registers.insert(register(1), loaded);
+                    Match::Yes
+                }
+                "immediate" if register(1) == VERDICT => {
+                    return vec![(matches, verdict(find(find(data, 2), 2)))];
+                }
+                "immediate" => {
+                    let constant = find(find(data, 2), 1).to_vec();
+                    registers.insert(register(1), Value::Known(constant));
+                    Match::Yes
+                }
+                "bitwise" => {
+                    let masked = masked(&value(1), data);
+                    registers.insert(register(2), masked);
+                    Match::Yes
+                }
+                "cmp" => compare(&value(1), at(2), find(find(data, 3), 1)),
+                "range" => within(&value(1), data),
+                "lookup" => {
+                    let set = (chain.family, chain.table.clone(), text(find(data, 1)));
+                    let elements = self.ruleset.sets.get(&set).map(Vec::as_slice);
+                    let found = lookup(&value(2), elements.unwrap_or_default());
+                    if at(3).is_some() && register(3) == VERDICT {
+                        return through(matches, &found);
+                    }
+                    if at(3).is_some() {
+                        registers.insert(register(3), Value::Unknown);
+                    }
+                    let is_inverted = at(5).is_some_and(|flags| flags & 1 != 0);
+                    found.matches.inverted(is_inverted)
+                }
+                "match" => self.extension(&text(find(data, 1)), find(data, 3)),
+                "reject" => return vec![(matches, Verdict::Drop)],
+                "target" => match text(find(data, 1)).as_str() {
+                    "REJECT" | "DROP" => return vec![(matches, Verdict::Drop)],
+                    name if GOES_ON.contains(&name) => Match::Yes,
+                    _ => return vec![(matches.and(Match::Maybe), Verdict::Accept)],
+                },
+                "queue" => return vec![(matches.and(Match::Maybe), Verdict::Accept)],
+                "counter" | "log" | "notrack" | "objref" | "meta" | "payload" | "ct" => Match::Yes,
+                _ => {
+                    registers.clear();
+                    Match::Maybe
+                }
+            };
+            matches = matches.and(step);
+            if matches == Match::No {
+                return Vec::new();
+            }
+        }
+        vec![(matches, Verdict::Next)]
+    }
+
+    fn meta(&self, key: Option<u32>) -> Value {
+        match key {
+            // NFT_META_IIF and NFT_META_IIFNAME.
+            Some(4 | 6) => Value::Outside,
+            // NFT_META_NFPROTO and NFT_META_L4PROTO.
+            Some(15) => Value::Known(vec![match self.packet.version {
+                Version::V4 => IPV4,
+                Version::V6 => IPV6,
+            }]),
+            Some(16) => Value::Known(vec![UDP]),
+            _ => Value::Unknown,
+        }
+    }
+
+    fn payload(
+        &self,
+        chain: &Chain,
+        base: Option<u32>,
+        offset: Option<u32>,
+        len: Option<u32>,
+    ) -> Value {
+        const NETWORK: u32 = 1;
+        const TRANSPORT: u32 = 2;
+        match (base, offset, len, chain.family) {
+            (Some(TRANSPORT), Some(2), Some(2), _) => {
+                Value::Known(self.packet.port.to_be_bytes().to_vec())
+            }
+            // The protocol of IPv4, and the next header of IPv6 without extensions.
+            (Some(NETWORK), Some(9), Some(1), IPV4) | (Some(NETWORK), Some(6), Some(1), IPV6) => {
+                Value::Known(vec![UDP])
+            }
+            _ => Value::Unknown,
+        }
+    }
+
+    /// A match of xtables, by which iptables-nft says what nf_tables has no expression for: layouts
+    /// of linux/netfilter/xt_tcpudp.h, xt_multiport.h and xt_conntrack.h.
+    fn extension(&self, name: &str, info: &[u8]) -> Match {
+        let short = |at: usize| {
+            let bytes = info.get(at..at + 2)?;
+            Some(u16::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let flag = |at: usize, bit: u16| short(at).is_some_and(|flags| flags & bit != 0);
+        let port = self.packet.port;
+        match name {
+            "comment" => Match::Yes,
+            "udp" => match (short(0), short(2), short(4), short(6), info.get(8)) {
+                (Some(0), Some(u16::MAX), Some(first), Some(last), Some(inverted)) => {
+                    Match::of((first..=last).contains(&port) != (inverted & 2 != 0))
+                }
+                _ => Match::Maybe,
+            },
+            "multiport" => self.multiport(info),
+            "conntrack" => match (short(146), short(148), short(150)) {
+                // XT_CONNTRACK_STATE alone.
+                (Some(1), Some(inverted), Some(states)) => {
+                    let is_in = u32::from(states) & STATE_NEW != 0;
+                    Match::of(is_in != (inverted & 1 != 0))
+                }
+                _ => Match::Maybe,
+            },
+            "state" => Match::of(flag(0, 8)),
+            _ => Match::Maybe,
+        }
+    }
+
+    fn multiport(&self, info: &[u8]) -> Match {
+        const DESTINATION: u8 = 1;
+        let [flags, count, ports @ ..] = info else { return Match::Maybe };
+        let (Some(is_first), Some(inverted)) = (ports.get(30..45), ports.get(45)) else {
+            return Match::Maybe;
+        };
+        if *flags != DESTINATION {
+            return Match::Maybe;
+        }
+        let ports: Vec<u16> = ports
+            .chunks_exact(2)
+            .take(usize::from(*count))
+            .map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]))
+            .collect();
+        let mut is_in = false;
+        let mut first = None;
+        for (port, begins) in ports.iter().zip(is_first) {
+            match (first.take(), begins) {
+                (Some(first), _) => is_in |= (first..=*port).contains(&self.packet.port),
+                (None, 0) => is_in |= *port == self.packet.port,
+                (None, _) => first = Some(*port),
+            }
+        }
+        Match::of(is_in != (*inverted != 0))
+    }
+}
+
+/// Targets of xtables behind which the next rule is looked at.
+const GOES_ON: [&str; 12] = [
+    "LOG", "NFLOG", "MARK", "CONNMARK", "SET", "AUDIT", "TRACE", "CT", "TCPMSS", "DSCP",
+    "CLASSIFY", "SECMARK",
+];
+
+/// NFT_REG_VERDICT.
+const VERDICT: u32 = 0;
+
+/// A register of 16 bytes is the first of four of 4 bytes: NFT_REG_1 is NFT_REG32_00.
+const fn register(number: u32) -> u32 {
+    match number {
+        1..=4 => 8 + (number - 1) * 4,
+        other => other,
+    }
+}
+
+impl Match {
+    const fn of(matches: bool) -> Self {
+        if matches { Self::Yes } else { Self::No }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Yes, Self::Yes) => Self::Yes,
+            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
+        }
+    }
+
+    const fn inverted(self, is_inverted: bool) -> Self {
+        match (self, is_inverted) {
+            (Self::Yes, true) => Self::No,
+            (Self::No, true) => Self::Yes,
+            (other, _) => other,
+        }
+    }
+}
+
+/// A packet that opens a flow and was not translated.
+fn conntrack(key: Option<u32>) -> Value {
+    match key {
+        // NFT_CT_STATE, NFT_CT_DIRECTION and NFT_CT_STATUS.
+        Some(0) => Value::Known(STATE_NEW.to_ne_bytes().to_vec()),
+        Some(1) => Value::Known(vec![0]),
+        Some(2) => Value::Known(0u32.to_ne_bytes().to_vec()),
+        _ => Value::Unknown,
+    }
+}
+
+fn verdict(attributes: &[u8]) -> Verdict {
+    let chain = || text(find(attributes, 2));
+    match number(find(attributes, 1)).map(u32::cast_signed) {
+        Some(0) => Verdict::Drop,
+        Some(-1 | -2) => Verdict::Next,
+        Some(-3) => Verdict::Jump(chain()),
+        Some(-4) => Verdict::Goto(chain()),
+        Some(-5) => Verdict::Return,
+        _ => Verdict::Accept,
+    }
+}
+
+fn masked(value: &Value, data: &[u8]) -> Value {
+    let (mask, xor) = (find(find(data, 4), 1), find(find(data, 5), 1));
+    match value {
+        Value::Known(bytes) if bytes.len() == mask.len() && mask.len() == xor.len() => {
+            let bits = bytes.iter().zip(mask).zip(xor);
+            Value::Known(bits.map(|((byte, mask), xor)| (byte & mask) ^ xor).collect())
+        }
+        _ => Value::Unknown,
+    }
+}
+
+/// NFT_CMP_EQ to NFT_CMP_GTE.
+fn compare(value: &Value, operator: Option<u32>, with: &[u8]) -> Match {
+    match (value, operator) {
+        (Value::Known(bytes), Some(operator)) if bytes.len() == with.len() => {
+            let order = bytes.as_slice().cmp(with);
+            Match::of(match operator {
+                0 => order.is_eq(),
+                1 => order.is_ne(),
+                2 => order.is_lt(),
+                3 => order.is_le(),
+                4 => order.is_gt(),
+                _ => order.is_ge(),
+            })
+        }
+        (Value::Outside, Some(operator @ (0 | 1))) if is_loopback(with) => Match::of(operator == 1),
+        _ => Match::Maybe,
+    }
+}
+
+fn within(value: &Value, data: &[u8]) -> Match {
+    let (from, to) = (find(find(data, 3), 1), find(find(data, 4), 1));
+    match value {
+        Value::Known(bytes) if bytes.len() == from.len() => {
+            let is_in = (from..=to).contains(&bytes.as_slice());
+            Match::of(is_in).inverted(number(find(data, 2)) == Some(1))
+        }
+        _ => Match::Maybe,
+    }
+}
+
+fn is_loopback(bytes: &[u8]) -> bool {
+    let (name, index) = LOOPBACK;
+    text(bytes).as_bytes() == name || bytes == index.to_ne_bytes()
+}
+
+/// What was found in a set: whether anything, and what may have been.
+struct Found<'a> {
+    matches: Match,
+    elements: Vec<&'a Element>,
+}
+
+fn lookup<'a>(value: &Value, elements: &'a [Element]) -> Found<'a> {
+    match value {
+        Value::Known(bytes) if elements.iter().all(|one| one.key.len() == bytes.len()) => {
+            let found = if elements.iter().any(|element| element.is_end) {
+                // Of an end and a beginning at one place the beginning is the later.
+                let before = elements.iter().filter(|element| element.key <= *bytes);
+                before.max_by_key(|one| (&one.key, !one.is_end)).filter(|one| !one.is_end)
+            } else {
+                elements.iter().find(|element| element.key == *bytes)
+            };
+            Found { matches: Match::of(found.is_some()), elements: found.into_iter().collect() }
+        }
+        Value::Outside => {
+            let others: Vec<_> = elements.iter().filter(|one| !is_loopback(&one.key)).collect();
+            let matches = if others.is_empty() { Match::No } else { Match::Maybe };
+            Found { matches, elements: others }
+        }
+        _ => Found { matches: Match::Maybe, elements: elements.iter().collect() },
+    }
+}
+
+/// What a map of verdicts may say.
+fn through(matches: Match, found: &Found<'_>) -> Vec<(Match, Verdict)> {
+    let matches = matches.and(found.matches);
+    let verdicts = found.elements.iter().filter(|element| !element.is_end);
+    verdicts.map(|element| (matches, verdict(find(&element.data, 2)))).collect()
+}
