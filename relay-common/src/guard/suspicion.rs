@@ -76,13 +76,13 @@ mod tests {
         let (mut now, gap) = (100 * SECOND, SECOND / wrong_a_second);
         // The first seconds empty the bucket.
         for number in 0..wrong_a_second * 6 {
-            let wait = u64::from(roll()) * 2 * gap >> 32;
+            let wait = (u64::from(roll()) * 2 * gap) >> 32;
             if at(&bucket).looks(now, &mut roll) {
                 WRONG.take(&bucket, now);
             }
             if number >= wrong_a_second * 2 && number.is_multiple_of(50) {
                 tried += 1;
-                let moment = now + (u64::from(roll()) * wait >> 32);
+                let moment = now + ((u64::from(roll()) * wait) >> 32);
                 looked += u32::from(at(&bucket).looks(moment, &mut roll));
             }
             now += wait;

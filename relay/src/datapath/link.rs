@@ -142,11 +142,14 @@ fn by_id(id: u32) -> io::Result<OwnedFd> {
     unsafe { bpf(LINK_GET_FD_BY_ID, &mut Single(id)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "it is a few words")]
+const LINK_INFO_LEN: u32 = size_of::<LinkInfo>() as u32;
+
 fn look(link: &OwnedFd) -> io::Result<Option<Link>> {
     let mut found = LinkInfo::zeroed();
     let mut info = Info {
         fd: number(link.as_fd()),
-        len: size_of::<LinkInfo>() as u32,
+        len: LINK_INFO_LEN,
         info: (&raw mut found).expose_provenance() as u64,
     };
     // SAFETY: `found` has room for `len` bytes, and outlives the call.

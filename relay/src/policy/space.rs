@@ -94,12 +94,12 @@ impl Space {
                 Owner::Nobody if overlays.iter().any(|overlay| overlay.contains(&prefix)) => {
                     Owner::Special(Special::Vacant)
                 }
-                owner => owner,
+                owner @ (Owner::Peer(_) | Owner::Special(_) | Owner::Nobody) => owner,
             };
             let owner = match owner {
                 Owner::Nobody if mark.is_host && mark.groups.is_empty() => continue,
                 Owner::Peer(_) | Owner::Special(_) if mark.is_host => Owner::Special(Special::Host),
-                owner => owner,
+                owner @ (Owner::Peer(_) | Owner::Special(_) | Owner::Nobody) => owner,
             };
             let set = sets.with(parent.map_or(0, |cut| cut.set), &mark.groups);
             ancestors.push(cuts.len());

@@ -114,7 +114,10 @@ impl Victim {
                 assert_eq!(guard.judge(&self.from, keepalive), Outcome::Data);
                 true
             }
-            _cookie => false,
+            TunnResult::Done => false,
+            TunnResult::Err(_)
+            | TunnResult::WriteToTunnelV4(..)
+            | TunnResult::WriteToTunnelV6(..) => panic!("neither a session nor a cookie"),
         }
     }
 }
