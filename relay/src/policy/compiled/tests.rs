@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{InterfaceName, Peer, PeerName, PublicKey},
+    model::{InterfaceName, Owners, Peer, PeerName, PublicKey},
     policy::eval,
 };
 
@@ -193,6 +193,18 @@ fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 proptest! {
+    #[test]
+    fn owners_that_are_looked_up_are_those_that_are_searched(
+        relay in any_relay(),
+        addresses in prop::collection::vec(address(), 100),
+    ) {
+        let owners = Owners::of(&relay);
+        for address in addresses {
+            let searched = relay.owner(address).map(|(_, peer)| peer);
+            prop_assert_eq!(owners.owner(address), searched, "{}", address);
+        }
+    }
+
     #[test]
     fn compiled_and_formula_agree(
         relay in any_relay(),
