@@ -5,7 +5,10 @@
 //! interface exists and after it was created anew, and it covers IPv4 and IPv6 alike. The table has
 //! no owner: it outlives whoever made it.
 
+mod fenced;
 mod nfnetlink;
+
+pub use fenced::fenced;
 
 use netlink_packet_netfilter::nftables::{
     Bitwise, ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions,

@@ -87,6 +87,19 @@ pub(super) fn table(table: &str) -> Result<Option<Vec<TableAttribute>>, NetError
     Err(not_understood(REQUEST, table, "it is no table".to_owned()))
 }
 
+/// Every table of the family inet, each one's attributes.
+pub(super) fn tables() -> Result<Vec<Vec<TableAttribute>>, NetError> {
+    let request = NfTablesMessage::GetTable(TableMessage { attributes: Vec::new() });
+    let answers = dump("NFT_MSG_GETTABLE", "all tables", &request)?;
+    Ok(answers
+        .into_iter()
+        .filter_map(|answer| match answer {
+            NfTablesMessage::NewTable(table) => Some(table.attributes),
+            _ => None,
+        })
+        .collect())
+}
+
 /// The chains of a table, each one's attributes.
 pub(super) fn chains(table: &str) -> Result<Vec<Vec<ChainAttribute>>, NetError> {
     let request = NfTablesMessage::GetChain(ChainMessage { attributes: Vec::new() });
