@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::claim::ClaimError;
 use crate::{
     config::{EditError, ImportError, NoFreeAddress, Problems, WriteError},
     datapath::DatapathError,
@@ -151,6 +152,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
     let config = matches!(error.downcast_ref(), Some(WireguardError::OwnKey { .. }))
         || matches!(error.downcast_ref(), Some(WriteError::Exists(_)))
         || error.is::<UsageError>()
+        || error.is::<ClaimError>()
         || error.is::<EditError>()
         || error.is::<NoFreeAddress>()
         || error.is::<ImportError>();

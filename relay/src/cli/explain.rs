@@ -13,6 +13,7 @@ use super::{
     exit::{Denied, HostError, UsageError},
     host, plan,
     running::Running,
+    subject::{Subject, Which},
 };
 use crate::{
     config::{self, Options},
@@ -35,7 +36,7 @@ pub(super) struct Explain {
     /// The other end.
     b: String,
     /// Answer from the configuration alone, without a relay.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "interface")]
     config_only: bool,
     /// Show the packets that were asked about.
     #[arg(long, conflicts_with = "config_only")]
@@ -43,6 +44,8 @@ pub(super) struct Explain {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// One end as it was named.
@@ -99,7 +102,17 @@ struct Kernel {
 
 impl Explain {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        let loaded = config::load(config, Options { allow_empty: true })?;
+        let subject = match self.config_only {
+            true => Subject::Configured(config::load(config, Options { allow_empty: true })?),
+            false => self.which.find(config)?,
+        };
+        let loaded = match &subject {
+            Subject::Configured(loaded) => loaded,
+            Subject::Bare { relay, .. } => {
+                subject.warn()?;
+                return self.ask_alone(relay, bpffs);
+            }
+        };
         let relay = &loaded.relay;
         let ends = [end(relay, &self.a)?, end(relay, &self.b)?];
         let kernel = if self.config_only { None } else { Some(observe(relay, bpffs)?) };
@@ -135,11 +148,42 @@ impl Explain {
             let (a, b) = (self.a.clone(), self.b.clone());
             return Err(UsageError::NoPeerAtEither { a, b }.into());
         }
-        let policy = kernel.as_ref().and_then(|kernel| kernel.running.policy());
+        self.show(directions, kernel.as_ref().filter(|_| is_asked))
+    }
+
+    /// What the program in force answers about the one packet, where nothing else is known.
+    fn ask_alone(&self, relay: &Relay, bpffs: &Path) -> Result<()> {
+        let ends = [end(relay, &self.a)?, end(relay, &self.b)?];
+        let kernel = observe(relay, bpffs)?;
+        let mut directions = Vec::new();
+        for (source, destination) in self.pairs(&ends)? {
+            let packet = echo(source, destination);
+            let answer = kernel.datapath.ask(&kernel.running.hooks, &packet)?;
+            directions.push(Direction {
+                from: None,
+                source,
+                to: None,
+                destination,
+                allowed: answer.is_ok(),
+                way: answer.ok().map(way),
+                reason: answer.err().map(Reason::label),
+                source_entry: None,
+                destination_entry: None,
+                remedies: Vec::new(),
+                notes: vec![format!("taken for a packet that a peer sends from {source}")],
+                configured: None,
+                packet: self.packet.then(|| super::running::hex(&packet)),
+            });
+        }
+        self.show(directions, Some(&kernel))
+    }
+
+    fn show(&self, directions: Vec<Direction>, asked: Option<&Kernel>) -> Result<()> {
+        let policy = asked.and_then(|kernel| kernel.running.policy());
         let shown = Shown {
             schema_version: 1,
             allowed: directions.iter().all(|direction| direction.allowed),
-            generation: policy.filter(|_| is_asked).map(|policy| policy.generation),
+            generation: policy.map(|policy| policy.generation),
             directions,
         };
         let mut out = io::stdout().lock();
@@ -314,7 +358,9 @@ fn render_into(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
             (Some("host"), _) => "allowed, to the relay itself".to_owned(),
             (Some("stack"), _) => "allowed, to the host's routing".to_owned(),
             (_, Some(reason)) => format!("denied: {reason}"),
-            (_, None) if direction.from.is_none() => "allowed, from the relay itself".to_owned(),
+            (_, None) if direction.from.is_none() && direction.to.is_some() => {
+                "allowed, from the relay itself".to_owned()
+            }
             (_, None) => "allowed".to_owned(),
         };
         writeln!(out, "{from}{source} → {to}{destination}: {verdict}")?;

@@ -1,14 +1,13 @@
 //! What a host must have before anything is touched.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::exit::HostError;
 use crate::{datapath::MINIMUM_KERNEL, doctor::Ipv6Off, model::InterfaceName};
@@ -60,21 +59,6 @@ pub(super) fn kernel() -> (String, Option<(u32, u32)>) {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let version = version(&release);
     (release, version)
-}
-
-/// Keeps others that change the same relay out for as long as the file is open: two at once would
-/// each plan on what the other is changing.
-pub(super) fn lock(config: &Path) -> Result<File> {
-    loop {
-        let file = File::open(config).with_context(|| format!("open {}", config.display()))?;
-        file.lock().with_context(|| format!("lock {}", config.display()))?;
-        // Whoever held it may have put another file in its place.
-        let there = fs::metadata(config).with_context(|| format!("open {}", config.display()))?;
-        let held = file.metadata().with_context(|| format!("lock {}", config.display()))?;
-        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
-            return Ok(file);
-        }
-    }
 }
 
 /// That WireGuard will get its port: the kernel would tell only when the link goes up.

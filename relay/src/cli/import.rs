@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{check, exit::UsageError, output};
+use super::{check, exit::UsageError, output, wg_quick};
 use crate::{
     config::{self, ImportError, Remark, Secrets},
     model::InterfaceName,
@@ -92,9 +92,16 @@ impl Import {
             err,
             "warning: EVERYBODY MAY TALK TO EVERYBODY in the overlay, as on the hub: whom each peer \
              may talk to does not stand in a hub's file. Write it into allowed_ips, then `relay \
-             check` and `relay up --dry-run`; and take {} out of wg-quick's hands first",
-            loaded.relay.interface
+             check` and `relay up --dry-run`"
         )?;
+        let interface = &loaded.relay.interface;
+        let handover = wg_quick::warning(interface).unwrap_or_else(|| {
+            format!(
+                "where wg-quick@{interface} has brought it up, hand over with `systemctl disable \
+                 wg-quick@{interface}`, without --now, which would delete {interface}"
+            )
+        });
+        writeln!(err, "warning: {handover}")?;
         Ok(())
     }
 

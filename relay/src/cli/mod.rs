@@ -2,6 +2,7 @@
 //! plan, print and apply.
 
 mod check;
+mod claim;
 mod completions;
 mod doctor;
 mod down;
@@ -14,6 +15,7 @@ mod guard;
 mod host;
 mod import;
 mod live;
+mod lock;
 mod man;
 mod observe;
 mod output;
@@ -24,8 +26,10 @@ mod reload;
 mod running;
 mod stats;
 mod status;
+mod subject;
 mod trace;
 mod up;
+mod wg_quick;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},

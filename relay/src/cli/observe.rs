@@ -15,9 +15,9 @@ use serde::Serialize;
 use super::{
     exit::{HostError, UsageError},
     host,
+    subject::Which,
 };
 use crate::{
-    config::{self, Options},
     datapath::{Datapath, Direction, Inner, Recorder, Refusal},
     model::{Owners, Peer, PublicKey, Relay},
 };
@@ -59,6 +59,8 @@ pub(super) struct Observe {
     /// How to print.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
+    #[command(flatten)]
+    which: Which,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,8 +101,10 @@ struct Names<'a> {
 
 impl Observe {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        let relay = config::load(config, Options { allow_empty: true })?.relay;
+        let subject = self.which.find(config)?;
+        let relay = subject.relay();
         host::require_capabilities("observe")?;
+        subject.warn()?;
         let interface = relay.interface.as_str();
         let datapath = Datapath::open(bpffs, interface)?;
         if !datapath.exists() {
@@ -117,7 +121,7 @@ impl Observe {
         let has_filter = self.from.is_some() || self.to.is_some() || !self.reason.is_empty();
         let mut recorder =
             datapath.recorder(if has_filter && last > 0 { u64::MAX } else { last })?;
-        let names = Names::read(&relay, &datapath)?;
+        let names = Names::read(relay, &datapath)?;
         let recorded = recorder.read();
         let mut kept: Vec<_> = recorded.refusals.iter().filter(|r| self.wants(&names, r)).collect();
         let surplus = kept.len().saturating_sub(usize::try_from(last).unwrap_or(usize::MAX));
@@ -218,7 +222,8 @@ impl<'a> Names<'a> {
     /// By its slot: also of a sender whose address was not read.
     fn sender(&self, refusal: &Refusal) -> Option<String> {
         let key = self.slots.get(&refusal.slot)?;
-        self.peers.get(key).map(|peer| peer.name.to_string())
+        let peer = self.peers.get(key);
+        Some(peer.map_or_else(|| key.to_string(), |peer| peer.name.to_string()))
     }
 
     fn receiver(&self, refusal: &Refusal) -> Option<String> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{Loaded, Secrets, create_private_key},
-    datapath::{Datapath, Observed, Slots, policy_hash},
+    datapath::{Datapath, Observed, Slots},
     model::{InterfaceName, PeerName, PrivateKey, Relay},
     net::{
         self, Handle,
@@ -68,18 +68,20 @@ struct PolicyChange {
 }
 
 impl Plan {
-    /// Compares what is running with the configuration. Touches nothing.
+    /// Compares what is running with the configuration, whose mark the interface gets. Touches
+    /// nothing.
     pub(super) async fn make(
         handle: &Handle,
         loaded: &Loaded,
         secrets: &Secrets,
+        mark: &str,
         datapath: Datapath,
         running: Running,
     ) -> Result<Self> {
         let relay = &loaded.relay;
         let interface = &relay.interface;
         let Running { link, device, hooks: _, datapath: observed, fence, guard } = running;
-        let link_changes = link::plan(interface, relay.mtu, link.as_ref())?;
+        let link_changes = link::plan(interface, relay.mtu, mark, link.as_ref())?;
 
         let new_key = match secrets.private_key() {
             Some(_) => None,
@@ -101,11 +103,11 @@ impl Plan {
         let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
         let contested = contested(&sources);
         let compiled = policy::compile(&sources)?;
-        let in_force = observed.generation().map(|generation| generation.policy_hash);
-        let policy = (in_force != Some(policy_hash(&compiled))
-            || slots.changed()
-            || observed.counts_elsewhere())
-        .then(|| PolicyChange { compiled, slots, number: observed.next_number() });
+        let policy = (!observed.carries_out(&compiled, &slots)).then(|| PolicyChange {
+            compiled,
+            slots,
+            number: observed.next_number(),
+        });
 
         let fence = match (fence, relay.fence) {
             (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => None,
@@ -194,7 +196,9 @@ impl Plan {
     /// policy and the fence do.
     pub(super) fn drift(&self) -> Vec<String> {
         let wireguard = self.wireguard.narrow.iter().chain(&self.wireguard.widen);
-        let mut lines: Vec<_> = self.link.iter().map(ToString::to_string).collect();
+        // Another alias opens and closes nothing.
+        let link = self.link.iter().filter(|change| !matches!(change, LinkChange::Alias { .. }));
+        let mut lines: Vec<_> = link.map(ToString::to_string).collect();
         lines.extend(wireguard.map(ToString::to_string));
         lines.extend(self.guard.lines());
         lines.extend(self.addresses.iter().map(ToString::to_string));
@@ -248,7 +252,13 @@ impl Plan {
         }
         for change in &self.link {
             match change {
-                LinkChange::Create { mtu, .. } => link::create(handle, interface, *mtu).await?,
+                LinkChange::Create { mtu, alias, .. } => {
+                    link::create(handle, interface, *mtu).await?;
+                    link::set_alias(handle, interface, alias).await?;
+                }
+                LinkChange::Alias { alias, .. } => {
+                    link::set_alias(handle, interface, alias).await?;
+                }
                 LinkChange::Mtu { mtu, .. } => link::set_mtu(handle, interface, *mtu).await?,
                 LinkChange::Up { .. } => {}
             }

@@ -11,7 +11,7 @@ use crate::{
         Classifier, Counters, Datapath, DatapathError, Direction, GuardAttempt, GuardCounts, Hook,
         Observed,
     },
-    model::{Egress, Peer, PublicKey, Relay},
+    model::{Egress, InterfaceName, Peer, PublicKey, Relay},
     net::{
         Handle, NetError, classifier,
         fence::{self, FenceState, Replies},
@@ -57,7 +57,7 @@ impl Running {
             }
             None => None,
         };
-        let hooks = datapath.hooks(&classifiers(handle, link.as_ref()).await?)?;
+        let hooks = hooks_of(handle, link.as_ref(), datapath).await?;
         Ok(Self {
             link,
             device,
@@ -178,6 +178,23 @@ impl Running {
             guard_unanswered: unanswered(guard_attempts),
         }
     }
+}
+
+/// The hooks of an interface alone.
+///
+/// # Errors
+/// The kernel does not answer.
+pub(super) async fn hooks(
+    handle: &Handle,
+    interface: &InterfaceName,
+    datapath: &Datapath,
+) -> Result<[Hook; 2]> {
+    let link = link::read(handle, interface).await?;
+    hooks_of(handle, link.as_ref(), datapath).await
+}
+
+async fn hooks_of(handle: &Handle, link: Option<&Link>, datapath: &Datapath) -> Result<[Hook; 2]> {
+    Ok(datapath.hooks(&classifiers(handle, link).await?)?)
 }
 
 /// A hash as it is shown.

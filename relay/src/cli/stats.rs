@@ -12,9 +12,9 @@ use super::{
     exit::{HostError, UsageError},
     host, live, output,
     running::Running,
+    subject::Which,
 };
 use crate::{
-    config::{self, Options},
     datapath::Datapath,
     model::{PublicKey, Relay},
     net,
@@ -41,6 +41,8 @@ pub(super) struct Stats {
     /// Show what each pair of peers has exchanged; wants `pair_stats = true`.
     #[arg(long, conflicts_with_all = ["dump", "watch"])]
     pairs: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// What it is printed as; text in the layout of `wg show` when nothing is said.
@@ -91,22 +93,24 @@ impl Stats {
         if self.form.watch && !io::stdout().is_terminal() {
             return Err(UsageError::NoTerminal.into());
         }
-        let relay = config::load(config, Options { allow_empty: true })?.relay;
+        let subject = self.which.find(config)?;
+        let relay = subject.relay();
         host::require_capabilities("stats")?;
+        subject.warn()?;
         let interface = relay.interface.as_str();
         let datapath = Datapath::open(bpffs, interface)?;
         if self.pairs {
-            return self.show_pairs(&relay, &datapath);
+            return self.show_pairs(relay, &datapath);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         if self.form.watch {
             let Live { interval, sort, filter } = &self.live;
             let watch = Watch::new(*sort, filter.clone().unwrap_or_default(), output::color());
             let every = Duration::from_secs(*interval);
-            let look = async || Ok(Snapshot::new(&observe(&relay, &datapath).await?));
+            let look = async || Ok(Snapshot::new(&observe(relay, &datapath).await?));
             return runtime.block_on(live::run(watch, every, look));
         }
-        let snapshot = Snapshot::new(&runtime.block_on(observe(&relay, &datapath))?);
+        let snapshot = Snapshot::new(&runtime.block_on(observe(relay, &datapath))?);
         self.form.print(&snapshot)
     }
 }

@@ -8,12 +8,19 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 
-use super::{exit, exit::NotAsConfigured, facts, host, output, plan::Plan, running::Running};
+use super::{
+    claim, exit,
+    exit::NotAsConfigured,
+    facts, host, output,
+    plan::Plan,
+    running::Running,
+    subject::{Subject, Which},
+};
 use crate::{
-    config::{self, Loaded, Options, Secrets},
+    config::{Loaded, Secrets},
     datapath::{Datapath, Observed},
     doctor,
-    model::Relay,
+    model::{PrivateKey, Relay},
     net::{
         self, NetError,
         fence::{self, FenceState},
@@ -37,18 +44,19 @@ pub(super) struct Status {
     /// for each problem.
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Status {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        let loaded = config::load(config, Options { allow_empty: true })?;
-        let secrets = Secrets::read(&loaded)?;
+        let subject = self.which.find(config)?;
         host::require_capabilities("status")?;
-        let interface = loaded.relay.interface.as_str();
+        let interface = subject.relay().interface.as_str();
         let datapath = Datapath::open(bpffs, interface)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let now = SystemTime::now();
-        let status = runtime.block_on(look(&loaded, &secrets, datapath, now))?;
+        let status = runtime.block_on(look(&subject, &claim::mark(config), datapath, now))?;
         let mut out = io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &status)?;
@@ -64,13 +72,8 @@ impl Status {
     }
 }
 
-async fn look(
-    loaded: &Loaded,
-    secrets: &Secrets,
-    datapath: Datapath,
-    now: SystemTime,
-) -> Result<Shown> {
-    let relay = &loaded.relay;
+async fn look(subject: &Subject, mark: &str, datapath: Datapath, now: SystemTime) -> Result<Shown> {
+    let relay = subject.relay();
     let handle = net::connect()?;
     let running = Running::observe(&handle, relay, &datapath).await?;
     let counters = datapath.counters();
@@ -82,11 +85,25 @@ async fn look(
         *guard_counts.as_ref().unwrap_or(&Default::default()),
         guard_attempts.as_deref().unwrap_or_default(),
     ));
-    let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-    warnings.extend(running.warnings());
+    let compared = comparison(subject);
+    let mut warnings = running.warnings();
     warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
-    warnings.extend(inbound(relay, &net::host_addresses(&handle).await?));
-    let mut problems = problems(&running, loaded);
+    let mut problems = problems(&running, relay);
+    match &compared {
+        Ok((loaded, secrets)) => {
+            let key = secrets.private_key().map(PrivateKey::public_key);
+            let Running { link, device, hooks, .. } = &running;
+            let (link, device) = (link.as_ref(), device.as_ref());
+            let foreign = claim::require_consent(&relay.interface, link, hooks, device, key);
+            problems.extend(foreign.err().map(|error| error.to_string()));
+            warnings.splice(0..0, loaded.warnings.iter().map(ToString::to_string));
+            problems.extend(fence_problem(&running, relay));
+            warnings.extend(inbound(relay, &net::host_addresses(&handle).await?));
+        }
+        Err(why) => problems.insert(0, why.clone()),
+    }
+    // What `relay up` puts right of the guard the plan tells.
+    problems.extend(running.guard_obstacles());
     problems.extend(guard_counts.err().map(|error| exit::chain(&error)));
     problems.extend(guard_attempts.err().map(|error| exit::chain(&error)));
     let mut findings = Findings {
@@ -97,15 +114,29 @@ async fn look(
                 running.hooks.each_ref().map(|hook| hook.mode.map_or("none", |mode| mode.label()));
             Hooks { ingress, egress }
         },
-        fence: fence_label(&running.fence, relay.fence),
+        fence: match compared {
+            Ok(_) => fence_label(&running.fence, relay.fence),
+            // Which one is wanted is not known.
+            Err(_) => match running.fence {
+                Ok(FenceState::Absent) => "absent",
+                Ok(_) | Err(_) => "unknown",
+            },
+        },
         foreign: running.hooks.iter().flat_map(|hook| hook.foreign.clone()).collect(),
         stale: running.hooks.iter().flat_map(|h| &h.twins).map(ToString::to_string).collect(),
         problems: Vec::new(),
         warnings,
     };
     let (is_there, in_force) = (running.link.is_some(), running.policy());
-    match Plan::make(&handle, loaded, secrets, datapath, running).await {
-        Ok(plan) => {
+    let plan = match &compared {
+        Ok((loaded, secrets)) => {
+            Some(Plan::make(&handle, loaded, secrets, mark, datapath, running).await)
+        }
+        Err(_) => None,
+    };
+    match plan {
+        None => {}
+        Some(Ok(plan)) => {
             findings.as_configured = !plan.changes_policy();
             if let Some(policy) = in_force.filter(|_| plan.changes_policy()) {
                 problems.push(format!(
@@ -121,8 +152,8 @@ async fn look(
             }
         }
         // Said already where it is what could not be read.
-        Err(error) if problems.is_empty() => problems.push(exit::causes(&error)),
-        Err(_said) => {}
+        Some(Err(error)) if problems.is_empty() => problems.push(exit::causes(&error)),
+        Some(Err(_said)) => {}
     }
     findings.problems = problems;
     let attendance = snapshot.attendance(now);
@@ -149,9 +180,24 @@ fn inbound(relay: &Relay, host_addresses: &[IpAddr]) -> Option<String> {
     }
 }
 
+/// What the relay is compared with, or why it is not.
+fn comparison(subject: &Subject) -> Result<(&Loaded, Secrets), String> {
+    match subject {
+        Subject::Bare { why, .. } => Err(why.clone()),
+        Subject::Configured(loaded) => match Secrets::read(loaded) {
+            Ok(secrets) => Ok((loaded, secrets)),
+            Err(problems) => Err(format!(
+                "{} is compared with nothing, since its keys cannot be read: {}",
+                loaded.relay.interface,
+                problems.to_string().trim_end()
+            )),
+        },
+    }
+}
+
 /// What is wrong with what is running, the causes before what follows from them.
-fn problems(running: &Running, loaded: &Loaded) -> Vec<String> {
-    let interface = &loaded.relay.interface;
+fn problems(running: &Running, relay: &Relay) -> Vec<String> {
+    let interface = &relay.interface;
     let mut problems = Vec::new();
     match &running.link {
         None => problems.push(format!("interface {interface} is not there; `relay up` creates it")),
@@ -208,24 +254,26 @@ fn problems(running: &Running, loaded: &Loaded) -> Vec<String> {
             "{twin} is attached besides relay's own, a stale copy; `relay up` takes it off"
         ));
     }
-    let table = fence::table_name(interface);
-    match (&running.fence, loaded.relay.fence) {
-        (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => {}
+    problems
+}
+
+/// What is wrong with the fence.
+fn fence_problem(running: &Running, relay: &Relay) -> Option<String> {
+    let table = fence::table_name(&relay.interface);
+    match (&running.fence, relay.fence) {
+        (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => None,
         (Ok(FenceState::Absent), true) => {
-            problems.push(format!("fence inet {table} is not there; `relay up` puts it up"));
+            Some(format!("fence inet {table} is not there; `relay up` puts it up"))
         }
         (Ok(FenceState::Different), true) => {
-            problems.push(format!("fence inet {table} was changed; `relay up` puts it up anew"));
+            Some(format!("fence inet {table} was changed; `relay up` puts it up anew"))
         }
         (Ok(FenceState::Intact | FenceState::Different), false) => {
-            problems.push(format!("fence inet {table} is there; `relay up` takes it down"));
+            Some(format!("fence inet {table} is there; `relay up` takes it down"))
         }
-        (Err(NetError::NetfilterMissing { .. }), false) => {}
-        (Err(error), _) => problems.push(exit::chain(error)),
+        (Err(NetError::NetfilterMissing { .. }), false) => None,
+        (Err(error), _) => Some(exit::chain(error)),
     }
-    // What `relay up` puts right of the guard the plan tells.
-    problems.extend(running.guard_obstacles());
-    problems
 }
 
 fn state(link: Option<&Link>) -> &'static str {

@@ -7,17 +7,20 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
+    claim,
     exit::HostError,
-    facts, host,
+    facts, host, lock,
     output::{self, Changes},
     plan::Plan,
     running::Running,
+    wg_quick,
 };
 use crate::{
     config::{self, Options, Secrets},
     datapath::Datapath,
     doctor::{self, Ipv6Off},
-    net,
+    model::{InterfaceName, PrivateKey},
+    net::{self, Handle},
 };
 
 /// `relay up`.
@@ -37,6 +40,10 @@ pub(super) struct Up {
     /// Accept a configuration without peers.
     #[arg(long)]
     allow_empty: bool,
+    /// Take over a WireGuard interface that relay has not made: give it the configuration's key and
+    /// peers in the place of its own.
+    #[arg(long)]
+    adopt: bool,
 }
 
 impl Up {
@@ -46,7 +53,7 @@ impl Up {
 
     /// What follows a change that was found right already.
     pub(super) const fn after_edit() -> Self {
-        Self { dry_run: false, json: false, allow_empty: true }
+        Self { dry_run: false, json: false, allow_empty: true, adopt: false }
     }
 
     /// Makes the kernel what the configuration says; with `must_run` only where the interface is
@@ -62,9 +69,15 @@ impl Up {
         Secrets::read(&config::load(config, options)?)?;
         host::require_kernel()?;
         host::require_capabilities("up")?;
-        let _lock = host::lock(config)?;
-        // Whoever held the lock may have changed the files.
-        let loaded = config::load(config, options)?;
+        // Who only looks keeps nobody waiting.
+        let (loaded, _lock) = match self.dry_run {
+            true => (config::load(config, options)?, None),
+            false => {
+                let (loaded, lock) =
+                    lock::load(config, options, if must_run { "reload" } else { "up" })?;
+                (loaded, Some(lock))
+            }
+        };
         let secrets = Secrets::read(&loaded)?;
         let interface = &loaded.relay.interface;
         let datapath = Datapath::open(bpffs, interface.as_str())?;
@@ -76,11 +89,19 @@ impl Up {
             if must_run && running.link.is_none() {
                 return Err(HostError::NotUp { interface: interface.to_string() }.into());
             }
+            if !self.adopt {
+                let key = secrets.private_key().map(PrivateKey::public_key);
+                let Running { link, device, hooks, .. } = &running;
+                claim::require_consent(interface, link.as_ref(), hooks, device.as_ref(), key)?;
+            }
             let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+            warnings.extend(wg_quick::warning(interface));
+            warnings.extend(others(&handle, config, interface).await?);
             warnings.extend(running.warnings());
             warnings.extend(doctor::unforwarded(facts::forwarding(), &loaded.relay));
             warnings.extend(running.guard_obstacles());
-            let plan = Plan::make(&handle, &loaded, &secrets, datapath, running).await?;
+            let mark = claim::mark(config);
+            let plan = Plan::make(&handle, &loaded, &secrets, &mark, datapath, running).await?;
             if plan.takes_port() {
                 host::require_port(loaded.relay.listen_port)?;
             }
@@ -91,13 +112,11 @@ impl Up {
                 return Err(HostError::NoIpv6 { interface, address, found, remedy }.into());
             }
             let mut changes = plan.lines();
-            if !self.json {
-                output::warn(&warnings)?;
-                for change in &changes {
-                    writeln!(out, "{change}")?;
-                }
-            }
-            if !self.dry_run && !changes.is_empty() {
+            let told = if self.json { Ok(()) } else { tell(&warnings, &changes, out) };
+            if self.dry_run || changes.is_empty() {
+                told?;
+            } else {
+                // Whether or not somebody reads of it.
                 let failures = plan.apply(&handle).await?;
                 let told: Vec<_> = failures.iter().map(|failure| failure.why.clone()).collect();
                 changes.retain(|line| !failures.iter().any(|it| it.changes.contains(line)));
@@ -134,4 +153,23 @@ impl Up {
         }
         Ok(())
     }
+}
+
+/// Warnings, and the plan.
+fn tell(warnings: &[String], changes: &[String], out: &mut dyn Write) -> io::Result<()> {
+    output::warn(warnings)?;
+    changes.iter().try_for_each(|change| writeln!(out, "{change}"))
+}
+
+/// Relays that the same configuration was brought up on before its interface was named otherwise.
+async fn others(handle: &Handle, config: &Path, interface: &InterfaceName) -> Result<Vec<String>> {
+    let others = claim::of(handle, config).await?.into_iter().filter(|other| other != interface);
+    let told = others.map(|other| {
+        format!(
+            "{other} was brought up from {} too, and relays on; `relay down --interface {other}` \
+             takes it down",
+            config.display()
+        )
+    });
+    Ok(told.collect())
 }

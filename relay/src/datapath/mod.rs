@@ -28,7 +28,7 @@ mod trace;
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
-use relay_common::{Generation, names::TRACE};
+use relay_common::Generation;
 
 pub use bpffs::is_open as is_bpffs_open;
 pub use counters::{Counters, Epoch, RefusedCounts};
@@ -45,7 +45,7 @@ pub use pairs::PairTraffic;
 pub use pins::Pins;
 pub use question::{Answer, SHORTEST as SHORTEST_QUESTION, echo};
 pub use slots::Slots;
-pub use trace::Trace;
+pub use trace::{Trace, traced};
 
 use crate::{model::PublicKey, policy::Compiled};
 
@@ -87,6 +87,12 @@ impl Observed {
     pub fn generation(&self) -> Option<Generation> {
         let [ingress, egress] = &self.hooks;
         ingress.generation.filter(|generation| Some(*generation) == egress.generation)
+    }
+
+    /// Whether this policy is in force on both hooks, with these slots, counting where it is to.
+    pub fn carries_out(&self, compiled: &Compiled, slots: &Slots) -> bool {
+        let in_force = self.generation().map(|generation| generation.policy_hash);
+        in_force == Some(policy_hash(compiled)) && !slots.changed() && !self.counts_elsewhere()
     }
 
     /// The number of the generation after all that are attached.
@@ -195,9 +201,8 @@ impl Datapath {
         observed: &Observed,
         write: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Trace, DatapathError> {
-        let mut compiled = compiled.clone();
-        compiled.features |= TRACE;
-        let mut loaded = self.switch_to(&compiled, slots, observed, observed.next_number())?;
+        let mut loaded =
+            self.switch_to(&traced(compiled), slots, observed, observed.next_number())?;
         Trace::of(&mut loaded, write)
     }
 

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
-use relay_common::Reason;
+use relay_common::{Reason, names::TRACE};
 
 use super::{DatapathError, Loaded};
+use crate::policy::Compiled;
 
 /// What the programs of one generation log.
 pub struct Trace {
@@ -16,6 +17,11 @@ pub struct Trace {
 /// Hands each line to a function, in words.
 struct Lines {
     write: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// The same policy with programs that log every packet.
+pub fn traced(compiled: &Compiled) -> Compiled {
+    Compiled { features: compiled.features | TRACE, ..compiled.clone() }
 }
 
 impl Trace {

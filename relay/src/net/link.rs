@@ -28,6 +28,8 @@ pub struct Link {
     pub up: bool,
     /// The kernel's id of the XDP program on it.
     pub xdp: Option<u32>,
+    /// What somebody has called it besides its name.
+    pub alias: Option<String>,
     /// Its own addresses with the length of their network, host bits kept, sorted.
     pub addresses: Vec<IpNet>,
 }
@@ -50,6 +52,15 @@ pub enum LinkChange {
         interface: InterfaceName,
         /// Its MTU, bytes.
         mtu: u16,
+        /// Its alias.
+        alias: String,
+    },
+    /// Its alias changes.
+    Alias {
+        /// Its name.
+        interface: InterfaceName,
+        /// The one wanted.
+        alias: String,
     },
     /// Its MTU changes.
     Mtu {
@@ -67,21 +78,25 @@ pub enum LinkChange {
     },
 }
 
-/// What turns the observed link into a WireGuard interface with that MTU, up.
+/// What turns the observed link into a WireGuard interface with that MTU and alias, up.
 ///
 /// # Errors
 /// The name belongs to a link of another kind.
 pub fn plan(
     interface: &InterfaceName,
     mtu: u16,
+    alias: &str,
     observed: Option<&Link>,
 ) -> Result<Vec<LinkChange>, NetError> {
-    let interface = interface.clone();
+    let (interface, alias) = (interface.clone(), alias.to_owned());
     let mut changes = Vec::new();
     match observed {
-        None => changes.push(LinkChange::Create { interface: interface.clone(), mtu }),
+        None => changes.push(LinkChange::Create { interface: interface.clone(), mtu, alias }),
         Some(link) => {
             link.require_wireguard(&interface)?;
+            if link.alias.as_ref() != Some(&alias) {
+                changes.push(LinkChange::Alias { interface: interface.clone(), alias });
+            }
             if link.mtu != u32::from(mtu) {
                 let previous = link.mtu;
                 changes.push(LinkChange::Mtu { interface: interface.clone(), previous, mtu });
@@ -107,6 +122,7 @@ pub async fn read(handle: &Handle, interface: &InterfaceName) -> Result<Option<L
         LinkAttribute::Mtu(mtu) => Some(*mtu),
         _ => None,
     });
+    let alias = alias(&message).map(str::to_owned);
     let xdp = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Xdp(infos) => infos.iter().find_map(|info| match info {
             LinkXdp::ProgId(id) => Some(*id),
@@ -117,11 +133,24 @@ pub async fn read(handle: &Handle, interface: &InterfaceName) -> Result<Option<L
     Ok(Some(Link {
         index,
         xdp,
+        alias,
         kind: kind(&message),
         mtu: mtu.unwrap_or(0),
         up: message.header.flags.contains(LinkFlags::Up),
         addresses: address::read(handle, index).await?,
     }))
+}
+
+/// Every WireGuard interface, with its alias.
+///
+/// # Errors
+/// The kernel did not answer.
+pub async fn wireguards(handle: &Handle) -> Result<Vec<(InterfaceName, Option<String>)>, NetError> {
+    let links = all(handle).await?.into_iter();
+    let links = links.filter(|link| kind(link) == LinkKind::Wireguard);
+    Ok(links
+        .filter_map(|link| Some((name(&link)?.parse().ok()?, alias(&link).map(str::to_owned))))
+        .collect())
 }
 
 /// Creates the WireGuard interface, down.
@@ -175,6 +204,21 @@ pub async fn set_mtu(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Re
     set(handle, interface, message).await
 }
 
+/// Sets the alias, 255 bytes at most: the kernel keeps it until the interface goes.
+///
+/// # Errors
+/// There is no such link, the caller may not.
+pub async fn set_alias(
+    handle: &Handle,
+    interface: &InterfaceName,
+    alias: &str,
+) -> Result<(), NetError> {
+    let alias = LinkAttribute::IfAlias(alias.to_owned());
+    let message =
+        LinkUnspec::new_with_name(interface.as_str()).append_extra_attribute(alias).build();
+    set(handle, interface, message).await
+}
+
 /// Sets the link up; the kernel opens WireGuard's sockets on `port` now.
 ///
 /// # Errors
@@ -212,6 +256,13 @@ pub(super) async fn all(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
 pub(super) fn name(link: &LinkMessage) -> Option<&str> {
     link.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+fn alias(link: &LinkMessage) -> Option<&str> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfAlias(alias) => Some(alias.as_str()),
         _ => None,
     })
 }
@@ -292,11 +343,14 @@ impl fmt::Display for LinkKind {
 impl fmt::Display for LinkChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Create { interface, mtu } => {
+            Self::Create { interface, mtu, .. } => {
                 write!(f, "+ interface {interface} (wireguard, mtu {mtu})")
             }
             Self::Mtu { interface, previous, mtu } => {
                 write!(f, "~ interface {interface}: mtu {previous} → {mtu}")
+            }
+            Self::Alias { interface, alias } => {
+                write!(f, "~ interface {interface}: alias \"{alias}\"")
             }
             Self::Up { interface } => write!(f, "~ interface {interface}: up"),
         }
@@ -307,28 +361,42 @@ impl fmt::Display for LinkChange {
 mod tests {
     use super::*;
 
+    const MARK: &str = "relay /etc/relay/relay.toml";
+
     #[test]
     fn a_missing_link_is_created_and_set_up() {
-        let changes = plan(&relay0(), 1420, None).expect("a plan");
+        let changes = plan(&relay0(), 1420, MARK, None).expect("a plan");
         let text: Vec<String> = changes.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["+ interface relay0 (wireguard, mtu 1420)", "~ interface relay0: up"]);
     }
 
     #[test]
     fn a_link_that_is_right_is_left_alone() {
-        assert_eq!(plan(&relay0(), 1420, Some(&link(LinkKind::Wireguard))).expect("a plan"), []);
+        assert_eq!(
+            plan(&relay0(), 1420, MARK, Some(&link(LinkKind::Wireguard))).expect("a plan"),
+            []
+        );
     }
 
     #[test]
     fn another_mtu_is_one_change() {
-        let changes = plan(&relay0(), 1280, Some(&link(LinkKind::Wireguard))).expect("a plan");
+        let changes =
+            plan(&relay0(), 1280, MARK, Some(&link(LinkKind::Wireguard))).expect("a plan");
         let text: Vec<String> = changes.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["~ interface relay0: mtu 1420 → 1280"]);
     }
 
     #[test]
+    fn one_that_is_adopted_gets_the_alias() {
+        let link = Link { alias: None, ..link(LinkKind::Wireguard) };
+        let changes = plan(&relay0(), 1420, MARK, Some(&link)).expect("a plan");
+        let text: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["~ interface relay0: alias \"relay /etc/relay/relay.toml\""]);
+    }
+
+    #[test]
     fn a_name_that_something_else_has_is_refused() {
-        let error = plan(&relay0(), 1420, Some(&link(LinkKind::Other("bridge".to_owned()))))
+        let error = plan(&relay0(), 1420, MARK, Some(&link(LinkKind::Other("bridge".to_owned()))))
             .expect_err("taken");
         assert!(error.is_lack());
         assert_eq!(
@@ -343,6 +411,14 @@ mod tests {
     }
 
     fn link(kind: LinkKind) -> Link {
-        Link { index: 7, kind, mtu: 1420, up: true, xdp: None, addresses: Vec::new() }
+        Link {
+            index: 7,
+            kind,
+            mtu: 1420,
+            up: true,
+            xdp: None,
+            alias: Some(MARK.to_owned()),
+            addresses: Vec::new(),
+        }
     }
 }

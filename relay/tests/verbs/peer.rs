@@ -227,3 +227,25 @@ fn the_list_shows_who_lists_whom() {
     assert_eq!(json["peers"][2]["oneSided"], serde_json::json!(["a", "b"]));
     assert_eq!(json["peers"][2]["publicKey"], OTHERS[1]);
 }
+
+#[test]
+fn peers_added_at_once_to_one_file_are_all_in_it() {
+    let site = Site::new();
+    let keys: Vec<String> = (0..8)
+        .map(|_| {
+            let private = site.relay("genkey").ended(0).out;
+            site.relay_with("genkey --public", &private).ended(0).out.trim().to_owned()
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for (number, key) in keys.iter().enumerate() {
+            let words = format!("peer add new-{number} --public-key {key} --file relay.toml");
+            let site = &site;
+            scope.spawn(move || site.relay(&words).ended(0));
+        }
+    });
+    let text = site.read("relay.toml");
+    assert!((0..8).all(|number| text.contains(&format!("\"new-{number}\""))), "{text}");
+    assert!(keys.iter().all(|key| text.contains(key)), "{text}");
+    site.relay("check").ended(0);
+}

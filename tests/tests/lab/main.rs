@@ -3,6 +3,7 @@
 //! and maps.
 
 mod atomic;
+mod authority;
 mod change;
 mod closed;
 mod down;
@@ -16,5 +17,6 @@ mod policy;
 mod shapes;
 mod siege;
 mod told;
+mod trace;
 mod verbs;
 mod watch;

@@ -1,6 +1,5 @@
 use std::{
     collections::HashSet,
-    fs::File,
     io::{self, Write},
 };
 
@@ -12,7 +11,7 @@ use super::{
     client::{Client, Prepared, Show},
 };
 use crate::{
-    cli::{check, host, output, up::Up},
+    cli::{check, host, lock::Lock, output, up::Up},
     config::{Draft, Edit, Loaded, Options, Secrets},
 };
 
@@ -31,7 +30,7 @@ pub(super) struct Change {
 pub(super) struct Open {
     pub(super) draft: Draft,
     pub(super) loaded: Loaded,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What the configuration is after a change that passes every check.
@@ -45,7 +44,7 @@ impl Open {
         let options = Options { allow_empty: true };
         // Says more of a file that is not there than the lock would.
         Draft::read(site.config).load(options)?;
-        let lock = host::lock(site.config)?;
+        let lock = Lock::files(site.config)?;
         let draft = Draft::read(site.config);
         Ok(Self { loaded: draft.load(options)?, draft, _lock: lock })
     }

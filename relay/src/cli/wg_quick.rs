@@ -1,0 +1,73 @@
+//! The unit by which wg-quick has an interface in its hands.
+
+use std::{fs, path::Path};
+
+use crate::model::InterfaceName;
+
+/// Where units are enabled.
+const ENABLED: &str = "/etc/systemd/system";
+
+/// Where systemd links the invocation of each unit that is active (src/core/unit.c,
+/// `unit_export_invocation_id`, version 252).
+const ACTIVE: &str = "/run/systemd/units";
+
+/// What to know where wg-quick's unit of this name runs, or would at boot.
+pub(super) fn warning(interface: &InterfaceName) -> Option<String> {
+    warning_in(Path::new(ENABLED), Path::new(ACTIVE), interface)
+}
+
+fn warning_in(enabled: &Path, active: &Path, interface: &InterfaceName) -> Option<String> {
+    let unit = format!("wg-quick@{interface}");
+    let file = format!("{unit}.service");
+    // They are links, which lead nowhere when the package is gone.
+    let wanted = |directory: &Path| {
+        let name = directory.to_string_lossy();
+        (name.ends_with(".wants") || name.ends_with(".requires"))
+            && fs::symlink_metadata(directory.join(&file)).is_ok()
+    };
+    let directories = fs::read_dir(enabled).into_iter().flatten().flatten();
+    let is_enabled = directories.map(|entry| entry.path()).any(|path| wanted(&path));
+    let is_active = fs::symlink_metadata(active.join(format!("invocation:{file}"))).is_ok();
+    let disable = format!("`systemctl disable {unit}`, without --now");
+    match (is_enabled, is_active) {
+        (true, true) => Some(format!(
+            "{unit} is active and enabled: whoever stops it deletes {interface}, relay or not, and at \
+             boot it makes {interface} again. Hand over for good with {disable}, and do not stop it \
+             before the next boot"
+        )),
+        (true, false) => Some(format!(
+            "{unit} is enabled: at boot it makes {interface} too. Hand over for good with {disable}"
+        )),
+        (false, true) => Some(format!(
+            "{unit} is active: whoever stops it deletes {interface}, relay or not. Do not stop it \
+             before the next boot"
+        )),
+        (false, false) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_that_would_take_the_interface_away_is_told() {
+        let there = tempfile::tempdir().expect("a directory");
+        let (enabled, active) = (there.path().join("system"), there.path().join("units"));
+        let wants = enabled.join("multi-user.target.wants");
+        fs::create_dir_all(&wants).expect("a directory");
+        fs::create_dir(&active).expect("a directory");
+        let interface = "wg0".parse().expect("a name");
+        let told = || warning_in(&enabled, &active, &interface);
+        assert_eq!(told(), None);
+        symlink("nowhere", active.join("invocation:wg-quick@wg0.service")).expect("a link");
+        assert!(told().expect("a warning").starts_with("wg-quick@wg0 is active: "));
+        symlink("nowhere", wants.join("wg-quick@wg0.service")).expect("a link");
+        let both = told().expect("a warning");
+        assert!(both.contains("`systemctl disable wg-quick@wg0`, without --now"), "{both}");
+        fs::remove_file(active.join("invocation:wg-quick@wg0.service")).expect("removed");
+        assert!(told().expect("a warning").starts_with("wg-quick@wg0 is enabled: "));
+    }
+}
