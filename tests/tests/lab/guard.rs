@@ -387,7 +387,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
 }
 
 /// Two nodes that list each other, and a relay with a guard of these numbers.
-fn guarded(numbers: &[(&str, i64)]) -> Result<Site> {
+pub(crate) fn guarded(numbers: &[(&str, i64)]) -> Result<Site> {
     let mut site = Site::node_to_node()?;
     let guard = site.guard_mut()?;
     guard.extend(numbers.iter().map(|(key, number)| ((*key).to_owned(), (*number).into())));
@@ -448,7 +448,7 @@ fn dial_over_v6(lab: &Lab, peer: &Peer) -> Result<()> {
 }
 
 /// An answer from each to the other, over both families of the overlay.
-fn talk(a: &Peer, b: &Peer) -> Result<()> {
+pub(crate) fn talk(a: &Peer, b: &Peer) -> Result<()> {
     for (from, to) in [(a, b), (b, a)] {
         for family in Family::ALL {
             let (source, target) = (from.address(family), to.address(family));
@@ -533,7 +533,7 @@ fn attached(lab: &Lab) -> Result<String> {
 }
 
 /// Whether there is an XDP program on eth0, as `ip` says.
-fn has_xdp(lab: &Lab) -> Result<bool> {
+pub(crate) fn has_xdp(lab: &Lab) -> Result<bool> {
     let text = lab.relay().namespace().run("ip", &["-json", "link", "show", "dev", "eth0"])?;
     let links: serde_json::Value = serde_json::from_str(&text)?;
     Ok(links[0].get("xdp").is_some())

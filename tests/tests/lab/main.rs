@@ -4,6 +4,7 @@
 
 mod atomic;
 mod authority;
+mod beside;
 mod change;
 mod closed;
 mod down;
