@@ -55,7 +55,9 @@ pub fn at(frame: &Frame<'_>) -> Glance {
         }
         let [overlay, mask] = settings::overlay_v4();
         let packet_len = usize::from(u16::from_be(head.u16::<16>()));
-        if head.u32::<26>() & mask == overlay || !frame.is_long(ETHERNET_LEN + packet_len) {
+        if inside(head.u32::<26>(), mask) == overlay.into()
+            || !frame.is_long(ETHERNET_LEN + packet_len)
+        {
             return Glance::Unclear;
         }
         return message(head.u32::<42>(), head.u8::<50>());
@@ -101,6 +103,15 @@ fn masked<const MASK: u32>(word: u32) -> u64 {
     // SAFETY: computes with a register.
     unsafe { asm!("{0} &= {mask}", inout(reg) masked, mask = const MASK.cast_signed()) };
     masked
+}
+
+/// What a mask leaves of an address. The compiler would clear the upper half once more.
+#[inline(always)]
+fn inside(address: u32, mask: u32) -> u64 {
+    let mut inside = u64::from(address);
+    // SAFETY: computes with registers.
+    unsafe { asm!("{0} &= {1}", inout(reg) inside, in(reg) u64::from(mask)) };
+    inside
 }
 
 /// Bytes as a word, as they lie there.

@@ -30,14 +30,14 @@ pub(super) struct Caller {
 type Room = [u8; 2048];
 
 impl Caller {
-    /// Of this key, in the namespace that the caller of it is in.
+    /// Of this key, at this port, in the namespace that the caller of it is in.
     ///
     /// # Errors
     /// There is no socket.
-    pub(super) fn new(key: &PrivateKey, relay: &PublicKey) -> Result<Self> {
+    pub(super) fn new(key: &PrivateKey, relay: &PublicKey, port: u16) -> Result<Self> {
         let secret = x25519::StaticSecret::from(*key.as_bytes());
         let relay = x25519::PublicKey::from(*relay.as_bytes());
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("a peer's socket")?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).context("a peer's socket")?;
         socket.connect((UNDERLAY, PORT)).context("a peer's socket")?;
         socket.set_nonblocking(true)?;
         Ok(Self {

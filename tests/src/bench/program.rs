@@ -3,7 +3,7 @@
 //! An instruction is 8 bytes: opcode, two registers, a jump's or access's offset, a number
 //! (Documentation/bpf/standardization/instruction-set.rst, 6.12).
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -51,6 +51,24 @@ const PACKET_LEN: u16 = 84;
 
 /// 10.0.0.0, where spoofed sources are from.
 const SPOOFED: i32 = 10 << 24;
+
+/// Ports that [`Names::Peers`] are at: so many, a power of two, from the first on.
+pub(super) const PEERS_PORTS: u16 = 32;
+pub(super) const FIRST_PEERS_PORT: u16 = 40_000;
+
+/// In whose names a flood is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Ever new addresses.
+    EverNew,
+    /// One address and port.
+    One,
+    /// Those of genuine peers, which are all at one address.
+    Peers {
+        /// Theirs.
+        address: Ipv4Addr,
+    },
+}
 
 /// A register.
 #[derive(Debug, Clone, Copy)]
@@ -175,15 +193,17 @@ impl Program {
     /// Writes a source of 10.0.0.0/8 into every frame, one drawn by lot or always the same, and
     /// sends it out of an interface. `sum` is that of the IPv4 header's 16-bit words without source
     /// and checksum.
-    fn spoof(interface: u32, from_one: bool, sum: u32) -> Self {
+    fn spoof(interface: u32, names: Names, sum: u32) -> Self {
         let mut program = Self::default();
         program.copy(R6, R1);
-        if from_one {
-            program.set(R0, SPOOFED + 1);
-        } else {
-            program.call(GET_PRANDOM_U32);
-            program.number(0x57, R0, 0x00ff_ffff);
-            program.number(0x47, R0, SPOOFED);
+        match names {
+            Names::EverNew => {
+                program.call(GET_PRANDOM_U32);
+                program.number(0x57, R0, 0x00ff_ffff);
+                program.number(0x47, R0, SPOOFED);
+            }
+            Names::One => program.set(R0, SPOOFED + 1),
+            Names::Peers { address } => program.set(R0, u32::from(address).cast_signed()),
         }
         program.require(ETHERNET + 20);
         program.set(R5, sum.cast_signed());
@@ -191,6 +211,15 @@ impl Program {
         program.finish_checksum();
         program.big_endian(R0, 32);
         program.store(0x63, R2, ETHERNET + 12, R0);
+        if let Names::Peers { .. } = names {
+            program.call(GET_PRANDOM_U32);
+            program.number(0x57, R0, (PEERS_PORTS - 1).into());
+            program.number(0x07, R0, FIRST_PEERS_PORT.into());
+            program.copy(R7, R0);
+            program.require(ETHERNET + 22);
+            program.big_endian(R7, 16);
+            program.store(0x6b, R2, ETHERNET + 20, R7);
+        }
         program.set(R1, interface.cast_signed());
         program.set(R2, 0);
         program.call(REDIRECT);
@@ -413,14 +442,14 @@ impl Spoofer {
     ///
     /// # Errors
     /// The kernel refuses the program, or the frame is too short.
-    pub fn new(mut frame: Vec<u8>, interface: u32, from_one: bool) -> Result<Self> {
+    pub fn new(mut frame: Vec<u8>, interface: u32, names: Names) -> Result<Self> {
         let header = frame.get_mut(ETHERNET as usize..).context("an Ethernet frame")?;
         let (header, udp) = header.split_first_chunk_mut::<20>().context("an IPv4 header")?;
         header[10..16].fill(0);
         // No checksum: it would have the source in it (RFC 768).
         udp.get_mut(6..8).context("a UDP header")?.fill(0);
         let words = header.as_chunks().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
-        let ebpf = Program::spoof(interface, from_one, words.sum()).xdp()?;
+        let ebpf = Program::spoof(interface, names, words.sum()).xdp()?;
         Ok(Self { ebpf, frame })
     }
 

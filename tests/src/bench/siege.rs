@@ -19,7 +19,7 @@ use relay::model::PublicKey;
 use super::{
     caller::Caller,
     guard::ENOUGH_WRONG,
-    program::{Nothing, Spoofer},
+    program::{FIRST_PEERS_PORT, Names, Nothing, PEERS_PORTS, Spoofer},
 };
 use crate::{
     Lab, Namespace, Site,
@@ -54,6 +54,8 @@ pub struct Cost {
 /// How genuine peers fare.
 #[derive(Debug, Clone)]
 pub struct Siege {
+    /// In whose names it is: `ever new sources`, or `the peers`.
+    pub names: &'static str,
     /// Whether the guard was there.
     pub is_guarded: bool,
     /// Forged initiations that were sent.
@@ -83,6 +85,10 @@ const LENGTH: Duration = Duration::from_secs(25);
 const CALLERS: usize = 20;
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// Where the callers and the two that talk are.
+const INTERNET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
+const _: () = assert!(CALLERS + 2 <= PEERS_PORTS as usize);
+
 /// How often everybody looks after what is due.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -97,10 +103,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// A tool or the kernel refuses something, or the relay does not answer.
 pub fn costs(tell: impl Fn(&Cost) -> Result<()>) -> Result<()> {
-    for (sources, from_one) in [("ever new sources", false), ("one source", true)] {
-        let alone = Stage::new(Watch::Oracle, true)?.flood(from_one)?;
+    for (sources, names) in [("ever new sources", Names::EverNew), ("one source", Names::One)] {
+        let alone = Stage::new(Watch::Oracle, true)?.flood(names)?;
         for (watch, is_guarded) in [(Watch::None, false), (Watch::Guard, true)] {
-            let taken = Stage::new(watch, true)?.flood(from_one)?.saturating_sub(alone);
+            let taken = Stage::new(watch, true)?.flood(names)?.saturating_sub(alone);
             let ns = u64::try_from(taken.as_nanos())? / u64::from(FLOOD);
             tell(&Cost { sources, is_guarded, ns })?;
         }
@@ -113,8 +119,12 @@ pub fn costs(tell: impl Fn(&Cost) -> Result<()>) -> Result<()> {
 /// # Errors
 /// A tool or the kernel refuses something, or peers do not connect before it begins.
 pub fn sieges(tell: impl Fn(&Siege) -> Result<()>) -> Result<()> {
-    for watch in [Watch::None, Watch::Guard] {
-        tell(&Stage::new(watch, false)?.besiege(watch == Watch::Guard)?)?;
+    let peers = Names::Peers { address: INTERNET };
+    for (title, names) in [("ever new sources", Names::EverNew), ("the peers", peers)] {
+        for watch in [Watch::None, Watch::Guard] {
+            let siege = Stage::new(watch, false)?.besiege(names)?;
+            tell(&Siege { names: title, is_guarded: watch == Watch::Guard, ..siege })?;
+        }
     }
     Ok(())
 }
@@ -167,9 +177,9 @@ impl Stage {
 
     /// What a flood takes: the sender with what comes of each frame at once, and threads of the
     /// kernel later.
-    fn flood(&self, from_one: bool) -> Result<Duration> {
-        let mut spoofer = self.spoofer(from_one)?;
-        if from_one {
+    fn flood(&self, names: Names) -> Result<Duration> {
+        let mut spoofer = self.spoofer(names)?;
+        if names == Names::One {
             // Until not every one of a single source is looked at.
             self.lab.internet().enter(|| spoofer.send(ENOUGH_WRONG))??;
             settled()?;
@@ -188,11 +198,11 @@ impl Stage {
         run()
     }
 
-    fn besiege(&self, is_guarded: bool) -> Result<Siege> {
+    fn besiege(&self, names: Names) -> Result<Siege> {
         self.lab.internet().enter(|| {
             let mut talkers = Vec::new();
-            for name in self.talkers()? {
-                talkers.push(self.caller(&name)?);
+            for (number, name) in self.talkers()?.iter().enumerate() {
+                talkers.push(self.caller(name, CALLERS + number)?);
             }
             let [from, to] = talkers.as_mut_slice() else { bail!("two nodes") };
             for talker in [&mut *from, &mut *to] {
@@ -203,7 +213,7 @@ impl Stage {
                     thread::sleep(TICK);
                 }
             }
-            let mut spoofer = self.spoofer(false)?;
+            let mut spoofer = self.spoofer(names)?;
             let began = Instant::now();
             // Of the namespace that its parent is in.
             let flood = thread::scope(|scope| {
@@ -213,7 +223,7 @@ impl Stage {
                 Ok::<_, anyhow::Error>((siege?, forged?))
             });
             let (siege, forged) = flood?;
-            Ok(Siege { is_guarded, forged, ..siege })
+            Ok(Siege { forged, ..siege })
         })?
     }
 
@@ -226,7 +236,7 @@ impl Stage {
         while began.elapsed() < LENGTH {
             let (elapsed, number) = (began.elapsed(), callers.len());
             if number < CALLERS && elapsed >= INTERVAL * u32::try_from(number)? {
-                let mut caller = self.caller(&caller(number))?;
+                let mut caller = self.caller(&caller(number), number)?;
                 caller.call()?;
                 callers.push(caller);
             }
@@ -245,7 +255,15 @@ impl Stage {
         let mut waited: Vec<Duration> = callers.iter().filter_map(Caller::waited).collect();
         waited.sort_unstable();
         let calls = callers.iter().map(Caller::calls).sum();
-        Ok(Siege { is_guarded: false, forged: 0, peers: CALLERS, calls, waited, relayed })
+        Ok(Siege {
+            names: "",
+            is_guarded: false,
+            forged: 0,
+            peers: CALLERS,
+            calls,
+            waited,
+            relayed,
+        })
     }
 
     /// An IPv4 packet from one node to the other, of nothing that anybody answers.
@@ -261,17 +279,18 @@ impl Stage {
         names.first_chunk().cloned().context("two nodes")
     }
 
-    fn caller(&self, name: &str) -> Result<Caller> {
-        Caller::new(self.lab.site().private_key(name)?, &self.key)
+    fn caller(&self, name: &str, number: usize) -> Result<Caller> {
+        let port = FIRST_PEERS_PORT + u16::try_from(number)?;
+        Caller::new(self.lab.site().private_key(name)?, &self.key, port)
     }
 
-    fn spoofer(&self, from_one: bool) -> Result<Spoofer> {
+    fn spoofer(&self, names: Names) -> Result<Spoofer> {
         let relay = Link::of(self.lab.relay().namespace(), "eth0")?;
         let outside = Link::of(self.lab.internet(), "relay")?;
         let mut frame =
             to_relay((Ipv4Addr::UNSPECIFIED, 4500).into(), &message::forged(&key())).frame();
         frame.splice(..6, relay.address);
-        self.lab.internet().enter(|| Spoofer::new(frame, outside.index, from_one))?
+        self.lab.internet().enter(|| Spoofer::new(frame, outside.index, names))?
     }
 }
 

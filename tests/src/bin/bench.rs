@@ -178,6 +178,7 @@ fn count_guard(shift: Option<u32>) -> Result<()> {
         let milliseconds = |waited: Option<&Duration>| waited.map(Duration::as_millis);
         say(&json!({
             "siege": siege.forged,
+            "names": siege.names,
             "guarded": siege.is_guarded,
             "peers": siege.peers,
             "calls": siege.calls,

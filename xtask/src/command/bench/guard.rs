@@ -54,6 +54,9 @@ pub(crate) struct Siege {
     pub(crate) kernel: String,
     /// Forged initiations that were sent.
     pub(crate) siege: u64,
+    /// In whose names.
+    #[serde(default)]
+    pub(crate) names: String,
     /// Whether the guard was there.
     pub(crate) guarded: bool,
     /// Peers that called.
@@ -81,7 +84,8 @@ driver until it is dropped, kernel threads included: an average of 2 000, sent a
 buffer, as a network card receives them. What the same takes where a program in the driver drops them for
 their source alone is taken off.";
 const SIEGES: &str = "\
-25 seconds of up to 35 000 forged initiations a second from ever new sources, in five salvoes, on one processor of
+25 seconds of up to 35 000 forged initiations a second, in five salvoes, from ever new sources or from the
+addresses and ports of the genuine peers, on one processor of
 250 million instructions a second; receiving them comes before all threads of the kernel, as interrupts do.
 Meanwhile 20 peers (boringtun) connect one after the other, and two connected ones talk through the relay.";
 
@@ -129,7 +133,10 @@ impl Guard {
             goals.push(Goal::new(what, part, most, ""));
         }
         for row in self.sieges.iter().filter(|row| row.guarded) {
-            let what = format!("{}: genuine handshakes that fail in a flood", row.kernel);
+            let what = format!(
+                "{}: genuine handshakes that fail in a flood from {}",
+                row.kernel, row.names
+            );
             let failed = row.calls.saturating_sub(row.connected);
             goals.push(Goal::new(what, count(failed), 0.0, "handshakes"));
         }
@@ -139,6 +146,7 @@ impl Guard {
     fn sieges(&self) -> String {
         let head = [
             "kernel, guard",
+            "in the names of",
             "forged sent",
             "initiations",
             "sessions",
@@ -153,6 +161,7 @@ impl Guard {
             };
             vec![
                 format!("{}, {guard}", row.kernel),
+                row.names.clone(),
                 number(row.siege),
                 row.calls.to_string(),
                 format!("{} of {}", row.connected, row.peers),
