@@ -17,7 +17,7 @@ pub const UDP_LEN: usize = 8;
 #[inline(always)]
 pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
     let datagram = match network::carried(frame) {
-        Found::Udp(datagram) => datagram,
+        Found::Udp(datagram) => datagram.forgotten()?,
         Found::Nothing => return None,
         Found::Hidden => return Some(Outcome::Hidden),
     };

@@ -5,7 +5,10 @@ use relay_common::{
     header::protocol,
 };
 
-use crate::frame::{Frame, LAST_HEADER};
+use crate::{
+    frame::{Frame, LAST_HEADER},
+    maps,
+};
 
 /// EtherTypes as they lie in the header (IEEE 802 Numbers, IANA).
 const IPV4: u16 = 0x0800u16.to_be();
@@ -45,6 +48,18 @@ pub struct Datagram {
     pub source: u64,
     /// Source address as a flow has it, upper and lower half.
     pub address: [u64; 2],
+}
+
+impl Datagram {
+    /// The same, of which the verifier knows nothing.
+    #[inline(always)]
+    pub fn forgotten(self) -> Option<Self> {
+        let Self { at, len, is_first_fragment, source, address: [high, low] } = self;
+        let numbers = [at as u64, len as u64, is_first_fragment.into(), source, high, low];
+        let [at, len, fragment, source, high, low] = maps::forgotten(numbers)?;
+        let (at, len, is_first_fragment) = (at as usize, len as usize, fragment != 0);
+        Some(Self { at, len, is_first_fragment, source, address: [high, low] })
+    }
 }
 
 /// Past Ethernet, tags and IP.
