@@ -2,6 +2,7 @@
 //! them one after the other (`--test-threads=1`), for they share the machine's counts of programs
 //! and maps.
 
+mod another;
 mod atomic;
 mod authority;
 mod beside;
