@@ -21,8 +21,13 @@ pub(crate) fn packets(count: u64) -> String {
     format!("{count} packet{}", if count == 1 { "" } else { "s" })
 }
 
-/// Seconds, in words.
+/// How long ago, in words.
 pub(crate) fn ago(seconds: u64) -> String {
+    if seconds == 0 { "now".to_owned() } else { format!("{} ago", span(seconds)) }
+}
+
+/// Seconds, in words.
+pub(crate) fn span(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let mut left = seconds;
@@ -34,7 +39,7 @@ pub(crate) fn ago(seconds: u64) -> String {
             parts.push(format!("{count} {name}{}", if count == 1 { "" } else { "s" }));
         }
     }
-    if parts.is_empty() { "now".to_owned() } else { format!("{} ago", parts.join(", ")) }
+    if parts.is_empty() { "0 seconds".to_owned() } else { parts.join(", ") }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 use std::{
-    fs,
-    io::{self, Write as _},
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +8,7 @@ use clap::Args;
 
 use super::{exit::UsageError, output};
 use crate::{
-    config::{Draft, Loaded, Options, Secrets},
+    config::{Draft, Loaded, Options, Secrets, read_regular},
     policy::{self, Compiled, Sources},
 };
 
@@ -38,11 +37,18 @@ impl Check {
         let path = self.file.as_deref().unwrap_or(config);
         let mut draft = Draft::read(path);
         for (place, candidate) in &self.replace {
-            let text = fs::read_to_string(candidate).map_err(|error| {
-                UsageError::Request(format!(
-                    "{}: {error}; name a file that can be read",
-                    candidate.display()
-                ))
+            let shown = candidate.display();
+            let bytes = read_regular(candidate).map_err(|error| {
+                match error.kind() == ErrorKind::PermissionDenied {
+                    true => anyhow::Error::from(error).context(shown.to_string()),
+                    false => {
+                        UsageError::Request(format!("{shown}: {error}; name a regular file")).into()
+                    }
+                }
+            })?;
+            let text = String::from_utf8(bytes).map_err(|error| {
+                let at = error.utf8_error().valid_up_to();
+                UsageError::Request(format!("{shown}: is not UTF-8 (byte {at}); save it as UTF-8"))
             })?;
             draft.put(place, text)?;
         }
@@ -50,10 +56,10 @@ impl Check {
         Secrets::read(&loaded)?;
         let relay = &loaded.relay;
         let compiled = compile(&loaded)?;
-        output::warn(&loaded.warnings)?;
+        output::warn(&loaded.warnings);
         let counts = compiled.counts();
         writeln!(
-            io::stdout(),
+            output::stdout(),
             "{}: {} with {} peers is right; the policy takes {} addresses in arrays, {} prefixes \
              and {} pairs of classes{}",
             path.display(),

@@ -1,10 +1,10 @@
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use anyhow::Result;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, output};
 
 /// `relay completions`.
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ impl Completions {
         // Written in one go: the generator panics when a pipe closes.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "relay", &mut script);
-        io::stdout().write_all(&script)?;
+        output::stdout().write_all(&script)?;
         Ok(())
     }
 }

@@ -1,7 +1,4 @@
-use std::{
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{io::Write as _, path::Path};
 
 use anyhow::Result;
 use clap::Args;
@@ -25,7 +22,7 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
         let report = Report::of(&facts::observe(config, bpffs)?);
-        let mut out = io::stdout().lock();
+        let mut out = output::stdout();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &report)?;
             writeln!(out)?;

@@ -1,7 +1,4 @@
-use std::{
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{io::Write as _, path::Path};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -54,7 +51,7 @@ impl Down {
                     Err(error) if interfaces.len() == 1 => return Err(error),
                     Err(error) => {
                         // The others are to go whether or not somebody reads this.
-                        drop(writeln!(io::stderr(), "{}", exit::describe(&error)));
+                        output::say(exit::describe(&error));
                         remaining.push(interface.as_str());
                     }
                 }
@@ -63,7 +60,7 @@ impl Down {
                 bail!("still there: {}", remaining.join(", "));
             }
             if interfaces.is_empty() && !self.json {
-                writeln!(io::stdout(), "no relay is up")?;
+                writeln!(output::stdout(), "no relay is up")?;
             }
             Ok(())
         })
@@ -91,7 +88,7 @@ impl Down {
                     "no interface was brought up from {}; `relay down --interface NAME` and `relay \
                      down --all` ask no file",
                     config.display()
-                )])?;
+                )]);
                 return Err(problems.into());
             }
             Err(problems) => {
@@ -102,14 +99,14 @@ impl Down {
                 output::warn(&[format!(
                     "{config} is not right, so what the kernel says was brought up from it goes: \
                      {names}\n{problems}"
-                )])?;
+                )]);
             }
         }
         Ok(interfaces)
     }
 
     fn tell(&self, interface: &InterfaceName, changes: &[String]) -> Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = output::stdout();
         if self.json {
             return Ok(Changes::new(interface, false, changes, &[]).print(&mut out)?);
         }

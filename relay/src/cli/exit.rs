@@ -4,7 +4,7 @@ use std::io;
 
 use super::claim::ClaimError;
 use crate::{
-    config::{EditError, ImportError, NoFreeAddress, Problems, WriteError},
+    config::{EditError, Fault, ImportError, NoFreeAddress, Problems, WriteError},
     datapath::DatapathError,
     net::NetError,
     wireguard::WireguardError,
@@ -111,6 +111,21 @@ pub(super) enum UsageError {
     Request(String),
 }
 
+/// A file that this process may not read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreadable(pub(super) Fault);
+
+/// A secret that was made and did not reach anybody.
+#[derive(Debug, thiserror::Error)]
+#[error("the new private key could not be delivered to {to}, so nothing was changed")]
+pub(super) struct Undelivered {
+    /// Where it was to go.
+    pub(super) to: String,
+    /// What the system said.
+    pub(super) source: io::Error,
+}
+
 /// What `relay doctor` found has to be put right first.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -136,10 +151,14 @@ pub(super) struct Denied;
 
 /// The exit code for an error.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
+    if is_denied(error) {
+        return HOST;
+    }
     if error.is::<Problems>() || error.is::<UsageError>() {
         return USAGE;
     }
-    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+    // Only what follows something for ever is ended by its reader.
+    if !error.is::<Undelivered>() && kind(error.as_ref()) == Some(io::ErrorKind::BrokenPipe) {
         return DONE;
     }
     if let Some(unfit) = error.downcast_ref::<Unfit>() {
@@ -163,6 +182,18 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
+/// Whether the system kept this process from a file: not root, most likely.
+fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Problems>().is_some_and(Problems::is_denied)
+        || error.downcast_ref::<Unreadable>().is_some()
+        || error.chain().any(|cause| kind(cause) == Some(io::ErrorKind::PermissionDenied))
+}
+
+fn kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    let json = error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+    error.downcast_ref::<io::Error>().map(io::Error::kind).or(json)
+}
+
 /// An error with its causes: `relay: …: …`. Problems of a configuration come a line each.
 pub(super) fn describe(error: &anyhow::Error) -> String {
     if let Some(problems) = error.downcast_ref::<Problems>() {
@@ -171,7 +202,11 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
     if let Some(found) = error.downcast_ref::<NotAsConfigured>() {
         return found.to_string();
     }
-    format!("relay: {}", causes(error))
+    let said = causes(error);
+    match is_denied(error) && !said.contains("as root") {
+        true => format!("relay: {said}; run this as root"),
+        false => format!("relay: {said}"),
+    }
 }
 
 /// An error and its causes.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     exit::{Denied, HostError, UsageError},
-    host, plan,
+    host, output, plan,
     running::Running,
     subject::{Subject, Which},
 };
@@ -109,7 +109,7 @@ impl Explain {
         let loaded = match &subject {
             Subject::Configured(loaded) => loaded,
             Subject::Bare { relay, .. } => {
-                subject.warn()?;
+                subject.warn();
                 return self.ask_alone(relay, bpffs);
             }
         };
@@ -186,7 +186,7 @@ impl Explain {
             generation: policy.map(|policy| policy.generation),
             directions,
         };
-        let mut out = io::stdout().lock();
+        let mut out = output::stdout();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &shown)?;
             writeln!(out)?;

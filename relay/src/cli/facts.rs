@@ -55,14 +55,17 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
         None => GuardPlaces::Off,
     };
     let mut nf_tables = module("nf_tables", &kernel);
-    if let (Module::Missing, Some(relay)) = (nf_tables, &relay) {
-        // Built in, it need not be in /sys/module; then only the kernel's answer tells.
-        let answer = fence::present(&relay.interface, MARK, running::replies(relay));
+    if nf_tables == Module::Missing {
+        // Built in, it need not be in /sys/module; then only the kernel's answer tells, about whatever
+        // name it is asked.
+        let name = relay.as_ref().map(|relay| relay.interface.clone()).or("relay0".parse().ok());
+        let replies = relay.as_ref().map_or(fence::Replies::Refused, running::replies);
+        let answer = name.map(|name| fence::present(&name, MARK, replies));
         nf_tables = match answer {
-            Err(NetError::NetfilterMissing { .. }) => Module::Missing,
-            Err(NetError::Permission { .. }) => Module::Unknown,
+            None | Some(Err(NetError::NetfilterMissing { .. })) => Module::Missing,
+            Some(Err(NetError::Permission { .. })) => Module::Unknown,
             // Whatever else it says, it knows nf_tables.
-            Ok(_) | Err(_) => Module::Present,
+            Some(Ok(_) | Err(_)) => Module::Present,
         };
     }
     let sysctl = |key: &str| number(&Path::new("/proc/sys").join(key));

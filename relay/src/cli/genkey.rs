@@ -27,17 +27,20 @@ pub(super) struct Genkey {
 
 impl Genkey {
     pub(super) fn run(&self) -> Result<()> {
-        let mut out = io::stdout().lock();
         if self.public {
-            writeln!(out, "{}", private_key()?.public_key())?;
+            writeln!(output::stdout(), "{}", private_key()?.public_key())?;
             return Ok(());
         }
-        output::warn_if_open()?;
+        output::warn_if_open();
         let key = match self.psk {
             true => PresharedKey::generate()?.to_base64(),
             false => PrivateKey::generate()?.to_base64(),
         };
-        writeln!(out, "{}", key.as_str())?;
+        // In one piece, so that a file has all of it or nothing.
+        let mut line = Zeroizing::new(Vec::with_capacity(key.len() + 1));
+        line.extend_from_slice(key.as_bytes());
+        line.push(b'\n');
+        output::deliver(&line).context("cannot write the key to standard output")?;
         Ok(())
     }
 }

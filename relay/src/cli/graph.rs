@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     ffi::OsStr,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -52,7 +52,7 @@ impl Graph {
         let traffic = if self.live { Some(traffic(&relay, bpffs)?) } else { None };
         let graph = graph::Graph::new(&relay);
         let Some(path) = &self.output else {
-            return self.draw(io::stdout().lock(), &graph, traffic.as_ref(), output::color());
+            return self.draw(output::stdout(), &graph, traffic.as_ref(), output::color());
         };
         let mut text = Vec::new();
         self.draw(&mut text, &graph, traffic.as_ref(), false)?;

@@ -1,6 +1,5 @@
 use std::{
-    fs,
-    io::{self, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -31,7 +30,8 @@ pub(super) struct Import {
 impl Import {
     pub(super) fn run(&self) -> Result<()> {
         let file = self.file.display();
-        let bytes = fs::read(&self.file).with_context(|| format!("cannot read {file}"))?;
+        let bytes =
+            config::read_regular(&self.file).with_context(|| format!("cannot read {file}"))?;
         let bytes = Zeroizing::new(bytes);
         // wg-quick names the interface after the file.
         let stem = self.file.file_stem().map(|stem| stem.to_string_lossy());
@@ -49,15 +49,15 @@ impl Import {
         let compiled = check::compile(&loaded);
         compiled?;
         let remarks: Vec<_> = import.remarks().iter().map(|line| self.located(line)).collect();
-        output::warn(&remarks)?;
+        output::warn(&remarks);
         if interface.is_none() {
             let own = &loaded.relay.interface;
             let text =
                 format!("{file}: an interface cannot be called like this file, so it is {own}");
-            output::warn(&[text])?;
+            output::warn(&[text]);
         }
         let peers = loaded.relay.peers.len();
-        let mut err = io::stderr().lock();
+        let mut err = output::Stderr;
         match &self.output {
             Some(path) => {
                 let remedy = "nothing is written; name another file with --output, or move away \
@@ -73,7 +73,7 @@ impl Import {
                 )?;
             }
             None => {
-                let mut out = io::stdout().lock();
+                let mut out = output::stdout();
                 out.write_all(import.text().as_bytes())?;
                 out.flush()?;
                 let files = import.key_files();

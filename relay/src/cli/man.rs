@@ -1,14 +1,10 @@
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{fs, io::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, CommandFactory as _};
 use clap_mangen::Man as Page;
 
-use super::Cli;
+use super::{Cli, output};
 
 /// `relay man`.
 #[derive(Debug, Args)]
@@ -24,14 +20,14 @@ pub(super) struct Man {
 impl Man {
     pub(super) fn run(&self) -> Result<()> {
         let Some(directory) = &self.output else {
-            Page::new(Cli::command()).render(&mut io::stdout().lock())?;
+            Page::new(Cli::command()).render(&mut output::stdout())?;
             return Ok(());
         };
         let shown = directory.display();
         fs::create_dir_all(directory).with_context(|| format!("cannot create {shown}"))?;
         clap_mangen::generate_to(Cli::command(), directory)
             .with_context(|| format!("cannot write the pages into {shown}"))?;
-        writeln!(io::stdout(), "{shown}: relay.1, and a page for each verb")?;
+        writeln!(output::stdout(), "{shown}: relay.1, and a page for each verb")?;
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{
     exit::{HostError, UsageError},
-    host,
+    host, output,
     subject::Which,
 };
 use crate::{
@@ -104,7 +104,7 @@ impl Observe {
         let subject = self.which.find(config)?;
         let relay = subject.relay();
         host::require_capabilities("observe")?;
-        subject.warn()?;
+        subject.warn();
         let interface = relay.interface.as_str();
         let datapath = Datapath::open(bpffs, interface)?;
         if !datapath.exists() {
@@ -153,7 +153,7 @@ impl Observe {
                 let recorded = recorder.read();
                 if recorded.lost > 0 {
                     let lost = recorded.lost;
-                    writeln!(io::stderr(), "{lost} refused packets were overwritten unread")?;
+                    output::say(format_args!("{lost} refused packets were overwritten unread"));
                 }
                 if !datapath.exists() {
                     let interface = names.relay.interface.to_string();

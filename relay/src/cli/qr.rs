@@ -1,13 +1,25 @@
 //! QR codes of a client's configuration, as the WireGuard app reads them.
 
+use std::io::{self, IsTerminal as _};
+
 use anyhow::{Context as _, Result};
-use qrcode::{Color, EcLevel, QrCode, render::unicode::Dense1x2, types::QrError};
+use qrcode::{
+    Color, EcLevel, QrCode, Version,
+    bits::Bits,
+    render::{Renderer, unicode::Dense1x2},
+    types::QrError,
+};
+use rustix::termios::tcgetwinsize;
 use zeroize::Zeroizing;
 
 use super::exit::UsageError;
 
 /// Light modules around a code (ISO/IEC 18004, section 9.1).
 const QUIET: usize = 4;
+/// So many are enough for readers where the terminal has no room for more.
+const QUIET_LEAST: usize = 2;
+/// Bytes in the largest code at level L (ISO/IEC 18004, table 7).
+const BYTES_MAX: usize = 2953;
 /// Pixels of a module's side in a picture.
 const MODULE: usize = 8;
 
@@ -18,11 +30,11 @@ pub(super) fn encode(text: &str) -> Result<QrCode> {
         short.push_str(line);
         short.push('\n');
     }
-    match QrCode::with_error_correction_level(short.as_bytes(), EcLevel::L) {
+    match of(short.as_bytes()) {
         Ok(code) => Ok(code),
         Err(QrError::DataTooLong) => Err(UsageError::Request(format!(
-            "the configuration has {} bytes, and a QR code holds 2953; shorten allowed_ips, or hand \
-             over the text",
+            "the configuration has {} bytes, and a QR code holds {BYTES_MAX}; shorten allowed_ips, \
+             or hand over the text",
             short.len()
         ))
         .into()),
@@ -30,11 +42,34 @@ pub(super) fn encode(text: &str) -> Result<QrCode> {
     }
 }
 
+fn of(bytes: &[u8]) -> Result<QrCode, QrError> {
+    match QrCode::with_error_correction_level(bytes, EcLevel::L) {
+        // What the search for the shortest encoding makes of it can be longer than its plain bytes.
+        Err(QrError::DataTooLong) if bytes.len() <= BYTES_MAX => {
+            let mut bits = Bits::new(Version::Normal(40));
+            bits.push_byte_data(bytes)?;
+            bits.push_terminator(EcLevel::L)?;
+            QrCode::with_bits(bits, EcLevel::L)
+        }
+        coded => coded,
+    }
+}
+
 /// Draws it for a terminal: dark on light, whatever the terminal's colours are if it has some.
-pub(super) fn draw(code: &QrCode, color: bool) -> Zeroizing<String> {
+///
+/// # Errors
+/// The terminal is too narrow, so that its lines would be broken and nobody could read it.
+pub(super) fn draw(code: &QrCode, color: bool) -> Result<Zeroizing<String>> {
+    let columns = match io::stdout().is_terminal() {
+        true => tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)),
+        false => None,
+    };
+    let quiet = u32::try_from(quiet(code.width(), columns)?)?;
     // Full blocks are in the foreground's colour, which is the light one.
-    let drawing =
-        code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    let drawing = Renderer::<Dense1x2>::new(&code.to_colors(), code.width(), quiet)
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build();
     let drawing = Zeroizing::new(drawing);
     let mut lines = Zeroizing::new(String::with_capacity(drawing.len() * 2));
     for line in drawing.lines() {
@@ -43,7 +78,21 @@ pub(super) fn draw(code: &QrCode, color: bool) -> Zeroizing<String> {
             lines.push_str(part);
         }
     }
-    lines
+    Ok(lines)
+}
+
+/// How many light modules around a code of this width a terminal has room for.
+fn quiet(width: usize, columns: Option<usize>) -> Result<usize, UsageError> {
+    // Zero is a terminal that does not know.
+    let Some(columns) = columns.filter(|&columns| columns > 0) else { return Ok(QUIET) };
+    match columns.checked_sub(width + 2 * QUIET_LEAST) {
+        Some(room) => Ok(QUIET.min(QUIET_LEAST + room / 2)),
+        None => Err(UsageError::Request(format!(
+            "the QR code is {} columns wide, and the terminal has {columns}; widen it, choose a \
+             smaller font, or write a picture with --png FILE",
+            width + 2 * QUIET_LEAST
+        ))),
+    }
 }
 
 /// A PNG picture of it, black on white.
@@ -67,4 +116,28 @@ pub(super) fn picture(code: &QrCode) -> Result<Zeroizing<Vec<u8>>> {
     writer.write_image_data(&pixels)?;
     writer.finish()?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_holds_what_the_largest_one_can() {
+        let text = |bytes: usize| "10.100.0.0/24,".repeat(300)[..bytes].to_owned();
+        for bytes in [BYTES_MAX - 2, BYTES_MAX - 1] {
+            // A line break is added.
+            assert_eq!(encode(&text(bytes)).expect("a code").width(), 177);
+        }
+        assert!(encode(&"a".repeat(BYTES_MAX)).is_err());
+    }
+
+    #[test]
+    fn a_code_fits_the_terminal_or_is_refused() {
+        let of = |columns| quiet(77, columns).map_err(|error| error.to_string());
+        assert_eq!([None, Some(0), Some(85), Some(200)].map(of), [const { Ok(4) }; 4]);
+        assert_eq!([84, 83, 82, 81].map(|columns| of(Some(columns))), [Ok(3), Ok(3), Ok(2), Ok(2)]);
+        let error = of(Some(80)).expect_err("too narrow");
+        assert!(error.starts_with("the QR code is 81 columns wide, and the terminal has 80;"));
+    }
 }

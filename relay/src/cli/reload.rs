@@ -1,9 +1,9 @@
-use std::{io, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::up::Up;
+use super::{output, up::Up};
 
 /// `relay reload`.
 #[derive(Debug, Args)]
@@ -18,6 +18,6 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        self.up.bring_about(config, bpffs, true, &mut io::stdout())
+        self.up.bring_about(config, bpffs, true, &mut output::stdout())
     }
 }

@@ -96,7 +96,7 @@ impl Stats {
         let subject = self.which.find(config)?;
         let relay = subject.relay();
         host::require_capabilities("stats")?;
-        subject.warn()?;
+        subject.warn();
         let interface = relay.interface.as_str();
         let datapath = Datapath::open(bpffs, interface)?;
         if self.pairs {
@@ -119,7 +119,7 @@ impl Form {
     fn print(&self, snapshot: &Snapshot) -> Result<()> {
         let now = SystemTime::now();
         // Standard output writes line by line, which thousands of peers make slow.
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(output::stdout());
         if self.json {
             serde_json::to_writer_pretty(&mut out, snapshot)?;
             writeln!(out)?;
@@ -158,7 +158,7 @@ impl Stats {
         let counted = traffic.pairs.into_iter();
         let named = counted.map(|((from, to), counters)| (name(from), name(to), counters));
         let pairs = Pairs::new(relay.interface.as_str(), named, traffic.others);
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(output::stdout());
         if self.form.json {
             serde_json::to_writer_pretty(&mut out, &pairs)?;
             writeln!(out)?;

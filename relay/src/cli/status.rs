@@ -1,9 +1,4 @@
-use std::{
-    io::{self, Write as _},
-    net::IpAddr,
-    path::Path,
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, io::Write as _, net::IpAddr, path::Path, time::SystemTime};
 
 use anyhow::Result;
 use clap::Args;
@@ -20,13 +15,14 @@ use crate::{
     config::{Loaded, Secrets},
     datapath::{Datapath, Observed},
     doctor,
-    model::{PrivateKey, Relay},
+    model::{PrivateKey, PublicKey, Relay},
     net::{
         self, NetError,
         fence::{self, FenceState},
         link::Link,
     },
     stats::{Findings, Hooks, Snapshot, Status as Shown, Style, render_status_into},
+    wireguard,
 };
 
 /// `relay status`.
@@ -57,7 +53,7 @@ impl Status {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let now = SystemTime::now();
         let status = runtime.block_on(look(&subject, &claim::mark(config), datapath, now))?;
-        let mut out = io::stdout().lock();
+        let mut out = output::stdout();
         if self.json {
             serde_json::to_writer_pretty(&mut out, &status)?;
             writeln!(out)?;
@@ -127,6 +123,14 @@ async fn look(subject: &Subject, mark: &str, datapath: Datapath, now: SystemTime
         problems: Vec::new(),
         warnings,
     };
+    let attendance = snapshot.attendance(now);
+    findings.warnings.extend(clock_set_back(attendance.unknown));
+    let received: Vec<_> = running
+        .device
+        .iter()
+        .flat_map(|device| &device.peers)
+        .map(|peer| (peer.public_key, peer.rx_bytes))
+        .collect();
     let (is_there, in_force) = (running.link.is_some(), running.policy());
     let plan = match &compared {
         Ok((loaded, secrets)) => {
@@ -156,13 +160,23 @@ async fn look(subject: &Subject, mark: &str, datapath: Datapath, now: SystemTime
         Some(Err(_said)) => {}
     }
     findings.problems = problems;
-    let attendance = snapshot.attendance(now);
     if attendance.online == 0 && attendance.offline > 0 {
-        findings.warnings.push(format!(
-            "no peer has completed a handshake lately; if some should be there, see whether UDP \
-             port {} is let in on the way here, and `relay doctor` on this host",
-            relay.listen_port
-        ));
+        // A session ends after three minutes: what still receives has had a handshake since.
+        let device = wireguard::read(&relay.interface)?;
+        let now: BTreeMap<_, _> = device
+            .iter()
+            .flat_map(|device| &device.peers)
+            .map(|peer| (peer.public_key, peer.rx_bytes))
+            .collect();
+        let more = |(key, before): &&(PublicKey, u64)| now.get(key).is_some_and(|it| it > before);
+        let forward = clock_set_forward(received.iter().filter(more).count());
+        findings.warnings.push(forward.unwrap_or_else(|| {
+            format!(
+                "no peer has completed a handshake lately; if some should be there, see whether \
+                 UDP port {} is let in on the way here, and `relay doctor` on this host",
+                relay.listen_port
+            )
+        }));
     }
     Ok(Shown::new(findings, snapshot, attendance))
 }
@@ -193,6 +207,24 @@ fn comparison(subject: &Subject) -> Result<(&Loaded, Secrets), String> {
             )),
         },
     }
+}
+
+fn clock_set_back(peers: usize) -> Option<String> {
+    (peers > 0).then(|| {
+        format!(
+            "the latest handshakes of {peers} peers lie in the future, so this host's clock was set \
+             back; whether those peers are online is unknown until their next handshake"
+        )
+    })
+}
+
+fn clock_set_forward(peers: usize) -> Option<String> {
+    (peers > 0).then(|| {
+        format!(
+            "{peers} peers send although their latest handshakes are too old for it, so this host's \
+             clock was set forward; they are online"
+        )
+    })
 }
 
 /// What is wrong with what is running, the causes before what follows from them.

@@ -1,10 +1,7 @@
 //! What a verb that looks is about: the relay of the configuration, or where the files are not
 //! right what the kernel knows of it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -85,9 +82,9 @@ impl Subject {
     }
 
     /// Says on standard error what is not known.
-    pub(super) fn warn(&self) -> io::Result<()> {
+    pub(super) fn warn(&self) {
         match self {
-            Self::Configured(_) => Ok(()),
+            Self::Configured(_) => {}
             Self::Bare { why, .. } => output::warn(&[why]),
         }
     }

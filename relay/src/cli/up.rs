@@ -1,7 +1,4 @@
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::{io::Write, path::Path};
 
 use anyhow::Result;
 use clap::Args;
@@ -44,16 +41,20 @@ pub(super) struct Up {
     /// peers in the place of its own.
     #[arg(long)]
     adopt: bool,
+    /// How many of the warnings were shown before, of a change that comes first; the others are
+    /// only counted then.
+    #[arg(skip)]
+    shown: Option<usize>,
 }
 
 impl Up {
     pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        self.bring_about(config, bpffs, false, &mut io::stdout())
+        self.bring_about(config, bpffs, false, &mut output::stdout())
     }
 
     /// What follows a change that was found right already.
-    pub(super) const fn after_edit() -> Self {
-        Self { dry_run: false, json: false, allow_empty: true, adopt: false }
+    pub(super) const fn after_edit(shown: usize) -> Self {
+        Self { dry_run: false, json: false, allow_empty: true, adopt: false, shown: Some(shown) }
     }
 
     /// Makes the kernel what the configuration says; with `must_run` only where the interface is
@@ -112,7 +113,7 @@ impl Up {
                 return Err(HostError::NoIpv6 { interface, address, found, remedy }.into());
             }
             let mut changes = plan.lines();
-            let told = if self.json { Ok(()) } else { tell(&warnings, &changes, out) };
+            let told = if self.json { Ok(()) } else { tell(&warnings, self.shown, &changes, out) };
             if self.dry_run || changes.is_empty() {
                 told?;
             } else {
@@ -121,7 +122,7 @@ impl Up {
                 let told: Vec<_> = failures.iter().map(|failure| failure.why.clone()).collect();
                 changes.retain(|line| !failures.iter().any(|it| it.changes.contains(line)));
                 if !self.json {
-                    output::warn(&told)?;
+                    output::warn(&told);
                 }
                 warnings.extend(told);
             }
@@ -155,10 +156,22 @@ impl Up {
     }
 }
 
-/// Warnings, and the plan.
-fn tell(warnings: &[String], changes: &[String], out: &mut dyn Write) -> io::Result<()> {
-    output::warn(warnings)?;
-    changes.iter().try_for_each(|change| writeln!(out, "{change}"))
+/// Warnings, of which some may have been `shown` before, and the plan.
+fn tell(
+    warnings: &[String],
+    shown: Option<usize>,
+    changes: &[String],
+    out: &mut dyn Write,
+) -> Result<()> {
+    match shown.map(|shown| warnings.len().saturating_sub(shown)) {
+        None => output::warn(warnings),
+        Some(0) => {}
+        Some(1) => output::say("1 other warning; `relay status` shows it"),
+        Some(others) => {
+            output::say(format_args!("{others} other warnings; `relay status` shows them"));
+        }
+    }
+    Ok(changes.iter().try_for_each(|change| writeln!(out, "{change}"))?)
 }
 
 /// Relays that the same configuration was brought up on before its interface was named otherwise.

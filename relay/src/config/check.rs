@@ -12,10 +12,11 @@ use ipnet::IpNet;
 use super::{
     findings::{Fault, Files, Findings, Located, Place},
     parse::INTERFACE,
+    table::List,
     tables::{MTU_MAX, PeerTable, Tables},
     value::{endpoint_address, short, taken_by_network},
 };
-use crate::model::host_prefix;
+use crate::model::{Dns, host_prefix};
 
 /// The least MTU of an interface with IPv6 (RFC 8200, section 5). Linux removes IPv6 from an
 /// interface below it.
@@ -34,8 +35,44 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     if let Some(relay) = &tables.relay {
         check_endpoint("relay", relay.endpoint.as_ref(), &overlay, findings);
     }
+    check_dns("defaults", tables.defaults.dns.as_ref(), findings);
+    for peer in &tables.peers {
+        check_dns(&peer.label, peer.dns.as_ref(), findings);
+    }
     check_mtu(tables, findings);
     check_guard(tables, findings);
+}
+
+/// What is allowed but looks wrong: a port that peers dial and on which the relay does not listen.
+pub(super) fn warn(tables: &Tables, listen_port: u16, findings: &mut Findings) {
+    let own = tables.relay.iter().map(|relay| ("relay", &relay.endpoint));
+    let peers = tables.peers.iter().map(|peer| (peer.label.as_str(), &peer.endpoint));
+    for (label, endpoint) in own.chain(peers) {
+        let Some(Located { value, place }) = endpoint else { continue };
+        let port = value.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if let Some(port) = port.filter(|port| *port != listen_port) {
+            let problem = format!("names port {port}, and the relay listens on {listen_port}");
+            let remedy = format!(
+                "right where something in front forwards {port} to {listen_port}; otherwise write \
+                 the same port in both"
+            );
+            findings.present(*place, format!("{label}.endpoint"), Fault::new(problem, remedy));
+        }
+    }
+}
+
+/// wg-quick(8) leaves DNS alone, search domains too, where the line has no resolver
+/// (`set_dns` in src/wg-quick/linux.bash).
+fn check_dns(label: &str, dns: Option<&List<Dns>>, findings: &mut Findings) {
+    let Some(dns) = dns.filter(|dns| dns.complete) else { return };
+    let is_resolver = |dns: &Located<Dns>| matches!(dns.value, Dns::Resolver(_));
+    if let Some(first) = dns.items.first()
+        && !dns.items.iter().any(is_resolver)
+    {
+        let problem = "has search domains and no resolver, which clients take no notice of";
+        let fault = Fault::new(problem, "add the address of a resolver, such as \"10.3.2.1\"");
+        findings.present(first.place, format!("{label}.dns"), fault);
+    }
 }
 
 /// The networks of `relay.address`.

@@ -11,7 +11,7 @@ use super::{
     edit::{Entry, NewPeer, add, table},
     judge,
     source::read,
-    staged::{Staged, WriteError, failed, remove},
+    staged::{Staged, WriteError, clean, failed, remove},
 };
 use crate::model::{PeerName, PublicKey};
 
@@ -319,6 +319,11 @@ impl Edit {
     /// # Errors
     /// It could not be written; nothing is changed.
     pub fn stage(&self) -> Result<StagedEdit<'_>, WriteError> {
+        // The other places that changes go to; its own is cleaned anyway.
+        let fragments = self.main.with_extension("d");
+        for directory in [self.main.parent(), Some(fragments.as_path())].into_iter().flatten() {
+            clean(directory);
+        }
         let staged = match (&self.before, &self.after) {
             (_, None) => None,
             (Some(_), Some(after)) => Some(Staged::replace(&self.path, after.as_bytes())?),

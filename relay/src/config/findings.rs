@@ -1,4 +1,4 @@
-use std::{collections::HashSet, path::PathBuf};
+use std::{collections::HashSet, io, path::PathBuf};
 
 use super::{Problem, Source};
 
@@ -22,11 +22,26 @@ pub(super) struct Located<T> {
 pub struct Fault {
     pub(super) problem: String,
     pub(super) remedy: String,
+    /// Whether the system kept this process from reading it.
+    pub(super) is_denied: bool,
 }
 
 impl Fault {
     pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { problem: problem.into(), remedy: remedy.into() }
+        Self { problem: problem.into(), remedy: remedy.into(), is_denied: false }
+    }
+
+    /// For what could not be read: `what` names it where the place does not. Who may not read it is
+    /// told to be somebody who may, never to open it to others.
+    pub(super) fn unread(what: &str, error: &io::Error, remedy: &str) -> Self {
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let remedy = if is_denied { "run this as root" } else { remedy };
+        Self { is_denied, ..Self::new(format!("{what}cannot be read: {error}"), remedy) }
+    }
+
+    /// Whether the system kept this process from reading something.
+    pub const fn is_denied(&self) -> bool {
+        self.is_denied
     }
 }
 
@@ -47,6 +62,7 @@ impl Location {
             key: key.into(),
             problem: fault.problem,
             remedy: fault.remedy,
+            is_denied: fault.is_denied,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Relay, host_prefix};
 
 /// Every address of a network of the overlay is somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} has no free address left; remove peers, or give the relay a wider network")]
+#[error("{0} has no free address left; give the relay a wider network")]
 pub struct NoFreeAddress(pub IpNet);
 
 /// The lowest free address of each network of the overlay: neither the relay's, nor a peer's, nor

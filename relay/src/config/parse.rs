@@ -4,7 +4,7 @@ use toml::de::DeTable;
 
 use super::{
     Options, Problem, Problems, Source,
-    check::check,
+    check::{check, warn},
     findings::{Fault, Files, Findings, Located, Location, Place},
     reach,
     table::List,
@@ -64,7 +64,8 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Parsed, Prob
     let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
     match build(&tables, base) {
         Some(relay) if findings.is_empty() => {
-            let warnings = reach::warnings(&relay, &tables);
+            let mut warnings = reach::warnings(&relay, &tables);
+            warn(&tables, relay.listen_port, &mut warnings);
             let private_key_file =
                 tables.relay.as_ref().and_then(|relay| relay.private_key_file.as_ref());
             let private_key_file =

@@ -17,6 +17,8 @@ pub struct Problem {
     pub problem: String,
     /// What to write instead.
     pub remedy: String,
+    /// Whether the system kept this process from reading something.
+    pub is_denied: bool,
 }
 
 /// Everything wrong in all files, in the order of the files and of the text. Displays one a line.
@@ -27,6 +29,11 @@ impl Problems {
     /// These problems, in this order.
     pub(super) const fn new(problems: Vec<Problem>) -> Self {
         Self(problems)
+    }
+
+    /// Whether the system kept this process from reading something.
+    pub fn is_denied(&self) -> bool {
+        self.0.iter().any(|problem| problem.is_denied)
     }
 
     /// The problems.
@@ -46,7 +53,7 @@ impl<'a> IntoIterator for &'a Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, key, problem, remedy } = self;
+        let Self { file, line, column, key, problem, remedy, is_denied: _ } = self;
         write!(f, "{}:{line}:{column}: {key}: {problem}; {remedy}", file.display())
     }
 }

@@ -9,7 +9,10 @@ use std::{
 use blake2::{Blake2s256, Digest as _};
 use serde::{Deserialize, Serialize};
 
-use super::staged::{Staged, WriteError};
+use super::{
+    regular,
+    staged::{Staged, WriteError},
+};
 use crate::model::{InterfaceName, PublicKey, Relay};
 
 /// Version of the file.
@@ -80,7 +83,7 @@ impl Rendered {
     /// It is there and cannot be used.
     pub fn read(state: &Path, interface: &InterfaceName) -> Result<Self, RenderedError> {
         let path = state.join(interface.as_str()).join("rendered.json");
-        let text = match fs::read(&path) {
+        let text = match regular::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Ok(Self { path, hashes: BTreeMap::new() });

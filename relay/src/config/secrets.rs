@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     fmt, fs,
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -11,12 +11,13 @@ use zeroize::Zeroizing;
 use super::{
     Loaded, Problem, Problems,
     findings::{Fault, Location},
+    regular,
     staged::{Staged, WriteError},
 };
 use crate::model::{KeyError, Peer, PresharedKey, PrivateKey, PublicKey};
 
 /// The largest key file that is read, bytes. A key takes 44 and a line break.
-const KEY_FILE_MAX: usize = 4096;
+const KEY_FILE_MAX: u64 = 4096;
 /// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
 
@@ -152,15 +153,11 @@ where
 {
     let shown = path.display();
     let bytes = match read_small(path) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            let problem = format!("{shown} is no regular file of at most {KEY_FILE_MAX} bytes");
-            return Err(Fault::new(problem, "name a file with a key in base64"));
-        }
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            let problem = format!("{shown} cannot be read: {error}");
-            return Err(Fault::new(problem, "make it readable for the one who runs relay"));
+            let remedy = "name a regular file with a key in base64";
+            return Err(Fault::unread(&format!("{shown} "), &error, remedy));
         }
     };
     let text = str::from_utf8(&bytes).unwrap_or_default().trim();
@@ -170,17 +167,11 @@ where
     })
 }
 
-/// `None` for what is not a regular file, or too large.
-fn read_small(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    // A FIFO without a writer would hold up the open.
-    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
-    // A buffer that never grows leaves no copy of the key behind.
-    let mut bytes = Zeroizing::new(vec![0; KEY_FILE_MAX + 1]);
+fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = regular::open(path, KEY_FILE_MAX)?;
+    // A buffer that never grows leaves no copy of the key behind. What grew meanwhile is no key.
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(KEY_FILE_MAX).unwrap_or(0)]);
     let mut len = 0;
-    let mut file = &file;
     loop {
         match file.read(&mut bytes[len..])? {
             0 => break,
@@ -188,5 +179,5 @@ fn read_small(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         }
     }
     bytes.truncate(len);
-    Ok((len <= KEY_FILE_MAX).then_some(bytes))
+    Ok(bytes)
 }

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::findings::Fault;
+use super::{findings::Fault, regular};
 
 /// One configuration file: the main one, or a fragment.
 #[derive(Debug, Clone)]
@@ -23,10 +23,8 @@ pub(super) fn read(path: &Path) -> Vec<Source> {
     match fragments(&directory) {
         Ok(paths) => sources.extend(paths.iter().map(|path| read_file(path))),
         Err(error) => {
-            let fault = Fault::new(
-                format!("the directory of fragments cannot be read: {error}"),
-                "make it readable, or remove it",
-            );
+            let what = "the directory of fragments ";
+            let fault = Fault::unread(what, &error, "make it a directory of *.toml files");
             sources.push(Source { path: directory, text: Err(fault) });
         }
     }
@@ -54,7 +52,7 @@ fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn read_file(path: &Path) -> Source {
-    let text = match fs::read(path) {
+    let text = match regular::read(path) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             Fault::new(format!("is not UTF-8 (byte {at})"), "save it as UTF-8")
@@ -62,9 +60,7 @@ fn read_file(path: &Path) -> Source {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(Fault::new("does not exist", "write it, or name another with --config"))
         }
-        Err(error) => {
-            Err(Fault::new(format!("cannot be read: {error}"), "make it a readable file"))
-        }
+        Err(error) => Err(Fault::unread("", &error, "name a regular file")),
     };
     Source { path: path.to_owned(), text }
 }

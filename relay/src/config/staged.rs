@@ -1,7 +1,7 @@
 //! Files that appear whole and synced, or not at all.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Write as _},
     os::unix::fs::{
@@ -10,6 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The end of an unfinished copy's name.
+const ENDING: &str = ".relay-new";
+
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -17,7 +20,7 @@ pub enum WriteError {
     #[error("no random bytes")]
     Random(#[source] getrandom::Error),
     /// The file is there already.
-    #[error("{} exists already; it is left as it is", .0.display())]
+    #[error("{} exists already and is left as it is; name another file", .0.display())]
     Exists(PathBuf),
     /// The file is no longer what was read.
     #[error("{} was changed by something else meanwhile and is left as it is; try again", .0.display())]
@@ -39,6 +42,8 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct Staged {
     unfinished: PathBuf,
+    /// Locked for as long as this value lives, which tells it from what a killed run left behind.
+    file: File,
     path: PathBuf,
     replaces: bool,
     made_directory: Option<PathBuf>,
@@ -56,7 +61,27 @@ impl Staged {
         mode: u32,
         directory_mode: u32,
     ) -> Result<Self, WriteError> {
-        Self::write(path.to_owned(), content, mode, directory_mode, false)
+        let made = create_directory(&directory_of(path), directory_mode)?;
+        let staged = Self::write(path.to_owned(), content, mode, false);
+        let directory = made.then(|| directory_of(path));
+        if let (Some(directory), Err(_)) = (&directory, &staged) {
+            // The error says more.
+            drop(fs::remove_dir(directory));
+        }
+        let mut staged = staged?;
+        staged.made_directory = directory;
+        Ok(staged)
+    }
+
+    /// For a file that is not there yet, with this mode, in a directory that is.
+    ///
+    /// # Errors
+    /// It is there, or could not be written.
+    pub fn beside(path: &Path, content: &[u8], mode: u32) -> Result<Self, WriteError> {
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(WriteError::Exists(path.to_owned()));
+        }
+        Self::write(path.to_owned(), content, mode, false)
     }
 
     /// For a file of this mode that takes the place of what is there, if anything is.
@@ -64,7 +89,7 @@ impl Staged {
     /// # Errors
     /// It could not be written.
     pub fn put(path: &Path, content: &[u8], mode: u32) -> Result<Self, WriteError> {
-        Self::write(path.to_owned(), content, mode, 0o700, true)
+        Self::write(path.to_owned(), content, mode, true)
     }
 
     /// For the new content of the file at `path`, whose mode and owner are kept. Of a symbolic link,
@@ -75,7 +100,7 @@ impl Staged {
     pub fn replace(path: &Path, content: &[u8]) -> Result<Self, WriteError> {
         let path = fs::canonicalize(path).map_err(failed("find", path))?;
         let old = fs::metadata(&path).map_err(failed("look at", &path))?;
-        let staged = Self::write(path, content, old.mode() & 0o7777, 0o700, true)?;
+        let staged = Self::write(path, content, old.mode() & 0o7777, true)?;
         let new = fs::metadata(&staged.unfinished).map_err(failed("look at", &staged.path))?;
         if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
             std::os::unix::fs::chown(&staged.unfinished, Some(old.uid()), Some(old.gid()))
@@ -87,32 +112,24 @@ impl Staged {
         Ok(staged)
     }
 
-    fn write(
-        path: PathBuf,
-        content: &[u8],
-        mode: u32,
-        directory_mode: u32,
-        replaces: bool,
-    ) -> Result<Self, WriteError> {
+    fn write(path: PathBuf, content: &[u8], mode: u32, replaces: bool) -> Result<Self, WriteError> {
         let directory = directory_of(&path);
-        let made = create_directory(&directory, directory_mode)?;
-        let mut suffix = [0; 8];
-        getrandom::fill(&mut suffix).map_err(WriteError::Random)?;
+        clean(&directory);
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(WriteError::Random)?;
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{:016x}", u64::from_ne_bytes(suffix)));
-        let staged = Self {
-            unfinished: directory.join(name),
-            path,
-            replaces,
-            made_directory: made.then_some(directory),
-        };
-        let mut file = fs::OpenOptions::new()
+        name.push(format!(".{:016x}{ENDING}", u64::from_ne_bytes(random)));
+        let unfinished = directory.join(name);
+        let file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&staged.unfinished)
-            .map_err(failed("create", &staged.path))?;
+            .open(&unfinished)
+            .map_err(failed("create", &path))?;
+        let staged = Self { unfinished, file, path, replaces, made_directory: None };
+        let mut file = &staged.file;
+        file.lock().map_err(failed("lock", &staged.path))?;
         let written = file.write_all(content).and_then(|()| set_mode(&staged.unfinished, mode));
         written.and_then(|()| file.sync_all()).map_err(failed("write", &staged.path))?;
         Ok(staged)
@@ -154,6 +171,27 @@ impl Drop for Staged {
             drop(fs::remove_dir(directory));
         }
     }
+}
+
+/// Removes what runs that were killed have left in a directory: copies that nobody has locked.
+pub(super) fn clean(directory: &Path) {
+    // What cannot be looked at, or not removed, harms nobody: it is never read.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_copy = is_copy(&entry.file_name()) && entry.file_type().is_ok_and(|it| it.is_file());
+        let locked = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if is_copy && locked() {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
+/// `.NAME.0123456789abcdef.relay-new`
+fn is_copy(name: &OsStr) -> bool {
+    let random = name.to_str().and_then(|name| {
+        let (_, random) = name.strip_prefix('.')?.strip_suffix(ENDING)?.rsplit_once('.')?;
+        Some(random)
+    });
+    random.is_some_and(|it| it.len() == 16 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Removes a file for good.

@@ -13,7 +13,7 @@ use super::{
     table::{Key, List, TableReader, shown, shown_key, unknown},
     value,
 };
-use crate::model::{Egress, GuardMode, HostAccess, InterfaceName, PeerName, PublicKey};
+use crate::model::{Dns, Egress, GuardMode, HostAccess, InterfaceName, PeerName, PublicKey};
 
 /// Every MTU is at most this: a jumbo frame, and what a loopback-less underlay can carry.
 pub(super) const MTU_MAX: u16 = 9000;
@@ -62,7 +62,7 @@ const GUARD_KEYS: &[Key] = &[
 const DEFAULTS_KEYS: &[Key] = &[
     Key { name: "persistent_keepalive", example: "persistent_keepalive = 25" },
     Key { name: "mtu", example: "mtu = 1280" },
-    Key { name: "dns", example: "dns = [\"10.3.2.1\"]" },
+    Key { name: "dns", example: "dns = [\"10.3.2.1\", \"corp.example.org\"]" },
     Key { name: "allowed_ips", example: "allowed_ips = [\"10.3.2.2/32\"]" },
 ];
 
@@ -77,7 +77,7 @@ const PEER_KEYS: &[Key] = &[
     Key { name: "allowed_ips", example: "allowed_ips = [\"10.3.2.2/32\"]" },
     Key { name: "persistent_keepalive", example: "persistent_keepalive = 25" },
     Key { name: "mtu", example: "mtu = 1280" },
-    Key { name: "dns", example: "dns = [\"10.3.2.1\"]" },
+    Key { name: "dns", example: "dns = [\"10.3.2.1\", \"corp.example.org\"]" },
     Key { name: "endpoint", example: "endpoint = \"vpn.example.org:51820\"" },
 ];
 
@@ -112,7 +112,7 @@ pub(super) struct GuardTable {
 pub(super) struct DefaultsTable {
     pub(super) persistent_keepalive: Option<Located<u16>>,
     pub(super) mtu: Option<Located<u16>>,
-    pub(super) dns: Option<List<IpAddr>>,
+    pub(super) dns: Option<List<Dns>>,
     pub(super) allowed_ips: Option<List<IpNet>>,
 }
 
@@ -131,7 +131,7 @@ pub(super) struct PeerTable {
     pub(super) allowed_ips: Option<List<IpNet>>,
     pub(super) persistent_keepalive: Option<Located<u16>>,
     pub(super) mtu: Option<Located<u16>>,
-    pub(super) dns: Option<List<IpAddr>>,
+    pub(super) dns: Option<List<Dns>>,
     pub(super) endpoint: Option<Located<String>>,
 }
 
@@ -278,7 +278,7 @@ impl DefaultsTable {
         Self {
             persistent_keepalive: reader.number("persistent_keepalive", 0..=u16::MAX),
             mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
-            dns: reader.list("dns", value::resolver),
+            dns: reader.list("dns", value::dns),
             allowed_ips: reader.list("allowed_ips", value::network),
         }
     }
@@ -307,7 +307,7 @@ impl PeerTable {
             allowed_ips: reader.list("allowed_ips", value::network),
             persistent_keepalive: reader.number("persistent_keepalive", 0..=u16::MAX),
             mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
-            dns: reader.list("dns", value::resolver),
+            dns: reader.list("dns", value::dns),
             endpoint: reader.text("endpoint", value::endpoint),
         };
         Self { label, ..peer }

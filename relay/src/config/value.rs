@@ -13,8 +13,8 @@ use super::{
     table::{looks_secret, shown},
 };
 use crate::model::{
-    Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport,
-    host_prefix,
+    Dns, Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey,
+    Transport, host_prefix,
 };
 
 /// Longest name of an interface, bytes (`IFNAMSIZ` less its zero, include/uapi/linux/if.h).
@@ -25,8 +25,16 @@ pub(super) const DESCRIPTION_MAX: usize = 200;
 const DNS_NAME_MAX: usize = 253;
 
 pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
-    let remedy = "write 1 to 15 of A-Z a-z 0-9 _ -, a letter first";
-    text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
+    text.parse().map_err(|error| {
+        let remedy = match error {
+            NameError::Reserved(_) => "choose another name, such as \"relay0\"",
+            NameError::Empty
+            | NameError::TooLong(_)
+            | NameError::Character(_)
+            | NameError::Address => "write 1 to 15 of A-Z a-z 0-9 _ -, a letter first",
+        };
+        Fault::new(refused_name(text, error), remedy)
+    })
 }
 
 /// A peer's name.
@@ -192,15 +200,21 @@ pub fn network(text: &str) -> Result<IpNet, Fault> {
     Ok(network)
 }
 
-/// A resolver. Loopback is fine: the client may run one.
-pub(super) fn resolver(text: &str) -> Result<IpAddr, Fault> {
-    let address: Option<IpAddr> = text.parse().ok();
-    address.filter(|address| !address.is_unspecified() && !address.is_multicast()).ok_or_else(
-        || {
-            let problem = format!("{} is not the address of a resolver", shown(text));
-            Fault::new(problem, "write an IP address without a length, such as \"10.3.2.1\"")
-        },
-    )
+/// A resolver, or a search domain. Loopback is fine: the client may run a resolver.
+pub(super) fn dns(text: &str) -> Result<Dns, Fault> {
+    let example = "write the IP address of a resolver, such as \"10.3.2.1\", or a search domain, such \
+                   as \"corp.example.org\"";
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() || address.is_multicast() => {
+            Err(Fault::new(format!("{} is not the address of a resolver", shown(text)), example))
+        }
+        Ok(address) => Ok(Dns::Resolver(address)),
+        Err(_) if is_dns_name(text) && !looks_secret(text) => Ok(Dns::Search(text.to_owned())),
+        Err(_) => {
+            let problem = format!("{} is neither an IP address nor a domain", shown(text));
+            Err(Fault::new(problem, example))
+        }
+    }
 }
 
 /// `host:port`, where host is a DNS name, an IPv4 address, or an IPv6 address in brackets.

@@ -115,7 +115,8 @@ impl Graph {
         }
         let nodes = relay.peers.iter().map(|peer| {
             let address = peer.addresses.first().map(ToString::to_string);
-            let parts = address.into_iter().chain(peer.description.clone());
+            let off = (!peer.enabled).then(|| "disabled".to_owned());
+            let parts = address.into_iter().chain(peer.description.clone()).chain(off);
             Node { name: peer.name.to_string(), about: parts.collect::<Vec<_>>().join(", ") }
         });
         let title = relay.interface.to_string();

@@ -4,6 +4,7 @@
 //! mix: a peer's `allowed_ips` is policy (whom it may talk to), while the allowed IPs of the
 //! kernel's WireGuard peer are `address` and `routes` (what it owns).
 
+mod dns;
 mod guard;
 mod host_access;
 mod key;
@@ -11,6 +12,7 @@ mod name;
 mod peer;
 mod relay;
 
+pub use dns::Dns;
 pub use guard::{Guard, GuardMode, Underlay};
 pub use host_access::{HostAccess, Port, Transport};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};

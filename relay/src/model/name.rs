@@ -1,6 +1,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// Name of a network interface: 1 to 15 bytes of `[A-Za-z0-9_-]`, starting with a letter.
+/// Name of a network interface: 1 to 15 bytes of `[A-Za-z0-9_-]`, starting with a letter, and none
+/// that means something else.
 ///
 /// Narrower than `dev_valid_name()` (net/core/dev.c): the name becomes part of the pin path, where
 /// bpffs refuses dots, and of an nftables table's name.
@@ -27,7 +28,20 @@ pub enum NameError {
     /// An address, for which it would be taken.
     #[error("is an address")]
     Address,
+    /// A name that means something else.
+    #[error("means something else ({0})")]
+    Reserved(&'static str),
 }
+
+/// Names that the kernel, or a tool that is given one, takes for something else.
+const RESERVED: [(&str, &str); 6] = [
+    ("all", "every interface, below /proc/sys/net and to wg(8)"),
+    ("any", "every interface, to tcpdump(8)"),
+    ("bonding_masters", "a file in /sys/class/net"),
+    ("default", "every interface to come, below /proc/sys/net"),
+    ("interfaces", "the list of interfaces, to wg(8)"),
+    ("lo", "the loopback interface"),
+];
 
 impl InterfaceName {
     /// The kernel's IFNAMSIZ (16) less the closing NUL.
@@ -56,7 +70,10 @@ impl FromStr for InterfaceName {
         check(text, Self::MAX_LEN, |index, c| {
             c.is_ascii_alphabetic() || (index > 0 && (c.is_ascii_digit() || c == '_' || c == '-'))
         })?;
-        Ok(Self(text.to_owned()))
+        match RESERVED.iter().find(|(name, _)| *name == text) {
+            Some((_, what)) => Err(NameError::Reserved(what)),
+            None => Ok(Self(text.to_owned())),
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::{PeerName, PublicKey};
+use super::{Dns, PeerName, PublicKey};
 
 /// One peer, with the site's defaults already filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Peer {
     pub persistent_keepalive: u16,
     /// MTU of its client's interface, bytes.
     pub mtu: u16,
-    /// Resolvers of its client.
-    pub dns: Vec<IpAddr>,
+    /// Resolvers and search domains of its client.
+    pub dns: Vec<Dns>,
     /// `host:port` its client dials, when it differs from the relay's `endpoint`.
     pub endpoint: Option<String>,
 }

@@ -107,10 +107,12 @@ pub fn render_prometheus_into(
         name: "wgrelay_peer_up",
         kind: Kind::Gauge,
         unit: None,
-        help: "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled.",
+        help: "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled, and where that handshake lies in the future.",
     };
     family.head(out, format)?;
-    for (peer, name) in peers().filter(|(peer, _)| peer.enabled) {
+    for (peer, name) in
+        peers().filter(|(peer, _)| peer.enabled && peer.handshake_ahead(now).is_none())
+    {
         let up = u64::from(peer.presence(now) == Presence::Online);
         family.sample(out, &[&interface, &Label("peer", name)], up)?;
     }

@@ -153,6 +153,8 @@ pub enum Presence {
     NeverSeen,
     /// It is switched off.
     Disabled,
+    /// Its latest handshake lies in the future: the clock was set back since.
+    Unknown,
 }
 
 /// How many peers are there.
@@ -167,6 +169,8 @@ pub struct Attendance {
     pub never_seen: usize,
     /// Peers that are switched off.
     pub disabled: usize,
+    /// Peers of which the clock does not tell.
+    pub unknown: usize,
 }
 
 /// Packets and bytes of inner IP packets.
@@ -203,6 +207,8 @@ pub(super) const SCHEMA_VERSION: u32 = 1;
 
 /// Age at which a handshake is no longer fresh.
 const ONLINE: Duration = Duration::from_secs(180);
+/// A handshake may end between a look at the clock and one at WireGuard.
+const SLACK: Duration = Duration::from_secs(5);
 
 impl Snapshot {
     /// The snapshot of an observation.
@@ -250,6 +256,7 @@ impl Snapshot {
                 Presence::Offline => attendance.offline += 1,
                 Presence::NeverSeen => attendance.never_seen += 1,
                 Presence::Disabled => attendance.disabled += 1,
+                Presence::Unknown => attendance.unknown += 1,
             }
         }
         attendance
@@ -257,16 +264,31 @@ impl Snapshot {
 }
 
 impl Peer {
-    /// Age of its latest handshake; one that the clock puts in the future is new.
+    /// Age of its latest handshake; `None` if there was none, or if it lies in the future.
     pub fn handshake_age(&self, now: SystemTime) -> Option<Duration> {
-        let at = UNIX_EPOCH + Duration::from_secs(self.latest_handshake);
-        (self.latest_handshake != 0).then(|| now.duration_since(at).unwrap_or_default())
+        let at = self.handshake()?;
+        match now.duration_since(at) {
+            Ok(age) => Some(age),
+            Err(_ahead) => self.handshake_ahead(now).is_none().then_some(Duration::ZERO),
+        }
+    }
+
+    /// How far ahead of this time its latest handshake lies, if it does. WireGuard keeps the time of
+    /// day (`ktime_get_real_ts64`, drivers/net/wireguard/noise.c, 6.12), which was set back then.
+    pub fn handshake_ahead(&self, now: SystemTime) -> Option<Duration> {
+        self.handshake()?.duration_since(now).ok().filter(|ahead| *ahead > SLACK)
+    }
+
+    fn handshake(&self) -> Option<SystemTime> {
+        (self.latest_handshake != 0)
+            .then(|| UNIX_EPOCH + Duration::from_secs(self.latest_handshake))
     }
 
     /// Whether it is there at this time.
     pub fn presence(&self, now: SystemTime) -> Presence {
         match self.handshake_age(now) {
             _ if !self.enabled => Presence::Disabled,
+            _ if self.handshake_ahead(now).is_some() => Presence::Unknown,
             None => Presence::NeverSeen,
             Some(age) if age <= ONLINE => Presence::Online,
             Some(_) => Presence::Offline,
@@ -312,15 +334,21 @@ impl Presence {
             Self::Offline => "offline",
             Self::NeverSeen => "never seen",
             Self::Disabled => "disabled",
+            Self::Unknown => "unknown",
         }
     }
 }
 
 impl fmt::Display for Attendance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { online, offline, never_seen, disabled } = self;
+        let Self { online, offline, never_seen, disabled, unknown } = self;
         write!(f, "{online} online, {offline} offline, {never_seen} never seen")?;
-        if *disabled > 0 { write!(f, ", {disabled} disabled") } else { Ok(()) }
+        for (count, what) in [(disabled, "disabled"), (unknown, "unknown")] {
+            if *count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -346,4 +374,25 @@ impl Traffic {
 
 fn refused(counts: &[u64; Reason::COUNT]) -> Refused {
     Reason::ALL.iter().map(|reason| reason.label()).zip(counts.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::sample;
+
+    #[test]
+    fn a_handshake_in_the_future_tells_nothing_but_that_the_clock_was_set_back() {
+        let snapshot = sample::snapshot();
+        let peer = &snapshot.peers[0];
+        let at = UNIX_EPOCH + Duration::from_secs(peer.latest_handshake);
+        let presence = |now| (peer.presence(now), peer.handshake_age(now).map(|age| age.as_secs()));
+        assert_eq!(presence(at + Duration::from_secs(180)), (Presence::Online, Some(180)));
+        assert_eq!(presence(at + Duration::from_secs(181)), (Presence::Offline, Some(181)));
+        // Within a look.
+        assert_eq!(presence(at - Duration::from_secs(5)), (Presence::Online, Some(0)));
+        assert_eq!(presence(at - Duration::from_secs(6)), (Presence::Unknown, None));
+        let attendance = snapshot.attendance(at - Duration::from_secs(3600));
+        assert_eq!(attendance.to_string(), "0 online, 0 offline, 1 never seen, 1 unknown");
+    }
 }

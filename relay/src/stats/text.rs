@@ -11,7 +11,7 @@ use super::{
     Guard, Guarded, Snapshot, Unanswered,
     snapshot::{Peer, Refused, Traffic},
 };
-use crate::units::{ago, bytes, packets};
+use crate::units::{ago, bytes, packets, span};
 
 /// How text is shown.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +79,13 @@ fn render_peer(out: &mut impl Write, peer: &Peer, style: Style) -> io::Result<()
 fn state_line(peer: &Peer, now: SystemTime) -> String {
     match peer.handshake_age(now) {
         _ if !peer.enabled => "none while it is disabled".to_owned(),
-        None => "never".to_owned(),
+        None => match peer.handshake_ahead(now) {
+            None => "never".to_owned(),
+            Some(ahead) => {
+                let ahead = span(ahead.as_secs());
+                format!("{ahead} in the future: this host's clock was set back (unknown)")
+            }
+        },
         Some(age) => format!("{} ({})", ago(age.as_secs()), peer.presence(now).label()),
     }
 }

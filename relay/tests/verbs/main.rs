@@ -3,6 +3,7 @@
 
 mod check;
 mod client;
+mod delivery;
 mod import;
 mod keys;
 mod packaging;

@@ -26,6 +26,16 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         let add =
             ["peer", "add", GUEST, "--generate", "--allow", &a_v4, "--allow", &a_v6, "--apply"];
         let file = relay(&lab, &add)?.success("peer add")?;
+        // A change tells what it brings, and only how much else there is.
+        let key = "1rAoTG+RAoOxgCXxI+44FU1fe3GQ3PXU8VkiOqNQJGI=";
+        let quiet = relay(&lab, &["peer", "add", "quiet", "--public-key", key, "--apply"])?;
+        ensure!(
+            quiet.code == 0
+                && quiet.stderr.contains("`relay status` shows")
+                && !quiet.stderr.contains("warning: "),
+            "{quiet:?}"
+        );
+        relay(&lab, &["peer", "remove", "quiet", "--apply"])?.success("peer remove")?;
         // A's own list is short still, and explain says so.
         let denied = lab.relay().relay(&["explain", GUEST, &a])?;
         ensure!(

@@ -96,7 +96,7 @@ impl Add {
         let client = match (&private_key, added) {
             (Some(key), Some(added)) => {
                 let client = Client::render(&checked.loaded, &checked.secrets, added, Some(key))?;
-                Some((client, &self.show))
+                Some((client.with_new_key(), &self.show))
             }
             (_, _) => None,
         };

@@ -1,9 +1,6 @@
-use std::{
-    collections::HashSet,
-    io::{self, Write},
-};
+use std::{cell::Cell, collections::HashSet, io::Write};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{
@@ -30,6 +27,8 @@ pub(super) struct Change {
 pub(super) struct Open {
     pub(super) draft: Draft,
     pub(super) loaded: Loaded,
+    /// How many warnings of the change were shown.
+    warned: Cell<usize>,
     _lock: Lock,
 }
 
@@ -46,7 +45,7 @@ impl Open {
         Draft::read(site.config).load(options)?;
         let lock = Lock::files(site.config)?;
         let draft = Draft::read(site.config);
-        Ok(Self { loaded: draft.load(options)?, draft, _lock: lock })
+        Ok(Self { loaded: draft.load(options)?, draft, warned: Cell::new(0), _lock: lock })
     }
 
     /// That what `edit` makes is right, as `relay check` says it. Warns of what is new in it.
@@ -60,7 +59,8 @@ impl Open {
         let warnings = loaded.warnings.iter();
         let new: Vec<_> =
             warnings.filter(|warning| is_new(&warning.key, &warning.problem)).collect();
-        output::warn(&new)?;
+        output::warn(&new);
+        self.warned.set(new.len());
         Ok(Checked { loaded, secrets })
     }
 }
@@ -75,8 +75,8 @@ impl Change {
         Ok(())
     }
 
-    /// Puts the change in its place, says `done`, hands over the client's configuration if there
-    /// is one, and applies.
+    /// Hands over the client's configuration if there is one, then puts the change in its place, says
+    /// `done` and applies.
     pub(super) fn carry_out(
         &self,
         site: Site<'_>,
@@ -86,7 +86,7 @@ impl Change {
         client: Option<(Client<'_>, &Show)>,
     ) -> Result<()> {
         if self.dry_run {
-            let mut out = io::stdout().lock();
+            let mut out = output::stdout();
             edit.render_into(&mut out)?;
             let another = if client.is_some() { "; a new key pair is made each time" } else { "" };
             writeln!(out, "nothing done{another}")?;
@@ -95,23 +95,29 @@ impl Change {
         let prepared = client.map(|(client, show)| show.prepare(client)).transpose()?;
         // What goes to a client goes to standard output alone, so that it can be piped.
         let mut report: Box<dyn Write> = match prepared.as_ref().is_some_and(Prepared::is_printed) {
-            true => Box::new(io::stderr()),
-            false => Box::new(io::stdout()),
+            true => Box::new(output::Stderr),
+            false => Box::new(output::stdout()),
         };
-        if !edit.is_empty() {
-            edit.stage()?.commit()?;
+        let staged = if edit.is_empty() { None } else { Some(edit.stage()?) };
+        // First of all: a private key that nobody was given is lost.
+        let delivered = prepared.map(Prepared::deliver).transpose()?;
+        if let Some(staged) = staged {
+            staged.commit().context(match delivered {
+                Some(_) => "the configuration of the client that was made is of no use",
+                None => "nothing was changed",
+            })?;
         }
-        if let Some(prepared) = prepared {
-            // First of all: a private key that is not shown now is lost.
-            prepared.deliver(site.state)?;
+        if let Some(delivered) = delivered {
+            delivered.note(site.state);
         }
         match edit.is_empty() {
             true => writeln!(report, "{done}")?,
             false => writeln!(report, "{done}: {}", edit.path().display())?,
         }
+        let warned = open.warned.get();
         drop(open);
         if self.apply {
-            return Up::after_edit().bring_about(site.config, site.bpffs, false, &mut report);
+            return Up::after_edit(warned).bring_about(site.config, site.bpffs, false, &mut report);
         }
         writeln!(report, "`relay up` makes it so")?;
         Ok(())

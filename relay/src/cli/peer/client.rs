@@ -1,5 +1,5 @@
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::{
-        exit::{self, UsageError},
+        exit::{self, Undelivered, UsageError},
         output, qr,
     },
     config::{Loaded, Rendered, Secrets, Staged, render_client_into},
@@ -19,13 +19,16 @@ use crate::{
 /// Room for a client's configuration, so that no copy of its key is left by growing.
 const TEXT_BYTES: usize = 64 * 1024;
 
+/// What errors call it.
+const STDOUT: &str = "standard output";
+
 /// How a client's configuration is shown.
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// Draw a QR code for the WireGuard app instead of printing the text.
     #[arg(long)]
     qr: bool,
-    /// Write the QR code into a PNG picture of mode 0600 instead.
+    /// Write the QR code into a new PNG picture of mode 0600 instead; - is standard output.
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
 }
@@ -38,13 +41,21 @@ pub(super) struct Client<'l> {
     /// The same without the private key.
     known: Zeroizing<String>,
     has_private_key: bool,
+    /// Whether the private key was made just now and exists nowhere else.
+    is_new: bool,
 }
 
 /// A client's configuration that only needs to be handed over.
 pub(super) struct Prepared<'l> {
     client: Client<'l>,
-    drawing: Option<Zeroizing<String>>,
+    printed: Option<Printed>,
     picture: Option<Staged>,
+}
+
+/// What goes to standard output.
+enum Printed {
+    Text(Zeroizing<String>),
+    Bytes(Zeroizing<Vec<u8>>),
 }
 
 impl<'l> Client<'l> {
@@ -76,7 +87,13 @@ impl<'l> Client<'l> {
             text: text(private_key)?,
             known: text(None)?,
             has_private_key: private_key.is_some(),
+            is_new: false,
         })
+    }
+
+    /// Of a private key that exists nowhere else: it is delivered, or the client is not made.
+    pub(super) fn with_new_key(self) -> Self {
+        Self { is_new: true, ..self }
     }
 
     /// What the client will miss, a line each.
@@ -99,6 +116,17 @@ impl<'l> Client<'l> {
         warnings
     }
 
+    /// Keeps below `state` that the client was given this.
+    pub(super) fn note(&self, state: &Path) {
+        let noted = Rendered::read(state, &self.relay.interface)
+            .and_then(|rendered| rendered.note(self.relay, &self.peer.public_key, &self.known))
+            .context("`relay peer config --stale` will not know of this");
+        // The configuration is in its owner's hands all the same.
+        if let Err(error) = noted {
+            output::warn(&[exit::causes(&error)]);
+        }
+    }
+
     /// The text without the private key.
     pub(super) fn known(&self) -> &str {
         &self.known
@@ -111,51 +139,79 @@ impl Show {
         self.qr || self.png.is_some()
     }
 
-    /// Does everything that can fail.
+    /// Does everything that can fail but the delivery itself.
     pub(super) fn prepare<'l>(&self, client: Client<'l>) -> Result<Prepared<'l>> {
+        let to_stdout = self.png.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        if to_stdout && (self.qr || io::stdout().is_terminal()) {
+            let text = "--png - is for a pipe or a file; name a file, or write --qr alone to draw \
+                        the code here";
+            return Err(UsageError::Request(text.to_owned()).into());
+        }
         let code = if self.is_code() { Some(qr::encode(&client.text)?) } else { None };
-        let drawing = code.as_ref().filter(|_| self.qr).map(|code| qr::draw(code, output::color()));
-        let picture = match (&self.png, &code) {
-            (Some(path), Some(code)) => Some(Staged::put(path, &qr::picture(code)?, 0o600)?),
-            (None, _) | (_, None) => None,
+        let mut picture = None;
+        let printed = match (&self.png, &code) {
+            (Some(_), Some(code)) if to_stdout => Some(Printed::Bytes(qr::picture(code)?)),
+            (Some(path), Some(code)) => {
+                picture = Some(Staged::beside(path, &qr::picture(code)?, 0o600)?);
+                match self.qr {
+                    true => Some(Printed::Text(qr::draw(code, output::color())?)),
+                    false => None,
+                }
+            }
+            (_, Some(code)) => Some(Printed::Text(qr::draw(code, output::color())?)),
+            (_, None) => Some(Printed::Text(client.text.clone())),
         };
-        Ok(Prepared { client, drawing, picture })
+        if printed.is_some() && client.has_private_key {
+            output::require_reader().map_err(|source| Undelivered { to: STDOUT.into(), source })?;
+        }
+        Ok(Prepared { client, printed, picture })
     }
 }
 
-impl Prepared<'_> {
+impl<'l> Prepared<'l> {
     /// Whether it goes to standard output.
     pub(super) const fn is_printed(&self) -> bool {
-        self.drawing.is_some() || self.picture.is_none()
+        self.printed.is_some()
     }
 
-    /// Hands it over, and keeps below `state` what it was.
-    pub(super) fn deliver(self, state: &Path) -> Result<()> {
-        let is_printed = self.is_printed();
-        let Self { client, drawing, picture } = self;
-        output::warn(&client.warnings())?;
+    /// Hands it over.
+    ///
+    /// # Errors
+    /// It did not arrive. No picture is left then.
+    pub(super) fn deliver(self) -> Result<Client<'l>> {
+        let Self { client, printed, picture } = self;
+        output::warn(&client.warnings());
+        if let Some(printed) = printed {
+            if client.has_private_key {
+                output::warn_if_open();
+            }
+            let delivered = output::deliver(printed.as_bytes());
+            match (delivered, client.is_new) {
+                (Ok(()), _) => {}
+                (Err(source), true) => {
+                    return Err(Undelivered { to: STDOUT.into(), source }.into());
+                }
+                // Whoever has the key can be shown it again.
+                (Err(error), false) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                (Err(error), false) => {
+                    return Err(error).context("cannot write to standard output");
+                }
+            }
+        }
         if let Some(picture) = picture {
             let path = picture.path().to_owned();
             picture.commit()?;
-            writeln!(io::stderr(), "{}: the QR code, with mode 0600", path.display())?;
+            output::say(format_args!("{}: the QR code, with mode 0600", path.display()));
         }
-        if is_printed {
-            if client.has_private_key {
-                output::warn_if_open()?;
-            }
-            let mut out = io::stdout().lock();
-            out.write_all(drawing.as_ref().unwrap_or(&client.text).as_bytes())?;
-            out.flush()?;
+        Ok(client)
+    }
+}
+
+impl Printed {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
         }
-        let noted = Rendered::read(state, &client.relay.interface)
-            .and_then(|rendered| {
-                rendered.note(client.relay, &client.peer.public_key, &client.known)
-            })
-            .context("`relay peer config --stale` will not know of this");
-        // The configuration is in its owner's hands all the same.
-        if let Err(error) = noted {
-            output::warn(&[exit::causes(&error)])?;
-        }
-        Ok(())
     }
 }

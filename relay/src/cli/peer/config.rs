@@ -1,7 +1,4 @@
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{io::Write as _, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -12,8 +9,13 @@ use super::{
     client::{Client, Show},
 };
 use crate::{
-    cli::exit::UsageError,
-    config::{Draft, Options, Rendered, Secrets, Standing, parse_peer_name, read_private_key},
+    cli::{
+        exit::{Unreadable, UsageError},
+        output,
+    },
+    config::{
+        Draft, Fault, Options, Rendered, Secrets, Standing, parse_peer_name, read_private_key,
+    },
     model::{PeerName, PrivateKey},
 };
 
@@ -58,8 +60,7 @@ impl Config {
         };
         let private_key = match &self.private_key_file {
             Some(file) => {
-                let key: PrivateKey = read_private_key(file)
-                    .map_err(|fault| UsageError::Request(fault.to_string()))?;
+                let key: PrivateKey = read_private_key(file).map_err(unread)?;
                 if key.public_key() != peer.public_key {
                     return Err(UsageError::Request(format!(
                         "{} holds another key: its public key is {}, that of {name} is {}; name \
@@ -80,7 +81,8 @@ impl Config {
             None => None,
         };
         let client = Client::render(&loaded, &secrets, peer, private_key.as_ref())?;
-        self.show.prepare(client)?.deliver(site.state)
+        self.show.prepare(client)?.deliver()?.note(site.state);
+        Ok(())
     }
 
     fn stale(&self, site: Site<'_>) -> Result<()> {
@@ -97,7 +99,7 @@ impl Config {
                 Standing::Never => never.push(peer.name.as_str()),
             }
         }
-        let mut out = io::stdout().lock();
+        let mut out = output::stdout();
         if self.json {
             let answer = json!({
                 "schemaVersion": 1,
@@ -119,5 +121,12 @@ impl Config {
             writeln!(out, "{}: every client was shown what holds now", relay.interface)?;
         }
         Ok(())
+    }
+}
+
+fn unread(fault: Fault) -> anyhow::Error {
+    match fault.is_denied() {
+        true => Unreadable(fault).into(),
+        false => UsageError::Request(fault.to_string()).into(),
     }
 }

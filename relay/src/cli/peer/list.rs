@@ -1,6 +1,6 @@
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, BufWriter, Write},
 };
 
 use anyhow::Result;
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Site;
 use crate::{
+    cli::output,
     config::{self, Options, one_sided},
     model::{Peer, Relay},
 };
@@ -33,7 +34,8 @@ impl List {
     pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
         let relay = config::load(site.config, Options { allow_empty: true })?.relay;
         let one_sided = one_sided(&relay);
-        let mut out = io::stdout().lock();
+        // Standard output writes line by line, which thousands of peers make slow.
+        let mut out = BufWriter::new(output::stdout());
         if self.json {
             render_json_into(&mut out, &relay, one_sided.as_deref())?;
         } else {

@@ -1,5 +1,3 @@
-use std::io::{self, Write as _};
-
 use anyhow::Result;
 use clap::Args;
 
@@ -8,6 +6,7 @@ use super::{
     change::{Change, Open},
 };
 use crate::{
+    cli::output,
     config::{Options, parse_peer_name},
     model::PeerName,
 };
@@ -37,7 +36,7 @@ impl Remove {
         open.check(&edit, Options { allow_empty: self.allow_empty })?;
         let peer = open.loaded.relay.peers.iter().find(|peer| peer.name == self.name);
         if let Some(file) = peer.and_then(|peer| peer.preshared_key_file.as_ref()) {
-            writeln!(io::stderr(), "its preshared key is left in {}", file.display())?;
+            output::say(format_args!("its preshared key is left in {}", file.display()));
         }
         let done = format!("removed {}", self.name);
         self.change.carry_out(site, open, &edit, &done, None)

@@ -39,6 +39,6 @@ impl Rotate {
         let peer = peers.find(|peer| peer.name == self.name).context("the peer is gone")?;
         let client = Client::render(&checked.loaded, &checked.secrets, peer, Some(&private_key))?;
         let done = format!("gave {} a new key", self.name);
-        self.change.carry_out(site, open, &edit, &done, Some((client, &self.show)))
+        self.change.carry_out(site, open, &edit, &done, Some((client.with_new_key(), &self.show)))
     }
 }

@@ -73,6 +73,22 @@ const BROKEN: &[(&str, &str)] = &[
         "{RELAY}\n[[peer]]\nname = \"a\"\npublic_key = \"{KEY_A}\"\naddress = [\"10.3.3.2\", \"fd00::4:2\"]\n",
     ),
     (
+        "an interface name of the kernel",
+        "[relay]\naddress = [\"10.3.2.1/24\"]\ninterface = \"all\"\n{A}\n",
+    ),
+    (
+        "an interface name of sysctl",
+        "[relay]\naddress = [\"10.3.2.1/24\"]\ninterface = \"default\"\n{A}\n",
+    ),
+    (
+        "search domains without a resolver",
+        "{RELAY}\n[defaults]\ndns = [\"lan\"]\n{A}\ndns = [\"corp.example.org\", \"lan\"]\n",
+    ),
+    (
+        "bad entries of dns",
+        "{RELAY}\n{A}\ndns = [\"10.3.2\", \"::\", \"a b\", \"-x.org\", \"10.3.2.1/32\"]\n",
+    ),
+    (
         "addresses of the relay and the network",
         "{RELAY}\n[[peer]]\nname = \"a\"\npublic_key = \"{KEY_A}\"\naddress = [\"10.3.2.1\", \"10.3.2.0\", \"10.3.2.255\", \"fd00::3:2:0\"]\n",
     ),

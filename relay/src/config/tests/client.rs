@@ -10,7 +10,7 @@ description = \"in the cellar\"
 public_key = \"{KEY_B}\"
 address = [\"10.3.2.3\", \"fd00::3:2:3\"]
 allowed_ips = [\"10.3.2.0/24\", \"fd00::3:2:2\"]
-dns = [\"10.3.2.1\", \"fd00::3:2:1\"]
+dns = [\"10.3.2.1\", \"corp.example.org\", \"fd00::3:2:1\"]
 ";
 
 fn rendered(text: &str, private: Option<&PrivateKey>, preshared: Option<&PresharedKey>) -> String {
@@ -32,7 +32,7 @@ fn everything() {
     PrivateKey = dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=
     Address = 10.3.2.3/32, fd00::3:2:3/128
     MTU = 1280
-    DNS = 10.3.2.1, fd00::3:2:1
+    DNS = 10.3.2.1, corp.example.org, fd00::3:2:1
 
     [Peer]
     PublicKey = i6JdWpzseo7IhbqJihZqhHfySQH+TNBhV4hWKFAJ6W8=
@@ -51,7 +51,7 @@ fn without_keys() {
     # PrivateKey = (the peer's own, which only the peer has)
     Address = 10.3.2.3/32, fd00::3:2:3/128
     MTU = 1280
-    DNS = 10.3.2.1, fd00::3:2:1
+    DNS = 10.3.2.1, corp.example.org, fd00::3:2:1
 
     [Peer]
     PublicKey = i6JdWpzseo7IhbqJihZqhHfySQH+TNBhV4hWKFAJ6W8=

@@ -38,7 +38,7 @@ fn what_cannot_be_read_is_a_problem_beside_the_others() {
     let problems = problems.replace(&directory.path().display().to_string(), "/etc/relay");
     insta::assert_snapshot!(problems, @r#"
     /etc/relay/relay.toml:3:7: relay.mtu: 5 is outside 576 to 9000; write mtu = 1420
-    /etc/relay/relay.d/10-directory.toml:1:1: file: cannot be read: Is a directory (os error 21); make it a readable file
+    /etc/relay/relay.d/10-directory.toml:1:1: file: cannot be read: not a regular file; name a regular file
     /etc/relay/relay.d/20-bytes.toml:1:1: file: is not UTF-8 (byte 8); save it as UTF-8
     /etc/relay/relay.d/30-unknown.toml:1:1: peer.name: is missing; add name = "node-b"
     /etc/relay/relay.d/30-unknown.toml:1:1: peer.public_key: is missing; add public_key = "..."
@@ -56,4 +56,53 @@ fn a_missing_main_file_is_one_problem() {
     insta::assert_snapshot!(problems, @r"
     /etc/relay/relay.toml:1:1: file: does not exist; write it, or name another with --config
     ");
+}
+
+#[test]
+fn only_regular_files_are_read_and_none_without_end() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let fifo = std::process::Command::new("mkfifo").arg(path("fifo.toml")).status();
+    assert!(fifo.expect("mkfifo").success());
+    std::os::unix::fs::symlink("/dev/zero", path("zero.toml")).expect("a link");
+    let large = fs::File::create(path("large.toml")).expect("a file");
+    large.set_len(regular::TEXT_MAX + 1).expect("a length");
+    for (name, why) in [
+        ("fifo.toml", "not a regular file"),
+        ("zero.toml", "not a regular file"),
+        ("large.toml", "larger than 67108864 bytes"),
+    ] {
+        let problems = load(&path(name), Options::default()).expect_err("problems").to_string();
+        assert!(problems.contains(&format!("cannot be read: {why}; ")), "{problems}");
+    }
+}
+
+#[test]
+fn copies_that_a_killed_run_left_behind_go_with_the_next_and_others_stay() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let names = || {
+        let entries = fs::read_dir(directory.path()).expect("entries");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<_> = names.map(|it| it.into_string().expect("text")).collect();
+        names.sort();
+        names
+    };
+    let other = ".private.key.relay-new";
+    let [left, held] = ["0123456789abcdef", "fedcba9876543210"]
+        .map(|random| format!(".private.key.{random}.relay-new"));
+    for name in [other, &left, &held] {
+        fs::write(path(name), "").expect("written");
+    }
+    let file = fs::File::open(path(&held)).expect("a file");
+    file.lock().expect("a lock");
+    let staged = Staged::put(&path("a"), b"a", 0o600).expect("staged");
+    // One that is at work knows its own from those that are left.
+    let again = Staged::put(&path("b"), b"b", 0o600).expect("staged");
+    staged.commit().expect("in place");
+    again.commit().expect("in place");
+    assert_eq!(names(), [&held, other, "a", "b"]);
+    file.unlock().expect("no lock");
+    Staged::put(&path("c"), b"c", 0o600).expect("staged").commit().expect("in place");
+    assert_eq!(names(), [other, "a", "b", "c"]);
 }

@@ -75,7 +75,7 @@ fn files_without_a_key_are_refused_without_being_shown() {
     site.write("psk", &PRESHARED.repeat(100), 0o600);
     insta::assert_snapshot!(site.problems(), @r"
     /etc/relay/relay.toml:3:20: relay.private_key_file: the content of /etc/relay/private.key is not 32 bytes in base64 (44 characters, the last one '='); write one key into it, as `wg genkey` or `wg genpsk` prints it
-    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk is no regular file of at most 4096 bytes; name a file with a key in base64
+    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk cannot be read: larger than 4096 bytes; name a regular file with a key in base64
     ");
 }
 
@@ -85,8 +85,8 @@ fn what_is_no_regular_file_is_refused() {
     symlink("/dev/zero", site.0.path().join("private.key")).expect("a link");
     fs::create_dir(site.0.path().join("psk")).expect("a directory");
     insta::assert_snapshot!(site.problems(), @r"
-    /etc/relay/relay.toml:3:20: relay.private_key_file: /etc/relay/private.key is no regular file of at most 4096 bytes; name a file with a key in base64
-    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk is no regular file of at most 4096 bytes; name a file with a key in base64
+    /etc/relay/relay.toml:3:20: relay.private_key_file: /etc/relay/private.key cannot be read: not a regular file; name a regular file with a key in base64
+    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk cannot be read: not a regular file; name a regular file with a key in base64
     ");
 }
 

@@ -162,3 +162,14 @@ fn the_search_for_pairs_says_when_it_gives_up() {
     relay.toml:10004:31: peer.allowed_ips: too many different wide lists to look for one-sided pairs; put a list that peers share into defaults
     ");
 }
+
+#[test]
+fn a_port_that_nobody_listens_on_is_warned_about() {
+    let text = "[relay]\naddress = [\"10.3.2.1/24\"]\nlisten_port = 51821\n\
+                endpoint = \"vpn.example.org:51820\"\n{A}\nendpoint = \"[fd00::1]:51821\"\n";
+    assert_eq!(
+        warnings(text),
+        "relay.toml:4:12: relay.endpoint: names port 51820, and the relay listens on 51821; right \
+         where something in front forwards 51820 to 51821; otherwise write the same port in both"
+    );
+}

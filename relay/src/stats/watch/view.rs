@@ -157,7 +157,9 @@ fn row<'a>(
     let style = match presence {
         Presence::Online => watch.style(Color::Green),
         Presence::Offline => watch.style(Color::Yellow),
-        Presence::NeverSeen | Presence::Disabled => Style::new().add_modifier(Modifier::DIM),
+        Presence::NeverSeen | Presence::Disabled | Presence::Unknown => {
+            Style::new().add_modifier(Modifier::DIM)
+        }
     };
     let text = |value: Option<String>| {
         Cell::from(Line::raw(value.unwrap_or_else(|| "-".to_owned())).right_aligned())
