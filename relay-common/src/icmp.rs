@@ -62,7 +62,8 @@ impl Answer {
             | Reason::LinkLocal
             | Reason::ReservedAddress
             | Reason::Inconsistent
-            | Reason::NotRouted => None,
+            | Reason::NotRouted
+            | Reason::OwnTunnel => None,
         }
     }
 

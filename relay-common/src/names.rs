@@ -4,8 +4,19 @@
 /// and shape are this version's.
 pub const ABI_VERSION: u32 = 1;
 
-/// `skb->mark` of packets that a program let through; the fence drops what lacks it.
-pub const MARK: u32 = 0x7265_6c79;
+/// Bits of `skb->mark` that `relay_ingress` sets on what it passes up; the fence drops what lacks
+/// one of them. All other bits are left as they are.
+///
+/// Bits that nothing known uses: kube-proxy 0xc000, CNI port mappings 0x2000, Cilium 0x0f00,
+/// Tailscale 0xff0000, Weave 0x70000, AWS' CNI 0x80, Istio 0x539, wg-quick 0xca6c, Calico the lowest
+/// of 0xffff0000 that it needs, Antrea 0x80000000. Two of them, so that no single bit that somebody
+/// sets on every packet opens the fence.
+pub const PASSED: u32 = 0x1000_1000;
+
+/// Bits of `skb->mark` that the fence sets on answers of published ports to peers.
+pub const ANSWER: u32 = PASSED | 0x2000_0000;
+
+const _: () = assert!(crate::question::QUESTION & PASSED != PASSED);
 
 /// Program on ingress of the WireGuard interface.
 pub const INGRESS_PROGRAM: &str = "relay_ingress";
@@ -77,6 +88,8 @@ pub const RELAY_V4: &str = "RELAY_V4";
 pub const RELAY_V6_HIGH: &str = "RELAY_V6_HIGH";
 /// Lower half of the relay's IPv6 overlay address, host order.
 pub const RELAY_V6_LOW: &str = "RELAY_V6_LOW";
+/// WireGuard's UDP port, host order.
+pub const LISTEN_PORT: &str = "LISTEN_PORT";
 /// MTU of the WireGuard interface, bytes.
 pub const MTU: &str = "MTU";
 /// Longest packet that goes by redirect without a closer look, bytes; 0 is none.

@@ -91,6 +91,8 @@ reasons! {
     Inconsistent = 18, "inconsistent", Relay;
     /// fast_path is off, and the host's routing does not send the packet out of the interface.
     NotRouted = 19, "not_routed", Relay;
+    /// A message of the relay's own WireGuard, on its way into the tunnel that it is for.
+    OwnTunnel = 20, "own_tunnel", Packet;
 }
 
 impl Reason {

@@ -115,8 +115,18 @@ pub fn settle(
     if may_reach() { Ok(Verdict::ToHost) } else { Err(otherwise) }
 }
 
-/// Whether the pair lets beyond-the-overlay traffic come back in to a peer: the peer's list holds
-/// the source. `pair` is the one of (source, destination).
+/// What is known of a packet that is forwarded to a peer, beside its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inbound {
+    /// It answers what this peer asked of a port of the host that is published from elsewhere, as
+    /// the fence has found out by connection tracking.
+    pub answers_a_peer: bool,
+    /// [`crate::names::EGRESS_STACK`].
+    pub egress_stack: bool,
+}
+
+/// Whether a packet may be forwarded to a peer: an answer of a published port, or beyond-the-overlay
+/// traffic if the peer's list holds the source. `pair` is the one of (source, destination).
 ///
 /// # Errors
 /// Why the packet is refused.
@@ -125,13 +135,15 @@ pub fn decide_inbound(
     source: &Leaf,
     destination: &Leaf,
     pair: Pair,
-    egress_stack: bool,
+    inbound: Inbound,
 ) -> Result<(), Reason> {
-    if !egress_stack {
-        return Err(Reason::ForwardedIn);
-    }
     match (source.owner(), destination.owner(), pair.lists(source)) {
-        (Owner::Nobody, Owner::Peer(_), Lists::Destination | Lists::Both) => Ok(()),
+        (Owner::Host | Owner::Nobody, Owner::Peer(_), _) if inbound.answers_a_peer => Ok(()),
+        (Owner::Nobody, Owner::Peer(_), Lists::Destination | Lists::Both)
+            if inbound.egress_stack =>
+        {
+            Ok(())
+        }
         _ => Err(Reason::ForwardedIn),
     }
 }
@@ -208,7 +220,11 @@ mod tests {
         let vacant = Leaf::special(Special::Vacant);
         assert_eq!(decide(&peer(1), &vacant, pair(3), true), Err(Reason::DestinationUnknown));
         assert_eq!(decide(&vacant, &peer(1), pair(3), true), Err(Reason::SourceUnknown));
-        assert_eq!(decide_inbound(&vacant, &peer(1), pair(3), true), Err(Reason::ForwardedIn));
+        for answers_a_peer in [false, true] {
+            let inbound = Inbound { answers_a_peer, egress_stack: true };
+            let decided = decide_inbound(&vacant, &peer(1), pair(3), inbound);
+            assert_eq!(decided, Err(Reason::ForwardedIn));
+        }
     }
 
     const ROUTINGS: [Routing; 4] =
@@ -257,8 +273,22 @@ mod tests {
         assert_eq!(decide(&peer(1), &outside, pair(1), false), Err(Reason::DestinationUnknown));
         assert_eq!(decide(&peer(1), &outside, pair(2), true), Err(Reason::DestinationUnknown));
         let back = Pair::new(Pair::tag(5), DESTINATION_LISTS);
-        assert_eq!(decide_inbound(&outside, &peer(1), back, true), Ok(()));
-        assert_eq!(decide_inbound(&outside, &peer(1), back, false), Err(Reason::ForwardedIn));
-        assert_eq!(decide_inbound(&peer(2), &peer(1), pair(3), true), Err(Reason::ForwardedIn));
+        let inbound = |egress_stack| Inbound { answers_a_peer: false, egress_stack };
+        let into = |from: &Leaf, pair, stack| decide_inbound(from, &peer(1), pair, inbound(stack));
+        assert_eq!(into(&outside, back, true), Ok(()));
+        assert_eq!(into(&outside, back, false), Err(Reason::ForwardedIn));
+        assert_eq!(into(&peer(2), pair(3), true), Err(Reason::ForwardedIn));
+    }
+
+    #[test]
+    fn an_answer_of_a_published_port_comes_from_no_peer_and_goes_to_one() {
+        let answer = Inbound { answers_a_peer: true, egress_stack: false };
+        let host = Leaf::special(Special::Host);
+        let into = |from: &Leaf, to: &Leaf| decide_inbound(from, to, Pair::EMPTY, answer);
+        assert_eq!(into(&host, &peer(1)), Ok(()));
+        assert_eq!(into(&Leaf::NOBODY, &peer(1)), Ok(()));
+        assert_eq!(into(&peer(2), &peer(1)), Err(Reason::ForwardedIn));
+        assert_eq!(into(&Leaf::special(Special::Reserved), &peer(1)), Err(Reason::ForwardedIn));
+        assert_eq!(into(&host, &Leaf::NOBODY), Err(Reason::ForwardedIn));
     }
 }

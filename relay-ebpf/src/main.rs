@@ -21,7 +21,7 @@ mod tables;
 mod trace;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_OK, TC_ACT_SHOT},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
     helpers::generated::bpf_redirect,
     macros::classifier,
     programs::TcContext,
@@ -30,11 +30,15 @@ use relay_common::{
     Leaf,
     counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
-    names::{MARK, TRACE},
+    names::{PASSED, TRACE},
     question,
 };
 
 use crate::{event::Direction, ingress::Outcome, packet::Packet};
+
+/// Lets a packet on to the programs and filters of others behind ours, and then into the stack:
+/// TCX_NEXT of a TCX program, and "no decision" of a clsact filter.
+const PASS: i32 = TC_ACT_UNSPEC;
 
 /// Decides about a packet a peer sent.
 #[classifier]
@@ -46,8 +50,8 @@ pub fn relay_ingress(ctx: TcContext) -> i32 {
     match from_peer(again(&ctx)) {
         Done::Redirect => redirect_back(&packet),
         Done::Pass => {
-            ctx.set_mark(MARK);
-            TC_ACT_OK
+            ctx.set_mark(packet.mark() | PASSED);
+            PASS
         }
         Done::Drop => TC_ACT_SHOT,
         Done::Answer(answer) => {
@@ -64,7 +68,7 @@ pub fn relay_ingress(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn relay_egress(ctx: TcContext) -> i32 {
     if Packet::new(&ctx).came_from_this_interface() {
-        return TC_ACT_OK;
+        return PASS;
     }
     to_peer(ctx)
 }
@@ -86,6 +90,10 @@ enum Done {
 #[inline(never)]
 fn from_peer(ctx: TcContext) -> Done {
     let packet = Packet::new(&ctx);
+    // A copy of this program ran before and has decided.
+    if packet.has_passed() {
+        return Done::Pass;
+    }
     // Once, so that each test of a feature is one instruction.
     let features = settings::features();
     let mut source = Leaf::NOBODY;
@@ -114,7 +122,7 @@ fn from_peer(ctx: TcContext) -> Done {
 fn to_peer(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
     match egress::decide(&packet) {
-        Ok(()) => TC_ACT_OK,
+        Ok(()) => PASS,
         Err(reason) => {
             count::refused(&packet, &Leaf::NOBODY, reason);
             event::write(&packet, UNATTRIBUTED_SLOT, reason, Direction::Egress);

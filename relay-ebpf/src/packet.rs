@@ -16,6 +16,7 @@ use relay_common::{
     extension::{Announced, MAX_EXTENSIONS, announced, step},
     header::{IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header, protocol},
     icmp::{MAX_QUOTE, Quoted},
+    names::{ANSWER, PASSED},
     question::QUESTION,
 };
 
@@ -64,11 +65,29 @@ impl<'a> Packet<'a> {
         unsafe { (*self.ctx.skb.skb).ingress_ifindex != 0 }
     }
 
+    /// Its mark.
+    #[inline(always)]
+    pub fn mark(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx.skb.skb).mark }
+    }
+
+    /// Whether `relay_ingress` passed it up. WireGuard hands packets over without a mark.
+    #[inline(always)]
+    pub fn has_passed(&self) -> bool {
+        self.mark() & PASSED == PASSED
+    }
+
+    /// Whether the fence knows it for an answer of a published port to a peer.
+    #[inline(always)]
+    pub fn answers_a_peer(&self) -> bool {
+        self.mark() & ANSWER == ANSWER
+    }
+
     /// Whether this is no packet of a peer's, but the loader asking about one.
     #[inline(always)]
     pub fn is_question(&self) -> bool {
-        // SAFETY: the context is valid while the program runs.
-        unsafe { (*self.ctx.skb.skb).mark == QUESTION }
+        self.mark() == QUESTION
     }
 
     /// Whether the packet entered through the interface that it is leaving by: `relay_ingress`

@@ -12,8 +12,8 @@ use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT, verdict::V
 
 use crate::inner::Inner;
 
-/// `TC_ACT_OK`: on into the stack.
-pub const OK: u32 = 0;
+/// `TC_ACT_UNSPEC`: on to the next program or filter, and behind the last into the stack.
+pub const OK: u32 = u32::MAX;
 /// `TC_ACT_SHOT`: dropped.
 pub const SHOT: u32 = 2;
 /// `TC_ACT_REDIRECT`: out of the interface it came from.

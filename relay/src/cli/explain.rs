@@ -140,6 +140,10 @@ impl Explain {
                 };
                 let place = |peer| loaded.place_of(peer);
                 let mut direction = Direction::new(relay, &explanation, answer, place);
+                if direction.allowed {
+                    let absent = kernel.as_ref().and_then(|kernel| kernel.absent(&explanation));
+                    direction.notes.extend(absent);
+                }
                 direction.packet = self.packet.then(|| super::running::hex(&packet));
                 directions.push(direction);
             }
@@ -262,6 +266,20 @@ fn observe(relay: &Relay, bpffs: &Path) -> Result<Kernel> {
 }
 
 impl Kernel {
+    /// That the receiver never connected. Only its first handshake tells WireGuard where it is.
+    fn absent(&self, explanation: &Explanation<'_>) -> Option<String> {
+        let (_, receiver) = explanation.destination.peer?;
+        let mut peers = self.running.device.iter().flat_map(|device| &device.peers);
+        let peer = peers.find(|peer| peer.public_key == receiver.public_key)?;
+        let name = &receiver.name;
+        peer.endpoint.is_none().then(|| {
+            format!(
+                "{name} has never connected: what is sent to it is lost until it does, and its sender \
+                 may not be told"
+            )
+        })
+    }
+
     /// What becomes of the packet as things stand. A peer whose key WireGuard does not know neither
     /// sends nor gets anything, whatever the program says.
     fn answer(&self, explanation: &Explanation<'_>, packet: &[u8]) -> Result<Answer> {

@@ -9,12 +9,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{
-    exit,
-    guard::Guarding,
-    host,
-    running::{self, Running},
-};
+use super::{exit, guard::Guarding, host, running::Running};
 use crate::{
     config::{self, Options, Problem, Problems, Secrets},
     datapath::{Datapath, DatapathError, MINIMUM_KERNEL, Obstacle, is_bpffs_open},
@@ -31,7 +26,6 @@ use crate::{
         route,
     },
 };
-use relay_common::names::MARK;
 
 /// 2026-01-01T00:00:00Z.
 const WRITTEN: Duration = Duration::from_secs(1_767_225_600);
@@ -56,16 +50,12 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
     };
     let mut nf_tables = module("nf_tables", &kernel);
     if nf_tables == Module::Missing {
-        // Built in, it need not be in /sys/module; then only the kernel's answer tells, about whatever
-        // name it is asked.
-        let name = relay.as_ref().map(|relay| relay.interface.clone()).or("relay0".parse().ok());
-        let replies = relay.as_ref().map_or(fence::Replies::Refused, running::replies);
-        let answer = name.map(|name| fence::present(&name, MARK, replies));
-        nf_tables = match answer {
-            None | Some(Err(NetError::NetfilterMissing { .. })) => Module::Missing,
-            Some(Err(NetError::Permission { .. })) => Module::Unknown,
+        // Built in, it need not be in /sys/module; then only the kernel's answer tells.
+        nf_tables = match fence::fenced() {
+            Err(NetError::NetfilterMissing { .. }) => Module::Missing,
+            Err(NetError::Permission { .. }) => Module::Unknown,
             // Whatever else it says, it knows nf_tables.
-            Some(Ok(_) | Err(_)) => Module::Present,
+            Ok(_) | Err(_) => Module::Present,
         };
     }
     let sysctl = |key: &str| number(&Path::new("/proc/sys").join(key));

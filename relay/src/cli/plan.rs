@@ -4,11 +4,10 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::Result;
-use relay_common::names::MARK;
 
 use super::{
     guard::{GuardFailure, GuardPlan, Rekeyed},
-    running::{Running, replies},
+    running::{self, Running},
 };
 use crate::{
     config::{Loaded, Secrets, create_private_key},
@@ -17,7 +16,7 @@ use crate::{
     net::{
         self, Handle,
         address::{self, AddressChange},
-        fence::{self, FenceState, Replies},
+        fence::{self, Fence, FenceState},
         link::{self, LinkChange},
         route::{self, RouteChange},
     },
@@ -50,7 +49,7 @@ pub(super) struct Plan {
 }
 
 enum FenceChange {
-    PutUp(Replies),
+    PutUp(Fence),
     TakeDown,
 }
 
@@ -80,7 +79,7 @@ impl Plan {
     ) -> Result<Self> {
         let relay = &loaded.relay;
         let interface = &relay.interface;
-        let Running { link, device, hooks: _, datapath: observed, fence, guard } = running;
+        let Running { link, device, datapath: observed, fence, guard, .. } = running;
         let link_changes = link::plan(interface, relay.mtu, mark, link.as_ref())?;
 
         let new_key = match secrets.private_key() {
@@ -111,7 +110,7 @@ impl Plan {
 
         let fence = match (fence, relay.fence) {
             (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => None,
-            (Ok(_), true) => Some(FenceChange::PutUp(replies(relay))),
+            (Ok(_), true) => Some(FenceChange::PutUp(running::fence(relay))),
             (Ok(_), false) => Some(FenceChange::TakeDown),
             // Where there is no netfilter there is no fence to take down.
             (Err(net::NetError::NetfilterMissing { .. }), false) => None,
@@ -165,7 +164,7 @@ impl Plan {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let table = fence::table_name(&self.interface);
-        match self.fence {
+        match &self.fence {
             Some(FenceChange::PutUp(_)) => lines.push(format!("+ fence inet {table}")),
             Some(FenceChange::TakeDown) | None => {}
         }
@@ -247,8 +246,8 @@ impl Plan {
 
     async fn carry_out(&self, handle: &Handle) -> Result<Vec<GuardFailure>> {
         let interface = &self.interface;
-        if let Some(FenceChange::PutUp(replies)) = self.fence {
-            fence::put_up(interface, MARK, replies)?;
+        if let Some(FenceChange::PutUp(fence)) = &self.fence {
+            fence::put_up(fence)?;
         }
         for change in &self.link {
             match change {

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, env};
 
 use anyhow::Result;
-use relay_common::{Reason, names::MARK};
+use relay_common::{
+    Reason,
+    names::{ANSWER, PASSED},
+};
 
 use super::guard::{Guarding, unanswered};
 use crate::{
@@ -11,10 +14,10 @@ use crate::{
         Classifier, Counters, Datapath, DatapathError, Direction, GuardAttempt, GuardCounts, Hook,
         Observed,
     },
-    model::{Egress, InterfaceName, Peer, PublicKey, Relay},
+    model::{InterfaceName, Peer, PublicKey, Relay},
     net::{
         Handle, NetError, classifier,
-        fence::{self, FenceState, Replies},
+        fence::{self, Drops, Fence, FenceState, Marks},
         link::{self, Link},
     },
     stats::{Observation, PeerObservation, Policy},
@@ -34,6 +37,8 @@ pub(super) struct Running {
     pub(super) datapath: Result<Observed, DatapathError>,
     /// The fence, compared with the one that the configuration asks for.
     pub(super) fence: Result<FenceState, NetError>,
+    /// What it has dropped; of one that cannot be read, nothing.
+    drops: Drops,
     /// The guard on the underlay.
     pub(super) guard: Guarding,
 }
@@ -58,12 +63,14 @@ impl Running {
             None => None,
         };
         let hooks = hooks_of(handle, link.as_ref(), datapath).await?;
+        let fence = fence::observe(&fence(relay));
         Ok(Self {
             link,
             device,
             datapath: datapath.observe(hooks.clone()),
             hooks,
-            fence: fence::present(interface, MARK, replies(relay)),
+            drops: fence.as_ref().map(|(_, drops)| *drops).unwrap_or_default(),
+            fence: fence.map(|(state, _)| state),
             guard: Guarding::observe(handle, relay, datapath).await?,
         })
     }
@@ -173,6 +180,7 @@ impl Running {
             policy: self.policy(),
             peers: peers.collect(),
             unattributed: counters.unattributed,
+            fence_dropped: self.drops.iter().map(|(why, packets)| (why.label(), packets)).collect(),
             guard: self.guard.shown(),
             guard_messages,
             guard_unanswered: unanswered(guard_attempts),
@@ -202,12 +210,9 @@ pub(super) fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the fence lets back in from beyond the overlay.
-pub(super) fn replies(relay: &Relay) -> Replies {
-    match relay.egress {
-        Egress::Deny => Replies::Refused,
-        Egress::Stack => Replies::Established,
-    }
+/// The fence that belongs to the programs.
+pub(super) fn fence(relay: &Relay) -> Fence {
+    Fence::of(relay, Marks { passed: PASSED, answer: ANSWER })
 }
 
 /// The clsact filters of a link, as the datapath takes them.

@@ -1,4 +1,10 @@
-use std::{collections::BTreeMap, io::Write as _, net::IpAddr, path::Path, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io::Write as _,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::SystemTime,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -15,7 +21,7 @@ use crate::{
     config::{Loaded, Secrets},
     datapath::{Datapath, Observed},
     doctor,
-    model::{PrivateKey, PublicKey, Relay},
+    model::{Peer, PrivateKey, PublicKey, Relay},
     net::{
         self, NetError,
         fence::{self, FenceState},
@@ -93,6 +99,7 @@ async fn look(subject: &Subject, mark: &str, datapath: Datapath, now: SystemTime
             let foreign = claim::require_consent(&relay.interface, link, hooks, device, key);
             problems.extend(foreign.err().map(|error| error.to_string()));
             warnings.splice(0..0, loaded.warnings.iter().map(ToString::to_string));
+            problems.extend(misplaced(&running, relay));
             problems.extend(fence_problem(&running, relay));
             warnings.extend(inbound(relay, &net::host_addresses(&handle).await?));
         }
@@ -306,6 +313,28 @@ fn fence_problem(running: &Running, relay: &Relay) -> Option<String> {
         (Err(NetError::NetfilterMissing { .. }), false) => None,
         (Err(error), _) => Some(exit::chain(error)),
     }
+}
+
+/// Peers that nothing reaches, because their messages came from an address of the overlay.
+fn misplaced(running: &Running, relay: &Relay) -> Vec<String> {
+    let names: HashMap<_, _> = relay.peers.iter().map(|peer| (peer.public_key, peer)).collect();
+    let owned: HashSet<_> = relay.peers.iter().flat_map(|peer| &peer.addresses).collect();
+    let is_inside = |address: &IpAddr| {
+        owned.contains(address) || relay.addresses.iter().any(|net| net.trunc().contains(address))
+    };
+    let peers = running.device.iter().flat_map(|device| &device.peers);
+    let inside = peers.filter_map(|peer| {
+        let endpoint = peer.endpoint.filter(|endpoint| is_inside(&endpoint.ip()))?;
+        Some((names.get(&peer.public_key)?, endpoint))
+    });
+    let problem = |(peer, endpoint): (&&Peer, SocketAddr)| {
+        format!(
+            "peer {}: its endpoint {endpoint} is inside the overlay, so what the relay sends it is \
+             dropped; that ends when the peer sends from an address outside",
+            peer.name
+        )
+    };
+    inside.map(problem).collect()
 }
 
 fn state(link: Option<&Link>) -> &'static str {

@@ -52,6 +52,7 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     for number in [compiled.mtu, compiled.features, compiled.host_policy as u32] {
         hash.update(number.to_le_bytes());
     }
+    hash.update(compiled.listen_port.to_le_bytes());
     hash.update(compiled.relay_v4.map_or([0; 4], |address| address.octets()));
     hash.update(compiled.relay_v6.map_or([0; 16], |address| address.octets()));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
@@ -89,6 +90,7 @@ impl Loaded {
         let relay_v4 = compiled.relay_v4.map_or(0, std::net::Ipv4Addr::to_bits);
         let relay_v6 = compiled.relay_v6.map_or(0, std::net::Ipv6Addr::to_bits);
         let (relay_v6_high, relay_v6_low) = (low_half(relay_v6 >> 64), low_half(relay_v6));
+        let listen_port = u32::from(compiled.listen_port);
         let host_policy = compiled.host_policy as u32;
         let decisive = names::FAST_PATH | names::TRACE | names::PAIR_STATS;
         let is_direct = compiled.features & decisive == names::FAST_PATH;
@@ -116,6 +118,7 @@ impl Loaded {
             .override_global(names::RELAY_V4, &relay_v4, true)
             .override_global(names::RELAY_V6_HIGH, &relay_v6_high, true)
             .override_global(names::RELAY_V6_LOW, &relay_v6_low, true)
+            .override_global(names::LISTEN_PORT, &listen_port, true)
             .override_global(names::MTU, &compiled.mtu, true)
             .override_global(names::DIRECT_MTU, &direct_mtu, true)
             .override_global(names::FEATURES, &compiled.features, true)

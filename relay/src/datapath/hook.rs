@@ -248,7 +248,7 @@ fn on_tcx(
             hook.foreign.push(describe(program, direction));
         }
     }
-    // Filters run behind TCX programs, of which ours lets none of its packets go on to them.
+    // Filters run behind TCX programs.
     hook.twins.extend(filters.iter().filter_map(|filter| twin(filter, programs)));
     Ok(hook)
 }

@@ -168,9 +168,17 @@ fn rp_filter(facts: &Facts, relay: &Relay) -> Finding {
     let default =
         relay.peers.iter().find(|peer| peer.routes.iter().any(|net| net.prefix_len() == 0));
     match (facts.rp_filter, default) {
-        _ if !uses_stack(relay) => {
-            Finding::ok("rp-filter", "does not matter: relayed packets never reach the IP stack")
-        }
+        (Some(STRICT), _) if !uses_stack(relay) => Finding::ok("rp-filter", "strict"),
+        _ if !uses_stack(relay) && (relay.fence || relay.guard.is_some()) => Finding::ok(
+            "rp-filter",
+            "off or loose: messages that claim an overlay address are dropped without it",
+        ),
+        _ if !uses_stack(relay) => Finding::warning(
+            "rp-filter",
+            "off or loose, and fence = false: a message that claims an overlay address moves its \
+             peer's endpoint into the tunnel, and nothing reaches that peer until its next message",
+            "set fence = true, or sysctl -w net.ipv4.conf.all.rp_filter=1",
+        ),
         (Some(STRICT), Some(peer)) => Finding::warning(
             "rp-filter",
             format!(

@@ -128,6 +128,23 @@ fn what_the_fast_path_does_not_need_is_not_asked_for() {
 }
 
 #[test]
+fn without_fence_and_rp_filter_an_endpoint_can_move_into_the_overlay() {
+    let level = |rp_filter, fence| {
+        let relay = Some(Relay { fence, ..relay() });
+        let report = Report::of(&Facts { rp_filter: Some(rp_filter), relay, ..sound() });
+        report.findings.iter().find(|f| f.check == "rp-filter").expect("the check").level
+    };
+    for (rp_filter, fence, expected) in [
+        (0, false, Level::Warning),
+        (2, false, Level::Warning),
+        (1, false, Level::Ok),
+        (0, true, Level::Ok),
+    ] {
+        assert_eq!(level(rp_filter, fence), expected, "{rp_filter} {fence}");
+    }
+}
+
+#[test]
 fn an_underlay_that_is_short_for_ipv6_alone_is_said_so() {
     let underlays = vec![Underlay { interface: "eth0".to_owned(), mtu: 1490 }];
     let report = Report::of(&Facts { underlays, ..sound() });

@@ -44,6 +44,8 @@ pub struct Compiled {
     pub relay_v4: Option<Ipv4Addr>,
     /// The relay's own IPv6 address.
     pub relay_v6: Option<Ipv6Addr>,
+    /// WireGuard's UDP port.
+    pub listen_port: u16,
     /// MTU of the interface, bytes.
     pub mtu: u32,
     /// Feature bits of [`relay_common::names`].
@@ -141,6 +143,7 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
             IpNet::V6(net) => Some(net.addr()),
             IpNet::V4(_) => None,
         }),
+        listen_port: relay.listen_port,
         mtu: u32::from(relay.mtu),
         features: features(relay),
         host_policy: match &relay.host_access {

@@ -17,8 +17,8 @@ pub use guard::{Guard, Guarded, Unanswered};
 pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{Exposition, render_pairs_prometheus_into, render_prometheus_into};
 pub use snapshot::{
-    Attendance, Observation, Peer, PeerObservation, Policy, Presence, Refused, Snapshot, Totals,
-    Traffic,
+    Attendance, FenceDropped, Observation, Peer, PeerObservation, Policy, Presence, Refused,
+    Snapshot, Totals, Traffic,
 };
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};

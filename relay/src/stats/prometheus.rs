@@ -155,6 +155,16 @@ pub fn render_prometheus_into(
         family.sample(out, &[&interface, &Label("reason", reason)], *packets)?;
     }
     let family = Family {
+        name: "wgrelay_fence_dropped_packets",
+        kind: Kind::Counter,
+        unit: Some("packets"),
+        help: "Packets that the fence dropped since it was put up, by reason.",
+    };
+    family.head(out, format)?;
+    for (reason, packets) in &s.fence_dropped {
+        family.sample(out, &[&interface, &Label("reason", reason)], *packets)?;
+    }
+    let family = Family {
         name: "wgrelay_policy_generation",
         kind: Kind::Gauge,
         unit: None,

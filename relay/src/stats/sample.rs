@@ -85,6 +85,7 @@ pub(super) fn observation() -> Observation {
         policy: Some(Policy { generation: 7, hash: "c0de".to_owned(), mode: "tcx" }),
         peers: vec![node_a, node_b],
         unattributed,
+        fence_dropped: [("from_peers", 0), ("own_tunnel", 5), ("to_peers", 4)].into(),
         guard: vec![guarded("eth0", "driver"), guarded("eth1", "none")],
         guard_messages,
         guard_unanswered: vec![Unanswered {

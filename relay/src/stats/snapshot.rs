@@ -28,6 +28,8 @@ pub struct Observation {
     pub peers: Vec<PeerObservation>,
     /// Refused packets that no peer sent, by [`Reason::index`].
     pub unattributed: [u64; Reason::COUNT],
+    /// Packets that the fence dropped, by reason.
+    pub fence_dropped: FenceDropped,
     /// Where the guard is, or is wanted.
     pub guard: Vec<Guarded>,
     /// Messages that the guard saw, by [`Outcome::index`].
@@ -104,6 +106,8 @@ pub struct Snapshot {
     pub unattributed: Refused,
     /// Sums over all peers.
     pub totals: Totals,
+    /// Packets that no program passed, or that no program sees, since the fence was put up.
+    pub fence_dropped: FenceDropped,
     /// What stands before all of it.
     pub guard: Guard,
 }
@@ -187,6 +191,9 @@ pub struct Traffic {
     pub tx_bytes: u64,
 }
 
+/// Packets that the fence dropped, by the label of the reason; every reason is there.
+pub type FenceDropped = BTreeMap<&'static str, u64>;
+
 /// Refused packets by the label of their reason; every reason is there.
 pub type Refused = BTreeMap<&'static str, u64>;
 
@@ -239,6 +246,7 @@ impl Snapshot {
             peers,
             unattributed: refused(&observed.unattributed),
             totals,
+            fence_dropped: observed.fence_dropped.clone(),
             guard: Guard::new(
                 observed.guard.clone(),
                 &observed.guard_messages,

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     Guard, Style,
-    snapshot::{Attendance, Refused, SCHEMA_VERSION, Snapshot, Traffic},
-    text::{guard, line, refused, title},
+    snapshot::{Attendance, FenceDropped, Refused, SCHEMA_VERSION, Snapshot, Traffic},
+    text::{fence_dropped, guard, line, refused, title},
 };
 use crate::units::{bytes, packets};
 
@@ -39,6 +39,8 @@ pub struct Status {
     pub relayed: Traffic,
     /// Refused packets; every reason is there.
     pub refused: Refused,
+    /// Packets that the fence dropped since it was put up.
+    pub fence_dropped: FenceDropped,
     /// What stands before all of it.
     pub guard: Guard,
     /// Programs of others that run before relay's.
@@ -101,6 +103,7 @@ impl Status {
             peers,
             relayed: snapshot.totals.relayed,
             refused: snapshot.totals.refused,
+            fence_dropped: snapshot.fence_dropped,
             guard: snapshot.guard,
             foreign: findings.foreign,
             stale: findings.stale,
@@ -135,6 +138,7 @@ pub fn render_status_into(out: &mut impl Write, status: &Status, style: Style) -
     let (sent, length) = (packets(s.relayed.rx_packets), bytes(s.relayed.rx_bytes));
     line(out, "relayed", &format!("{sent}, {length}"))?;
     refused(out, "refused", &s.refused, REASONS_SHOWN)?;
+    fence_dropped(out, &s.fence_dropped)?;
     guard(out, &s.guard)?;
     list(out, "programs of others ahead", &s.foreign)?;
     list(out, "stale programs", &s.stale)?;
@@ -168,6 +172,7 @@ mod tests {
              programs: ingress by tcx, egress NOT ATTACHED\n  fence: intact\n  peers: 0 online, 0 \
              offline, 0 never seen\n  relayed: 0 packets, 0 B\n  refused: 3 not_in_either_list, 2 \
              broadcast, 2 hairpin, 1 ip_options, 1 multicast, 2 for 2 other reasons\n  \
+             dropped by the fence: 4 to_peers\n  \
              guard: eth0 by driver, eth1 by generic, eth2 NOT GUARDED\n  passed by the guard: 0 \
              messages\n  dropped by the guard: 0 messages\neverything is \
              as the configuration says\n"
@@ -199,6 +204,7 @@ mod tests {
         let mut observation = Observation {
             interface: "relay0".to_owned(),
             policy: Some(policy),
+            fence_dropped: [("from_peers", 0), ("to_peers", 4)].into(),
             guard: ["driver", "generic", "none"]
                 .iter()
                 .zip(["eth0", "eth1", "eth2"])

@@ -9,7 +9,7 @@ use relay_common::{Reason, guard::Outcome};
 
 use super::{
     Guard, Guarded, Snapshot, Unanswered,
-    snapshot::{Peer, Refused, Traffic},
+    snapshot::{FenceDropped, Peer, Refused, Traffic},
 };
 use crate::units::{ago, bytes, packets, span};
 
@@ -47,6 +47,7 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
     if s.unattributed.values().any(|&packets| packets > 0) {
         refused(out, "of them unattributed", &s.unattributed, Reason::COUNT)?;
     }
+    fence_dropped(out, &s.fence_dropped)?;
     guard(out, &s.guard)?;
     for peer in &s.peers {
         writeln!(out)?;
@@ -105,6 +106,15 @@ pub(super) fn refused(
 ) -> io::Result<()> {
     let refused = refused.iter().map(|(&label, &packets)| (label, packets));
     line(out, key, &most_first(refused, most, "0 packets"))
+}
+
+/// What the fence dropped, where it dropped anything.
+pub(super) fn fence_dropped(out: &mut impl Write, dropped: &FenceDropped) -> io::Result<()> {
+    if dropped.values().all(|&packets| packets == 0) {
+        return Ok(());
+    }
+    let dropped = dropped.iter().map(|(&label, &packets)| (label, packets));
+    line(out, "dropped by the fence", &most_first(dropped, usize::MAX, ""))
 }
 
 /// The guard, where there is one or one is wanted: how it is attached, and what it saw.

@@ -11,28 +11,37 @@ use std::{
 
 use relay::{
     model::InterfaceName,
-    net::fence::{self, FenceState, Replies},
+    net::fence::{self, Dropped, Drops, Fence, FenceState, Marks},
 };
 
 use crate::namespace::{Namespace, namespaces};
 
-const MARK: u32 = 0x7265_6c79;
+const MARKS: Marks = Marks { passed: 0x1000_1000, answer: 0x3000_1000 };
 
 /// Of the datagrams that are sent; the witnesses count no other packet.
 const PORT: u16 = 7777;
+
+/// WireGuard's port.
+const TUNNEL: u16 = 51820;
 
 /// What `nft` prints of the fence of relay0, with the counters of its rules at zero.
 const LISTING: &str = "\
 table inet relay_relay0 {
 \tchain forward {
 \t\ttype filter hook forward priority mangle; policy accept;
-\t\tiifname \"relay0\" meta mark != 0x72656c79 counter packets 0 bytes 0 drop
-\t\toifname \"relay0\" meta mark != 0x72656c79 counter packets 0 bytes 0 drop
+\t\toifname \"relay0\" meta mark & 0x10001000 != 0x10001000 counter packets 0 bytes 0 drop
 \t}
 
-\tchain input {
-\t\ttype filter hook input priority mangle; policy accept;
-\t\tiifname \"relay0\" meta mark != 0x72656c79 counter packets 0 bytes 0 drop
+\tchain output {
+\t\ttype filter hook output priority mangle; policy accept;
+\t\toifname \"relay0\" udp sport 51820 counter packets 0 bytes 0 drop
+\t}
+
+\tchain prerouting {
+\t\ttype filter hook prerouting priority -450; policy accept;
+\t\tiifname \"relay0\" meta mark & 0x10001000 != 0x10001000 counter packets 0 bytes 0 drop
+\t\tudp dport 51820 ip saddr 10.77.0.0/24 counter packets 0 bytes 0 drop
+\t\tudp dport 51820 ip6 saddr fd77::/64 counter packets 0 bytes 0 drop
 \t}
 }
 ";
@@ -49,20 +58,29 @@ fn it_is_what_nft_prints_and_stands_without_the_interface() {
 }
 
 #[test]
-fn with_replies_one_rule_more_is_put_up_and_read_back() {
+fn what_comes_back_has_rules_that_are_put_up_and_read_back() {
     let Some([host]) = namespaces("fence_replies") else { return };
-    let state = |replies| host.run(move || fence::present(&relay0(), MARK, replies)).expect("read");
-    host.run(|| fence::put_up(&relay0(), MARK, Replies::Established)).expect("put up");
-    let to = "\t\toifname \"relay0\" meta mark";
-    let established =
+    let drop = "\t\toifname \"relay0\" meta mark";
+    let published = "\t\toifname \"relay0\" ct direction reply ct status dnat meta mark set meta \
+                     mark | 0x30001000 counter packets 0 bytes 0 accept\n";
+    let replies =
         "\t\toifname \"relay0\" ct state established,related counter packets 0 bytes 0 accept\n";
-    let listing = LISTING.replace(to, &format!("{established}{to}"));
-    assert_eq!(host.nft("list table inet relay_relay0"), listing);
-    assert_eq!(state(Replies::Established), FenceState::Intact);
-    assert_eq!(state(Replies::Refused), FenceState::Different);
-    put_up(&host);
-    assert_eq!(state(Replies::Established), FenceState::Different);
-    assert_eq!(host.nft("list table inet relay_relay0"), LISTING);
+    let shapes = [(false, false), (false, true), (true, false), (true, true)];
+    for (publishes, with_replies) in shapes {
+        let fence = Fence { publishes, replies: with_replies, ..fence() };
+        let up = fence.clone();
+        host.run(move || fence::put_up(&up)).expect("put up");
+        let published = if publishes { published } else { "" };
+        let replies = if with_replies { replies } else { "" };
+        let listing = LISTING.replace(drop, &format!("{published}{replies}{drop}"));
+        assert_eq!(host.nft("list table inet relay_relay0"), listing);
+        for (publishes, replies) in shapes {
+            let other = Fence { publishes, replies, ..fence.clone() };
+            let expected = if other == fence { FenceState::Intact } else { FenceState::Different };
+            let shapes = format!("{fence:?} {other:?}");
+            assert_eq!(judged(&host, other), expected, "{shapes}");
+        }
+    }
 }
 
 #[test]
@@ -70,20 +88,20 @@ fn every_way_to_weaken_it_is_seen_and_repaired() {
     let Some([host]) = namespaces("fence_weakened") else { return };
     for tampering in [
         "flush table inet relay_relay0",
-        "flush chain inet relay_relay0 input",
+        "flush chain inet relay_relay0 prerouting",
         "delete table inet relay_relay0; add table inet relay_relay0",
-        "insert rule inet relay_relay0 input accept",
+        "insert rule inet relay_relay0 prerouting accept",
         "add rule inet relay_relay0 forward accept",
         "add chain inet relay_relay0 other",
         "add table inet relay_relay0 { flags dormant; }",
-        "flush chain inet relay_relay0 input; add rule inet relay_relay0 input iifname relay1 \
-         meta mark != 0x72656c79 counter drop",
-        "flush chain inet relay_relay0 input; add rule inet relay_relay0 input iifname relay0 \
-         meta mark != 0x72656c78 counter drop",
-        "flush chain inet relay_relay0 input; add rule inet relay_relay0 input iifname relay0 \
-         meta mark != 0x72656c79 counter accept",
-        "delete table inet relay_relay0; table inet relay_relay0 { chain input { type filter hook \
-         input priority 0; policy accept; }; chain forward { type filter hook forward priority \
+        "flush chain inet relay_relay0 prerouting; add rule inet relay_relay0 \
+         prerouting iifname relay1 meta mark & 0x10001000 != 0x10001000 counter drop",
+        "flush chain inet relay_relay0 prerouting; add rule inet relay_relay0 \
+         prerouting iifname relay0 meta mark & 0x10001000 != 0x1000 counter drop",
+        "flush chain inet relay_relay0 prerouting; add rule inet relay_relay0 \
+         prerouting iifname relay0 meta mark & 0x10001000 != 0x10001000 counter accept",
+        "delete table inet relay_relay0; table inet relay_relay0 { chain prerouting { type filter \
+         hook prerouting priority 0; policy accept; }; chain forward { type filter hook forward priority \
          mangle; policy accept; }; }",
     ] {
         put_up(&host);
@@ -93,10 +111,10 @@ fn every_way_to_weaken_it_is_seen_and_repaired() {
     }
     put_up(&host);
     assert_eq!(state(&host), FenceState::Intact);
-    assert_eq!(
-        host.run(|| fence::present(&relay0(), MARK + 1, Replies::Refused)).expect("read"),
-        FenceState::Different
-    );
+    let other_marks = Marks { passed: MARKS.passed | 1, ..MARKS };
+    for other in [Fence { marks: other_marks, ..fence() }, Fence { port: TUNNEL + 1, ..fence() }] {
+        assert_eq!(judged(&host, other), FenceState::Different);
+    }
 }
 
 #[test]
@@ -129,13 +147,13 @@ fn without_the_mark_nothing_reaches_the_host_or_passes_through_it_and_with_it_al
     for (from, to, address) in paths {
         assert!(!arrives(from, to, address, &relay), "unmarked, {address}");
     }
-    assert!(counted(&relay, "relay_relay0", "input") >= 2);
-    assert!(counted(&relay, "relay_relay0", "forward") >= 4);
+    let dropped = drops(&relay);
+    assert!(dropped(Dropped::FromPeers) >= 4 && dropped(Dropped::ToPeers) >= 2);
     assert_eq!(state(&relay), FenceState::Intact, "counters are no difference");
 
     relay.nft(
-        "table inet marker { chain everything { type filter hook prerouting priority raw; meta \
-         mark set 0x72656c79; }; }",
+        "table inet marker { chain everything { type filter hook prerouting priority -460; \
+         meta mark set mark or 0x10001000; }; }",
     );
     for (from, to, address) in paths {
         assert!(arrives(from, to, address, &relay), "marked, {address}");
@@ -157,13 +175,15 @@ fn connect(outside: &Namespace, relay: &Namespace, lan: &Namespace) {
     relay.ip("addr add fd88::1/64 dev lan0 nodad");
     lan.ip("route add default via 10.88.0.1");
     lan.ip("route add default via fd88::1");
-    for (side, priority) in [("before", -151), ("after", -149)] {
-        for hook in ["input", "forward"] {
-            relay.nft(&format!(
-                "table inet witness {{ chain {side}_{hook} {{ type filter hook {hook} priority \
-                 {priority}; udp dport {PORT} counter; }}; }}"
-            ));
-        }
+    for (chain, hook, priority) in [
+        ("before", "prerouting", -500),
+        ("after_input", "input", -149),
+        ("after_forward", "forward", -149),
+    ] {
+        relay.nft(&format!(
+            "table inet witness {{ chain {chain} {{ type filter hook {hook} priority {priority}; udp \
+             dport {PORT} counter; }}; }}"
+        ));
     }
     relay.run(|| {
         for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
@@ -196,18 +216,17 @@ fn arrives(from: &Namespace, to: &Namespace, address: &str, relay: &Namespace) -
     let address: IpAddr = address.parse().expect("an address");
     let target = SocketAddr::new(address, PORT);
     let receiver = to.run(move || UdpSocket::bind(target).expect("a socket"));
-    let came = witnessed(relay, "before");
-    let passed = witnessed(relay, "after");
+    let (came_before, passed_before) = (came(relay), passed(relay));
     from.run(move || {
         let any = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let sender = UdpSocket::bind(any).expect("a socket");
         sender.send_to(b"relay", target).expect("it is sent");
     });
     let deadline = Instant::now() + Duration::from_secs(20);
-    while witnessed(relay, "before") == came {
+    while came(relay) == came_before {
         assert!(Instant::now() < deadline, "the datagram to {target} was lost on its way");
     }
-    let passed = witnessed(relay, "after") > passed;
+    let passed = passed(relay) > passed_before;
     let wait = if passed { Duration::from_secs(20) } else { Duration::from_millis(1) };
     receiver.set_read_timeout(Some(wait)).expect("a timeout");
     let received = loop {
@@ -221,10 +240,14 @@ fn arrives(from: &Namespace, to: &Namespace, address: &str, relay: &Namespace) -
     passed
 }
 
-/// Datagrams of the test seen just before or just after the fence's place.
-fn witnessed(relay: &Namespace, side: &str) -> u64 {
-    counted(relay, "witness", &format!("{side}_input"))
-        + counted(relay, "witness", &format!("{side}_forward"))
+/// Datagrams of the test that came to the fence.
+fn came(relay: &Namespace) -> u64 {
+    counted(relay, "witness", "before")
+}
+
+/// Datagrams of the test that got past it.
+fn passed(relay: &Namespace) -> u64 {
+    counted(relay, "witness", "after_input") + counted(relay, "witness", "after_forward")
 }
 
 /// Packets that the rules of a chain have counted.
@@ -238,11 +261,32 @@ fn counted(relay: &Namespace, table: &str, chain: &str) -> u64 {
 }
 
 fn put_up(host: &Namespace) {
-    host.run(|| fence::put_up(&relay0(), MARK, Replies::Refused)).expect("put up");
+    host.run(|| fence::put_up(&fence())).expect("put up");
 }
 
 fn state(host: &Namespace) -> FenceState {
-    host.run(|| fence::present(&relay0(), MARK, Replies::Refused)).expect("read")
+    judged(host, fence())
+}
+
+fn judged(host: &Namespace, fence: Fence) -> FenceState {
+    host.run(move || fence::observe(&fence)).expect("read").0
+}
+
+/// What the fence says it has dropped, by reason.
+fn drops(host: &Namespace) -> impl Fn(Dropped) -> u64 {
+    let drops: Drops = host.run(|| fence::observe(&fence())).expect("read").1;
+    move |wanted| drops.iter().find(|(why, _)| *why == wanted).map_or(0, |(_, packets)| packets)
+}
+
+fn fence() -> Fence {
+    Fence {
+        interface: relay0(),
+        port: TUNNEL,
+        overlay: ["10.77.0.0/24", "fd77::/64"].map(|net| net.parse().expect("a prefix")).into(),
+        marks: MARKS,
+        publishes: false,
+        replies: false,
+    }
 }
 
 fn relay0() -> InterfaceName {

@@ -9,10 +9,9 @@ use aya::{
 };
 use relay::{
     datapath::{Direction, Loaded},
-    model::InterfaceName,
-    net::fence::{self, Replies},
+    net::fence::{self, Fence, Marks},
 };
-use relay_common::names::{MARK, PAIR_STATS};
+use relay_common::names::{ANSWER, PAIR_STATS, PASSED};
 
 use super::{
     fleet::{Fleet, Shape},
@@ -148,8 +147,15 @@ impl Layer {
                     loaded.program(Direction::Egress)?,
                     TcAttachType::Egress,
                 )?;
-                let interface: InterfaceName = INTERFACE.parse()?;
-                namespace.enter(|| fence::put_up(&interface, MARK, Replies::Refused))??;
+                let fence = Fence {
+                    interface: INTERFACE.parse()?,
+                    port: compiled.listen_port,
+                    overlay: Fleet::overlay().into(),
+                    marks: Marks { passed: PASSED, answer: ANSWER },
+                    publishes: false,
+                    replies: false,
+                };
+                namespace.enter(|| fence::put_up(&fence))??;
                 return Ok(Standing::Relay(Box::new(loaded)));
             }
             Self::NftSet => namespace.feed("nft", &["-f", "-"], &pair_sets(peers, ""))?,

@@ -139,7 +139,8 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
         | Reason::TooBig
         | Reason::BadChecksum
         | Reason::Inconsistent
-        | Reason::NotRouted => false,
+        | Reason::NotRouted
+        | Reason::OwnTunnel => false,
     }
 }
 

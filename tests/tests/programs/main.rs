@@ -3,6 +3,7 @@
 
 mod agreement;
 mod differential;
+mod egress;
 mod errors;
 mod guard;
 mod host;

@@ -9,8 +9,8 @@ use relay_tests::{
 use crate::{four_peers, possible};
 
 /// A packet that is refused for this reason, and the slot it is counted under. Three are shown
-/// elsewhere: `forwarded_in` on egress, `not_routed` where the stack forwards; `inconsistent` is not to
-/// be had from outside.
+/// elsewhere: `forwarded_in` and `own_tunnel` on egress, `not_routed` where the stack forwards;
+/// `inconsistent` is not to be had from outside.
 fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
     let udp = |from, to| Inner::udp(address(from), address(to), 32);
     let allowed = udp("10.3.2.2", "10.3.2.3");
@@ -22,7 +22,9 @@ fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
         Reason::DestinationUnknown => (1, udp("10.3.2.2", "10.3.2.99")),
         Reason::SourceUnknown => (0, udp("10.3.2.99", "10.3.2.2")),
         Reason::HostAccess => (1, udp("10.3.2.2", "10.3.2.1")),
-        Reason::ForwardedIn | Reason::Inconsistent | Reason::NotRouted => return None,
+        Reason::ForwardedIn | Reason::Inconsistent | Reason::NotRouted | Reason::OwnTunnel => {
+            return None;
+        }
         Reason::Hairpin => (2, udp("10.3.2.3", "192.168.7.1")),
         Reason::TtlExceeded => (1, allowed.with_ttl(1)),
         Reason::TooBig => {

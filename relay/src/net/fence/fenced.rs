@@ -4,7 +4,7 @@ use super::nfnetlink;
 use crate::{model::InterfaceName, net::NetError};
 
 /// The interfaces that a fence is named for, whatever it lets through: tables `inet relay_NAME` with
-/// chains `input` and `forward`.
+/// chains `prerouting` and `forward`.
 ///
 /// # Errors
 /// The kernel has no nf_tables, the caller may not.
@@ -22,7 +22,7 @@ pub fn fenced() -> Result<Vec<InterfaceName>, NetError> {
             let chain = ChainAttribute::Name(chain.to_owned());
             chains.iter().any(|attributes| attributes.contains(&chain))
         };
-        if has("input") && has("forward") {
+        if has("prerouting") && has("forward") {
             interfaces.push(interface);
         }
     }
