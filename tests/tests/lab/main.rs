@@ -14,6 +14,8 @@ mod environment;
 mod guard;
 mod missing;
 mod nat;
+mod neighbours;
+mod own_tunnel;
 mod path;
 mod policy;
 mod shapes;

@@ -69,6 +69,7 @@ const MODULES: &[&str] = &[
     "nft_log",
     "nft_fib_inet",
     "nf_conntrack_netlink",
+    "vrf",
     // What other ways of filtering cost is measured beside the relay.
     "iptable_filter",
     "ip6table_filter",
