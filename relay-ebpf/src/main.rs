@@ -26,13 +26,7 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use relay_common::{
-    Leaf,
-    counters::UNATTRIBUTED_SLOT,
-    icmp::Answer,
-    names::{PASSED, TRACE},
-    question,
-};
+use relay_common::{Leaf, counters::UNATTRIBUTED_SLOT, icmp::Answer, names::PASSED, question};
 
 use crate::{event::Direction, ingress::Outcome, packet::Packet};
 
@@ -104,13 +98,17 @@ fn from_peer(ctx: TcContext) -> Done {
     }
     let outcome =
         judged.and_then(|passing| ingress::carry_out(&packet, features, &source, &passing));
-    if features & TRACE != 0 {
-        trace::outcome(&packet, &outcome);
-    }
     match outcome {
-        Ok(Outcome::Redirected) => Done::Redirect,
-        Ok(Outcome::Passed) => Done::Pass,
+        Ok(Outcome::Redirected) => {
+            trace::outcome(&packet, features, trace::RELAYED);
+            Done::Redirect
+        }
+        Ok(Outcome::Passed) => {
+            trace::outcome(&packet, features, trace::PASSED);
+            Done::Pass
+        }
         Err(reason) => {
+            trace::outcome(&packet, features, reason.index() as i32);
             count::refused(&packet, &source, reason);
             event::write(&packet, source.counted_slot(), reason, Direction::Ingress);
             Answer::to(reason).map_or(Done::Drop, Done::Answer)

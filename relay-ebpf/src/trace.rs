@@ -2,23 +2,21 @@
 //! removes it all from a generation that does not trace.
 
 use aya_log_ebpf::info;
-use relay_common::Reason;
+use relay_common::names::TRACE;
 
-use crate::{
-    ingress::Outcome,
-    packet::{Headers, Packet},
-};
+use crate::packet::{Headers, Packet};
 
-/// Logs what became of a packet from a peer: addresses, protocol, length, and the outcome as a
-/// number below 0 or the index of its reason.
+/// Outcomes of packets that pass, as numbers; the others are indices of reasons.
+pub const RELAYED: i32 = -2;
+pub const PASSED: i32 = -1;
+
+/// Logs what became of a packet from a peer, if the generation traces: addresses, protocol, length,
+/// and the outcome as a number.
 #[inline(always)]
-pub fn outcome(packet: &Packet<'_>, outcome: &Result<Outcome, Reason>) {
-    let number = match outcome {
-        Ok(Outcome::Redirected) => -2,
-        Ok(Outcome::Passed) => -1,
-        Err(reason) => reason.index() as i32,
-    };
-    line(packet, number);
+pub fn outcome(packet: &Packet<'_>, features: u32, outcome: i32) {
+    if features & TRACE != 0 {
+        line(packet, outcome);
+    }
 }
 
 #[inline(never)]
