@@ -67,9 +67,9 @@ const MODULES: &[&str] = &[
     "nft_reject_inet",
     "nft_limit",
     "nft_log",
+    "nf_log_syslog",
     "nft_fib_inet",
     "nf_conntrack_netlink",
-    "vrf",
     // What other ways of filtering cost is measured beside the relay.
     "iptable_filter",
     "ip6table_filter",
