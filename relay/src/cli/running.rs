@@ -24,6 +24,9 @@ use crate::{
     wireguard::{self, Device, DevicePeer},
 };
 
+/// How often the hooks are looked at where a switch of generations comes between.
+const LOOKS: u32 = 10;
+
 /// The kernel's side of a relay. What could not be read is kept as an error: one verb fails for
 /// it, another tells of it.
 pub(super) struct Running {
@@ -202,6 +205,12 @@ pub(super) async fn hooks(
 }
 
 async fn hooks_of(handle: &Handle, link: Option<&Link>, datapath: &Datapath) -> Result<[Hook; 2]> {
+    for _ in 1..LOOKS {
+        match datapath.hooks(&classifiers(handle, link).await?) {
+            Err(error) if error.is_of_the_moment() => {}
+            looked => return Ok(looked?),
+        }
+    }
     Ok(datapath.hooks(&classifiers(handle, link).await?)?)
 }
 

@@ -35,6 +35,15 @@ pub enum DatapathError {
         /// What to do.
         remedy: String,
     },
+    /// A program went while it was looked at.
+    #[error(
+        "program (id {id}): found it replaced while it was looked at, expected a policy that stays for \
+         a moment; run the command again"
+    )]
+    Replaced {
+        /// The kernel's id of it.
+        id: u32,
+    },
     /// The programs of this interface's name run on another interface.
     #[error(
         "interface {interface}: found its programs on {place}, expected them on none but \
@@ -210,6 +219,19 @@ impl DatapathError {
     /// Whether the host lacks something that its operator can give: exit code 3.
     pub const fn is_lack(&self) -> bool {
         matches!(self, Self::NoBpffs(_) | Self::Distrusted { .. } | Self::XdpMode { .. })
+    }
+
+    /// Whether what was looked at went meanwhile, so that another look is worth it.
+    pub fn is_of_the_moment(&self) -> bool {
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if kind == Some(io::ErrorKind::NotFound) {
+                return matches!(self, Self::Program { .. } | Self::Map { .. });
+            }
+            source = error.source();
+        }
+        matches!(self, Self::Replaced { .. })
     }
 
     pub(super) fn map(map: &str, action: &'static str) -> impl FnOnce(MapError) -> Self {

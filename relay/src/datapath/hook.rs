@@ -218,6 +218,11 @@ struct Host<'a> {
     version: u32,
 }
 
+/// What is attached is loaded, unless it was replaced since that was looked at.
+fn loaded(programs: &BTreeMap<u32, ProgramInfo>, id: u32) -> Result<&ProgramInfo, DatapathError> {
+    programs.get(&id).ok_or(DatapathError::Replaced { id })
+}
+
 /// Where a link runs its program, for people.
 pub(super) fn place(seat: Option<String>, link: &Link) -> String {
     match seat {
@@ -238,7 +243,7 @@ fn on_tcx(
     let ours = attached.iter().position(is_ours);
     hook.is_orphaned = link.is_some_and(|link| !link.is_alive());
     for (position, &attachment) in attached.iter().enumerate() {
-        let Some(program) = programs.get(&attachment.program_id) else { continue };
+        let program = loaded(programs, attachment.program_id)?;
         if ours == Some(position) {
             hook.is_ours(Mode::Tcx, program, version)?;
         } else if is_named_ours(program, direction) {
@@ -257,7 +262,7 @@ fn on_clsact(direction: Direction, host: &Host<'_>) -> Result<Hook, DatapathErro
     let Host { filters, programs, version } = *host;
     let mut hook = Hook::new(direction);
     for filter in filters {
-        let Some(program) = programs.get(&filter.program_id) else { continue };
+        let program = loaded(programs, filter.program_id)?;
         let has_our_place = filter.priority == PRIORITY && filter.handle == u32::from(HANDLE);
         match (is_named_ours(program, direction), has_our_place) {
             (true, true) => hook.is_ours(Mode::Netlink, program, version)?,
