@@ -135,6 +135,15 @@ pub(super) struct Rekeyed {
 }
 
 impl GuardPlan {
+    /// Only what follows from where the guard is wanted: nothing that runs is switched.
+    pub(super) fn only_places(mut self) -> Self {
+        self.changes.retain(|change| match change {
+            GuardChange::Attach { .. } | GuardChange::Remove { .. } => true,
+            GuardChange::Switch { .. } | GuardChange::Mode { .. } => false,
+        });
+        self
+    }
+
     /// A line for each change.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.changes.iter().map(ToString::to_string)

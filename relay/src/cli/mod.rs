@@ -9,6 +9,7 @@ mod down;
 mod exit;
 mod explain;
 mod facts;
+mod follow;
 mod genkey;
 mod graph;
 mod guard;
@@ -85,6 +86,8 @@ enum Verb {
     Up(up::Up),
     /// The same, but only where the relay is up; costs no packet.
     Reload(reload::Reload),
+    /// Keep fence and guard where they belong, for as long as it runs.
+    Follow(follow::Follow),
     /// Show whether the relay is what the configuration says.
     Status(status::Status),
     /// Remove the interface, the programs, the counters and the fence.
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.verb {
         Verb::Up(up) => up.run(&cli.config, &cli.bpffs),
         Verb::Reload(reload) => reload.run(&cli.config, &cli.bpffs),
+        Verb::Follow(follow) => follow.run(&cli.config, &cli.bpffs),
         Verb::Status(status) => status.run(&cli.config, &cli.bpffs),
         Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
         Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),

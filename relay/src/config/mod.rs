@@ -22,6 +22,7 @@ mod rendered;
 mod secrets;
 mod source;
 mod staged;
+mod stamp;
 mod table;
 mod tables;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use regular::read as read_regular;
 pub use rendered::{Rendered, RenderedError, Standing};
 pub use secrets::{Secrets, create_private_key, read_private_key};
 pub use staged::{Staged, WriteError};
+pub use stamp::Stamp;
 pub use value::{
     address as parse_address, network as parse_network, peer_name as parse_peer_name,
     public_key as parse_public_key,

@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Vec<Source> {
 
 /// The `*.toml` in `directory`, sorted; none when there is no such directory. Hidden files are
 /// editors' and package managers' leftovers, and no shell's `*.toml` matches them either.
-fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -17,9 +17,11 @@ pub mod fence;
 mod handle;
 pub mod inbound;
 pub mod link;
+mod news;
 pub mod route;
 pub mod underlay;
 
 pub use address::{host_addresses, host_addresses_beside};
 pub use error::NetError;
 pub use handle::{Handle, connect};
+pub use news::News;

@@ -2,10 +2,11 @@ use std::fs;
 
 use super::site::Site;
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 23] = [
     "check",
     "up",
     "reload",
+    "follow",
     "status",
     "down",
     "stats",

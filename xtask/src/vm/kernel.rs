@@ -70,6 +70,7 @@ const MODULES: &[&str] = &[
     "nf_log_syslog",
     "nft_fib_inet",
     "nf_conntrack_netlink",
+    "vrf",
     // What other ways of filtering cost is measured beside the relay.
     "iptable_filter",
     "ip6table_filter",

@@ -54,18 +54,58 @@ mod tests {
     }
 
     #[test]
+    fn the_package_has_what_its_readme_links_to() {
+        let root = workspace::root();
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+        let (manifest, readme) = (read("relay/Cargo.toml"), read("README.md"));
+        let links = readme.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let missing: Vec<_> = links
+            .filter(|link| !link.is_empty() && !link.contains("://"))
+            // Debian has licences in a place of their own, and `copyright` says where.
+            .filter(|link| !link.starts_with("LICENSE-"))
+            .filter(|link| {
+                let asset = match link.split_once('/') {
+                    Some(("docs", _)) => "\"../docs/*\"".to_owned(),
+                    Some(("examples", _)) => "\"../examples/*.toml\"".to_owned(),
+                    _ => format!("\"../{link}\""),
+                };
+                !manifest.contains(&asset)
+            })
+            .collect();
+        assert_eq!(missing, [""; 0]);
+    }
+
+    #[test]
     fn the_units_differ_in_the_configuration_alone() {
-        let unit = |name: &str| {
-            let path = workspace::root().join("deploy/systemd").join(name);
-            let text = std::fs::read_to_string(path).expect("a unit");
-            // What stands above the first section says what the unit is for.
-            text.split_once("[Unit]").expect("a section").1.to_owned()
+        for (one, template) in
+            [("relay.service", "relay@.service"), ("relay-follow.service", "relay-follow@.service")]
+        {
+            let one = unit(one);
+            assert!(one.contains("/etc/relay/relay.toml"));
+            let one = one
+                .replace("/etc/relay/relay.toml", "/etc/relay/%i.toml")
+                .replace("=relay.service", "=relay@%i.service")
+                .replace("=relay-follow.service", "=relay-follow@%i.service");
+            assert_eq!(one, unit(template));
+        }
+    }
+
+    #[test]
+    fn the_follower_may_do_no_more_than_the_relay() {
+        let sandbox = |name: &str| {
+            let text = unit(name);
+            let lines = text.lines().skip_while(|line| !line.starts_with("CapabilityBoundingSet"));
+            let lines = lines.take_while(|line| *line != "[Install]");
+            let lines = lines.filter(|line| line.contains('=') && !line.starts_with('#'));
+            lines.collect::<Vec<_>>().join("\n").replace(" -/etc/relay\n", "\n")
         };
-        let one = unit("relay.service");
-        assert!(one.contains("/etc/relay/relay.toml"));
-        assert_eq!(
-            one.replace("/etc/relay/relay.toml", "/etc/relay/%i.toml"),
-            unit("relay@.service")
-        );
+        assert_eq!(sandbox("relay.service"), sandbox("relay-follow.service"));
+    }
+
+    /// What stands above the first section says what the unit is for.
+    fn unit(name: &str) -> String {
+        let path = workspace::root().join("deploy/systemd").join(name);
+        let text = std::fs::read_to_string(path).expect("a unit");
+        text.split_once("[Unit]").expect("a section").1.to_owned()
     }
 }

@@ -19,6 +19,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("deploy/LICENSE-LGPL-2.1", "LICENSE-LGPL-2.1"),
     ("deploy/systemd/relay.service", "systemd/relay.service"),
     ("deploy/systemd/relay@.service", "systemd/relay@.service"),
+    ("deploy/systemd/relay-follow.service", "systemd/relay-follow.service"),
+    ("deploy/systemd/relay-follow@.service", "systemd/relay-follow@.service"),
     ("examples/full.toml", "examples/full.toml"),
     ("examples/node-to-node.toml", "examples/node-to-node.toml"),
     ("examples/one-to-many.toml", "examples/one-to-many.toml"),

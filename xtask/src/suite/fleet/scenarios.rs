@@ -25,6 +25,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ("a change that fails its gate is taken back", failed_gate),
     ("a limit leaves others alone", limit),
     ("the guard drops what is forged, in the driver of a network card", forged),
+    ("the fence comes back after a flush, under traffic, and the guard follows the route", follow),
     ("an upgrade swaps the generation and loses no packet and no count", upgrade),
     ("a reboot comes back relaying", reboot),
     ("a second relay on one host, by the template", second_relay),
@@ -190,6 +191,46 @@ fn forged(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
+fn follow(fleet: &mut Fleet) -> Result<()> {
+    let machine = &fleet.one;
+    machine.run("systemctl is-active relay-follow")?;
+    let stream = Stream::start(machine, &fleet.peers[0], &fleet.peers[1])?;
+    for flush in ["nft flush ruleset", "nft delete table inet relay_relay0"] {
+        machine.run(flush)?;
+        sound_again(machine)?;
+    }
+    stream.require_whole(machine)?;
+    // Where the route goes the guard goes, and back.
+    let route = machine.run("ip route show default | head -1")?;
+    machine.run(
+        "ip link add dummy7 type dummy && ip address add 198.51.100.1/24 dev dummy7\n\
+         ip link set dummy7 up && ip route replace default dev dummy7 metric 0",
+    )?;
+    guarded_again(machine, "dummy7")?;
+    machine.run(&format!("ip link del dummy7; ip route replace {}", route.trim()))?;
+    guarded_again(machine, "eth0")?;
+    sound_again(machine)?;
+    // A kill costs nothing, and systemd starts another.
+    machine.run(
+        "systemctl kill --signal=KILL relay-follow && relay status --check\n\
+         for i in $(seq 60); do systemctl is-active --quiet relay-follow && break; sleep 1; done\n\
+         systemctl is-active relay-follow",
+    )?;
+    machine.run("systemctl reload relay").map(drop)
+}
+
+fn sound_again(machine: &Machine) -> Result<()> {
+    let look = "for i in $(seq 30); do relay status --check && break; sleep 1; done 2>/dev/null\n\
+                relay status --check";
+    machine.run(look).map(drop)
+}
+
+fn guarded_again(machine: &Machine, interface: &str) -> Result<()> {
+    let look = format!("relay status | grep -q '  guard: .*{interface} by'");
+    let wait = format!("for i in $(seq 30); do {look} && break; sleep 1; done; {look}");
+    machine.run(&wait).map(drop)
+}
+
 fn upgrade(fleet: &mut Fleet) -> Result<()> {
     let mut variables = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
     // By URL, as from a site's own mirror.
@@ -252,11 +293,14 @@ fn second_relay(fleet: &mut Fleet) -> Result<()> {
          private_key_file = \"/etc/relay/second.key\"\n\
          [[peer]]\nname = \"node-b\"\npublic_key = \"{}\"\naddress = [\"10.4.0.2\"]\n\
          END\n\
-         systemd-analyze verify relay.service relay@second.service\n\
+         systemd-analyze verify relay.service relay@second.service \
+         relay-follow.service relay-follow@second.service\n\
          systemctl start relay@second\n\
+         systemctl is-active relay-follow@second\n\
          relay --config /etc/relay/second.toml status --check\n\
          wg show relay1 listen-port | grep -qx 51821\n\
          systemctl stop relay@second\n\
+         if systemctl is-active relay-follow@second; then exit 1; fi\n\
          if ip link show relay1 2>/dev/null; then exit 1; fi\n\
          rm /etc/relay/second.toml /etc/relay/second.key",
         fleet.peers[1].public_key

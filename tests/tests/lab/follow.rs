@@ -1,0 +1,214 @@
+//! `relay follow`: what others take away from a relay comes back by itself, and no packet depends on
+//! it.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{Lab, Site, deadline, scenario, skip};
+
+use crate::siege::Siege;
+
+/// How long a follower may take on an emulated machine, and how long it is watched where it is to do nothing.
+const SECONDS: Duration = Duration::from_secs(20);
+const A_WHILE: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_fence_that_others_removed_is_back_in_seconds_and_is_that_of_the_policy_in_force() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let host = siege.lab.relay().namespace();
+        let mut follower = Follower::start(&siege.lab)?;
+        for tampering in [
+            "flush ruleset",
+            "delete table inet relay_relay0",
+            "flush chain inet relay_relay0 forward",
+            "add rule inet relay_relay0 input accept",
+        ] {
+            host.run("nft", &[tampering])?;
+            is_whole(&siege.lab).context(tampering)?;
+            siege.is_sound().context(tampering)?;
+        }
+        follower.said("fence inet relay_relay0 was gone; it is up again")?;
+        follower.said("fence inet relay_relay0 was changed; it is up again")?;
+
+        // What is edited and not applied stays without effect.
+        let (before, standing) = (policy(&siege.lab)?, fence(&siege.lab)?);
+        let mut edited = siege.lab.site().clone();
+        edited.relay_mut()?.insert("egress".to_owned(), "stack".into());
+        for text in [edited.text()?.as_str(), "no configuration"] {
+            siege.lab.relay().write_config(text)?;
+            host.run("nft", &["flush ruleset"])?;
+            deadline::within(SECONDS, "the fence", || {
+                Ok(fence(&siege.lab).is_ok_and(|fence| fence == standing).then_some(()))
+            })?;
+        }
+        siege.lab.write_config()?;
+        ensure!(policy(&siege.lab)? == before, "another policy is in force");
+
+        // What is applied is followed from then on.
+        siege.lab.relay().write_config(&edited.text()?)?;
+        siege.lab.relay().up()?;
+        let standing = fence(&siege.lab)?;
+        host.run("nft", &["flush ruleset"])?;
+        deadline::within(SECONDS, "the fence with replies", || {
+            Ok(fence(&siege.lab).is_ok_and(|fence| fence == standing).then_some(()))
+        })?;
+        siege.lab.write_config()?;
+        siege.lab.relay().up()?;
+
+        follower.kill()?;
+        siege.is_sound().context("without a follower")?;
+        host.run("nft", &["flush ruleset"])?;
+        let mut follower = Follower::start(&siege.lab)?;
+        is_whole(&siege.lab).context("one that is started later")?;
+        siege.is_sound()?;
+
+        // A relay that was taken down stays down.
+        let (lab, _flown) = siege.raise()?;
+        lab.relay().down()?;
+        lab.relay().namespace().run("nft", &["add table inet others"])?;
+        deadline::pass(A_WHILE);
+        let tables = lab.relay().namespace().run("nft", &["list tables"])?;
+        ensure!(tables == "table inet others\n", "{tables}");
+        lab.relay().up()?;
+        lab.relay().namespace().run("nft", &["flush ruleset"])?;
+        is_whole(&lab).context("after down and up")?;
+        follower.kill()
+    });
+}
+
+#[test]
+fn the_guard_follows_the_default_route_and_waits_for_interfaces_that_are_named() {
+    scenario(skip::LAB, || {
+        let mut site = Site::node_to_node()?;
+        site.guard_mut()?.insert("initiations_per_second".to_owned(), 50.into());
+        let mut lab = Lab::start(site)?;
+        let host = lab.relay().namespace();
+        let mut follower = Follower::start(&lab)?;
+        let ip = |line: &str| host.feed("ip", &["-batch", "-"], line);
+        ip("link add eth1 type dummy\naddress add 198.51.100.1/24 dev eth1\nlink set eth1 up\n")?;
+        for (route, interface) in [
+            ("route replace default dev eth1\n", "eth1"),
+            ("route replace default via 192.0.2.254 dev eth0\n", "eth0"),
+        ] {
+            ip(route)?;
+            stands_on(&lab, &[interface]).context(route)?;
+        }
+        ip("route del default\n")?;
+        stands_on(&lab, &[])?;
+        ip("route replace default via 192.0.2.254 dev eth0\n")?;
+        stands_on(&lab, &["eth0"]).context("where none was")?;
+        follower.said("+ guard on eth1 (mode auto)")?;
+        follower.said("- guard on eth0")?;
+
+        // Edited and not applied: nothing.
+        let named = toml::Value::from(vec!["eth0", "eth7"]);
+        lab.site_mut().guard_mut()?.insert("interfaces".to_owned(), named);
+        let mut without = lab.site().clone();
+        without.guard_mut()?.insert("enabled".to_owned(), false.into());
+        lab.relay().write_config(&without.text()?)?;
+        let host = lab.relay().namespace();
+        let ip = |line: &str| host.feed("ip", &["-batch", "-"], line);
+        ip("link set eth1 mtu 1400\n")?;
+        deadline::pass(A_WHILE);
+        stands_on(&lab, &["eth0"]).context("edited, not applied")?;
+
+        ip("link add eth7 type dummy\n")?;
+        lab.write_config()?;
+        lab.relay().up()?;
+        ip("link del eth7\n")?;
+        stands_on(&lab, &["eth0"])?;
+        ip("link add eth7 type dummy\n")?;
+        stands_on(&lab, &["eth0", "eth7"]).context("appears later")?;
+
+        follower.kill()?;
+        stands_on(&lab, &["eth0", "eth7"]).context("without a follower")
+    });
+}
+
+/// `relay follow` on the relay's host.
+struct Follower {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Follower {
+    fn start(lab: &Lab) -> Result<Self> {
+        let log = lab.directory().join("follow.log");
+        let output = File::create(&log)?;
+        let mut command = lab.relay().command(&["follow"]);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child = lab.relay().namespace().enter(|| command.spawn())??;
+        let follower = Self { child, log };
+        follower.said("relay0: fence and guard are followed")?;
+        Ok(follower)
+    }
+
+    /// It has said this line, or comes to.
+    fn said(&self, line: &str) -> Result<()> {
+        deadline::within(SECONDS, line, || {
+            let log = fs::read_to_string(&self.log)?;
+            Ok(log.lines().any(|said| said == line).then_some(()))
+        })
+        .with_context(|| fs::read_to_string(&self.log).unwrap_or_default())
+    }
+
+    /// As `kill -9` does.
+    fn kill(&mut self) -> Result<()> {
+        let ended = self.child.try_wait()?;
+        ensure!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(&self.log)?);
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // Killed already, where nothing went wrong.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `relay status --check` comes to be silent.
+fn is_whole(lab: &Lab) -> Result<()> {
+    deadline::within(SECONDS, "everything as configured", || {
+        Ok((lab.relay().relay(&["status", "--check"])?.code == 0).then_some(()))
+    })
+}
+
+/// The guard comes to stand on these interfaces and no others.
+fn stands_on(lab: &Lab, expected: &[&str]) -> Result<()> {
+    let mut found = Vec::new();
+    deadline::within(SECONDS, "the guard", || {
+        let interfaces = lab.relay().stats()?.guard.interfaces;
+        let mut there: Vec<_> = interfaces
+            .into_iter()
+            .filter(|one| one.attached != "none")
+            .map(|one| one.interface)
+            .collect();
+        there.sort();
+        found = there;
+        Ok((found == expected).then_some(()))
+    })
+    .with_context(|| format!("found {found:?}, expected {expected:?}"))
+}
+
+/// What `nft` prints of the fence, without its counts.
+fn fence(lab: &Lab) -> Result<String> {
+    let listing = lab.relay().namespace().run("nft", &["-s", "list table inet relay_relay0"])?;
+    ensure!(!listing.is_empty(), "no fence");
+    Ok(listing)
+}
+
+/// Number and hash of the policy in force.
+fn policy(lab: &Lab) -> Result<String> {
+    let stats = lab.relay().stats()?;
+    Ok(format!("{} {}", stats.generation, stats.policy_hash))
+}
