@@ -27,7 +27,7 @@ fn a_fence_that_others_removed_is_back_in_seconds_and_is_that_of_the_policy_in_f
             "flush ruleset",
             "delete table inet relay_relay0",
             "flush chain inet relay_relay0 forward",
-            "add rule inet relay_relay0 input accept",
+            "insert rule inet relay_relay0 prerouting accept",
         ] {
             host.run("nft", &[tampering])?;
             is_whole(&siege.lab).context(tampering)?;
