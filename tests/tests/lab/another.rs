@@ -12,7 +12,7 @@ use relay::model::PrivateKey;
 use relay_tests::{Lab, Site, scenario, skip};
 
 /// Configurations one after the other; each with the one before it is a pair.
-const CONFIGURATIONS: usize = 24;
+const CONFIGURATIONS: usize = 12;
 
 #[test]
 fn one_up_is_enough_for_every_change_and_status_finds_it_right() {

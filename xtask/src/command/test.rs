@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     kernel: Option<Series>,
     /// Stop the lab on one kernel after this many seconds
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, default_value_t = 1900)]
     deadline: u64,
     /// Passed to the test programs, such as a part of a test's name
     #[arg(last = true)]
