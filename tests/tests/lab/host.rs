@@ -234,12 +234,12 @@ fn refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// It comes to answer: that one goes there is the question, not that none is lost.
+/// It comes to answer every ping of a row; one that is lost costs another row.
 fn answers(from: &Peer, target: IpAddr) -> Result<()> {
     deadline::until("an answer", || {
         let mut echo = Echo::open(from.namespace(), from.address(Family::of(target)), target)?;
         echo.send(PINGS)?;
-        Ok((echo.answers(PINGS, A_MOMENT)? > 0).then_some(()))
+        Ok((echo.answers(PINGS, A_MOMENT)? == PINGS).then_some(()))
     })
     .with_context(|| format!("{} -> {target}", from.name()))
 }
