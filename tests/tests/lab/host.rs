@@ -235,9 +235,12 @@ fn refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
 }
 
 /// It comes to answer every ping of a row; one that is lost costs another row.
+///
+/// All rows are one flow: when the first packets of a flow arrive together, the peer's connection
+/// tracking (rules of `wg-quick` for a default route ask for it) keeps one and drops the others.
 fn answers(from: &Peer, target: IpAddr) -> Result<()> {
+    let mut echo = Echo::open(from.namespace(), from.address(Family::of(target)), target)?;
     deadline::until("an answer", || {
-        let mut echo = Echo::open(from.namespace(), from.address(Family::of(target)), target)?;
         echo.send(PINGS)?;
         Ok((echo.answers(PINGS, A_MOMENT)? == PINGS).then_some(()))
     })
