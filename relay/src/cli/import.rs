@@ -18,9 +18,10 @@ use crate::{
 #[command(after_help = "Names of peers are taken from comments. What is not carried over is said \
     line by line on standard error. Keys are never printed.\n\nExamples:\n  \
     relay import /etc/wireguard/wg0.conf                                    what would it be?\n  \
-    relay import /etc/wireguard/wg0.conf --output /etc/relay/relay.toml     with files for the keys")]
+    relay import /etc/wireguard/wg0.conf --output /etc/relay/relay.toml     with files for the keys\n  \
+    ssh hub sudo cat /etc/wireguard/wg0.conf | relay import -               from another host")]
 pub(super) struct Import {
-    /// The hub's wg-quick file.
+    /// The hub's wg-quick file; `-` reads standard input.
     file: PathBuf,
     /// Write the configuration here, and its keys into files of mode 0600 beside it.
     #[arg(long, value_name = "FILE")]
@@ -29,12 +30,13 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(&self) -> Result<()> {
-        let file = self.file.display();
+        let file = self.shown();
         let bytes =
-            config::read_regular(&self.file).with_context(|| format!("cannot read {file}"))?;
+            config::read_stream(&self.file).with_context(|| format!("cannot read {file}"))?;
         let bytes = Zeroizing::new(bytes);
         // wg-quick names the interface after the file.
-        let stem = self.file.file_stem().map(|stem| stem.to_string_lossy());
+        let has_name = !config::is_stream(&self.file);
+        let stem = self.file.file_stem().filter(|_| has_name).map(|stem| stem.to_string_lossy());
         let interface: Option<InterfaceName> = stem.and_then(|stem| stem.parse().ok());
         let output = self.output.as_deref().unwrap_or(Path::new("relay.toml"));
         let import = config::Import::parse(&bytes, interface.as_ref(), output);
@@ -52,9 +54,11 @@ impl Import {
         output::warn(&remarks);
         if interface.is_none() {
             let own = &loaded.relay.interface;
-            let text =
-                format!("{file}: an interface cannot be called like this file, so it is {own}");
-            output::warn(&[text]);
+            let why = match has_name {
+                true => "an interface cannot be called like this file, so it is",
+                false => "has no file name to call the interface by, so it is",
+            };
+            output::warn(&[format!("{file}: {why} {own}")]);
         }
         let peers = loaded.relay.peers.len();
         let mut err = output::Stderr;
@@ -107,8 +111,16 @@ impl Import {
 
     fn located(&self, Remark { line, text }: &Remark) -> String {
         match line {
-            0 => format!("{}: {text}", self.file.display()),
-            line => format!("{}:{line}: {text}", self.file.display()),
+            0 => format!("{}: {text}", self.shown()),
+            line => format!("{}:{line}: {text}", self.shown()),
+        }
+    }
+
+    /// What was read, as messages name it.
+    fn shown(&self) -> String {
+        match self.file.as_os_str().as_encoded_bytes() {
+            b"-" => "standard input".to_owned(),
+            _ => self.file.display().to_string(),
         }
     }
 }

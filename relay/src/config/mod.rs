@@ -37,7 +37,7 @@ pub use free::{NoFreeAddress, free_addresses};
 pub use import::{Import, ImportError, Remark};
 pub use problem::{Problem, Problems};
 pub use reach::one_sided;
-pub use regular::read as read_regular;
+pub use regular::{is_stream, read as read_regular, read_stream};
 pub use rendered::{Rendered, RenderedError, Standing};
 pub use secrets::{Secrets, create_private_key, read_private_key};
 pub use staged::{Staged, WriteError};

@@ -1,10 +1,10 @@
-//! Regular files of a bounded size: what else has a name in a file system may hold up whoever reads
-//! it, or never end.
+//! Regular files of a bounded size. Anything else that has a name in a file system may block its
+//! reader, or never end. Only [`read_stream`] reads a pipe, and only as far as the same bound.
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, Read},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -30,15 +30,45 @@ pub(super) fn open(path: &Path, max: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a whole file that [`open`] takes.
+/// Reads a whole file that [`open`] accepts.
 ///
 /// # Errors
 /// Those of [`open`], and of reading.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    whole(open(path, TEXT_MAX)?)
+}
+
+/// Reads standard input if `path` is `-`, and a pipe, such as `/dev/fd/63`, to its end; otherwise
+/// what [`read`] reads.
+///
+/// # Errors
+/// Those of [`read`]; the input is larger than a file may be.
+pub fn read_stream(path: &Path) -> io::Result<Vec<u8>> {
+    match is_stream(path) {
+        _ if is_standard_input(path) => whole(io::stdin().lock()),
+        true => whole(File::open(path)?),
+        false => read(path),
+    }
+}
+
+/// Whether `path` is `-`, which is standard input, or names a pipe.
+pub fn is_stream(path: &Path) -> bool {
+    let is_pipe = |metadata: fs::Metadata| metadata.file_type().is_fifo();
+    is_standard_input(path) || fs::metadata(path).is_ok_and(is_pipe)
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn whole(input: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = open(path, TEXT_MAX)?.take(TEXT_MAX + 1).read_to_end(&mut bytes)?;
+    let read = input.take(TEXT_MAX + 1).read_to_end(&mut bytes)?;
     match u64::try_from(read) {
         Ok(read) if read <= TEXT_MAX => Ok(bytes),
-        Ok(_) | Err(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it grows without end")),
+        Ok(_) | Err(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("does not end within {TEXT_MAX} bytes"),
+        )),
     }
 }

@@ -335,3 +335,32 @@ fn a_hub_without_peers_is_no_configuration() {
     insta::assert_snapshot!(site.relay("import wg0.conf").ended(2));
     insta::assert_snapshot!(site.relay("import none.conf").ended(1));
 }
+
+#[test]
+fn a_hub_is_read_from_standard_input_and_from_a_pipe_and_never_without_end() {
+    let site = Site::with("");
+    let hub = small_hub("[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\nPublicKey = x\n");
+    for path in ["-", "/dev/stdin", "/dev/fd/0"] {
+        let output = format!("{}/relay.toml", path.replace('/', "-"));
+        let words = format!("import {path} --output ./{output}");
+        let run = site.relay_with(&words, &hub).ended(2);
+        let named = if path == "-" { "standard input" } else { path };
+        assert!(run.err.contains(&format!("relay: {named}:8: PublicKey")), "{run}");
+
+        let run = site.relay_with(&words, &hub.replace("PublicKey = x\n", "")).ended(0);
+        let said = format!("{named}: has no file name to call the interface by, so it is relay0");
+        assert!(run.err.contains(&said), "{run}");
+        site.relay(&format!("check ./{output}")).ended(0);
+    }
+    assert!(site.relay("import -").ended(2).err.contains("neither [Interface] nor [Peer]"));
+    for path in [".", "/dev/zero"] {
+        let run = site.relay(&format!("import {path}")).ended(1);
+        assert!(run.err.contains("not a regular file"), "{run}");
+    }
+    let mut endless = site.command("import -");
+    let zeros = fs::File::open("/dev/zero").expect("a device");
+    let output = endless.stdin(zeros).output().expect("relay ends");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard input: does not end within 67108864 bytes"), "{said}");
+}

@@ -91,12 +91,8 @@ impl Site {
     }
 
     pub(crate) fn relay_with(&self, words: &str, input: &str) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_relay"))
-            .args(words.split_whitespace())
-            .current_dir(self.0.path())
-            .env_clear()
-            .env("RELAY_CONFIG", self.path("relay.toml"))
-            .env("RELAY_STATE", self.path("state"))
+        let mut child = self
+            .command(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,6 +107,18 @@ impl Site {
             err: String::from_utf8(output.stderr).expect("UTF-8"),
             directory: self.0.path().to_owned(),
         }
+    }
+
+    /// `relay` in the directory with these words, not yet run.
+    pub(crate) fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
+        command
+            .args(words.split_whitespace())
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("RELAY_CONFIG", self.path("relay.toml"))
+            .env("RELAY_STATE", self.path("state"));
+        command
     }
 
     /// Every file with its mode and content.
