@@ -11,9 +11,10 @@ use ipnet::IpNet;
 
 use super::{
     findings::{Fault, Files, Findings, Located, Place},
+    keys::MTU_MAX,
     parse::INTERFACE,
     table::List,
-    tables::{MTU_MAX, PeerTable, Tables},
+    tables::{PeerTable, Tables},
     value::{endpoint_address, short, taken_by_network},
 };
 use crate::model::{Dns, host_prefix};

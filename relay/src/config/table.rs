@@ -1,20 +1,17 @@
-use std::{collections::HashSet, fmt::Display, hash::Hash, ops::RangeInclusive};
+use std::{collections::HashSet, hash::Hash};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::findings::{Fault, Findings, Located, Place};
+use super::{
+    findings::{Fault, Findings, Located, Place},
+    keys::{Absent, Key, Kind, Table},
+};
 
 /// Edits up to which a key is called the nearest; beyond, all keys are listed.
 const NEAR_MAX: usize = 3;
-
-/// One key of a table, with a line that shows how it is written.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) example: &'static str,
-}
 
 /// A list of values; `complete` when none was left out for a problem.
 #[derive(Debug, Clone)]
@@ -35,32 +32,40 @@ pub(super) struct TableReader<'t, 'f> {
     table: &'t DeTable<'t>,
     place: Place,
     label: &'t str,
-    keys: &'static [Key],
+    keys: &'static Table,
     findings: &'f mut Findings,
 }
 
 impl<'t, 'f> TableReader<'t, 'f> {
-    /// Starts to read `table`, which problems call `label`, and reports keys it may not have.
-    /// `header` is what the table is called in the file, such as `[relay]`.
+    /// Starts to read `table` as one of `keys`. Problems call it `label`. Reports keys that it
+    /// must not have, and those that it lacks.
     pub(super) fn new(
         table: &'t DeTable<'t>,
         place: Place,
-        (label, header): (&'t str, &str),
-        keys: &'static [Key],
+        label: &'t str,
+        keys: &'static Table,
         findings: &'f mut Findings,
     ) -> Self {
+        let names = || keys.keys.iter().map(|key| key.name).collect::<Vec<_>>();
         for key in table.keys() {
             let name = key.get_ref();
-            if !keys.iter().any(|known| known.name == name.as_ref()) {
+            if keys.key(name).is_none() {
                 let place = Place { offset: key.span().start, ..place };
                 findings.present(
                     place,
                     format!("{label}.{}", shown_key(name)),
-                    unknown(name, header, keys),
+                    unknown(name, keys.header, &names()),
                 );
             }
         }
-        Self { table, place, label, keys, findings }
+        let reader = Self { table, place, label, keys, findings };
+        for Key { name, .. } in keys.keys.iter().filter(|key| key.absent == Absent::Error) {
+            if !table.contains_key(*name) {
+                let fault = Fault::new("is missing", format!("add {}", reader.example(name)));
+                reader.findings.misplaced(place, reader.key(name), fault);
+            }
+        }
+        reader
     }
 
     /// A text that `parse` takes.
@@ -77,21 +82,20 @@ impl<'t, 'f> TableReader<'t, 'f> {
         self.keep(name, value, parse(text))
     }
 
-    /// A whole number within `range`.
-    pub(super) fn number<T: TryFrom<u32> + PartialOrd + Display>(
-        &mut self,
-        name: &str,
-        range: RangeInclusive<T>,
-    ) -> Option<Located<T>> {
+    /// An integer within the bounds of the key.
+    pub(super) fn number<T: TryFrom<u32>>(&mut self, name: &str) -> Option<Located<T>> {
         let value = self.value(name)?;
         let Some(integer) = value.get_ref().as_integer() else {
-            self.wrong_type(name, value, "a whole number");
+            self.wrong_type(name, value, "an integer");
             return None;
         };
+        let (low, high) = match self.keys.key(name).map(|key| &key.kind) {
+            Some(&Kind::Integer(low, high)) => (low, high),
+            Some(_) | None => unreachable!("{name} is not a key that takes an integer"),
+        };
         let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number.and_then(|number| T::try_from(number).ok());
-        let number = number.filter(|number| range.contains(number)).ok_or_else(|| {
-            let (low, high) = (range.start(), range.end());
+        let number = number.filter(|number| (low..=high).contains(number));
+        let number = number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
             Fault::new(
                 format!("{} is outside {low} to {high}", shown_number(&integer.to_string())),
                 format!("write {}", self.example(name)),
@@ -164,14 +168,6 @@ impl<'t, 'f> TableReader<'t, 'f> {
         self.table.get(name)
     }
 
-    /// Reports that `name` has to be there and is not.
-    pub(super) fn require(&mut self, name: &str) {
-        if self.table.get(name).is_none() {
-            let fault = Fault::new("is missing", format!("add {}", self.example(name)));
-            self.findings.misplaced(self.place, self.key(name), fault);
-        }
-    }
-
     /// Reports `fault` of what stands under `name`.
     pub(super) fn report_key(&mut self, name: &str, fault: Fault) {
         if let Some(value) = self.value(name) {
@@ -214,24 +210,23 @@ impl<'t, 'f> TableReader<'t, 'f> {
         format!("{}.{name}", self.label)
     }
 
-    fn example(&self, name: &str) -> &'static str {
-        self.keys.iter().find(|key| key.name == name).map_or("", |key| key.example)
+    /// How the key is written.
+    fn example(&self, name: &str) -> String {
+        let example = self.keys.key(name).map_or("", |key| key.example);
+        format!("{name} = {example}")
     }
 }
 
-/// What to say of a key that `keys` do not have.
-pub(super) fn unknown(name: &str, header: &str, keys: &[Key]) -> Fault {
+/// The fault of a name that is none of `known`, the keys of `header`.
+pub(super) fn unknown(name: &str, header: &str, known: &[&str]) -> Fault {
     let problem = format!("is not a key of {header}");
-    let nearest = keys.iter().map(|key| (distance(name, key.name), key)).min_by_key(|near| near.0);
+    let nearest = known.iter().map(|key| (distance(name, key), key)).min_by_key(|near| near.0);
     let remedy = match nearest {
-        Some((_, key)) if key.name.strip_suffix("_file") == Some(name) => {
-            format!("write {} (a key has a file of its own, mode 0600)", key.name)
+        Some((_, key)) if key.strip_suffix("_file") == Some(name) => {
+            format!("write {key} (a key has a file of its own, mode 0600)")
         }
-        Some((distance, key)) if distance <= NEAR_MAX => format!("the nearest is {}", key.name),
-        _ => {
-            let names: Vec<_> = keys.iter().map(|key| key.name).collect();
-            format!("the keys are {}", names.join(", "))
-        }
+        Some((distance, key)) if distance <= NEAR_MAX => format!("did you mean {key}?"),
+        _ => format!("the keys are {}", known.join(", ")),
     };
     Fault::new(problem, remedy)
 }
@@ -293,8 +288,8 @@ fn shown_number(text: &str) -> String {
 fn article(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a fraction",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
         DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",

@@ -10,76 +10,11 @@ use toml::{
 
 use super::{
     findings::{Fault, Findings, Located, Place},
-    table::{Key, List, TableReader, shown, shown_key, unknown},
+    keys::{DEFAULTS, GUARD, PEER, RELAY, TABLES},
+    table::{List, TableReader, shown, shown_key, unknown},
     value,
 };
 use crate::model::{Dns, Egress, GuardMode, HostAccess, InterfaceName, PeerName, PublicKey};
-
-/// Every MTU is at most this: a jumbo frame, and what a loopback-less underlay can carry.
-pub(super) const MTU_MAX: u16 = 9000;
-/// The least MTU of IPv4 hosts (RFC 1122, section 3.3.3, rounded as Linux clients accept it).
-pub(super) const MTU_MIN: u16 = 576;
-
-/// Initiations, of one source, that are a limit still: a core checks about this many a second.
-const INITIATIONS_MAX: u32 = 1_000_000;
-/// So few sources that a handful of flooders would push all others out.
-const SOURCES_MIN: u32 = 1024;
-/// So many that the maps take about 200 MB.
-const SOURCES_MAX: u32 = 1 << 20;
-
-const ROOT_KEYS: &[Key] = &[
-    Key { name: "relay", example: "[relay]" },
-    Key { name: "guard", example: "[guard]" },
-    Key { name: "defaults", example: "[defaults]" },
-    Key { name: "peer", example: "[[peer]]" },
-];
-
-const FRAGMENT_KEYS: &[Key] = &[Key { name: "peer", example: "[[peer]]" }];
-
-const RELAY_KEYS: &[Key] = &[
-    Key { name: "interface", example: "interface = \"relay0\"" },
-    Key { name: "address", example: "address = [\"10.3.2.1/24\", \"fd00::3:2:1/120\"]" },
-    Key { name: "listen_port", example: "listen_port = 51820" },
-    Key { name: "endpoint", example: "endpoint = \"vpn.example.org:51820\"" },
-    Key { name: "private_key_file", example: "private_key_file = \"/etc/relay/private.key\"" },
-    Key { name: "mtu", example: "mtu = 1420" },
-    Key { name: "fast_path", example: "fast_path = true" },
-    Key { name: "host_access", example: "host_access = \"ping\" or [\"tcp/22\"]" },
-    Key { name: "egress", example: "egress = \"deny\"" },
-    Key { name: "fence", example: "fence = true" },
-    Key { name: "pair_stats", example: "pair_stats = true" },
-];
-
-const GUARD_KEYS: &[Key] = &[
-    Key { name: "enabled", example: "enabled = true" },
-    Key { name: "interfaces", example: "interfaces = \"auto\" or [\"eth0\"]" },
-    Key { name: "mode", example: "mode = \"auto\"" },
-    Key { name: "initiations_per_second", example: "initiations_per_second = 50" },
-    Key { name: "burst", example: "burst = 200" },
-    Key { name: "sources", example: "sources = 65536" },
-];
-
-const DEFAULTS_KEYS: &[Key] = &[
-    Key { name: "persistent_keepalive", example: "persistent_keepalive = 25" },
-    Key { name: "mtu", example: "mtu = 1280" },
-    Key { name: "dns", example: "dns = [\"10.3.2.1\", \"corp.example.org\"]" },
-    Key { name: "allowed_ips", example: "allowed_ips = [\"10.3.2.2/32\"]" },
-];
-
-const PEER_KEYS: &[Key] = &[
-    Key { name: "name", example: "name = \"node-b\"" },
-    Key { name: "description", example: "description = \"in the cellar\"" },
-    Key { name: "enabled", example: "enabled = false" },
-    Key { name: "public_key", example: "public_key = \"...\"" },
-    Key { name: "preshared_key_file", example: "preshared_key_file = \"/etc/relay/psk/node-b\"" },
-    Key { name: "address", example: "address = [\"10.3.2.3\"]" },
-    Key { name: "routes", example: "routes = [\"192.168.40.0/24\"]" },
-    Key { name: "allowed_ips", example: "allowed_ips = [\"10.3.2.2/32\"]" },
-    Key { name: "persistent_keepalive", example: "persistent_keepalive = 25" },
-    Key { name: "mtu", example: "mtu = 1280" },
-    Key { name: "dns", example: "dns = [\"10.3.2.1\", \"corp.example.org\"]" },
-    Key { name: "endpoint", example: "endpoint = \"vpn.example.org:51820\"" },
-];
 
 /// What `[relay]` says. `None`: not said, or wrong and reported.
 pub(super) struct RelayTable {
@@ -175,22 +110,20 @@ impl Tables {
                     }
                 }
                 "peer" => self.read_peers(file, value, findings),
-                name if main && RELAY_KEYS.iter().any(|key| key.name == name) => {
-                    let fault = Fault::new("stands before any table", "move it below [relay]");
-                    findings.misplaced(key_place, name, fault);
-                }
-                name if main && GUARD_KEYS.iter().any(|key| key.name == name) => {
-                    let fault = Fault::new("stands before any table", "move it below [guard]");
-                    findings.misplaced(key_place, name, fault);
-                }
-                name if PEER_KEYS.iter().any(|key| key.name == name) => {
-                    let fault = Fault::new("stands before any table", "move it below [[peer]]");
-                    findings.misplaced(key_place, name, fault);
-                }
                 name => {
-                    let keys = if main { ROOT_KEYS } else { FRAGMENT_KEYS };
-                    let fault = unknown(name, "the file", keys);
-                    findings.present(key_place, shown_key(name), fault);
+                    let mut tables = TABLES.into_iter().filter(|it| main || it.name == PEER.name);
+                    let names: Vec<_> = tables.clone().map(|table| table.name).collect();
+                    match tables.find(|table| table.key(name).is_some()) {
+                        Some(table) => {
+                            let remedy = format!("move it below {}", table.header);
+                            let fault = Fault::new("stands before any table", remedy);
+                            findings.misplaced(key_place, name, fault);
+                        }
+                        None => {
+                            let fault = unknown(name, "the file", &names);
+                            findings.present(key_place, shown_key(name), fault);
+                        }
+                    }
                 }
             }
         }
@@ -239,15 +172,14 @@ fn single<'t>(
 
 impl RelayTable {
     fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
-        let mut reader = TableReader::new(table, place, ("relay", "[relay]"), RELAY_KEYS, findings);
-        reader.require("address");
+        let mut reader = TableReader::new(table, place, "relay", &RELAY, findings);
         Self {
             interface: reader.text("interface", value::interface_name),
             addresses: listed(&mut reader, "address", value::overlay_address),
-            listen_port: reader.number("listen_port", 1..=u16::MAX),
+            listen_port: reader.number("listen_port"),
             endpoint: reader.text("endpoint", value::endpoint),
             private_key_file: reader.text("private_key_file", value::key_file),
-            mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
+            mtu: reader.number("mtu"),
             fast_path: reader.boolean("fast_path"),
             host_access: host_access(&mut reader),
             egress: reader.text("egress", value::egress),
@@ -259,25 +191,24 @@ impl RelayTable {
 
 impl GuardTable {
     fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
-        let mut reader = TableReader::new(table, place, ("guard", "[guard]"), GUARD_KEYS, findings);
+        let mut reader = TableReader::new(table, place, "guard", &GUARD, findings);
         Self {
             enabled: reader.boolean("enabled"),
             interfaces: underlay(&mut reader),
             mode: reader.text("mode", value::guard_mode),
-            initiations_per_second: reader.number("initiations_per_second", 1..=INITIATIONS_MAX),
-            burst: reader.number("burst", 1..=INITIATIONS_MAX),
-            sources: reader.number("sources", SOURCES_MIN..=SOURCES_MAX),
+            initiations_per_second: reader.number("initiations_per_second"),
+            burst: reader.number("burst"),
+            sources: reader.number("sources"),
         }
     }
 }
 
 impl DefaultsTable {
     fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
-        let names = ("defaults", "[defaults]");
-        let mut reader = TableReader::new(table, place, names, DEFAULTS_KEYS, findings);
+        let mut reader = TableReader::new(table, place, "defaults", &DEFAULTS, findings);
         Self {
-            persistent_keepalive: reader.number("persistent_keepalive", 0..=u16::MAX),
-            mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
+            persistent_keepalive: reader.number("persistent_keepalive"),
+            mtu: reader.number("mtu"),
             dns: reader.list("dns", value::dns),
             allowed_ips: reader.list("allowed_ips", value::network),
         }
@@ -289,11 +220,7 @@ impl PeerTable {
         let name = table.get("name").and_then(|name| name.get_ref().as_str());
         let name = name.and_then(|name| value::peer_name(name).ok());
         let label = name.map_or_else(|| "peer".to_owned(), |name| name.to_string());
-        let names = (label.as_str(), "[[peer]]");
-        let mut reader = TableReader::new(table, place, names, PEER_KEYS, findings);
-        for key in ["name", "public_key", "address"] {
-            reader.require(key);
-        }
+        let mut reader = TableReader::new(table, place, &label, &PEER, findings);
         let peer = Self {
             label: String::new(),
             place,
@@ -305,8 +232,8 @@ impl PeerTable {
             addresses: listed(&mut reader, "address", value::address),
             routes: reader.list("routes", value::network).unwrap_or_default(),
             allowed_ips: reader.list("allowed_ips", value::network),
-            persistent_keepalive: reader.number("persistent_keepalive", 0..=u16::MAX),
-            mtu: reader.number("mtu", MTU_MIN..=MTU_MAX),
+            persistent_keepalive: reader.number("persistent_keepalive"),
+            mtu: reader.number("mtu"),
             dns: reader.list("dns", value::dns),
             endpoint: reader.text("endpoint", value::endpoint),
         };

@@ -65,7 +65,7 @@ fn a_broken_configuration_is_one_finding_and_the_host_is_judged_all_the_same() {
     fs::write(&config, "[relay]\naddress = [\"10.3.2.1/24\"]\nendpiont = 1\n").expect("a file");
     let output = relay(&config, &["doctor"]);
     let text = stdout(&output);
-    assert!(text.contains("the nearest is endpoint"), "{text}");
+    assert!(text.contains("did you mean endpoint?"), "{text}");
     assert!(text.contains("kernel") && !text.contains("overlay  "), "{text}");
     // 3 where this host lacks something besides.
     assert!(matches!(output.status.code(), Some(2 | 3)), "{}", stderr(&output));

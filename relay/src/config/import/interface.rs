@@ -9,8 +9,8 @@ use super::{
 use crate::{
     config::{
         check::MTU_MIN_V6,
+        keys::{MTU_MAX, MTU_MIN},
         table::shown,
-        tables::{MTU_MAX, MTU_MIN},
         value::{self, taken_by_network},
     },
     model::PrivateKey,

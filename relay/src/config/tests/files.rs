@@ -43,7 +43,7 @@ fn what_cannot_be_read_is_a_problem_beside_the_others() {
     /etc/relay/relay.d/30-unknown.toml:1:1: peer.name: is missing; add name = "node-b"
     /etc/relay/relay.d/30-unknown.toml:1:1: peer.public_key: is missing; add public_key = "..."
     /etc/relay/relay.d/30-unknown.toml:1:1: peer.address: is missing; add address = ["10.3.2.3"]
-    /etc/relay/relay.d/30-unknown.toml:2:1: peer.nam: is not a key of [[peer]]; the nearest is name
+    /etc/relay/relay.d/30-unknown.toml:2:1: peer.nam: is not a key of [[peer]]; did you mean name?
     "#);
 }
 

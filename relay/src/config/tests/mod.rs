@@ -3,6 +3,7 @@ mod client;
 mod edit;
 mod examples;
 mod files;
+mod keys;
 mod properties;
 mod secrets;
 mod warnings;

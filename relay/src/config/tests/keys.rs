@@ -1,0 +1,70 @@
+use super::*;
+
+const PEER: &str = "[[peer]]\nname = \"b\"\npublic_key = \"{KEY_B}\"\naddress = [\"10.3.2.3\"]\n";
+
+/// A configuration in which `line` is the only one of its table that is not required.
+fn with(table: &Table, line: &str) -> String {
+    let key = line.split(' ').next().expect("a key");
+    let without = |text: &str| -> String {
+        let keep = |text: &&str| text.split(' ').next() != Some(key);
+        text.split_inclusive('\n').filter(keep).collect()
+    };
+    match table.name {
+        "relay" => format!("{}{line}\n{PEER}", without(&filled("{RELAY}\n"))),
+        "peer" => format!("{{RELAY}}\n{}{line}\n", without(PEER)),
+        _ => format!("{{RELAY}}\n{}\n{line}\n{PEER}", table.header),
+    }
+}
+
+fn rows() -> impl Iterator<Item = (&'static Table, &'static Key)> {
+    TABLES.into_iter().flat_map(|table| table.keys.iter().map(move |key| (table, key)))
+}
+
+#[test]
+fn each_example_is_taken() {
+    for (table, key) in rows().filter(|(_, key)| key.name != "public_key") {
+        let text = with(table, &format!("{} = {}", key.name, key.example));
+        assert!(parsed(&text).is_ok(), "{}: {}", table.header, problems(&[&text]));
+    }
+}
+
+#[test]
+fn each_default_is_what_holds_without_the_key() {
+    for (table, key) in rows() {
+        let Absent::Value(value) = key.absent else { continue };
+        // Any other line makes the table, so that only the key itself is left out.
+        let without = match table.name {
+            "guard" => {
+                with(table, if key.name == "mode" { "burst = 200" } else { "mode = \"auto\"" })
+            }
+            _ => format!("{{RELAY}}\n{PEER}"),
+        };
+        let relay = |text: &str| parsed(text).expect("no problems").relay;
+        let line = format!("{} = {value}", key.name);
+        assert_eq!(relay(&with(table, &line)), relay(&without), "{}: {line}", table.header);
+    }
+}
+
+#[test]
+fn what_is_inherited_is_there() {
+    for (table, key) in rows() {
+        let Absent::Inherits(from) = key.absent else { continue };
+        let from = TABLES.into_iter().find(|table| table.name == from).expect("a table");
+        assert!(from.key(key.name).is_some(), "{}: {}", table.header, key.name);
+    }
+}
+
+#[test]
+fn the_full_example_has_each_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/full.toml");
+    let text = std::fs::read_to_string(path).expect("an example");
+    for table in TABLES {
+        let start = text.find(&format!("\n{}\n", table.header)).expect("a table");
+        let body = &text[start + 2..];
+        let body = &body[..body.find("\n[").unwrap_or(body.len())];
+        for key in table.keys {
+            let written = |line: &str| line.split([' ', '=']).next() == Some(key.name);
+            assert!(body.lines().any(written), "{}: {}", table.header, key.name);
+        }
+    }
+}
