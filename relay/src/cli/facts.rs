@@ -8,14 +8,15 @@ use std::{
 };
 
 use anyhow::Result;
+use relay_common::names::ANSWER;
 
 use super::{exit, guard::Guarding, host, running::Running};
 use crate::{
     config::{self, Options, Problem, Problems, Secrets},
     datapath::{Datapath, DatapathError, MINIMUM_KERNEL, Obstacle, is_bpffs_open},
     doctor::{
-        Clock, Configured, Facts, Firewall, Forwarding, GuardPlaces, Module, Occupant, PinPlace,
-        Programs, Route, Ufw, Underlay, networkd_file,
+        Clock, Configured, Facts, Firewall, Forwarding, GuardPlaces, MarkWriter, Module, Occupant,
+        PinPlace, Programs, Route, Ufw, Underlay, networkd_file,
     },
     model::{InterfaceName, Relay},
     net::{
@@ -23,7 +24,7 @@ use crate::{
         fence::{self, FenceState},
         inbound,
         link::{self, LinkKind},
-        route,
+        marks, route,
     },
 };
 
@@ -82,6 +83,7 @@ pub(super) fn observe(config: &Path, bpffs: &Path) -> Result<Facts> {
             .iter()
             .any(|p| Path::new(p).exists()),
         firewall: relay.as_ref().map_or(Firewall::Open, |relay| firewall(relay, &host_addresses)),
+        mark_writers: name.map_or_else(Vec::new, mark_writers),
         ipv6_off: name.and_then(host::ipv6_off),
         lost,
         ufw: port.and_then(ufw),
@@ -218,6 +220,14 @@ fn firewall(relay: &Relay, host_addresses: &[IpAddr]) -> Firewall {
         Err(NetError::NetfilterMissing { .. }) => Firewall::Open,
         Err(error) => Firewall::Unknown(exit::chain(&error)),
     }
+}
+
+/// Chains that write relay's bits of marks. Where they cannot be read, [`firewall`] says so.
+fn mark_writers(interface: &InterfaceName) -> Vec<MarkWriter> {
+    let writers = marks::writers(interface, ANSWER).unwrap_or_default().into_iter();
+    writers
+        .map(|net::marks::MarkWriter { chain, set, lost }| MarkWriter { chain, set, lost })
+        .collect()
 }
 
 /// Whether peers may dial the host over IPv6.

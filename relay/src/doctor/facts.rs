@@ -54,6 +54,8 @@ pub struct Facts {
     pub docker: bool,
     /// What the host's firewall lets in.
     pub firewall: Firewall,
+    /// Chains that write bits of marks that are relay's.
+    pub mark_writers: Vec<MarkWriter>,
     /// What IPv6 is switched off by.
     pub ipv6_off: Option<Ipv6Off>,
     /// What a relay that runs has lost.
@@ -179,6 +181,18 @@ pub enum Firewall {
     Barred(String),
     /// They could not be read.
     Unknown(String),
+}
+
+/// A chain of the host that writes bits of marks by which relay knows what it has passed, on packets
+/// that are forwarded from or to peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkWriter {
+    /// Family, table and chain.
+    pub chain: String,
+    /// Bits that become 1.
+    pub set: u32,
+    /// Bits that do not stay what they were.
+    pub lost: u32,
 }
 
 /// What switches IPv6 off, and what switches it on.

@@ -12,8 +12,8 @@ mod ufw;
 use std::io::{self, Write};
 
 pub use facts::{
-    Clock, Configured, Facts, Firewall, Forwarding, GuardPlaces, Ipv6Off, Module, Occupant,
-    PinPlace, Programs, Route, Underlay,
+    Clock, Configured, Facts, Firewall, Forwarding, GuardPlaces, Ipv6Off, MarkWriter, Module,
+    Occupant, PinPlace, Programs, Route, Underlay,
 };
 pub use networkd::first_match as networkd_file;
 use serde::Serialize;

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use super::{
     Finding,
-    facts::{Facts, Firewall, Forwarding, Ipv6Off, Route, Underlay},
+    facts::{Facts, Firewall, Forwarding, Ipv6Off, MarkWriter, Route, Underlay},
 };
-use crate::model::{Egress, Relay};
+use crate::model::{Egress, HostAccess, Relay};
 
 /// What WireGuard puts around a packet, bytes: its header and tag 32, UDP 8, and IP 20 or 40.
 const AROUND_V4: u32 = 60;
@@ -25,6 +25,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.push(rp_filter(facts, relay));
     findings.push(docker(facts, relay));
     findings.push(firewall(facts, relay));
+    findings.extend(marks(facts, relay));
     findings.push(ufw(facts, relay));
     findings.push(threaded(facts, relay));
     findings
@@ -228,6 +229,45 @@ fn firewall(facts: &Facts, relay: &Relay) -> Finding {
             format!("its rules cannot be read: {why}"),
             format!("make sure that it lets UDP {port} in"),
         ),
+    }
+}
+
+/// Bits that something else sets open the fence; bits that it clears close it, where packets pass the
+/// fence again behind the host's rules.
+fn marks(facts: &Facts, relay: &Relay) -> Vec<Finding> {
+    let is_passed_again =
+        uses_stack(relay) || matches!(relay.host_access, HostAccess::Ports(_) | HostAccess::All);
+    let finding = |MarkWriter { chain, set, lost }: &MarkWriter| {
+        let (found, how) = match (set, lost) {
+            (0, _) if !is_passed_again => return None,
+            (0, lost) => (
+                format!(
+                    "chain {chain} clears bits {lost:#x} of marks: what relay has passed is dropped \
+                     on its way to a peer"
+                ),
+                format!("write marks there with a mask that leaves {lost:#x} out"),
+            ),
+            (set, _) => (
+                format!(
+                    "chain {chain} sets bits {set:#x} of marks, by which the fence knows what relay \
+                     has passed"
+                ),
+                format!("use other bits there than {set:#x}"),
+            ),
+        };
+        Some(Finding::warning("marks", found, how))
+    };
+    if let Firewall::Unknown(why) = &facts.firewall {
+        return vec![Finding::warning(
+            "marks",
+            format!("the host's rules cannot be read: {why}"),
+            "make sure that every rule that writes marks does so with a mask, for its own bits",
+        )];
+    }
+    let findings: Vec<_> = facts.mark_writers.iter().filter_map(finding).collect();
+    match findings.is_empty() {
+        true => vec![Finding::ok("marks", "no chain of nf_tables writes relay's bits")],
+        false => findings,
     }
 }
 

@@ -66,6 +66,10 @@ fn whatever_is_wrong_has_a_remedy() {
             found: "it is off".to_owned(),
             remedy: "switch it on".to_owned(),
         }),
+        mark_writers: vec![
+            MarkWriter { chain: "ip mangle PREROUTING".to_owned(), set: 0, lost: 0x3000_1000 },
+            MarkWriter { chain: "inet fw forward".to_owned(), set: 0x1000, lost: 0x3000_0000 },
+        ],
         lost: vec!["fence inet relay_relay0 is gone".to_owned()],
         ufw: Some(Ufw { lets_port_in: Some(false) }),
         programs: Programs::Found(vec!["XDP program 7".to_owned()]),
@@ -145,6 +149,22 @@ fn without_fence_and_rp_filter_an_endpoint_can_move_into_the_overlay() {
 }
 
 #[test]
+fn a_chain_that_clears_relays_marks_matters_where_packets_pass_the_host_s_rules() {
+    let lost = MarkWriter { chain: "ip a b".to_owned(), set: 0, lost: 0x1000_1000 };
+    let set = MarkWriter { set: 0x1000_1000, lost: 0, ..lost.clone() };
+    let level = |writer: &MarkWriter, relay| {
+        let facts = Facts { mark_writers: vec![writer.clone()], relay: Some(relay), ..sound() };
+        let report = Report::of(&facts);
+        report.findings.iter().find(|finding| finding.check == "marks").expect("the check").level
+    };
+    assert_eq!(level(&lost, relay()), Level::Ok);
+    assert_eq!(level(&lost, Relay { fast_path: false, ..relay() }), Level::Warning);
+    assert_eq!(level(&lost, Relay { egress: Egress::Stack, ..relay() }), Level::Warning);
+    assert_eq!(level(&lost, Relay { host_access: HostAccess::All, ..relay() }), Level::Warning);
+    assert_eq!(level(&set, relay()), Level::Warning);
+}
+
+#[test]
 fn an_underlay_that_is_short_for_ipv6_alone_is_said_so() {
     let underlays = vec![Underlay { interface: "eth0".to_owned(), mtu: 1490 }];
     let report = Report::of(&Facts { underlays, ..sound() });
@@ -202,6 +222,7 @@ fn sound() -> Facts {
         underlays: vec![Underlay { interface: "eth0".to_owned(), mtu: 1500 }],
         docker: false,
         firewall: Firewall::Open,
+        mark_writers: Vec::new(),
         ipv6_off: None,
         lost: Vec::new(),
         ufw: None,

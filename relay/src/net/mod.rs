@@ -17,8 +17,10 @@ pub mod fence;
 mod handle;
 pub mod inbound;
 pub mod link;
+pub mod marks;
 mod news;
 pub mod route;
+mod ruleset;
 pub mod underlay;
 
 pub use address::{host_addresses, host_addresses_beside};

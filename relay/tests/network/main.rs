@@ -4,5 +4,6 @@
 mod addressing;
 mod fence;
 mod inbound;
+mod marks;
 mod namespace;
 mod wireguard;

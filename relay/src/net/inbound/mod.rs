@@ -1,10 +1,9 @@
 //! Whether the host's own firewall lets anything in to a UDP port: its chains of hook input, read
 //! by nf_tables netlink and judged for one kind of packet.
 
-mod ruleset;
 mod verdict;
 
-use super::NetError;
+use super::{NetError, ruleset};
 use verdict::{Packet, Version};
 
 /// The chains that let nothing in to the port, one for each version of IP; `None` where something

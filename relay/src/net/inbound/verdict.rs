@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::ruleset::{Chain, Element, Expression, Ruleset, find, number, text};
+use crate::net::ruleset::{
+    Chain, Element, Expression, INET, IPV4, IPV6, Ruleset, VERDICT, Verdict, find, number,
+    register, text, verdict,
+};
 
-/// NFPROTO_INET, NFPROTO_IPV4 and NFPROTO_IPV6; NF_INET_LOCAL_IN.
-const INET: u8 = 1;
-const IPV4: u8 = 2;
-const IPV6: u8 = 10;
+/// NF_INET_LOCAL_IN.
 const LOCAL_IN: u32 = 1;
 
 const UDP: u8 = 17;
@@ -52,17 +52,6 @@ enum Match {
     Maybe,
 }
 
-/// What a rule does with what it matches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    Accept,
-    Drop,
-    Jump(String),
-    Goto(String),
-    Return,
-    Next,
-}
-
 /// What is known of a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
@@ -83,13 +72,7 @@ pub(super) fn barred(ruleset: &Ruleset, packet: Packet) -> Option<String> {
         if fates.remove(&Fate::Unsaid) {
             fates.insert(if base.drops { Fate::Dropped } else { Fate::Accepted });
         }
-        let family = match chain.family {
-            INET => "inet",
-            IPV4 => "ip",
-            _ => "ip6",
-        };
-        let bars = fates == BTreeSet::from([Fate::Dropped]);
-        bars.then(|| format!("{family} {} {}", chain.table, chain.name))
+        (fates == BTreeSet::from([Fate::Dropped])).then(|| chain.to_string())
     })
 }
 
@@ -315,17 +298,6 @@ const GOES_ON: [&str; 12] = [
     "CLASSIFY", "SECMARK",
 ];
 
-/// NFT_REG_VERDICT.
-const VERDICT: u32 = 0;
-
-/// A register of 16 bytes is the first of four of 4 bytes: NFT_REG_1 is NFT_REG32_00.
-const fn register(number: u32) -> u32 {
-    match number {
-        1..=4 => 8 + (number - 1) * 4,
-        other => other,
-    }
-}
-
 impl Match {
     const fn of(matches: bool) -> Self {
         if matches { Self::Yes } else { Self::No }
@@ -356,18 +328,6 @@ fn conntrack(key: Option<u32>) -> Value {
         Some(1) => Value::Known(vec![0]),
         Some(2) => Value::Known(0u32.to_ne_bytes().to_vec()),
         _ => Value::Unknown,
-    }
-}
-
-fn verdict(attributes: &[u8]) -> Verdict {
-    let chain = || text(find(attributes, 2));
-    match number(find(attributes, 1)).map(u32::cast_signed) {
-        Some(0) => Verdict::Drop,
-        Some(-1 | -2) => Verdict::Next,
-        Some(-3) => Verdict::Jump(chain()),
-        Some(-4) => Verdict::Goto(chain()),
-        Some(-5) => Verdict::Return,
-        _ => Verdict::Accept,
     }
 }
 

@@ -1,16 +1,16 @@
 //! Chains, rules and elements of sets, as the kernel has them.
 //!
-//! The expressions of a rule stay what they are in the message: `verdict` reads the few that it
-//! understands.
+//! The expressions of a rule stay what they are in the message: whoever judges the rules reads those
+//! that it understands.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    io,
+    fmt, io,
 };
 
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
-use crate::net::NetError;
+use super::NetError;
 
 /// Types of messages of linux/netfilter/nf_tables.h, below NFNL_SUBSYS_NFTABLES.
 const SUBSYSTEM: u16 = 10 << 8;
@@ -26,6 +26,14 @@ const INTERRUPTED: u16 = 0x10;
 /// nlmsghdr, and nfgenmsg behind it.
 const HEADER_LEN: usize = 16;
 const FAMILY_LEN: usize = 4;
+
+/// NFPROTO_INET, NFPROTO_IPV4 and NFPROTO_IPV6.
+pub(super) const INET: u8 = 1;
+pub(super) const IPV4: u8 = 2;
+pub(super) const IPV6: u8 = 10;
+
+/// NFT_REG_VERDICT.
+pub(super) const VERDICT: u32 = 0;
 
 const DUMPS_MAX: usize = 16;
 const DATAGRAM_MAX: usize = 64 * 1024;
@@ -64,6 +72,17 @@ pub(super) struct Expression {
     pub(super) data: Vec<u8>,
 }
 
+/// What a rule does with what it matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accept,
+    Drop,
+    Jump(String),
+    Goto(String),
+    Return,
+    Next,
+}
+
 /// An element of a set: a key, whether it is the first one behind an interval, and the data of a map.
 #[derive(Debug)]
 pub(super) struct Element {
@@ -72,7 +91,19 @@ pub(super) struct Element {
     pub(super) data: Vec<u8>,
 }
 
-/// Reads the ruleset as far as it is needed to judge what comes in.
+/// As `nft` names it: family, table, chain.
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.family {
+            INET => "inet",
+            IPV4 => "ip",
+            _ => "ip6",
+        };
+        write!(f, "{family} {} {}", self.table, self.name)
+    }
+}
+
+/// Reads all chains with their rules, and the sets that rules look up.
 pub(super) fn read() -> Result<Ruleset, NetError> {
     let mut chains: Vec<Chain> =
         dump("NFT_MSG_GETCHAIN", GET_CHAIN, 0, &[])?.iter().filter_map(chain).collect();
@@ -134,6 +165,27 @@ pub(super) fn number(bytes: &[u8]) -> Option<u32> {
 pub(super) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
+}
+
+/// A register of 16 bytes is the first of four of 4 bytes: NFT_REG_1 is NFT_REG32_00.
+pub(super) const fn register(number: u32) -> u32 {
+    match number {
+        1..=4 => 8 + (number - 1) * 4,
+        other => other,
+    }
+}
+
+/// What an attribute NFTA_DATA_VERDICT says.
+pub(super) fn verdict(attributes: &[u8]) -> Verdict {
+    let chain = || text(find(attributes, 2));
+    match number(find(attributes, 1)).map(u32::cast_signed) {
+        Some(0) => Verdict::Drop,
+        Some(-1 | -2) => Verdict::Next,
+        Some(-3) => Verdict::Jump(chain()),
+        Some(-4) => Verdict::Goto(chain()),
+        Some(-5) => Verdict::Return,
+        _ => Verdict::Accept,
+    }
 }
 
 fn chain(message: &Message) -> Option<Chain> {
