@@ -3,6 +3,7 @@
 //! decision can be tested on the host.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod blake2s;
 pub mod checksum;

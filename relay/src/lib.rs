@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: config → model → policy → plan → kernel → stats. Everything before `apply`
 //! is pure. ARCHITECTURE.md has the map and who may import whom.
+#![warn(missing_docs)]
 
 pub mod cli;
 pub mod config;

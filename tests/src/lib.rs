@@ -21,8 +21,6 @@
 //! id, so that two labs fit beside each other, and everything goes when the [`Lab`] is dropped,
 //! after a panic too.
 
-#[cfg(feature = "suites")]
-pub mod bench;
 pub mod deadline;
 pub mod footprint;
 #[cfg(feature = "suites")]

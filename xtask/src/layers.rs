@@ -11,7 +11,7 @@ use std::str::FromStr as _;
 use anyhow::{Context as _, Result, anyhow};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use crate::{process, workspace};
+use cargo_metadata::{DependencyKind, MetadataCommand, PackageName};
 
 /// What one module may import.
 struct Row {
@@ -422,26 +422,15 @@ fn relative(path: &Path, root: &Path) -> PathBuf {
 
 /// The crates that relay depends on, as they are spelled in Rust.
 fn dependencies(root: &Path) -> Result<BTreeSet<String>> {
-    let text = process::read(
-        workspace::cargo()
-            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-            .current_dir(root),
-    )?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&text).context("cargo metadata is not JSON")?;
-    let package = metadata["packages"]
-        .as_array()
-        .and_then(|packages| packages.iter().find(|package| package["name"] == "relay"))
-        .context("the workspace has no package relay")?;
-    let names = package["dependencies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|dependency| dependency["kind"].is_null())
-        .filter_map(|dependency| dependency["rename"].as_str().or(dependency["name"].as_str()))
-        .map(|name| name.replace('-', "_"))
-        .collect();
-    Ok(names)
+    let mut command = MetadataCommand::new();
+    command.current_dir(root).no_deps().other_options(["--offline".to_owned()]);
+    let metadata = command.exec().context("cannot read the dependencies of relay")?;
+    let relay = PackageName::new("relay".to_owned());
+    let package = metadata.packages.iter().find(|package| package.name == relay);
+    let package = package.context("the workspace has no package relay")?;
+    let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
+    let names = normal.map(|d| d.rename.as_ref().unwrap_or(&d.name).replace('-', "_"));
+    Ok(names.collect())
 }
 
 #[cfg(test)]

@@ -1,22 +1,19 @@
-//! relay's own commands: `cargo xtask COMMAND`.
+//! Commands for working on relay: `cargo xtask COMMAND`.
 #![forbid(unsafe_code)]
 
-mod apt;
+mod build;
 mod command;
+mod host;
 mod layers;
-mod process;
-mod progress;
+mod release;
 mod setup;
 mod suite;
-mod terminal;
-mod vm;
-mod workspace;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// What a checkout of relay can do
+/// Commands for working on relay
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo xtask")]
 enum Arguments {

@@ -1,30 +1,29 @@
-//! `cargo xtask demo`: the main job, shown to a person.
+//! `cargo xtask demo`
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use relay_vm::progress::Step;
+use relay_vm::{Kernel, Machine, Series, process, same_path, workspace};
 
-use crate::progress::Step;
+use crate::build::Build;
+use crate::host;
 use crate::setup::{self, Part};
-use crate::suite::{Build, host_has_wireguard};
-use crate::vm::kernel::{Kernel, Series};
-use crate::vm::{Vm, same_path};
-use crate::{process, workspace};
 
-/// Show the main job on examples/one-to-many.toml: relay and peers on real kernel WireGuard
+/// Show a relay and its peers at work (examples/one-to-many.toml, kernel WireGuard)
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Use the virtual machine with this kernel, even where the host has WireGuard
+    /// Use a virtual machine with this kernel, even if this machine has WireGuard
     #[arg(long)]
     kernel: Option<Series>,
-    /// Passed to the demonstration
+    /// Arguments of the demonstration
     #[arg(last = true)]
     arguments: Vec<String>,
 }
 
-/// What the demonstration runs, without what only tests and the bench need.
+/// Builds only what the demonstration runs.
 const BUILD: [&str; 9] = [
     "--profile",
     "quick",
@@ -37,20 +36,19 @@ const BUILD: [&str; 9] = [
     "--bin=demo",
 ];
 
-/// Much longer than it takes.
+/// Far more than it takes.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Sets up, builds, boots if it must, and shows.
-///
 /// # Errors
-/// Something needed could not be installed or built, or the demonstration did not end well.
+/// A part of the setup could not be installed, the build or the boot failed, or the demonstration
+/// missed its deadline.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let missing = setup::ensure(&[Part::Ebpf, Part::Lab]);
     if let Some(piece) = missing.first() {
-        bail!("the demonstration needs what could not be installed: {piece}");
+        bail!("{piece}");
     }
-    let on_host = arguments.kernel.is_none() && host_has_wireguard();
-    // The kernel comes over the network while the processors build.
+    let on_host = arguments.kernel.is_none() && host::has_wireguard();
+    // Download the kernel during the build.
     let series = arguments.kernel.unwrap_or(Series::V6_12);
     let kernel = (!on_host).then(|| std::thread::spawn(move || Kernel::fetch(series)));
     let step = Step::start("demo: building relay and the lab");
@@ -60,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let package = workspace::root().join("tests");
     let kernel = kernel
         .map(|thread| {
-            thread.join().unwrap_or_else(|_panic| bail!("the kernel's download ended early"))
+            thread.join().unwrap_or_else(|_panic| bail!("the download of the kernel panicked"))
         })
         .transpose()?;
 
@@ -77,20 +75,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let code = match kernel {
         Some(kernel) => {
-            let mut vm = Vm::new(kernel);
-            vm.files.push((demo.to_path_buf(), PathBuf::from("/bin/demo")));
-            vm.files.push((relay.to_path_buf(), PathBuf::from("/bin/relay")));
-            vm.files.push(same_path(&workspace::root().join("examples")));
-            vm.environment.insert("RELAY_BIN".to_owned(), "/bin/relay".to_owned());
+            let mut machine = Machine::new(kernel);
+            machine.files.push((demo.to_path_buf(), PathBuf::from("/bin/demo")));
+            machine.files.push((relay.to_path_buf(), PathBuf::from("/bin/relay")));
+            machine.files.push(same_path(&workspace::root().join("examples")));
+            machine.environment.insert("RELAY_BIN".to_owned(), "/bin/relay".to_owned());
             let words: Vec<_> =
                 arguments.arguments.iter().map(|word| process::quote(word)).collect();
-            vm.run(&format!("exec /bin/demo {}", words.join(" ")), DEADLINE, &mut on_line)?
+            machine.run(&format!("exec /bin/demo {}", words.join(" ")), DEADLINE, &mut on_line)?
         }
         None => {
             let mut command = Command::new(demo);
             command.args(&arguments.arguments).env("RELAY_BIN", relay).current_dir(&package);
-            process::follow(&mut command, DEADLINE, &mut on_line)
-                .context("the demonstration did not run")?
+            process::follow(&mut command, DEADLINE, &mut on_line)?
         }
     };
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))

@@ -1,17 +1,16 @@
-//! `cargo xtask layers`: who imports whom.
+//! `cargo xtask layers`
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use relay_vm::workspace;
 
-use crate::{layers, workspace};
+use crate::layers;
 
-/// Check the modules' imports against ARCHITECTURE.md's table
+/// Check imports against the table in ARCHITECTURE.md
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
-/// Prints every import that the table does not allow.
-///
 /// # Errors
 /// The sources cannot be read.
 pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {

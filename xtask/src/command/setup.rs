@@ -1,21 +1,21 @@
-//! `cargo xtask setup`: installs what is missing.
+//! `cargo xtask setup`
 
 use std::process::ExitCode;
 
 use crate::setup::{self, Part};
 
-/// Install what building and testing need (Debian and Ubuntu)
+/// Install what building and testing need (Debian or Ubuntu)
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only say what is missing
+    /// Only print what is missing
     #[arg(long)]
     check: bool,
-    /// Also what releases and the fleet need
+    /// Include what releases and the fleet tier need
     #[arg(long)]
     fleet: bool,
 }
 
-/// Installs, or reports; the exit code says whether anything is missing.
+/// Fails if something is still missing.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let mut parts = Part::ALL.to_vec();
     if arguments.fleet {
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         setup::ensure(&parts)
     };
     if left.is_empty() {
-        println!("setup: everything is here");
+        println!("setup: complete");
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

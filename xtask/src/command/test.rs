@@ -1,34 +1,40 @@
-//! `cargo xtask test`: everything that is checked, tier by tier.
+//! `cargo xtask test`
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::suite::{self, FLEET, Plan, Required};
-use crate::vm::kernel::Series;
+use relay_vm::{Machine, Series};
 
-/// Run the tests: 0 formatting, lints, layers; 1 unit and property tests; 2 programs on the host's
-/// kernel; 3 the lab; and on request 4: the lab's long scenarios, hundreds of reloads and kills, and
-/// fleet: whole Debian machines, packages and Ansible
+use crate::suite::{self, FLEET, Plan, Required};
+
+/// Run the tests, tier by tier
 ///
-/// A skip names what is missing. RELAY_TEST_REQUIRE (a list of bpf, wireguard, vm, ebpf, lints, or
-/// all) makes it a failure.
+/// Tiers: 0 formatting, lints, layers; 1 unit and property tests; 2 eBPF programs and network on
+/// this machine's kernel; 3 the lab. On request: 4 the lab's long scenarios; fleet: whole Debian
+/// machines with packages and Ansible.
+///
+/// A skip names what is missing. RELAY_TEST_REQUIRE, a comma-separated list such as bpf,vm or all,
+/// makes it a failure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Run only this tier, 0 to 4 or fleet (may be given more than once)
+    /// Run only this tier, 0 to 4 or fleet (repeatable)
     #[arg(long = "tier", value_name = "N", value_parser = parse_tier)]
     tiers: Vec<u8>,
-    /// Run the lab in the virtual machine on this kernel only
+    /// Run the lab in a virtual machine with this kernel only
     #[arg(long)]
     kernel: Option<Series>,
-    /// Stop the lab on one kernel after this many seconds
+    /// Processors of the virtual machine
+    #[arg(long, value_name = "N", default_value_t = Machine::PROCESSORS,
+          value_parser = clap::value_parser!(u8).range(1..))]
+    processors: u8,
+    /// Time limit of the lab on one kernel, in seconds
     #[arg(long, default_value_t = 1900)]
     deadline: u64,
-    /// Passed to the test programs, such as a part of a test's name
+    /// Arguments of the test programs, such as a part of a test's name
     #[arg(last = true)]
     filter: Vec<String>,
 }
 
-/// Runs, prints the table and the closing line; the exit code is 1 if anything failed.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let mut tiers = arguments.tiers;
     if tiers.is_empty() {
@@ -39,6 +45,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let plan = Plan {
         tiers,
         kernel: arguments.kernel,
+        processors: arguments.processors,
         filter: arguments.filter,
         deadline: Duration::from_secs(arguments.deadline),
     };

@@ -1,17 +1,14 @@
-//! `cargo xtask vm`: one command, or a shell, in the virtual machine.
+//! `cargo xtask vm`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use relay_vm::progress::Step;
+use relay_vm::{Clock, Kernel, Machine, Series, process};
 
-use crate::process;
-use crate::progress::Step;
-use crate::vm::kernel::{Kernel, Series};
-use crate::vm::{Clock, Vm};
-
-/// Run a command in the virtual machine
+/// Run a command or a shell in a virtual machine
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Kernel to boot
@@ -20,40 +17,45 @@ pub(crate) struct Arguments {
     /// Start an interactive shell instead of a command
     #[arg(long, conflicts_with = "command")]
     shell: bool,
-    /// Put a file or directory of the host into the guest
+    /// Copy a file or directory into the guest
     #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = parse_file)]
     files: Vec<(PathBuf, PathBuf)>,
-    /// Set a variable for the command
+    /// Set an environment variable of the command
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
-    /// Let the guest's clock count instructions, of 2^SHIFT ns each
+    /// Processors of the guest
+    #[arg(long, value_name = "N", default_value_t = Machine::PROCESSORS,
+          value_parser = clap::value_parser!(u8).range(1..))]
+    processors: u8,
+    /// Drive the guest's clock by its instructions, 2^SHIFT ns each, on one processor
     #[arg(long, value_name = "SHIFT")]
     icount: Option<u8>,
-    /// Give up after this many seconds
+    /// Time limit in seconds
     #[arg(long, default_value_t = 600)]
     deadline: u64,
-    /// Do not fail when the guest's kernel complains
+    /// Do not fail when the guest's kernel logs a warning
     #[arg(long)]
     allow_kernel_warnings: bool,
-    /// Command and its arguments; a single word is a shell script
+    /// Command with its arguments; a single argument is a shell script
     #[arg(last = true)]
     command: Vec<String>,
 }
 
-/// Boots and runs; the exit code is the command's.
+/// Exits with the command's exit code.
 ///
 /// # Errors
-/// What [`Vm::run`] says.
+/// As [`Machine::run`].
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
-    let mut vm = Vm::new(Kernel::fetch(arguments.kernel)?);
-    vm.files = arguments.files;
-    vm.environment = arguments.environment.into_iter().collect();
+    let mut machine = Machine::new(Kernel::fetch(arguments.kernel)?);
+    machine.files = arguments.files;
+    machine.environment = arguments.environment.into_iter().collect();
+    machine.processors = arguments.processors;
     if let Some(shift) = arguments.icount {
-        vm.clock = Clock::Instructions { shift };
+        machine.clock = Clock::Instructions { shift };
     }
-    vm.allow_kernel_warnings = arguments.allow_kernel_warnings;
+    machine.allow_kernel_warnings = arguments.allow_kernel_warnings;
     if arguments.shell {
-        vm.shell()?;
+        machine.shell()?;
         return Ok(ExitCode::SUCCESS);
     }
     let script = match arguments.command.as_slice() {
@@ -63,12 +65,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let step = Step::start(format!("vm: booting {}", arguments.kernel));
     let mut step = Some(step);
-    let code = vm.run(&script, Duration::from_secs(arguments.deadline), &mut |line: &str| {
-        if let Some(step) = step.take() {
-            step.vanish();
-        }
-        println!("{line}");
-    })?;
+    let code =
+        machine.run(&script, Duration::from_secs(arguments.deadline), &mut |line: &str| {
+            if let Some(step) = step.take() {
+                step.vanish();
+            }
+            println!("{line}");
+        })?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 

@@ -1,14 +1,13 @@
-//! What is measured beside the relay.
+//! Tools for comparison in the bench.
 
 use anyhow::Result;
+use relay_vm::{apt, process};
 
 use super::{Missing, Part};
-use crate::{apt, process};
 
-/// A program of the package, and the package.
+/// A program and its package.
 const TOOL: (&str, &str) = ("iptables-legacy-restore", "iptables");
 
-/// It, if it is not there.
 pub(super) fn missing() -> Vec<Missing> {
     let (tool, package) = TOOL;
     let absent = process::find(tool).is_none().then(|| Missing {
@@ -19,7 +18,6 @@ pub(super) fn missing() -> Vec<Missing> {
     absent.into_iter().collect()
 }
 
-/// Installs its package.
 pub(super) fn install() -> Result<()> {
     let (_, package) = TOOL;
     if missing().is_empty() {

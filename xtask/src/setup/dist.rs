@@ -1,24 +1,23 @@
-//! What a release is built and packed with.
+//! Tools that build and pack a release.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use relay_vm::{apt, process, workspace};
 
 use super::{Missing, Part};
-use crate::{apt, process, workspace};
 
-/// Releases have no shared libraries.
+/// Releases are static.
 pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The release of cargo-deb that relay/Cargo.toml is written for.
+/// The version of cargo-deb that relay/Cargo.toml is written for.
 const PACKER_VERSION: &str = "3.8.0";
 
-/// Programs of the host, and the packages that bring them.
+/// Programs and their packages.
 const TOOLS: [(&str, &str); 4] =
     [("lintian", "lintian"), ("dpkg-deb", "dpkg"), ("strip", "binutils"), ("file", "file")];
 
-/// What is not there.
 pub(super) fn missing() -> Vec<Missing> {
     let missing =
         |what: &str, remedy: String| Missing { part: Part::Dist, what: what.to_owned(), remedy };
@@ -36,7 +35,6 @@ pub(super) fn missing() -> Vec<Missing> {
     pieces
 }
 
-/// Installs it.
 pub(super) fn install() -> Result<()> {
     let packages: Vec<_> = absent_tools().map(|(_, package)| package).collect();
     if !packages.is_empty() {
@@ -46,13 +44,13 @@ pub(super) fn install() -> Result<()> {
         super::step(format!("adding rustup's {TARGET}"), || {
             process::read(Command::new("rustup").args(["target", "add", TARGET]))
                 .map(drop)
-                .context("only rustup has a standard library that links statically")
+                .context("only rustup provides the musl standard library")
         })?;
     }
     if packer().is_none() {
         let mut command = workspace::cargo();
         command.args(["install", "cargo-deb", "--version", PACKER_VERSION, "--locked"]);
-        // Its build must not mix with the project's.
+        // Keep its artifacts out of the project's build directory.
         command.env_remove("CARGO_TARGET_DIR");
         super::step(format!("building cargo-deb {PACKER_VERSION}"), || {
             process::read(&mut command).map(drop)
@@ -65,14 +63,14 @@ fn absent_tools() -> impl Iterator<Item = (&'static str, &'static str)> {
     TOOLS.into_iter().filter(|(tool, _)| process::find(tool).is_none())
 }
 
-/// cargo-deb in PATH, or where cargo put it.
+/// cargo-deb in PATH or in the directory of `cargo install`.
 fn packer() -> Option<PathBuf> {
     process::find("cargo-deb").or_else(|| {
         workspace::cargo_bin().map(|bin| bin.join("cargo-deb")).filter(|path| path.is_file())
     })
 }
 
-/// Whether the compiler that builds the workspace has the library of the target.
+/// Whether the compiler has the target's standard library.
 fn has_library() -> bool {
     let mut command = Command::new("rustc");
     command.args(["--print", "target-libdir", "--target", TARGET]);

@@ -1,38 +1,36 @@
-//! The toolchain that builds the programs for the kernel.
-//!
-//! Two ways lead there: rustup's nightly with the library's sources, or Debian's compiler, whose
-//! library comes built for BPF. relay's build script picks between them by the same rules.
+//! The toolchain that builds the eBPF programs: rustup's nightly with rust-src, or Debian's rustc
+//! with its core library for BPF. relay's build script chooses by the same rules.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use relay_vm::{apt, process, workspace};
 
 use super::{Missing, Part};
-use crate::{apt, process, workspace};
 
-/// The name under which Debian's compiler is made known to rustup.
+/// The name of Debian's toolchain in rustup.
 const LINKED: &str = "bpf";
 
-/// Debian's packages of the second way.
+/// Packages of Debian's toolchain.
 const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "llvm-22-dev"];
 
-/// The linker's release that was tried with both ways.
+/// A version of bpf-linker that works with both toolchains.
 const LINKER_VERSION: &str = "0.13.0";
 
-/// A compiler that builds for BPF.
+/// A toolchain that builds for BPF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Toolchain {
     /// rustup's nightly with rust-src.
     Nightly,
-    /// Debian's, linked into rustup.
+    /// Debian's, as a toolchain of rustup.
     Linked,
-    /// The one in PATH, where there is no rustup.
+    /// The one in PATH, without rustup.
     InPath,
 }
 
 impl Toolchain {
-    /// The one this machine has.
+    /// The toolchain of this machine.
     pub(crate) fn find() -> Option<Self> {
         if !has_rustup() {
             return has_core(&mut Command::new("rustc")).then_some(Self::InPath);
@@ -53,7 +51,6 @@ impl Toolchain {
         has_core(Command::new("rustup").args(["run", LINKED, "rustc"])).then_some(Self::Linked)
     }
 
-    /// Its cargo, for lints of the programs.
     pub(crate) fn cargo(self) -> Command {
         let name = match self {
             Self::Nightly => "nightly",
@@ -65,13 +62,11 @@ impl Toolchain {
         command
     }
 
-    /// Whether it comes with clippy.
     pub(crate) fn has_clippy(self) -> bool {
         process::succeeds(self.cargo().args(["clippy", "--version"]))
     }
 }
 
-/// Compiler or linker that is not there.
 pub(super) fn missing() -> Vec<Missing> {
     let mut missing = Vec::new();
     if Toolchain::find().is_none() {
@@ -94,27 +89,27 @@ pub(super) fn missing() -> Vec<Missing> {
     missing
 }
 
-/// bpf-linker in PATH, or where cargo put it.
+/// bpf-linker in PATH or in the directory of `cargo install`.
 pub(crate) fn linker() -> Option<PathBuf> {
     process::find("bpf-linker").or_else(|| {
         workspace::cargo_bin().map(|bin| bin.join("bpf-linker")).filter(|path| path.is_file())
     })
 }
 
-/// Installs the compiler if there is none.
+/// Installs a toolchain if there is none.
 pub(super) fn install_toolchain() -> Result<()> {
     if Toolchain::find().is_some() {
         return Ok(());
     }
     if PACKAGES.iter().any(|package| apt::candidate(package).is_none()) {
-        // A fresh machine has no package lists at all.
+        // A fresh machine has no package lists.
         super::step("updating apt's package lists".to_owned(), apt::update).ok();
     }
     if PACKAGES.iter().all(|package| apt::candidate(package).is_some()) {
         super::step(format!("installing {}", PACKAGES.join(" ")), || apt::install(&PACKAGES))?;
         if has_rustup() {
             process::read(Command::new("rustup").args(["toolchain", "link", LINKED, "/usr"]))
-                .context("Debian's compiler could not be made known to rustup")?;
+                .context("cannot link Debian's toolchain into rustup")?;
         }
         return Ok(());
     }
@@ -123,11 +118,11 @@ pub(super) fn install_toolchain() -> Result<()> {
         command.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
         process::read(command.args(["--component", "rust-src", "--component", "clippy"]))
             .map(drop)
-            .context("apt does not offer Debian's rustc-web either")
+            .context("apt does not offer rustc-web, and rustup failed")
     })
 }
 
-/// Builds the linker if there is none.
+/// Builds bpf-linker if there is none.
 pub(super) fn install_linker() -> Result<()> {
     if linker().is_some() {
         return Ok(());
@@ -138,11 +133,11 @@ pub(super) fn install_linker() -> Result<()> {
         command.args(["--no-default-features", "--features", "llvm-22"]);
         command.env("LLVM_PREFIX", "/usr/lib/llvm-22");
     }
-    // The work is LLVM's, which is compiled already: half the time to build, no slower to run.
+    // Halves the build time. LLVM, which does the work, comes compiled.
     for (setting, value) in [("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "false")] {
         command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
     }
-    // Its build must not mix with the project's.
+    // Keep its artifacts out of the project's build directory.
     command.env_remove("CARGO_TARGET_DIR");
     super::step(format!("building bpf-linker {LINKER_VERSION}"), || {
         process::read(&mut command).map(drop)

@@ -1,14 +1,14 @@
-//! What whole Debian machines and Ansible take.
+//! Tools of the fleet tier: QEMU, mmdebstrap, ssh, Ansible.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use relay_vm::{apt, process, workspace};
 
 use super::{Missing, Part};
-use crate::{apt, process, workspace};
 
-/// Programs of the host, and the packages that bring them.
+/// Programs and their packages.
 const TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("setpriv", "util-linux"),
@@ -18,18 +18,17 @@ const TOOLS: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
-/// From PyPI, with the releases that the role was tried with.
+/// From PyPI, in versions that the role is tested with.
 const ANSIBLE: [&str; 2] = ["ansible-core==2.19.14", "ansible-lint==26.10.1"];
 
-/// A program of Ansible, in the cache.
+/// The directory of Ansible's programs, in the cache.
 ///
 /// # Errors
-/// There is no place for a cache.
-pub(crate) fn ansible(program: &str) -> Result<PathBuf> {
-    Ok(environment()?.join("bin").join(program))
+/// There is no directory for a cache.
+pub(crate) fn ansible() -> Result<PathBuf> {
+    Ok(environment()?.join("bin"))
 }
 
-/// What is not there.
 pub(super) fn missing() -> Vec<Missing> {
     let missing =
         |what: &str, remedy: String| Missing { part: Part::Fleet, what: what.to_owned(), remedy };
@@ -43,7 +42,6 @@ pub(super) fn missing() -> Vec<Missing> {
     pieces
 }
 
-/// Installs it.
 pub(super) fn install() -> Result<()> {
     let mut packages: Vec<_> = absent_packages().map(|(_, package)| package).collect();
     packages.dedup();
@@ -73,8 +71,7 @@ fn absent_packages() -> impl Iterator<Item = (&'static str, &'static str)> {
         .chain((!virtual_environments).then_some(("Python's venv", "python3-venv")))
 }
 
-/// Its own place, so that neither the system's Python nor a person's is touched. Other releases are
-/// another place.
+/// Ansible's virtual environment, one for each combination of versions.
 fn environment() -> Result<PathBuf> {
     let name: Vec<_> = ANSIBLE.iter().filter_map(|package| package.rsplit("==").next()).collect();
     Ok(workspace::cache()?.join(format!("ansible-{}", name.join("-"))))
@@ -82,6 +79,8 @@ fn environment() -> Result<PathBuf> {
 
 fn has_ansible() -> bool {
     ["ansible-playbook", "ansible-lint"].iter().all(|program| {
-        ansible(program).is_ok_and(|path| process::succeeds(Command::new(path).arg("--version")))
+        ansible().is_ok_and(|programs| {
+            process::succeeds(Command::new(programs.join(program)).arg("--version"))
+        })
     })
 }

@@ -1,14 +1,14 @@
-//! What the lab and its virtual machine run.
+//! Tools of the lab and the virtual machine.
 
 use std::path::Path;
 
 use anyhow::Result;
+use relay_vm::initramfs::TOOLS;
+use relay_vm::{apt, process};
 
 use super::{Missing, Part};
-use crate::vm::initramfs::TOOLS;
-use crate::{apt, process};
 
-/// Programs of the host, beyond what goes into the guest, and the packages that bring them.
+/// Programs and their packages, in addition to those copied into the guest.
 const HOST_TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("busybox", "busybox-static"),
@@ -20,7 +20,7 @@ const HOST_TOOLS: &[(&str, &str)] = &[
     ("zstd", "zstd"),
 ];
 
-/// What is not there, and the packages that bring it.
+/// Missing programs and the key of Debian's archive, with their packages.
 fn absent() -> impl Iterator<Item = (&'static str, &'static str)> {
     let tools = HOST_TOOLS.iter().chain(TOOLS).copied();
     let key = (apt::KEYRING, "debian-archive-keyring");
@@ -29,7 +29,6 @@ fn absent() -> impl Iterator<Item = (&'static str, &'static str)> {
         .chain([key].into_iter().filter(|(file, _)| !Path::new(file).is_file()))
 }
 
-/// Programs that are not there, and the key of the archive that the kernels come from.
 pub(super) fn missing() -> Vec<Missing> {
     absent()
         .map(|(what, package)| Missing {
@@ -40,7 +39,6 @@ pub(super) fn missing() -> Vec<Missing> {
         .collect()
 }
 
-/// Installs their packages.
 pub(super) fn install() -> Result<()> {
     let mut packages: Vec<_> = absent().map(|(_, package)| package).collect();
     packages.sort_unstable();

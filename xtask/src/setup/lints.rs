@@ -1,14 +1,14 @@
-//! rustfmt and clippy for the user side.
+//! rustfmt and clippy.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use relay_vm::{apt, process, workspace};
 
 use super::ebpf::Toolchain;
 use super::{Missing, Part};
-use crate::{apt, process, workspace};
 
-/// A cargo subcommand that a toolchain may come without.
+/// A cargo subcommand that a toolchain may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
     /// `cargo fmt`
@@ -41,7 +41,7 @@ impl Tool {
         }
     }
 
-    /// The command that runs it: with the cargo that runs xtask, or else with Debian's.
+    /// The command, of the cargo that runs xtask, or else of Debian's toolchain.
     pub(crate) fn command(self) -> Option<Command> {
         let mut own = workspace::cargo();
         own.arg(self.subcommand());
@@ -51,7 +51,7 @@ impl Tool {
         let mut linked = Command::new("rustup");
         linked.args(["run", "bpf", "cargo", self.subcommand()]);
         if works(&linked) {
-            // Another compiler's results must not push the own one's out of the build directory.
+            // Another compiler would invalidate the build directory.
             linked.env("CARGO_TARGET_DIR", workspace::target().join("lints"));
             return Some(linked);
         }
@@ -65,7 +65,6 @@ fn works(command: &Command) -> bool {
     process::succeeds(probe.args(command.get_args()).arg("--version").envs(variables))
 }
 
-/// Tools that are not there.
 pub(super) fn missing() -> Vec<Missing> {
     let programs = without_clippy().map(|toolchain| Missing {
         part: Part::Lints,
@@ -92,7 +91,7 @@ pub(super) fn missing() -> Vec<Missing> {
         .collect()
 }
 
-/// Installs them: Debian's beside Debian's compiler where apt has them, else rustup's.
+/// Installs Debian's if apt has Debian's compiler too, else rustup's.
 pub(super) fn install() -> Result<()> {
     for tool in Tool::ALL.into_iter().filter(|tool| tool.command().is_none()) {
         let (package, component) = (tool.package(), tool.component());
@@ -100,7 +99,7 @@ pub(super) fn install() -> Result<()> {
             super::step(format!("installing {package}"), || {
                 apt::install(&["rustc-web", "cargo-web", package])
             })?;
-            // Linking again is harmless; without rustup there is nothing to link.
+            // Fails without rustup, where there is nothing to link.
             let _ = process::succeeds(Command::new("rustup").args([
                 "toolchain",
                 "link",
@@ -114,7 +113,7 @@ pub(super) fn install() -> Result<()> {
         super::step(format!("adding rustup's {component}"), || {
             process::read(Command::new("rustup").args(["component", "add", component]))
                 .map(drop)
-                .with_context(|| format!("neither apt nor rustup has {component}"))
+                .with_context(|| format!("neither apt nor rustup provides {component}"))
         })?;
     }
     match without_clippy() {
@@ -133,7 +132,7 @@ pub(super) fn install() -> Result<()> {
     }
 }
 
-/// The toolchain that builds for BPF, if it comes without clippy.
+/// The toolchain that builds for BPF, if it lacks clippy.
 fn without_clippy() -> Option<Toolchain> {
     Toolchain::find().filter(|toolchain| !toolchain.has_clippy())
 }

@@ -1,4 +1,4 @@
-//! What the project needs from its machine: what is missing, and how it is installed.
+//! What development needs on this machine, and how to install it.
 
 mod bench;
 pub(crate) mod dist;
@@ -8,39 +8,36 @@ mod lab;
 pub(crate) mod lints;
 
 use anyhow::Result;
+use relay_vm::progress::{Step, say};
 
-use crate::progress::{Step, say};
-
-/// A part of the project's needs.
+/// A group of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Building the programs for the kernel.
+    /// To build the eBPF programs.
     Ebpf,
-    /// Formatting and lints.
+    /// rustfmt and clippy.
     Lints,
-    /// Namespaces, WireGuard's tools, and the virtual machine.
+    /// For the lab: network and WireGuard tools, the virtual machine.
     Lab,
-    /// What the bench measures beside the relay.
+    /// For comparison in the bench.
     Bench,
-    /// Building and packing a release.
+    /// To build and pack a release.
     Dist,
-    /// Whole Debian machines, and Ansible.
+    /// For the fleet tier: whole Debian machines and Ansible.
     Fleet,
 }
 
 impl Part {
-    /// What building and testing need, in the order in which they are installed.
+    /// For building and testing, in the order of installation.
     pub(crate) const ALL: [Self; 3] = [Self::Ebpf, Self::Lints, Self::Lab];
 }
 
-/// Something that is not there.
+/// A missing tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// What it is needed for.
     pub(crate) part: Part,
-    /// Its name.
     pub(crate) what: String,
-    /// The command that installs it.
+    /// How to install it.
     pub(crate) remedy: String,
 }
 
@@ -50,7 +47,7 @@ impl std::fmt::Display for Missing {
     }
 }
 
-/// What is missing of these parts.
+/// The missing tools of these parts.
 pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
     parts
         .iter()
@@ -65,33 +62,33 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
         .collect()
 }
 
-/// Installs what is missing of these parts, says so, and returns what could not be had.
+/// Installs the missing tools of these parts. Reports and returns those that are still missing.
 pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
-    let tell = |outcome: Result<()>| {
+    let report = |outcome: Result<()>| {
         if let Err(error) = outcome {
             say(&format!("setup: {error:#}"));
         }
     };
     std::thread::scope(|scope| {
         if parts.contains(&Part::Ebpf) {
-            tell(ebpf::install_toolchain());
-            // The processors build the linker while packages come over the network.
-            scope.spawn(move || tell(ebpf::install_linker()));
+            report(ebpf::install_toolchain());
+            // Builds while packages are downloaded.
+            scope.spawn(move || report(ebpf::install_linker()));
         }
         if parts.contains(&Part::Lints) {
-            tell(lints::install());
+            report(lints::install());
         }
         if parts.contains(&Part::Lab) {
-            tell(lab::install());
+            report(lab::install());
         }
         if parts.contains(&Part::Bench) {
-            tell(bench::install());
+            report(bench::install());
         }
         if parts.contains(&Part::Dist) {
-            tell(dist::install());
+            report(dist::install());
         }
         if parts.contains(&Part::Fleet) {
-            tell(fleet::install());
+            report(fleet::install());
         }
     });
     let left = missing(parts);
@@ -101,7 +98,7 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
     left
 }
 
-/// Does one thing and says how it went.
+/// Runs one step and reports its outcome.
 fn step(what: String, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let step = Step::start(format!("setup: {what}"));
     let outcome = work();

@@ -1,9 +1,10 @@
-//! What a test program prints, read line by line as it comes.
+//! Parses the output of test programs (libtest's format).
+
+use relay_vm::plain;
 
 use super::report::Counts;
-use crate::terminal;
 
-/// The reader of one test program's output.
+/// Reads the output of one test program.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     counts: Counts,
@@ -14,10 +15,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Takes one line; returns what a skip says, when the line tells of one.
+    /// Reads a line; returns the text of a skip, if it is one.
     pub(crate) fn line(&mut self, line: &str) -> Option<&str> {
-        let line = terminal::plain(line);
-        // The list of names comes last, indented, below this heading.
+        let line = plain(line);
+        // The names of failed tests follow this heading, indented.
         match line.strip_prefix("    ").filter(|_| self.in_failures) {
             Some(name) if !name.contains(' ') && !self.failures.iter().any(|f| f == name) => {
                 self.failures.push(name.to_owned());
@@ -31,7 +32,7 @@ impl Reader {
             }
             return None;
         }
-        // Without capture, what a test writes first stands behind its name.
+        // Without capture, the first output of a test follows its name.
         let skip = line.strip_prefix("SKIP ").or_else(|| {
             line.starts_with("test ").then(|| line.split_once(" ... SKIP "))?.map(|s| s.1)
         })?;
@@ -39,15 +40,15 @@ impl Reader {
         self.skips.last().map(String::as_str)
     }
 
-    /// Names of the tests that failed, as listed at the end.
+    /// Names of the failed tests.
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
     }
 
-    /// The sum, given how the program ended: a program that did not come to its summary failed.
+    /// The counts. A program without a summary or with a bad exit code counts as a failure.
     pub(crate) fn finish(self, code: i32) -> Counts {
         let mut counts = self.counts;
-        // A test that skips returns, and the harness takes it for passed.
+        // libtest counts a skipped test as passed.
         let skips = self.skips.len().min(counts.passed);
         counts.passed -= skips;
         counts.skipped += skips;
@@ -58,7 +59,7 @@ impl Reader {
     }
 }
 
-/// Reads `ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; …`.
+/// Parses `ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; …`.
 fn parse_summary(summary: &str) -> Option<Counts> {
     let (_, numbers) = summary.split_once(". ")?;
     let number = |name: &str| {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_dies_failed() {
+    fn a_program_that_dies_counts_as_failed() {
         assert_eq!(read(&["test a ... ok"], 139).failed, 1);
         assert_eq!(read(&[], 0).failed, 1);
     }

@@ -2,45 +2,34 @@
 
 use std::io::IsTerminal as _;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use relay_vm::progress::Step;
+use relay_vm::{process, workspace};
 
-use super::{Report, Required, check};
+use super::Required;
+use super::report::{Counts, Report, Row};
+use crate::layers;
 use crate::setup::ebpf::Toolchain;
 use crate::setup::lints::Tool;
-use crate::{layers, process, workspace};
 
-/// Runs every check, whatever came of the others.
+/// Runs all checks; a failure does not stop later ones.
 pub(super) fn run(report: &mut Report, required: &Required) {
     match Tool::Format.command() {
         None => report.push(required.skip(0, "formatting", "lints", "cargo fmt")),
-        Some(_) => check(report, "formatting", || {
-            let mut complaints = String::new();
-            let workspaces: [(&str, &[&str]); 2] =
-                [("Cargo.toml", &["--all"]), ("relay-ebpf/Cargo.toml", &[])];
-            for (manifest, arguments) in workspaces {
-                let Some(mut command) = Tool::Format.command() else { continue };
-                command.args(["--check", "--manifest-path"]);
-                command.arg(workspace::root().join(manifest)).args(arguments);
-                if !std::io::stderr().is_terminal() {
-                    command.args(["--", "--color", "never"]);
-                }
-                complaints += &complaint(&mut command)?.unwrap_or_default();
-            }
-            Ok((!complaints.is_empty()).then_some(complaints))
-        }),
+        Some(_) => check(report, "formatting", formatting),
     }
     match Tool::Clippy.command() {
         None => report.push(required.skip(0, "lints", "lints", "cargo clippy")),
         Some(mut command) => check(report, "lints", || {
             command.args(["--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-            complaint(command.current_dir(workspace::root()))
+            require_success(command.current_dir(workspace::root()))
         }),
     }
     match Toolchain::find() {
         Some(toolchain) if toolchain.has_clippy() => {
-            check(report, "lints of the programs", || complaint(&mut ebpf_clippy(toolchain)));
+            check(report, "lints of the programs", || require_success(&mut ebpf_clippy(toolchain)));
         }
         Some(_) => {
             let thing = "clippy for the toolchain that builds for BPF";
@@ -53,25 +42,58 @@ pub(super) fn run(report: &mut Report, required: &Required) {
     }
     check(report, "layers", || {
         let violations = layers::check(&workspace::root())?;
+        if violations.is_empty() {
+            return Ok(());
+        }
         let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-        Ok((!lines.is_empty()).then(|| lines.join("\n")))
+        bail!("{}", lines.join("\n"))
     });
 }
 
-/// Long enough for a first build on a slow machine.
+/// Time limit of one check; enough for a first build on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(1200);
 
-/// What the command said, if it failed.
-fn complaint(command: &mut Command) -> Result<Option<String>> {
-    let mut said = String::new();
-    let code = process::follow(command, DEADLINE, |line| {
-        said += line;
-        said.push('\n');
-    })?;
-    Ok((code != 0).then_some(said))
+/// Runs a check and reports it as a row.
+fn check(report: &mut Report, what: &str, work: impl FnOnce() -> Result<()>) {
+    let step = Step::start(format!("test: tier 0: {what}"));
+    let started = Instant::now();
+    let outcome = work();
+    step.finish(if outcome.is_ok() { "passed" } else { "failed" });
+    let (what, counts) = (what.to_owned(), Counts::of(outcome));
+    report.push(Row { tier: 0, what, counts, took: started.elapsed() });
 }
 
-/// The same flags as in relay's build script.
+/// Checks the formatting of both workspaces.
+fn formatting() -> Result<()> {
+    let workspaces: [(&str, &[&str]); 2] =
+        [("Cargo.toml", &["--all"]), ("relay-ebpf/Cargo.toml", &[])];
+    let mut first = Ok(());
+    for (manifest, arguments) in workspaces {
+        let Some(mut command) = Tool::Format.command() else { continue };
+        command.args(["--check", "--manifest-path"]);
+        command.arg(workspace::root().join(manifest)).args(arguments);
+        if !std::io::stderr().is_terminal() {
+            command.args(["--", "--color", "never"]);
+        }
+        first = first.and(require_success(&mut command));
+    }
+    first
+}
+
+/// Fails with the command's output unless it exits with 0.
+fn require_success(command: &mut Command) -> Result<()> {
+    let mut text = String::new();
+    let code = process::follow(command, DEADLINE, |line| {
+        text += line;
+        text.push('\n');
+    })?;
+    if code != 0 {
+        bail!("{}", text.trim_end());
+    }
+    Ok(())
+}
+
+/// Clippy for the programs, with the flags of relay's build script.
 fn ebpf_clippy(toolchain: Toolchain) -> Command {
     let mut command = toolchain.cargo();
     command.args(["clippy", "--quiet", "--release", "--target", "bpfel-unknown-none"]);

@@ -1,42 +1,42 @@
-//! The test runner: tiers of steps, what they found, and how that is told.
+//! The test runner: runs tiers and reports what passed, failed and was skipped.
 
 mod fleet;
+mod lab;
 mod libtest;
 mod lints;
 mod programs;
 mod report;
 mod require;
-mod scenarios;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use relay_vm::Series;
+use relay_vm::progress::Step;
 
-pub(crate) use self::programs::Build;
-use self::report::{Counts, Report, Row};
+use self::report::{Report, Row};
 pub(crate) use self::require::Required;
-pub(crate) use self::scenarios::host_has_wireguard;
-use crate::progress::Step;
+use crate::build::Build;
 use crate::setup::{self, Part};
-use crate::vm::kernel::Series;
 
 /// The tier of whole machines.
 pub(crate) const FLEET: u8 = 5;
 
-/// What is to be run.
+/// What to run.
 pub(crate) struct Plan {
-    /// Tiers in order, from 0 (formatting, lints, layers) to 4 (the lab's long scenarios) and
-    /// [`FLEET`].
+    /// In ascending order: 0 (formatting, lints, layers) to 4 (long scenarios), and [`FLEET`].
     pub(crate) tiers: Vec<u8>,
-    /// The lab's kernel; none means the host's own if it has WireGuard, else every series.
+    /// Kernel of the virtual machine for the lab. None: this machine's kernel if it has WireGuard,
+    /// otherwise each series in a virtual machine.
     pub(crate) kernel: Option<Series>,
-    /// Arguments for the test programs, such as a name.
+    /// Processors of the virtual machine.
+    pub(crate) processors: u8,
+    /// Arguments for the test programs, such as a part of a test's name.
     pub(crate) filter: Vec<String>,
-    /// How long the lab may take on one kernel.
+    /// Time limit of the lab on one kernel.
     pub(crate) deadline: Duration,
 }
 
-/// Runs the tiers one after the other, the later ones too when an earlier one failed.
+/// Runs the tiers in order; a failure does not stop later ones.
 pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     let mut report = Report::default();
     let mut parts = vec![Part::Ebpf];
@@ -62,10 +62,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
             }
             return report;
         }
-        let build = match build_step(&mut report) {
-            Some(build) => build,
-            None => return report,
-        };
+        let Some(build) = build(&mut report) else { return report };
         if plan.tiers.contains(&1) {
             programs::unit(&mut report, &build, plan);
         }
@@ -73,7 +70,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
             programs::on_host(&mut report, required, &build, plan);
         }
         for tier in plan.tiers.iter().filter(|tier| is_lab(tier)) {
-            scenarios::run(*tier, &mut report, required, &build, plan, lacks(Part::Lab));
+            lab::run(*tier, &mut report, required, &build, plan, lacks(Part::Lab));
         }
     }
     if plan.tiers.contains(&FLEET) {
@@ -83,13 +80,12 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     report
 }
 
-/// Whether the lab is in it.
 fn is_lab(tier: &u8) -> bool {
     (3..FLEET).contains(tier)
 }
 
-/// Builds everything once; a failure is a row of its own.
-fn build_step(report: &mut Report) -> Option<Build> {
+/// Builds all test programs; reports a failure as a row.
+fn build(report: &mut Report) -> Option<Build> {
     let step = Step::start("test: building");
     let started = Instant::now();
     match Build::all() {
@@ -104,23 +100,4 @@ fn build_step(report: &mut Report) -> Option<Build> {
             None
         }
     }
-}
-
-/// Runs a step that is one check, shows all it said if it failed, and records it.
-fn check(report: &mut Report, what: &str, work: impl FnOnce() -> Result<Option<String>>) {
-    let step = Step::start(format!("test: tier 0: {what}"));
-    let started = Instant::now();
-    let complaint = match work() {
-        Ok(complaint) => complaint,
-        Err(error) => Some(format!("{error:#}")),
-    };
-    step.finish(if complaint.is_none() { "passed" } else { "failed" });
-    let counts = match &complaint {
-        None => Counts { passed: 1, ..Counts::default() },
-        Some(text) => {
-            eprintln!("{}", text.trim_end());
-            Counts { failed: 1, ..Counts::default() }
-        }
-    };
-    report.push(Row { tier: 0, what: what.to_owned(), counts, took: started.elapsed() });
 }

@@ -1,20 +1,32 @@
-//! What the tiers found, as a table and a closing line.
+//! The results of all tiers, as a table with a total.
 
 use std::fmt::Write as _;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::FLEET;
 
-/// How many of what was to be shown.
+/// Numbers of tests or checks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Held.
     pub(crate) passed: usize,
-    /// Did not hold.
     pub(crate) failed: usize,
-    /// Could not be run, or was not meant to.
     pub(crate) skipped: usize,
+}
+
+impl Counts {
+    /// One check; prints the error of a failure.
+    pub(crate) fn of(outcome: Result<()>) -> Self {
+        match outcome {
+            Ok(()) => Self { passed: 1, ..Self::default() },
+            Err(error) => {
+                eprintln!("{error:#}");
+                Self { failed: 1, ..Self::default() }
+            }
+        }
+    }
 }
 
 impl AddAssign for Counts {
@@ -25,21 +37,17 @@ impl AddAssign for Counts {
     }
 }
 
-/// One line of the table.
+/// A line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// Its tier.
     pub(crate) tier: u8,
-    /// What was run.
     pub(crate) what: String,
-    /// What came of it.
     pub(crate) counts: Counts,
-    /// How long it took.
     pub(crate) took: Duration,
 }
 
 impl Row {
-    /// Something that failed as a whole.
+    /// A step that failed as a whole.
     pub(crate) fn failure(tier: u8, what: &str, took: Duration) -> Self {
         Self {
             tier,
@@ -50,7 +58,6 @@ impl Row {
     }
 }
 
-/// All lines.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
@@ -58,17 +65,15 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Adds a line.
     pub(crate) fn push(&mut self, row: Row) {
         self.rows.push(row);
     }
 
-    /// Remembers what failed within a line, to be named above the table.
+    /// Adds names of failed tests, listed above the table.
     pub(crate) fn name_failures(&mut self, what: &str, names: &[String]) {
         self.failures.extend(names.iter().map(|name| format!("{what}: {name}")));
     }
 
-    /// The sum of all lines.
     pub(crate) fn total(&self) -> Counts {
         let mut total = Counts::default();
         for row in &self.rows {
@@ -77,9 +82,9 @@ impl Report {
         total
     }
 
-    /// The table, and the closing line alone on the last line.
+    /// The table; the total is the last line.
     pub(crate) fn render(&self) -> String {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0).max(4);
         let mut text = String::new();
         for failure in &self.failures {
@@ -117,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_the_sum_closes() {
+    fn columns_are_aligned_and_the_total_is_last() {
         let mut report = Report::default();
         let counts = Counts { passed: 12, failed: 0, skipped: 1 };
         let took = Duration::from_millis(2340);

@@ -1,0 +1,250 @@
+//! The measuring side of `cargo xtask bench`: a JSON object a line for each figure.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Result;
+use clap::Parser as _;
+use relay_bench::measure::{
+    commands::{Commands, PACE},
+    fleet::{Fleet, Shape},
+    guard, instructions,
+    layer::Layer,
+    memory, native, siege,
+};
+use relay_tests::Family;
+use serde_json::{Value, json};
+
+/// Measures one thing.
+#[derive(Debug, clap::Parser)]
+enum Arguments {
+    /// Guest instructions a packet; only where the clock counts instructions.
+    Instructions(Sizes),
+    /// Nanoseconds a packet on this machine.
+    Native {
+        #[command(flatten)]
+        sizes: Sizes,
+        /// Rounds over all layers.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Runs of a layer in a round.
+        #[arg(long, default_value_t = 9)]
+        runs: u32,
+    },
+    /// Nanoseconds a run of the relay's program alone.
+    Alone(Sizes),
+    /// Instructions of the guard, alone and in a flood; without a shift nanoseconds, alone.
+    Guard {
+        /// Nanoseconds an instruction, as a power of two; only where the clock counts them, and
+        /// there is one processor and WireGuard in the kernel.
+        #[arg(long)]
+        shift: Option<u32>,
+    },
+    /// What commands of a running relay cost; without a shift the pace of this machine.
+    Commands {
+        /// The `relay` binary.
+        #[arg(long)]
+        relay: PathBuf,
+        /// Numbers of peers.
+        #[arg(long, value_delimiter = ',', required = true)]
+        peers: Vec<u32>,
+        /// Nanoseconds an instruction, as a power of two; only where the clock counts them.
+        #[arg(long)]
+        shift: Option<u32>,
+    },
+    /// Time and memory of one policy.
+    Memory {
+        /// Number of peers.
+        #[arg(long)]
+        peers: u32,
+        /// Who may talk to whom.
+        #[arg(long, value_parser = shape)]
+        shape: Shape,
+        /// How often; the least time counts.
+        #[arg(long, default_value_t = 5)]
+        times: u32,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Sizes {
+    /// Numbers of peers.
+    #[arg(long, value_delimiter = ',', required = true)]
+    peers: Vec<u32>,
+    /// Layers by their names; all of them otherwise.
+    #[arg(long, value_delimiter = ',', value_parser = layer)]
+    layers: Vec<Layer>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse() {
+        Arguments::Instructions(sizes) => count_instructions(&sizes),
+        Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
+        Arguments::Alone(sizes) => time_program(&sizes),
+        Arguments::Guard { shift } => count_guard(shift),
+        Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
+        Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn count_instructions(sizes: &Sizes) -> Result<()> {
+    for &peers in &sizes.peers {
+        for layer in layers(sizes) {
+            let mut row = json!({ "layer": layer.name(), "peers": peers });
+            if let Some(excuse) = layer.excuse(peers) {
+                row["excuse"] = excuse.into();
+                say(&row)?;
+                continue;
+            }
+            for (family, len, cost) in instructions::measure(layer, peers)? {
+                row["family"] = family.name().into();
+                row["len"] = len.into();
+                row["instructions"] = cost.least.into();
+                row["median"] = cost.median.into();
+                row["packets"] = cost.packets.into();
+                say(&row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn time_layers(sizes: &Sizes, rounds: u32, runs: u32) -> Result<()> {
+    for &peers in &sizes.peers {
+        let mut measured = Vec::new();
+        for layer in layers(sizes) {
+            match layer.excuse(peers) {
+                Some(excuse) => {
+                    say(&json!({ "layer": layer.name(), "peers": peers, "excuse": excuse }))?;
+                }
+                None => measured.push(layer),
+            }
+        }
+        let costs = native::measure(&measured, peers, rounds, runs)?;
+        let base = costs.iter().find(|cost| cost.layer.is_none()).map_or(0.0, |cost| cost.total_ns);
+        for cost in costs {
+            let name = cost.layer.map_or("base", Layer::name);
+            let above = cost.total_ns - base;
+            say(
+                &json!({ "layer": name, "peers": peers, "totalNs": cost.total_ns.round(), "ns": above.round() }),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn time_program(sizes: &Sizes) -> Result<()> {
+    for &peers in &sizes.peers {
+        for family in Family::ALL {
+            let (ns, nothing_ns) = native::program_alone(peers, family)?;
+            let family = family.name();
+            say(&json!({ "peers": peers, "family": family, "ns": ns, "nothingNs": nothing_ns }))?;
+        }
+    }
+    Ok(())
+}
+
+fn count_guard(shift: Option<u32>) -> Result<()> {
+    let costs = guard::alone()?;
+    let Some(shift) = shift else {
+        for cost in costs {
+            say(&json!({ "frame": cost.frame, "ns": cost.ns, "nothingNs": cost.nothing_ns }))?;
+        }
+        return Ok(());
+    };
+    for cost in costs {
+        let instructions = cost.ns.saturating_sub(cost.nothing_ns) >> shift;
+        say(&json!({ "frame": cost.frame, "instructions": instructions }))?;
+    }
+    siege::costs(|cost| {
+        let instructions = cost.ns >> shift;
+        let sources = cost.sources;
+        say(&json!({ "flood": sources, "guarded": cost.is_guarded, "instructions": instructions }))
+    })?;
+    siege::sieges(|siege| {
+        let milliseconds = |waited: Option<&Duration>| waited.map(Duration::as_millis);
+        say(&json!({
+            "siege": siege.forged,
+            "names": siege.names,
+            "guarded": siege.is_guarded,
+            "peers": siege.peers,
+            "calls": siege.calls,
+            "connected": siege.waited.len(),
+            "medianMs": milliseconds(siege.waited.get(siege.waited.len() / 2)),
+            "worstMs": milliseconds(siege.waited.last()),
+            "packetsSent": siege.relayed[0],
+            "packetsReceived": siege.relayed[1],
+        }))
+    })
+}
+
+fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()> {
+    for (turn, &peers) in sizes.iter().enumerate() {
+        let commands = Commands::new(relay.to_owned(), peers)?;
+        match shift {
+            Some(shift) => {
+                for (verb, instructions) in commands.count(shift)? {
+                    say(&json!({ "verb": verb, "peers": peers, "instructions": instructions }))?;
+                }
+                // The last goes with the machine: the kernel takes 20 ms a peer.
+                if turn + 1 < sizes.len() {
+                    commands.down()?;
+                }
+            }
+            None => {
+                let ms = commands.pace()?.as_secs_f64() * 1e3;
+                say(&json!({ "verb": PACE, "peers": peers, "ms": ms }))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn weigh(fleet: Fleet, times: u32) -> Result<()> {
+    let cost = memory::measure(fleet, times)?;
+    say(&json!({
+        "shape": fleet.shape.name(),
+        "peers": fleet.peers,
+        "compileMs": cost.compile.as_secs_f64() * 1e3,
+        "loadMs": cost.load.as_secs_f64() * 1e3,
+        "mapBytes": cost.map_bytes,
+        "peakRssBytes": cost.peak_rss_bytes,
+    }))
+}
+
+fn shape(name: &str) -> Result<Shape, String> {
+    let found = Shape::ALL.into_iter().find(|shape| shape.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = Shape::ALL.iter().map(|shape| shape.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn layers(sizes: &Sizes) -> Vec<Layer> {
+    if sizes.layers.is_empty() { Layer::ALL.to_vec() } else { sizes.layers.clone() }
+}
+
+fn layer(name: &str) -> Result<Layer, String> {
+    let found = Layer::ALL.into_iter().find(|layer| layer.name() == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = Layer::ALL.iter().map(|layer| layer.name()).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn say(row: &Value) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{row}")?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,193 @@
+//! Goals, and whether the figures reach them.
+
+use crate::document::Document;
+use crate::grid::number;
+use crate::rows::Guard;
+
+/// A goal and the figure measured.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Goal {
+    pub(crate) what: String,
+    /// The figure, with its unit.
+    pub(crate) found: String,
+    /// Its limit.
+    pub(crate) most: String,
+    pub(crate) reached: bool,
+}
+
+impl Goal {
+    fn new(what: String, found: f64, most: f64, unit: &str) -> Self {
+        let show = |value: f64| {
+            if unit.is_empty() { format!("{value:.2}") } else { format!("{value:.0} {unit}") }
+        };
+        Self { what, found: show(found), most: show(most), reached: found <= most }
+    }
+}
+
+/// The goals for which there are figures. Of several sizes, the worst counts.
+pub(crate) fn judge(document: &Document) -> Vec<Goal> {
+    let mut goals = instructions(document);
+    goals.extend(native(document));
+    goals.extend(memory(document));
+    goals.extend(commands(document));
+    goals.extend(guard(&document.guard));
+    goals
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn instructions(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for kernel in document.kernels() {
+        for (family, above) in [("IPv4", 190.0), ("IPv6", 260.0)] {
+            let sizes = Document::sizes(document.instructions.iter().map(|row| row.peers));
+            let relay: Vec<f64> = sizes
+                .iter()
+                .filter_map(|&peers| document.instructions(kernel, "relay", family, peers))
+                .map(|count| count as f64)
+                .collect();
+            let of = |layer: &str| document.instructions(kernel, layer, family, 10);
+            let (Some(first), Some(worst)) =
+                (relay.first(), relay.iter().copied().reduce(f64::max))
+            else {
+                continue;
+            };
+            let at = format!("{kernel} {family}");
+            for (layer, name) in
+                [("redirect-hooked", "with both hooks"), ("redirect", "on ingress alone")]
+            {
+                if let Some(floor) = of(layer) {
+                    let what = format!("{at}: relay above a bare redirect {name}, any size");
+                    goals.push(Goal::new(what, worst - floor as f64, above, "instructions"));
+                }
+            }
+            let what = format!("{at}: growth from the fewest to the most peers");
+            goals.push(Goal::new(what, (worst / first - 1.0) * 100.0, 5.0, "%"));
+            for (layer, name, most) in [
+                ("nft-conntrack", "nftables with conntrack", 0.36),
+                ("forward", "forwarding without a policy", 0.55),
+            ] {
+                if let Some(other) = of(layer) {
+                    let what = format!("{at}: relay as a part of {name}");
+                    goals.push(Goal::new(what, worst / other as f64, most, ""));
+                }
+            }
+        }
+    }
+    goals
+}
+
+fn native(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for peers in Document::sizes(document.native.iter().map(|row| row.peers)) {
+        let Some(relay) = document.native("relay", peers) else { continue };
+        let at = format!("native, {} peers", number(u64::from(peers)));
+        if let Some(floor) = document.native("redirect", peers) {
+            let most = if peers > 10_000 { 150.0 } else { 50.0 };
+            let what = format!("{at}: relay above a bare redirect");
+            goals.push(Goal::new(what, relay - floor, most, "ns"));
+        }
+        if let Some(set) = document.native("nft-set", peers) {
+            let what = format!("{at}: relay as a part of the nftables set");
+            goals.push(Goal::new(what, relay / set, 0.25, ""));
+        }
+    }
+    for row in document.alone.iter().filter(|row| row.family == "IPv4") {
+        let at = number(u64::from(row.peers));
+        let what = format!("the program alone, IPv4, {at} peers");
+        let ns = u32::try_from(row.ns).unwrap_or(u32::MAX);
+        goals.push(Goal::new(what, f64::from(ns), 60.0, "ns"));
+    }
+    goals
+}
+
+fn commands(document: &Document) -> Vec<Goal> {
+    let stats = document.commands.iter().filter(|row| row.verb == "stats");
+    let judged = stats.filter_map(|row| {
+        let what = format!("relay stats, {} peers", number(u64::from(row.peers)));
+        let most = if row.peers <= 10 { 20.0 } else { 300.0 };
+        Some(Goal::new(what, document.estimate_ms(row)?, most, "ms"))
+    });
+    judged.collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
+fn memory(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for row in document.memory.iter().filter(|row| row.shape == "one-to-many") {
+        let at = format!("{} peers, one to many", number(u64::from(row.peers)));
+        let most = match row.peers {
+            10_000 => 150.0,
+            100_000 => 2000.0,
+            _ => continue,
+        };
+        let what = format!("{at}: compile and load");
+        goals.push(Goal::new(what, row.compile_ms + row.load_ms, most, "ms"));
+        if row.peers == 10_000 {
+            let what = format!("{at}: maps");
+            goals.push(Goal::new(what, row.map_bytes as f64 / f64::from(1 << 20), 32.0, "MiB"));
+        }
+    }
+    goals
+}
+
+fn guard(figures: &Guard) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for row in
+        figures.alone.iter().filter(|row| ["data, IPv4", "data, IPv6"].contains(&&*row.frame))
+    {
+        let what = format!("{}: guard, {}", row.kernel, row.frame);
+        goals.push(Goal::new(what, count(row.instructions), 60.0, "instructions"));
+    }
+    for row in figures.floods.iter().filter(|row| row.guarded) {
+        let mut same = figures.floods.iter();
+        let Some(without) = same.find(|other| {
+            (&other.kernel, &other.flood, other.guarded) == (&row.kernel, &row.flood, false)
+        }) else {
+            continue;
+        };
+        let most = if row.flood == "one source" { 0.1 } else { 0.5 };
+        let what = format!(
+            "{}: a forged initiation, {}, as a part of one without the guard",
+            row.kernel, row.flood
+        );
+        let part = count(row.instructions) / count(without.instructions);
+        goals.push(Goal::new(what, part, most, ""));
+    }
+    for row in figures.sieges.iter().filter(|row| row.guarded) {
+        let what =
+            format!("{}: genuine handshakes that fail in a flood from {}", row.kernel, row.names);
+        let failed = row.calls.saturating_sub(row.connected);
+        goals.push(Goal::new(what, count(failed), 0.0, "handshakes"));
+    }
+    goals
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+const fn count(instructions: u64) -> f64 {
+    instructions as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Flood;
+
+    #[test]
+    fn floods_are_compared_with_those_without_the_guard() {
+        let flood = |flood: &str, guarded, instructions| Flood {
+            kernel: "6.12".to_owned(),
+            flood: flood.to_owned(),
+            guarded,
+            instructions,
+        };
+        let floods = vec![
+            flood("ever new sources", false, 10_000),
+            flood("ever new sources", true, 6_000),
+            flood("one source", false, 10_000),
+            flood("one source", true, 900),
+        ];
+        let guard = Guard { floods, ..Guard::default() };
+        let reached: Vec<bool> = super::guard(&guard).iter().map(|goal| goal.reached).collect();
+        assert_eq!(reached, [false, true]);
+    }
+}

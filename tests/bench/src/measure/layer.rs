@@ -1,0 +1,304 @@
+//! Ways to decide about packets between peers, put up in one network namespace.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf,
+    programs::{SchedClassifier, TcAttachType, tc},
+};
+use relay::{
+    datapath::{Direction, Loaded},
+    net::fence::{self, Fence, Marks},
+};
+use relay_common::names::{ANSWER, PAIR_STATS, PASSED};
+
+use super::{
+    fleet::{Fleet, Shape},
+    program::{self, Program},
+};
+use relay_tests::{Family, Namespace};
+
+/// The interface that peers' packets come in from and go out to.
+pub const INTERFACE: &str = "relay0";
+
+/// A pair whose rule stands in the middle, where rules are gone through one by one.
+pub const ACTIVE: u32 = 4;
+
+/// Where a layer that does not know peers is measured.
+pub const FEWEST: u32 = 10;
+
+/// A way to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// A program that calls `bpf_redirect` and nothing else, on ingress: the floor.
+    Redirect,
+    /// The same with a program on egress that lets everything pass: the floor of what also looks
+    /// at packets that do not come from peers.
+    RedirectHooked,
+    /// This relay.
+    Relay,
+    /// This relay with `pair_stats = true`.
+    RelayPairs,
+    /// This relay with `fast_path = false`, so that the host's stack forwards.
+    RelaySlowPath,
+    /// The host's stack without any policy.
+    Forward,
+    /// nftables: one set of pairs of addresses, each with a counter.
+    NftSet,
+    /// The same after `ct state established,related accept`.
+    NftConntrack,
+    /// iptables: a rule for each pair.
+    Iptables,
+    /// The tables that Firezone 0.7 made: for each user sets, a chain, and a jump to it.
+    Firezone,
+}
+
+/// A layer that is put up, for as long as its namespace is there. Dropped, its programs go.
+#[derive(Debug)]
+pub enum Standing {
+    /// It consists of tables of the namespace, or of nothing.
+    Tables,
+    /// It consists of programs of the bench.
+    Bench(Vec<Ebpf>),
+    /// It consists of the relay's programs.
+    Relay(Box<Loaded>),
+}
+
+impl Layer {
+    /// All of them, cheapest first.
+    pub const ALL: [Self; 10] = [
+        Self::Redirect,
+        Self::RedirectHooked,
+        Self::Relay,
+        Self::RelayPairs,
+        Self::RelaySlowPath,
+        Self::Forward,
+        Self::NftSet,
+        Self::NftConntrack,
+        Self::Iptables,
+        Self::Firezone,
+    ];
+
+    /// Its name in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redirect => "redirect",
+            Self::RedirectHooked => "redirect-hooked",
+            Self::Relay => "relay",
+            Self::RelayPairs => "relay-pairs",
+            Self::RelaySlowPath => "relay-slow-path",
+            Self::Forward => "forward",
+            Self::NftSet => "nft-set",
+            Self::NftConntrack => "nft-conntrack",
+            Self::Iptables => "iptables",
+            Self::Firezone => "firezone",
+        }
+    }
+
+    /// Why it is not measured at so many peers, if it is not.
+    pub const fn excuse(self, peers: u32) -> Option<&'static str> {
+        let ignores_peers = matches!(self, Self::Redirect | Self::RedirectHooked | Self::Forward);
+        if ignores_peers && peers != FEWEST {
+            Some("does not know peers")
+        } else if matches!(self, Self::Iptables) && peers > 10_000 {
+            Some("a packet meets half as many rules as there are peers")
+        } else if matches!(self, Self::Firezone) && peers > 1_000 {
+            Some("six sets, a chain and six rules a user take minutes to load")
+        } else {
+            None
+        }
+    }
+
+    /// Puts it up for so many peers, two and two allowed to talk.
+    ///
+    /// # Errors
+    /// A tool or the kernel refuses something.
+    pub fn put_up(self, namespace: &Namespace, peers: u32) -> Result<Standing> {
+        let fleet = Fleet { peers, shape: Shape::Pairs };
+        match self {
+            Self::Forward => {}
+            Self::Redirect | Self::RedirectHooked => {
+                let mut programs = vec![Program::redirect().classifier()?];
+                attach(
+                    namespace,
+                    INTERFACE,
+                    program::only(&mut programs[0])?,
+                    TcAttachType::Ingress,
+                )?;
+                if self == Self::RedirectHooked {
+                    let mut pass = Program::pass().classifier()?;
+                    attach(namespace, INTERFACE, program::only(&mut pass)?, TcAttachType::Egress)?;
+                    programs.push(pass);
+                }
+                return Ok(Standing::Bench(programs));
+            }
+            Self::Relay | Self::RelayPairs | Self::RelaySlowPath => {
+                let (mut compiled, slots) = fleet.compile(self != Self::RelaySlowPath)?;
+                if self == Self::RelayPairs {
+                    compiled.features |= PAIR_STATS;
+                }
+                let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
+                let ingress = loaded.program(Direction::Ingress)?;
+                attach(namespace, INTERFACE, ingress, TcAttachType::Ingress)?;
+                attach(
+                    namespace,
+                    INTERFACE,
+                    loaded.program(Direction::Egress)?,
+                    TcAttachType::Egress,
+                )?;
+                let fence = Fence {
+                    interface: INTERFACE.parse()?,
+                    port: compiled.listen_port,
+                    overlay: Fleet::overlay().into(),
+                    marks: Marks { passed: PASSED, answer: ANSWER },
+                    publishes: false,
+                    replies: false,
+                };
+                namespace.enter(|| fence::put_up(&fence))??;
+                return Ok(Standing::Relay(Box::new(loaded)));
+            }
+            Self::NftSet => namespace.feed("nft", &["-f", "-"], &pair_sets(peers, ""))?,
+            Self::NftConntrack => {
+                let first = "ct state established,related accept\n";
+                namespace.feed("nft", &["-f", "-"], &pair_sets(peers, first))?;
+            }
+            Self::Iptables => {
+                for family in Family::ALL {
+                    namespace.feed(restore(family), &[], &pair_rules(peers, family))?;
+                }
+            }
+            Self::Firezone => namespace.feed("nft", &["-f", "-"], &user_chains(peers))?,
+        }
+        Ok(Standing::Tables)
+    }
+}
+
+/// Attaches a program to an interface, by TCX where the kernel has it, which wants no qdisc.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn attach(
+    namespace: &Namespace,
+    interface: &str,
+    program: &mut SchedClassifier,
+    direction: TcAttachType,
+) -> Result<()> {
+    let attached = namespace.enter(|| {
+        program.attach(interface, direction).or_else(|_no_qdisc| {
+            // There already, after the other direction.
+            drop(tc::qdisc_add_clsact(interface));
+            program.attach(interface, direction)
+        })
+    })?;
+    attached.map(drop).with_context(|| format!("attach to {interface}"))
+}
+
+/// Every pair in both directions, the active one in the middle.
+fn pairs(peers: u32) -> impl Iterator<Item = (u32, u32)> {
+    let middle = peers / 2;
+    (0..peers).map(move |place| {
+        let peer = (place + peers - middle + ACTIVE) % peers;
+        (peer, Fleet::partner(peer))
+    })
+}
+
+fn pair_sets(peers: u32, first: &str) -> String {
+    let mut rules = String::new();
+    for (table, kind) in [("ip", "ipv4_addr"), ("ip6", "ipv6_addr")] {
+        rules += &format!(
+            "table {table} bench {{\n set pairs {{ type {kind} . {kind}; counter; elements = {{ "
+        );
+        for (from, to) in pairs(peers) {
+            let text = if table == "ip" {
+                format!("{} . {}, ", Fleet::v4(from), Fleet::v4(to))
+            } else {
+                format!("{} . {}, ", Fleet::v6(from), Fleet::v6(to))
+            };
+            rules += &text;
+        }
+        rules += &format!(
+            "}} }}\n chain forward {{ type filter hook forward priority 0; policy drop;\n {first}\
+             {table} saddr . {table} daddr @pairs accept\n }}\n}}\n"
+        );
+    }
+    rules
+}
+
+fn restore(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "iptables-legacy-restore",
+        Family::V6 => "ip6tables-legacy-restore",
+    }
+}
+
+fn pair_rules(peers: u32, family: Family) -> String {
+    let mut rules = "*filter\n:INPUT ACCEPT\n:FORWARD DROP\n:OUTPUT ACCEPT\n".to_owned();
+    for (from, to) in pairs(peers) {
+        let written = match family {
+            Family::V4 => {
+                writeln!(rules, "-A FORWARD -s {} -d {} -j ACCEPT", Fleet::v4(from), Fleet::v4(to))
+            }
+            Family::V6 => {
+                writeln!(rules, "-A FORWARD -s {} -d {} -j ACCEPT", Fleet::v6(from), Fleet::v6(to))
+            }
+        };
+        debug_assert!(written.is_ok(), "a String takes everything");
+    }
+    rules + "COMMIT\n"
+}
+
+/// As apps/fz_wall/lib/fz_wall/cli/helpers/nft.ex and sets.ex of Firezone 0.7 make it, less what
+/// they add for rules about ports: a user has two sets of devices, a set for each of two actions
+/// in two families, and a chain with a rule for each of those; the forward chain jumps there, from
+/// one rule for each user and family, newest first. The NAT chain is always there, and masquerades
+/// elsewhere.
+fn user_chains(users: u32) -> String {
+    let mut sets = String::new();
+    let mut jumps = String::new();
+    let mut chains = String::new();
+    for (peer, other) in pairs(users) {
+        let user = format!("user{peer}_");
+        let (v4, v6) = (Fleet::v4(other).to_string(), Fleet::v6(other).to_string());
+        let rules = filters(&user, [&v6, &v4], &mut sets);
+        chains += &format!("chain {user}chain {{\n{rules}}}\n");
+        for (family, kind, address) in [
+            ("ip6", "ipv6_addr", Fleet::v6(peer).to_string()),
+            ("ip", "ipv4_addr", Fleet::v4(peer).to_string()),
+        ] {
+            let devices = format!("{user}{family}_devices");
+            sets += &interval_set(&devices, kind, &address);
+            jumps += &format!("{family} saddr @{devices} jump {user}chain\n");
+        }
+    }
+    let everybody = filters("", ["", ""], &mut sets);
+    format!(
+        "table inet firezone {{\n{sets}{chains}\
+         chain forward {{ type filter hook forward priority 0; policy accept;\n\
+         {jumps}{everybody}}}\n\
+         chain postrouting {{ type nat hook postrouting priority 100;\n\
+         oifname eth0 meta nfproto ipv4 masquerade persistent\n\
+         oifname eth0 meta nfproto ipv6 masquerade persistent\n}}\n}}\n"
+    )
+}
+
+/// The sets of destinations, and the rules that look into them, newest first.
+fn filters(user: &str, accepted: [&str; 2], sets: &mut String) -> String {
+    let mut rules = String::new();
+    for ((family, kind), accepted) in
+        [("ip6", "ipv6_addr"), ("ip", "ipv4_addr")].into_iter().zip(accepted)
+    {
+        for (action, elements) in [("accept", accepted), ("drop", "")] {
+            let set = format!("{user}{family}_{action}");
+            *sets += &interval_set(&set, kind, elements);
+            rules += &format!("{family} daddr @{set} meta iifname {INTERFACE} {action}\n");
+        }
+    }
+    rules
+}
+
+fn interval_set(name: &str, kind: &str, elements: &str) -> String {
+    let elements =
+        if elements.is_empty() { String::new() } else { format!("elements = {{ {elements} }}") };
+    format!("set {name} {{ type {kind}; flags interval; {elements} }}\n")
+}

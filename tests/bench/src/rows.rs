@@ -1,0 +1,178 @@
+//! The figures, one type for each kind of row.
+
+use serde::{Deserialize, Serialize};
+
+/// The machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Host {
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Model name of the processor.
+    pub processor: String,
+    /// Number of processors.
+    pub processors: usize,
+    /// Load average over one minute, before the native measurement.
+    pub load: f64,
+}
+
+/// Guest instructions from a packet's entry to `wg_xmit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instructions {
+    /// Kernel series of the guest.
+    #[serde(default)]
+    pub kernel: String,
+    pub layer: String,
+    pub peers: u32,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// Length of the inner packet, bytes.
+    pub len: u32,
+    /// Minimum.
+    pub instructions: u64,
+    pub median: u64,
+    /// Number of packets.
+    pub packets: u32,
+}
+
+/// Nanoseconds per packet. The base drops every packet on ingress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Native {
+    /// The layer, or `base`.
+    pub layer: String,
+    pub peers: u32,
+    /// Minus the base.
+    pub ns: f64,
+    /// Including base and generator.
+    pub total_ns: f64,
+}
+
+/// Nanoseconds of a run of the program alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alone {
+    pub peers: u32,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// As reported by the kernel.
+    pub ns: u64,
+    /// Of an empty program.
+    pub nothing_ns: u64,
+}
+
+/// Time and memory of a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// Which peers talk to each other.
+    pub shape: String,
+    pub peers: u32,
+    /// Compiles the configuration to tables.
+    pub compile_ms: f64,
+    /// Loads programs and maps into the kernel.
+    pub load_ms: f64,
+    /// Kernel memory of the maps.
+    pub map_bytes: u64,
+    /// Peak memory of the process.
+    pub peak_rss_bytes: u64,
+}
+
+/// Instructions of a command, from start to exit of its process, including the kernel's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Command {
+    /// Command line without `relay`.
+    pub verb: String,
+    pub peers: u32,
+    pub instructions: u64,
+}
+
+/// Minimum time of a command that needs no running relay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// Command line without `relay`.
+    pub verb: String,
+    pub peers: u32,
+    pub ms: f64,
+}
+
+/// A figure that was not measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Excuse {
+    /// The measurement: `instructions on 6.12`, `native`.
+    #[serde(default)]
+    pub subject: String,
+    pub layer: String,
+    pub peers: u32,
+    /// The reason.
+    pub excuse: String,
+}
+
+/// Guest instructions of the guard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guard {
+    /// The program alone, minus a program that passes every frame.
+    pub alone: Vec<Frame>,
+    /// The whole machine, per forged initiation received.
+    pub floods: Vec<Flood>,
+    /// Genuine peers during a flood.
+    pub sieges: Vec<Siege>,
+}
+
+/// Cost of one kind of frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Frame {
+    /// Kernel series of the guest.
+    #[serde(default)]
+    pub kernel: String,
+    pub frame: String,
+    /// Per run.
+    pub instructions: u64,
+}
+
+/// Cost of one kind of flood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Flood {
+    /// Kernel series of the guest.
+    #[serde(default)]
+    pub kernel: String,
+    /// Source addresses.
+    pub flood: String,
+    pub guarded: bool,
+    /// Per initiation.
+    pub instructions: u64,
+}
+
+/// Genuine peers during a flood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Siege {
+    /// Kernel series of the guest.
+    #[serde(default)]
+    pub kernel: String,
+    /// Number of forged initiations.
+    pub siege: u64,
+    /// Their source addresses.
+    #[serde(default)]
+    pub names: String,
+    pub guarded: bool,
+    /// Peers that connect.
+    pub peers: u64,
+    /// Their initiations.
+    pub calls: u64,
+    /// Their sessions.
+    pub connected: u64,
+    /// Time to a session.
+    pub median_ms: Option<u64>,
+    pub worst_ms: Option<u64>,
+    /// Packets sent between two connected peers.
+    pub packets_sent: u64,
+    pub packets_received: u64,
+}

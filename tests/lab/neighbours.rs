@@ -1,0 +1,213 @@
+//! What else is on the relay's host: programs of others, published ports, and VRFs.
+
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::programs::{
+    LinkOrder, TcAttachType,
+    tc::{NlOptions, TcAttachOptions, TcHandle},
+};
+use relay_bench::measure::program::{self, Program};
+use relay_tests::{
+    Family, Lab, Namespace, Site, deadline, scenario, schema, skip,
+    traffic::{Echo, Udp},
+};
+
+use crate::{policy::names, siege::Siege};
+
+const PUBLISHED: u16 = 8080;
+const INSIDE: u16 = 80;
+/// The published service, behind a bridge of the host's in other people's setups.
+const SERVICE: [&str; 2] = ["172.17.0.2", "fd17::2"];
+const DATAGRAMS: u64 = 5;
+
+#[test]
+fn programs_of_others_behind_ours_see_what_passes_and_nothing_else() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.first()?;
+        lab.widen(a)?;
+        let on_tcx = lab.relay().stats()?.attached == "tcx";
+        let relay = lab.relay_address(Family::V4)?;
+        for side in [TcAttachType::Ingress, TcAttachType::Egress] {
+            let mut sink = Program::sink().classifier()?;
+            let behind = match on_tcx {
+                true => TcAttachOptions::TcxOrder(LinkOrder::last()),
+                false => TcAttachOptions::Netlink(NlOptions {
+                    priority: 9,
+                    handle: TcHandle::new(0, 1),
+                    classid: None,
+                }),
+            };
+            let program = program::only(&mut sink)?;
+            let host = lab.relay().namespace();
+            host.enter(|| program.attach_with_options("relay0", side, behind))??;
+            // What is dropped or redirected on its way in never comes to it.
+            let mut refused = Echo::open(a.namespace(), a.address(Family::V4), relay)?;
+            let mut relayed =
+                Echo::open(a.namespace(), a.address(Family::V4), b.address(Family::V4))?;
+            relayed.send(1)?;
+            if side == TcAttachType::Ingress {
+                ensure!(relayed.answers(1, deadline::PATIENCE)? == 1, "{side:?}: no answer");
+                ensure!(program::count(&sink)? == 0, "{side:?}: it saw relayed packets");
+            }
+            let before = program::count(&sink)?;
+            refused.send(1)?;
+            deadline::until("a packet at a program behind ours", || {
+                Ok((program::count(&sink)? > before).then_some(()))
+            })
+            .with_context(|| format!("{side:?}"))?;
+            ensure!(refused.answers(1, Duration::ZERO)? == 0, "{side:?}: its verdict counts");
+        }
+        // A filter is taken off in the namespace of whoever drops it, which is not the relay's.
+        if !on_tcx {
+            return Ok(());
+        }
+        let mut echo = Echo::open(a.namespace(), a.address(Family::V4), relay)?;
+        echo.send(1)?;
+        ensure!(echo.answers(1, deadline::PATIENCE)? == 1, "they are gone");
+        let checked = lab.relay().relay(&["status", "--check"])?;
+        ensure!(checked.code == 0, "{checked:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn published_ports_answer_peers_and_nobody_else_comes_in_by_them() {
+    scenario(skip::LAB, || {
+        let mut site = Site::node_to_node()?;
+        let [a, _] = names(&site)?;
+        site.allow(&a, &["10.3.2.1".parse()?, "fd00::3:2:1".parse()?])?;
+        let relay = site.relay_mut()?;
+        relay.insert("host_access".to_owned(), vec![format!("udp/{PUBLISHED}")].into());
+        let lab = Lab::start(site)?;
+        let peer = lab.peer(&a)?;
+        lab.widen(peer)?;
+        let service = publish(&lab)?;
+        for (family, address) in Family::ALL.into_iter().zip(SERVICE) {
+            let address: IpAddr = address.parse()?;
+            let inside = SocketAddr::new(address, INSIDE);
+            let listener = service.enter(|| UdpSocket::bind(inside))??;
+            listener.set_read_timeout(Some(deadline::PATIENCE))?;
+            let from = peer.any_port(family);
+            let asking = peer.namespace().enter(|| UdpSocket::bind(from))??;
+            asking.set_read_timeout(Some(deadline::PATIENCE))?;
+            let published = SocketAddr::new(lab.relay_address(family)?, PUBLISHED);
+            asking.send_to(b"question", published)?;
+            let mut buffer = [0; 16];
+            let (_, asker) = listener.recv_from(&mut buffer).context("the question")?;
+            listener.send_to(b"answer", asker)?;
+            let (len, answered) = asking.recv_from(&mut buffer).context("the answer")?;
+            ensure!(&buffer[..len] == b"answer" && answered == published, "{answered}");
+
+            // What the service begins itself is dropped, and counted.
+            let before = to_peers(&lab)?;
+            let target = peer.address(family);
+            Udp::blind(&service, address, SocketAddr::new(target, 9))?.send(DATAGRAMS, 100)?;
+            deadline::until("dropped packets", || {
+                Ok((to_peers(&lab)? >= before + DATAGRAMS).then_some(()))
+            })?;
+        }
+        let checked = lab.relay().relay(&["status", "--check"])?;
+        ensure!(checked.code == 0, "{checked:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_fence_holds_in_a_vrf() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let host = siege.lab.relay().namespace();
+        host.feed(
+            "ip",
+            &["-batch", "-"],
+            "link add vrf0 type vrf table 100\nlink set vrf0 up\nlink set relay0 master vrf0\n",
+        )?;
+        // The kernel takes the interface down and up again for it, and its IPv6 addresses with it.
+        siege.lab.relay().up()?;
+        siege.flows().context("in the VRF")?;
+        siege.holds()?;
+        if siege.on_tcx()? {
+            for side in ["ingress", "egress"] {
+                let link = siege.lab.relay().bpffs().join("relay/relay0");
+                let version = std::fs::read_dir(link)?.next().context("a version")??;
+                std::fs::remove_file(version.path().join(format!("{side}_link")))?;
+            }
+        } else {
+            host.run("tc", &["qdisc", "del", "dev", "relay0", "clsact"])?;
+        }
+        siege.is_fenced().context("without programs")?;
+        // It was the fence: without it the host forwards in the VRF.
+        host.run("nft", &["delete", "table", "inet", "relay_relay0"])?;
+        siege.flows().context("the host forwards")?;
+        Ok(())
+    });
+}
+
+/// A namespace behind the host with the service, and the rule that publishes it, as Docker has it.
+fn publish(lab: &Lab) -> Result<Namespace> {
+    let service = Namespace::create("service")?;
+    let host = lab.relay().namespace();
+    host.set_sysctl("ipv4/ip_forward", 1)?;
+    host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+    let arguments = ["link", "add", "bridge0", "type", "veth", "peer", "name", "eth0", "netns"];
+    host.run("ip", &[&arguments[..], &[service.name()]].concat())?;
+    let [v4, v6] = SERVICE;
+    service.feed(
+        "ip",
+        &["-batch", "-"],
+        &format!(
+            "link set eth0 up\naddress add {v4}/16 dev eth0\naddress add {v6}/64 dev eth0 nodad\n"
+        ),
+    )?;
+    host.feed(
+        "ip",
+        &["-batch", "-"],
+        "link set bridge0 up\naddress add 172.17.0.1/16 dev bridge0\n\
+         address add fd17::1/64 dev bridge0 nodad\n",
+    )?;
+    service.feed(
+        "ip",
+        &["-batch", "-"],
+        "route add default via 172.17.0.1\nroute add default via fd17::1\n",
+    )?;
+    host.feed(
+        "nft",
+        &["-f", "-"],
+        &format!(
+            "table inet published {{
+                chain into {{
+                    type nat hook prerouting priority dstnat;
+                    meta nfproto ipv4 udp dport {PUBLISHED} dnat ip to {v4}:{INSIDE}
+                    meta nfproto ipv6 udp dport {PUBLISHED} dnat ip6 to [{v6}]:{INSIDE}
+                }}
+                chain out {{
+                    type nat hook postrouting priority srcnat;
+                    ip saddr 172.17.0.0/16 oifname != \"bridge0\" masquerade
+                    ip6 saddr fd17::/64 oifname != \"bridge0\" masquerade
+                }}
+            }}\n"
+        ),
+    )?;
+    // Neighbour discovery takes a moment; the first datagram must not be lost in it.
+    for target in [v4, v6] {
+        deadline::until("the service's host", || {
+            let ping = ["-c", "1", "-W", "1", target];
+            let output = host.output(Command::new("ping").args(ping))?;
+            Ok(output.status.success().then_some(()))
+        })?;
+    }
+    // The policy knows the host's new addresses from here on.
+    lab.relay().up()?;
+    Ok(service)
+}
+
+fn to_peers(lab: &Lab) -> Result<u64> {
+    let text = lab.relay().relay(&["stats", "--json"])?.success("relay stats")?;
+    schema::parse("stats", &text)?["fenceDropped"]["to_peers"].as_u64().context("a count")
+}

@@ -1,0 +1,8 @@
+//! `relay::net` and `relay::wireguard` on this machine's kernel, in network namespaces.
+
+mod addressing;
+mod fence;
+mod inbound;
+mod marks;
+mod namespace;
+mod wireguard;

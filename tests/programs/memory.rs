@@ -1,0 +1,40 @@
+//! The kernel's memory for a policy. Time is for `cargo xtask bench`.
+
+use relay::datapath::Loaded;
+use relay_bench::measure::{
+    fleet::{Fleet, Shape},
+    memory::held_bytes,
+};
+
+use crate::possible;
+
+/// What the maps of 10 000 peers of whom one talks to all may take.
+const MOST: u64 = 32 << 20;
+
+/// Loads a policy and gives the kernel's memory for its maps.
+fn map_bytes(fleet: Fleet) -> u64 {
+    let (compiled, slots) = fleet.compile(true).expect("the policy compiles");
+    let mut loaded = Loaded::load(&compiled, 1, None, slots).expect("the kernel takes it");
+    held_bytes(&mut loaded).expect("the kernel tells")
+}
+
+#[test]
+fn ten_thousand_peers_stay_within_their_budget_in_every_shape() {
+    if !possible("memory::ten_thousand") {
+        return;
+    }
+    for shape in Shape::ALL {
+        let bytes = map_bytes(Fleet { peers: 10_000, shape });
+        assert!(bytes <= MOST, "{}: found {bytes} bytes, expected at most {MOST}", shape.name());
+    }
+}
+
+#[test]
+fn memory_grows_with_peers_and_not_with_pairs() {
+    if !possible("memory::grows") {
+        return;
+    }
+    let [few, many] = [1_000, 10_000].map(|peers| map_bytes(Fleet { peers, shape: Shape::Mesh }));
+    // Arrays are as large as the next power of two, and counters have room to double.
+    assert!(many <= few * 20, "found {few} bytes for 1 000 peers and {many} for 10 000");
+}

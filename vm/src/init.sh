@@ -1,0 +1,40 @@
+#!/bin/dash
+# First process of the virtual machine: mounts, loads modules, runs the command. Kernel messages go to
+# the first serial line, output of the command to the second.
+export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin HOME=/root
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620 devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs -o mode=0755 tmpfs /run
+mount -t bpf -o mode=0700 bpf /sys/fs/bpf
+mount -t tracefs tracefs /sys/kernel/tracing
+ln -s /proc/self/fd /dev/fd
+ln -s /run /var/run
+mkdir -p /run/netns /run/lock
+mount --make-rshared /
+hostname relay-vm
+ip link set lo up
+
+dmesg -n 8
+while read -r module; do
+	insmod "/vm/modules/$module" || echo "relay-vm: cannot load $module" >/dev/kmsg
+done </vm/modules/order
+
+stty -F /dev/ttyS1 raw -echo
+printf '\036relay-vm: ready\n' >/dev/ttyS1
+if [ -e /vm/shell ]; then
+	stty -F /dev/ttyS1 sane
+	setsid -c bash -i </dev/ttyS1 >/dev/ttyS1 2>&1
+else
+	cd /root
+	setsid dash /vm/command </dev/null >/dev/ttyS1 2>&1
+fi
+code=$?
+printf '\036relay-vm: exit %d\n' "$code" >/dev/ttyS1
+# stty waits until all output is sent.
+stty -F /dev/ttyS1 raw
+poweroff -f

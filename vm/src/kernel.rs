@@ -1,0 +1,344 @@
+//! Debian's cloud kernels, downloaded as packages and unpacked into the cache, not installed.
+
+use std::fmt;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::apt::Archive;
+use crate::progress::Step;
+use crate::{process, workspace};
+
+/// A kernel series that the lab runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Series {
+    /// Has TCX.
+    #[value(name = "6.12")]
+    V6_12,
+    /// The oldest supported, without TCX.
+    #[value(name = "6.1")]
+    V6_1,
+}
+
+impl Series {
+    /// Newest first.
+    pub const ALL: [Self; 2] = [Self::V6_12, Self::V6_1];
+
+    /// Meta-packages of this series, which depend on the distribution's release.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::V6_12 => &["linux-image-6.12-cloud-amd64", "linux-image-cloud-amd64"],
+            Self::V6_1 => &["linux-image-cloud-amd64"],
+        }
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V6_12 => "6.12",
+            Self::V6_1 => "6.1",
+        })
+    }
+}
+
+/// Modules that the lab needs, unless the kernel has them built in. Missing ones are skipped.
+const MODULES: &[&str] = &[
+    "wireguard",
+    "veth",
+    "bridge",
+    "dummy",
+    "ifb",
+    "tun",
+    "netkit",
+    "sch_ingress",
+    "sch_netem",
+    "sch_tbf",
+    "cls_bpf",
+    "act_bpf",
+    "nf_tables",
+    "nft_masq",
+    "nft_nat",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_reject_inet",
+    "nft_limit",
+    "nft_log",
+    "nf_log_syslog",
+    "nft_fib_inet",
+    "nf_conntrack_netlink",
+    "vrf",
+    // For the bench, which compares with other ways of filtering.
+    "iptable_filter",
+    "ip6table_filter",
+    "inet_diag",
+    "tcp_diag",
+    "udp_diag",
+];
+
+/// A kernel in the cache.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    pub series: Series,
+    directory: PathBuf,
+}
+
+impl Kernel {
+    /// The kernel that apt offers for this series, downloaded into the cache unless it is there.
+    /// If apt offers none: the newest one in the cache, or that of Debian 12.
+    ///
+    /// # Errors
+    /// Neither apt nor the cache has one.
+    pub fn fetch(series: Series) -> Result<Self> {
+        let cache = workspace::cache()?.join("kernels");
+        let system = Archive::system();
+        let (archive, offered) = match Offer::find(series, &system) {
+            Some(offer) => (system, offer),
+            None => {
+                if let Ok(kernel) = Self::newest(series, &cache) {
+                    return Ok(kernel);
+                }
+                Offer::of_bookworm(series)?
+            }
+        };
+        let directory = cache.join(offered.directory(series));
+        if !directory.is_dir() {
+            let step = Step::start(format!("vm: fetching {} {}", offered.package, offered.version));
+            match offered.unpack_into(&archive, &directory) {
+                Ok(()) => step.finish("ready"),
+                Err(reason) => {
+                    step.finish("failed");
+                    return Self::newest(series, &cache).context(format!("{reason:#}"));
+                }
+            }
+        }
+        Ok(Self { series, directory })
+    }
+
+    /// The compressed kernel image that QEMU boots.
+    pub fn image(&self) -> PathBuf {
+        self.directory.join("vmlinuz")
+    }
+
+    /// Modules, in load order.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn modules(&self) -> Result<Vec<PathBuf>> {
+        let list = self.directory.join("modules");
+        let names =
+            fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
+        Ok(names.lines().map(|name| self.directory.join(name)).collect())
+    }
+
+    /// Its name in the cache: series, package version, hash of the modules.
+    pub fn name(&self) -> String {
+        self.directory.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    }
+
+    fn newest(series: Series, cache: &Path) -> Result<Self> {
+        let prefix = format!("{series}-");
+        let mut found: Vec<_> = fs::read_dir(cache)
+            .with_context(|| format!("cannot read {}", cache.display()))?
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        found.sort();
+        match found.pop() {
+            Some((_, directory)) => Ok(Self { series, directory }),
+            None => bail!("{} holds no {series} kernel", cache.display()),
+        }
+    }
+}
+
+/// A kernel package offered by apt.
+#[derive(Debug, PartialEq, Eq)]
+struct Offer {
+    package: String,
+    version: String,
+}
+
+impl Offer {
+    fn of_bookworm(series: Series) -> Result<(Archive, Self)> {
+        let step = Step::start(format!("vm: looking for Linux {series} in Debian 12's archive"));
+        let bookworm = Archive::bookworm(&workspace::cache()?.join("bookworm"))?;
+        step.finish("done");
+        let offer = Self::find(series, &bookworm).with_context(|| {
+            format!("no archive has a {series} kernel as {}", series.packages().join(" or "))
+        })?;
+        Ok((bookworm, offer))
+    }
+
+    fn find(series: Series, archive: &Archive) -> Option<Self> {
+        let records = series.packages().iter().filter_map(|meta| archive.record(meta).ok());
+        records.filter_map(|record| Self::parse(&record, series)).next()
+    }
+
+    /// Parses `Version:` and the kernel image in `Depends:` of a meta-package's record.
+    fn parse(record: &str, series: Series) -> Option<Self> {
+        let field = |name: &str| {
+            record.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let version = field("Version")?;
+        if !version.starts_with(&format!("{series}.")) {
+            return None;
+        }
+        let package = field("Depends")?
+            .split(',')
+            .filter_map(|dependency| dependency.split_whitespace().next())
+            .find(|name| name.starts_with("linux-image-"))?;
+        Some(Self { package: package.to_owned(), version: version.to_owned() })
+    }
+
+    fn directory(&self, series: Series) -> String {
+        let mut hasher = DefaultHasher::new();
+        MODULES.hash(&mut hasher);
+        format!("{series}-{}-{:08x}", self.version, hasher.finish() & 0xffff_ffff)
+    }
+
+    /// Downloads and unpacks the package, and moves image and modules into the cache when complete.
+    fn unpack_into(&self, archive: &Archive, directory: &Path) -> Result<()> {
+        let cache = directory.parent().context("the cache has no parent directory")?;
+        fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let work = Scratch::new(cache.join(format!(".unpacking-{}", std::process::id())))?;
+        let package = archive.download(&self.package, &work.0)?;
+        let tree = work.0.join("tree");
+        process::read(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&tree))?;
+        let release = self.package.trim_start_matches("linux-image-");
+        // Modules are in /lib; modprobe of a merged-/usr system may search /usr/lib.
+        process::read(Command::new(program("depmod")).arg("-b").arg(&tree).arg(release))?;
+
+        let ready = work.0.join("ready");
+        fs::create_dir_all(&ready)?;
+        let image = tree.join("boot").join(format!("vmlinuz-{release}"));
+        fs::rename(&image, ready.join("vmlinuz"))
+            .with_context(|| format!("{} holds no {}", self.package, image.display()))?;
+        let mut names = Vec::new();
+        for module in self.load_order(&tree, release) {
+            let name = keep_module(&module, &ready)?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if !names.iter().any(|name| name == "wireguard.ko") {
+            bail!("{} has no WireGuard module", self.package);
+        }
+        fs::write(ready.join("modules"), names.join("\n") + "\n")?;
+        match fs::rename(&ready, directory) {
+            // Another run was faster, with the same result.
+            Err(_) if directory.is_dir() => Ok(()),
+            outcome => outcome.with_context(|| format!("cannot make {}", directory.display())),
+        }
+    }
+
+    /// Modules and their dependencies, in load order.
+    fn load_order(&self, tree: &Path, release: &str) -> Vec<PathBuf> {
+        let mut order = Vec::new();
+        for module in MODULES {
+            let mut command = Command::new(program("modprobe"));
+            command.args(["--show-depends", "--ignore-install", "-S", release, "-d"]);
+            command.arg(tree).arg(module);
+            // Tests that need a missing module skip.
+            let Ok(text) = process::read(&mut command) else { continue };
+            for file in parse_depends(&text) {
+                if !order.contains(&file) {
+                    order.push(file);
+                }
+            }
+        }
+        order
+    }
+}
+
+/// Parses `insmod PATH [options]`; skips `builtin NAME`.
+fn parse_depends(text: &str) -> Vec<PathBuf> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("insmod "))
+        .filter_map(|rest| rest.split_whitespace().next())
+        .map(PathBuf::from)
+        .collect()
+}
+
+/// Copies a module, decompressed since the guest is slow, and returns its name.
+fn keep_module(module: &Path, ready: &Path) -> Result<String> {
+    let name = module.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let (name, unpacker) = match name.rsplit_once('.') {
+        Some((stem, "xz")) => (stem.to_owned(), Some("xz")),
+        Some((stem, "zst")) => (stem.to_owned(), Some("zstd")),
+        Some((stem, "gz")) => (stem.to_owned(), Some("gzip")),
+        _ => (name, None),
+    };
+    let target = ready.join(&name);
+    match unpacker {
+        None => fs::copy(module, &target)
+            .map(drop)
+            .with_context(|| format!("cannot copy {}", module.display()))?,
+        Some(unpacker) => {
+            let output = Command::new(unpacker)
+                .arg("-dc")
+                .arg(module)
+                .output()
+                .with_context(|| format!("cannot start `{unpacker}` to unpack a module"))?;
+            if !output.status.success() {
+                bail!("`{unpacker} -dc {}` failed", module.display());
+            }
+            fs::write(&target, output.stdout)?;
+        }
+    }
+    Ok(name)
+}
+
+fn program(name: &str) -> PathBuf {
+    process::find(name).unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// A directory that is removed on drop.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(path: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A directory that stays does no harm: the next run uses another one.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = "Package: linux-image-6.12-cloud-amd64\nVersion: 6.12.117-1~deb12u1\n\
+        Depends: linux-image-6.12.117+deb12-cloud-amd64 (= 6.12.117-1~deb12u1)\n";
+
+    #[test]
+    fn a_meta_package_names_the_real_one() {
+        assert_eq!(
+            Offer::parse(RECORD, Series::V6_12),
+            Some(Offer {
+                package: "linux-image-6.12.117+deb12-cloud-amd64".to_owned(),
+                version: "6.12.117-1~deb12u1".to_owned()
+            })
+        );
+    }
+
+    #[test]
+    fn another_series_is_not_taken_for_ours() {
+        assert_eq!(Offer::parse(RECORD, Series::V6_1), None);
+    }
+
+    #[test]
+    fn reads_what_modprobe_would_load() {
+        let text = "builtin udp_tunnel\ninsmod /t/lib/a.ko.xz \ninsmod /t/lib/b.ko x=1\n";
+        assert_eq!(parse_depends(text), ["/t/lib/a.ko.xz", "/t/lib/b.ko"].map(PathBuf::from));
+    }
+}

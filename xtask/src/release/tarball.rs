@@ -1,0 +1,67 @@
+//! The tarball, for distributions without dpkg.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use relay_vm::{process, workspace};
+
+use super::{Contents, released_at};
+use crate::setup::dist::TARGET;
+
+/// Files of the checkout and their paths in the tarball.
+const SOURCES: &[(&str, &str)] = &[
+    ("README.md", "README.md"),
+    ("CHANGELOG.md", "CHANGELOG.md"),
+    ("LICENSE-MIT", "LICENSE-MIT"),
+    ("LICENSE-APACHE", "LICENSE-APACHE"),
+    ("deploy/LICENSE-LGPL-2.1", "LICENSE-LGPL-2.1"),
+    ("deploy/systemd/relay.service", "systemd/relay.service"),
+    ("deploy/systemd/relay@.service", "systemd/relay@.service"),
+    ("deploy/systemd/relay-follow.service", "systemd/relay-follow.service"),
+    ("deploy/systemd/relay-follow@.service", "systemd/relay-follow@.service"),
+    ("examples/full.toml", "examples/full.toml"),
+    ("examples/node-to-node.toml", "examples/node-to-node.toml"),
+    ("examples/one-to-many.toml", "examples/one-to-many.toml"),
+];
+
+/// Generated files and their paths in the tarball.
+const GENERATED: &[(&str, &str)] = &[
+    ("relay", "relay"),
+    ("THIRD-PARTY", "THIRD-PARTY"),
+    ("relay.bash", "completions/relay"),
+    ("relay.zsh", "completions/_relay"),
+    ("relay.fish", "completions/relay.fish"),
+];
+
+/// Writes `relay-<version>-<target>.tar.gz` into `output`, reproducibly.
+pub(super) fn pack(contents: &Contents, output: &Path) -> Result<PathBuf> {
+    let name = format!("relay-{}-{TARGET}", env!("CARGO_PKG_VERSION"));
+    let above = contents.directory.join("tarball");
+    let root = above.join(&name);
+    for (from, to) in SOURCES {
+        copy(&workspace::root().join(from), &root.join(to))?;
+    }
+    for (from, to) in GENERATED {
+        copy(&contents.directory.join(from), &root.join(to))?;
+    }
+    for page in contents.pages()? {
+        let page = Path::new("man").join(page);
+        copy(&contents.directory.join(&page), &root.join(&page))?;
+    }
+    let file = std::path::absolute(output.join(format!("{name}.tar.gz")))?;
+    let mut tar = Command::new("tar");
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u+rwX,go=rX"]);
+    tar.arg(format!("--mtime=@{}", released_at()?)).args(["-I", "gzip -9n", "-cf"]).arg(&file);
+    process::read(tar.arg("-C").arg(&above).arg(&name))?;
+    Ok(file)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let directory = to.parent().context("a file is in a directory")?;
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::copy(from, to))
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
