@@ -38,7 +38,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory as _, Parser, Subcommand};
 
 /// Relays packets between WireGuard peers that list each other, in the kernel.
 ///
@@ -116,6 +116,11 @@ enum Verb {
     Completions(completions::Completions),
     /// Print relay's manual page, or write all of them.
     Man(man::Man),
+}
+
+/// The definition of the command line, from which its documentation is made.
+pub fn command() -> Command {
+    Cli::command()
 }
 
 /// Runs the command line of this process.

@@ -1,0 +1,52 @@
+//! `docs/reference/metrics.md`, from what the renderer is known to write: its own snapshots.
+
+use std::fs;
+
+use crate::{
+    markdown::{code, table},
+    page,
+};
+
+#[test]
+fn the_page_of_metrics_is_current() {
+    let of_peers = families("the_text_format_for_prometheus");
+    let of_pairs = families("pairs_are_families_of_their_own");
+    page::check(
+        "metrics",
+        &format!("## `relay stats`\n\n{of_peers}\n## `relay stats --pairs`\n\n{of_pairs}"),
+    );
+}
+
+/// Metric families in the order in which they are written.
+fn families(snapshot: &str) -> String {
+    let file = format!("relay__stats__prometheus__tests__{snapshot}.snap");
+    let file = page::root().join("relay/src/stats/snapshots").join(file);
+    let text = fs::read_to_string(&file).expect("the renderer's snapshot");
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for line in text.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' ')) {
+            rows.push([name.to_owned(), String::new(), String::new(), help.to_owned()]);
+            continue;
+        }
+        let Some([name, kind, labels, _]) = rows.last_mut() else { continue };
+        if let Some(typed) = line.strip_prefix("# TYPE ") {
+            *kind = typed.split_once(' ').expect("a kind").1.to_owned();
+        } else if let Some((sample, rest)) = line.split_once('{') {
+            *labels = label_names(rest);
+            *name = sample.to_owned();
+        }
+    }
+    let rows = rows.into_iter().map(|[name, kind, labels, help]| [code(&name), kind, labels, help]);
+    table(["metric", "type", "labels", "meaning"], rows)
+}
+
+/// The names in `interface="relay0",peer="node-a"} 1`.
+fn label_names(labels: &str) -> String {
+    let mut names = Vec::new();
+    let mut rest = labels;
+    while let Some((name, value)) = rest.split_once("=\"") {
+        names.push(code(name.trim_start_matches(',')));
+        rest = value.split_once('"').expect("the value's end").1;
+    }
+    names.join(", ")
+}
