@@ -13,7 +13,9 @@ use crate::setup::dist::TARGET;
 /// Files of the checkout and their paths in the tarball.
 const SOURCES: &[(&str, &str)] = &[
     ("README.md", "README.md"),
+    ("ARCHITECTURE.md", "ARCHITECTURE.md"),
     ("CHANGELOG.md", "CHANGELOG.md"),
+    ("CONTRIBUTING.md", "CONTRIBUTING.md"),
     ("LICENSE-MIT", "LICENSE-MIT"),
     ("LICENSE-APACHE", "LICENSE-APACHE"),
     ("deploy/LICENSE-LGPL-2.1", "LICENSE-LGPL-2.1"),
@@ -25,6 +27,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("examples/node-to-node.toml", "examples/node-to-node.toml"),
     ("examples/one-to-many.toml", "examples/one-to-many.toml"),
 ];
+
+/// Directories of pages that the README links to.
+const DOCS: &[&str] = &["docs", "docs/guides", "docs/internals", "docs/reference"];
 
 /// Generated files and their paths in the tarball.
 const GENERATED: &[(&str, &str)] = &[
@@ -42,6 +47,14 @@ pub(super) fn pack(contents: &Contents, output: &Path) -> Result<PathBuf> {
     let root = above.join(&name);
     for (from, to) in SOURCES {
         copy(&workspace::root().join(from), &root.join(to))?;
+    }
+    for directory in DOCS {
+        for entry in fs::read_dir(workspace::root().join(directory))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                copy(&entry.path(), &root.join(directory).join(entry.file_name()))?;
+            }
+        }
     }
     for (from, to) in GENERATED {
         copy(&contents.directory.join(from), &root.join(to))?;
