@@ -4,6 +4,7 @@
 //! `cargo xtask docs` writes the generated parts.
 
 mod commands;
+mod configuration;
 mod json;
 mod markdown;
 mod metrics;
