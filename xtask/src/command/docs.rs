@@ -1,10 +1,9 @@
-//! `cargo xtask docs`: the generated parts of the documentation.
+//! `cargo xtask docs`
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-
-use crate::workspace;
+use relay_vm::workspace;
 
 /// Write the generated parts of docs/reference
 #[derive(Debug, clap::Args)]
