@@ -7,12 +7,7 @@ use super::{
     wg_quick::{Entry, Section, prefix},
 };
 use crate::{
-    config::{
-        check::MTU_MIN_V6,
-        keys::{MTU_MAX, MTU_MIN},
-        table::shown,
-        value::{self, taken_by_network},
-    },
+    config::read::{MTU_MAX, MTU_MIN, MTU_MIN_V6, overlay_address, shown, taken_by_network},
     model::PrivateKey,
 };
 
@@ -74,7 +69,7 @@ fn addresses(hub: &Section<'_>, remarks: &mut Remarks) -> (Vec<IpNet>, Vec<(usiz
         let own = written.filter(|net| taken_by_network(net.addr(), net).is_some());
         let usable =
             own.and_then(|net| Some(format!("{}/{}", net.hosts().nth(1)?, net.prefix_len())));
-        match value::overlay_address(usable.as_deref().unwrap_or(text)) {
+        match overlay_address(usable.as_deref().unwrap_or(text)) {
             Ok(address) if address.prefix_len() == address.max_prefix_len() => {
                 let problem = "leaves no room for peers; write the length of the network";
                 remarks.fault(line, format!("Address: {} {problem}", shown(text)));

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 
 use super::{
-    Remark,
+    remarks::Remark,
     wg_quick::{Hub, Section, prefix},
 };
 

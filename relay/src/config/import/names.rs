@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    config::{table::looks_secret, value::DESCRIPTION_MAX},
+    config::read::{DESCRIPTION_MAX, looks_secret},
     model::PeerName,
 };
 

@@ -14,9 +14,8 @@ use super::{
 };
 use crate::{
     config::{
-        free::Free,
-        table::shown,
-        value::{self, short, taken_by_network},
+        edit::Free,
+        read::{parse_network, short, shown, taken_by_network},
     },
     model::{PeerName, PresharedKey, PublicKey, host_prefix},
 };
@@ -276,7 +275,7 @@ impl Reader<'_> {
         line: usize,
         network: IpNet,
     ) -> Option<IpNet> {
-        let why = if let Err(fault) = value::network(&network.to_string()) {
+        let why = if let Err(fault) = parse_network(&network.to_string()) {
             fault.problem
         } else if let Some(what) = self.reserved(&network) {
             format!("it is {what}")

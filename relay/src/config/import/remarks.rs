@@ -1,9 +1,17 @@
-use std::collections::HashMap;
-
-use super::{ImportError, Remark};
+use std::{collections::HashMap, fmt};
 
 /// Lines that are told after the first.
 const LISTED: usize = 10;
+
+/// Something about one line of the hub's file. It never holds the line's value where that may be
+/// a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Remark {
+    /// The line, from 1; 0 for what no line says.
+    pub line: usize,
+    /// What is to be known about it.
+    pub text: String,
+}
 
 /// Remarks while they are collected. What is true of many lines is said once, at the first.
 #[derive(Default)]
@@ -41,14 +49,23 @@ impl Remarks {
     ///
     /// # Errors
     /// The faults, if there are any.
-    pub(super) fn finish(mut self) -> Result<Vec<Remark>, ImportError> {
+    pub(super) fn finish(mut self) -> Result<Vec<Remark>, Vec<Remark>> {
         if !self.faults.is_empty() {
             self.faults.sort();
-            return Err(ImportError::Lines(self.faults));
+            return Err(self.faults);
         }
         let mut remarks: Vec<Remark> = self.found.into_iter().map(once).collect();
         remarks.sort_by_key(|remark| (remark.line == 0, remark.line));
         Ok(remarks)
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.text),
+            line => write!(f, "line {line}: {}", self.text),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::Remark;
+use super::remarks::Remark;
 
 /// What Windows-1252 has where Latin-1 has control characters, from 0x80 on.
 const WINDOWS: [char; 32] = [

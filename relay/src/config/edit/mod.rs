@@ -1,0 +1,27 @@
+//! Changes of configuration files:
+//!
+//! - `draft`: the files, and what may be asked of them; `change`: the change of one file;
+//! - `entry`: one peer in a file's text; `new_peer`: the text of one that comes;
+//! - `free`: addresses that nobody has;
+//! - `staged`: files that appear whole or not at all; `key_file`: those that hold a key.
+
+mod change;
+mod draft;
+mod entry;
+mod free;
+mod key_file;
+mod new_peer;
+mod staged;
+#[cfg(test)]
+mod tests;
+
+pub use change::{Edit, StagedEdit};
+pub use draft::{Draft, EditError};
+pub use free::{NoFreeAddress, free_addresses};
+pub use key_file::create_private_key;
+pub use new_peer::NewPeer;
+pub use staged::{Staged, WriteError};
+
+pub(super) use free::Free;
+pub(super) use key_file::stage_key;
+pub(super) use new_peer::{assignments, list};

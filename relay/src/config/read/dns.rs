@@ -1,0 +1,42 @@
+use std::net::IpAddr;
+
+use super::{
+    fault::Fault,
+    shown::{looks_secret, shown},
+};
+use crate::model::Dns;
+
+/// Longest DNS name, characters (RFC 1035, section 2.3.4).
+const NAME_MAX: usize = 253;
+
+/// A resolver, or a search domain. Loopback is fine: the client may run a resolver.
+pub(super) fn dns(text: &str) -> Result<Dns, Fault> {
+    let example = "write the IP address of a resolver, such as \"10.3.2.1\", or a search domain, such \
+                   as \"corp.example.org\"";
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() || address.is_multicast() => {
+            Err(Fault::new(format!("{} is not the address of a resolver", shown(text)), example))
+        }
+        Ok(address) => Ok(Dns::Resolver(address)),
+        Err(_) if is_dns_name(text) && !looks_secret(text) => Ok(Dns::Search(text.to_owned())),
+        Err(_) => {
+            let problem = format!("{} is neither an IP address nor a domain", shown(text));
+            Err(Fault::new(problem, example))
+        }
+    }
+}
+
+pub(super) fn is_dns_name(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len())
+            && label.chars().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A last label of digits is an IPv4 address gone wrong (RFC 3696, section 2).
+    let numeric =
+        name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    name.len() <= NAME_MAX && name.split('.').all(label) && !numeric
+}

@@ -1,0 +1,80 @@
+//! Files to model, in the order of the flow:
+//!
+//! - `source`: the main file and its fragments, as text; `regular`: files of a bounded size;
+//! - `keys`: every table and key, with type, default and documentation;
+//! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `dns`:
+//!   one value of it;
+//! - `check`: errors that only several values together show;
+//! - `build`: the model, with defaults filled in;
+//! - `reach`: warnings about whom the lists cover;
+//! - `findings`, `place`, `fault`, `problem`: what is wrong, where, and what to write instead;
+//!   `shown`, `unknown`: how that is put;
+//! - `secrets`: key files that the configuration names;
+//! - `stamp`: whether the files changed.
+//!
+//! [`load`] and [`Secrets`] touch files; `parse`, which does the rest, is pure. All problems of all
+//! files are reported at once.
+
+mod build;
+mod check;
+mod dns;
+mod endpoint;
+mod fault;
+mod findings;
+mod keys;
+mod loaded;
+mod parse;
+mod place;
+mod prefix;
+mod problem;
+mod reach;
+mod regular;
+mod secrets;
+mod shown;
+mod source;
+mod stamp;
+mod table;
+mod tables;
+#[cfg(test)]
+pub(super) mod tests;
+mod unknown;
+mod value;
+
+pub use fault::Fault;
+pub use keys::{Absent, Key, Kind, TABLES, Table};
+pub use loaded::{Loaded, Options};
+pub use prefix::{address as parse_address, network as parse_network};
+pub use problem::{Problem, Problems};
+pub use reach::one_sided;
+pub use regular::{is_stream, read as read_regular, read_stream};
+pub use secrets::{Secrets, read_private_key};
+pub use stamp::Stamp;
+pub use value::{peer_name as parse_peer_name, public_key as parse_public_key};
+
+pub(super) use keys::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
+pub(super) use prefix::{overlay_address, short, taken_by_network};
+pub(super) use shown::{looks_secret, shown};
+pub(super) use source::{Source, read as read_sources};
+pub(super) use value::DESCRIPTION_MAX;
+
+use std::path::Path;
+
+/// Reads the main file at `path` and the fragments beside it: `relay.d/*.toml` for `relay.toml`,
+/// in the order of their names. Relative names of key files are looked up beside the main file.
+///
+/// # Errors
+/// Every problem in every file.
+pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
+    judge(&read_sources(path), options)
+}
+
+/// What the sources say, the main file first, with warnings about the key files they name.
+///
+/// # Errors
+/// Every problem in every source.
+pub(super) fn judge(sources: &[Source], options: Options) -> Result<Loaded, Problems> {
+    let mut loaded = parse::parse(sources, options)?;
+    let exposed = secrets::exposed_key_files(&loaded);
+    loaded.warnings.extend(exposed);
+    Ok(loaded)
+}

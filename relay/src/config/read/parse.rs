@@ -1,0 +1,74 @@
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::{
+    build::build,
+    check::{check, warn},
+    fault::Fault,
+    findings::Findings,
+    loaded::{Loaded, Options, PeerLocations},
+    place::{Files, Place},
+    problem::Problems,
+    reach,
+    source::Source,
+    tables::{PeerTable, Tables},
+};
+
+/// Makes the relay of the sources, the main file first. Pure: no file is touched.
+pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Problems> {
+    let files = Files::new(sources);
+    let mut findings = Findings::default();
+    let mut tables = Tables::default();
+    for (file, source) in sources.iter().enumerate() {
+        match &source.text {
+            Ok(text) => parse_file(file, text, &mut tables, &mut findings),
+            Err(fault) => {
+                findings.unreadable(Place { file, offset: 0 }, "file", fault.clone());
+            }
+        }
+    }
+    check(&tables, &files, &mut findings);
+    let empty = tables.peers.is_empty() && !tables.peer_refused;
+    if empty && !options.allow_empty && !findings.any_unreadable() {
+        let remedy = "add a [[peer]], or allow an empty list with --allow-empty";
+        let fault = Fault::new("there is none", remedy);
+        findings.misplaced(Place { file: 0, offset: 0 }, "peer", fault);
+    }
+    let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
+    match build(&tables, base) {
+        Some(relay) if findings.is_empty() => {
+            let mut warnings = reach::warnings(&relay, &tables);
+            warn(&tables, relay.listen_port, &mut warnings);
+            let private_key_file =
+                tables.relay.as_ref().and_then(|relay| relay.private_key_file.as_ref());
+            let private_key_file =
+                private_key_file.map_or(Place { file: 0, offset: 0 }, |path| path.place);
+            Ok(Loaded {
+                relay,
+                warnings: warnings.into_problems(&files),
+                private_key_file: files.locate(private_key_file),
+                peers: tables.peers.iter().map(|peer| locations(peer, &files)).collect(),
+            })
+        }
+        _ => Err(Problems::new(findings.into_problems(&files))),
+    }
+}
+
+fn parse_file(file: usize, text: &str, tables: &mut Tables, findings: &mut Findings) {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let offset = error.span().map_or(text.len(), |span| span.start);
+        let place = Place { file, offset };
+        findings.unreadable(place, "syntax", Fault::new(error.message(), "correct the TOML"));
+    }
+    tables.read_file(file, root.get_ref(), findings);
+}
+
+fn locations(peer: &PeerTable, files: &Files<'_>) -> PeerLocations {
+    let public_key = peer.public_key.as_ref().map_or(peer.place, |key| key.place);
+    PeerLocations {
+        public_key: files.locate(public_key),
+        preshared_key_file: peer.preshared_key_file.as_ref().map(|path| files.locate(path.place)),
+    }
+}

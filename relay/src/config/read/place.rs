@@ -1,0 +1,80 @@
+use std::path::PathBuf;
+
+use super::{fault::Fault, problem::Problem, source::Source};
+
+/// Where something stands: a file by its number, and the byte in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    pub(super) file: usize,
+    pub(super) offset: usize,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+/// A place as people read it.
+#[derive(Debug, Clone)]
+pub(super) struct Location {
+    pub(super) file: PathBuf,
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl Location {
+    pub(super) fn problem(&self, key: impl Into<String>, fault: Fault) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: self.line,
+            column: self.column,
+            key: key.into(),
+            problem: fault.problem,
+            remedy: fault.remedy,
+            is_denied: fault.is_denied,
+        }
+    }
+}
+
+/// The files, for turning places into lines and columns.
+pub(super) struct Files<'s> {
+    files: Vec<File<'s>>,
+}
+
+struct File<'s> {
+    source: &'s Source,
+    text: &'s str,
+    is_ascii: bool,
+    /// Byte at which each line starts.
+    lines: Vec<usize>,
+}
+
+impl<'s> Files<'s> {
+    pub(super) fn new(sources: &'s [Source]) -> Self {
+        let files = sources.iter().map(|source| {
+            let text = source.text.as_deref().unwrap_or_default();
+            let starts = text.match_indices('\n').map(|(at, _)| at + 1);
+            let lines = std::iter::once(0).chain(starts).collect();
+            File { source, text, is_ascii: text.is_ascii(), lines }
+        });
+        Self { files: files.collect() }
+    }
+
+    pub(super) fn locate(&self, place: Place) -> Location {
+        let file = &self.files[place.file];
+        let line = file.lines.partition_point(|&start| start <= place.offset);
+        let start = file.lines[line - 1];
+        let before = file.text.get(start..place.offset).unwrap_or_default();
+        let column = if file.is_ascii { before.len() } else { before.chars().count() } + 1;
+        Location { file: file.source.path.clone(), line, column }
+    }
+
+    /// `file:line`, for naming a second place within a problem.
+    pub(super) fn file_and_line(&self, place: Place) -> String {
+        let file = &self.files[place.file];
+        let line = file.lines.partition_point(|&start| start <= place.offset);
+        format!("{}:{line}", file.source.path.display())
+    }
+}

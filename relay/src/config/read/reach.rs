@@ -1,0 +1,306 @@
+//! Warnings about whom the lists cover: pairs where one side's list is short, and entries that
+//! cover nobody.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use super::{
+    fault::Fault, findings::Findings, place::Located, prefix::short, table::List, tables::Tables,
+};
+use crate::model::{Egress, Peer, Relay, host_prefix};
+
+/// One-sided pairs, and entries that cover nobody, that are listed one by one.
+const LISTED: usize = 20;
+/// Covered peers, summed over all different lists, up to which pairs are compared.
+const COVERED_MAX: usize = 3_000_000;
+
+const COVER_SOMEBODY: &str = "remove it, or give a peer such an address";
+const SEE_MORE: &str = "correct those that are listed to see them";
+
+pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
+    let owners = Owners::new(relay);
+    let mut findings = Findings::default();
+    covers_nobody(relay, tables, &owners, &mut findings);
+    let mut pairs = OneSided { relay, tables, owners: &owners, listed: 0, more: 0 };
+    for is_v4 in [true, false] {
+        pairs.find(is_v4, &mut findings);
+    }
+    pairs.close(&mut findings);
+    findings
+}
+
+/// For each peer, by its number, those that it lists in a family in which they do not list it.
+/// `None` when wide lists make that too many to look at.
+pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
+    let owners = Owners::new(relay);
+    let mut short = vec![Vec::new(); relay.peers.len()];
+    let mut left = COVERED_MAX;
+    for is_v4 in [true, false] {
+        let (group_of, lists) = groups(relay, is_v4);
+        let covered = lists.iter().map(|list| cover(&owners, list, &group_of, &mut left));
+        let covered: Vec<Covered> = covered.collect::<Option<_>>()?;
+        for (from, &group) in group_of.iter().enumerate() {
+            let has_family = |network: IpNet| network.addr().is_ipv4() == is_v4;
+            if !relay.peers[from].owned().any(has_family) {
+                continue;
+            }
+            for &(other, _) in &covered[group].groups {
+                if covered[other].peers.binary_search(&from).is_ok() {
+                    continue;
+                }
+                let others = &covered[group].peers;
+                left = left.checked_sub(others.len())?;
+                let of_group = |to: &&usize| group_of[**to] == other && **to != from;
+                short[from].extend(others.iter().filter(of_group));
+            }
+        }
+    }
+    for list in &mut short {
+        list.sort_unstable();
+        list.dedup();
+    }
+    Some(short)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Relay,
+    /// By its number in `relay.peers`.
+    Peer(usize),
+}
+
+/// Who owns which prefix, in the order of the address space.
+struct Owners {
+    sorted: Vec<(IpNet, Owner)>,
+    /// Prefix lengths that occur, IPv4 and IPv6, longest first.
+    lengths: [Vec<u8>; 2],
+}
+
+impl Owners {
+    fn new(relay: &Relay) -> Self {
+        let own = relay.addresses.iter().map(|net| (host_prefix(net.addr()), Owner::Relay));
+        let peers = relay.peers.iter().enumerate();
+        let peers = peers.flat_map(|(index, peer)| {
+            peer.owned().map(move |network| (network, Owner::Peer(index)))
+        });
+        let mut sorted: Vec<_> = own.chain(peers).collect();
+        sorted.sort_unstable();
+        let lengths = [true, false].map(|is_v4| {
+            let family = sorted.iter().filter(|(network, _)| network.addr().is_ipv4() == is_v4);
+            let mut lengths: Vec<_> = family.map(|(network, _)| network.prefix_len()).collect();
+            lengths.sort_unstable_by(|a, b| b.cmp(a));
+            lengths.dedup();
+            lengths
+        });
+        Self { sorted, lengths }
+    }
+
+    /// The owned prefixes that hold addresses of `entry`: those inside it, and the longest one
+    /// around it.
+    fn covered(&self, entry: IpNet) -> impl Iterator<Item = (IpNet, Owner)> + '_ {
+        let start = self.sorted.partition_point(|(network, _)| *network < entry);
+        let last = entry.broadcast();
+        let inside = self.sorted[start..].iter().take_while(move |(net, _)| net.addr() <= last);
+        let exact = self.sorted.get(start).is_some_and(|(network, _)| *network == entry);
+        let around = if exact { None } else { self.around(entry) };
+        inside.copied().chain(around)
+    }
+
+    fn around(&self, entry: IpNet) -> Option<(IpNet, Owner)> {
+        let lengths = &self.lengths[usize::from(entry.addr().is_ipv6())];
+        let shorter = lengths.iter().filter(|&&len| len < entry.prefix_len());
+        let mut wider =
+            shorter.filter_map(|&len| Some(IpNet::new(entry.addr(), len).ok()?.trunc()));
+        wider.find_map(|network| {
+            let found = self.sorted.binary_search_by_key(&network, |(network, _)| *network);
+            found.ok().map(|index| self.sorted[index])
+        })
+    }
+}
+
+fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut Findings) {
+    // With egress, an entry outside the overlay is a permission to leave it.
+    let leaves = |entry: IpNet| {
+        let overlay = |network: &IpNet| network.contains(&entry);
+        relay.egress == Egress::Stack && !relay.addresses.iter().any(overlay)
+    };
+    if let Some(list) = &tables.defaults.allowed_ips {
+        for Located { value: entry, place } in &list.items {
+            if !leaves(*entry) && owners.covered(*entry).next().is_none() {
+                let fault = Fault::new(format!("{} covers nobody", short(entry)), COVER_SOMEBODY);
+                findings.present(*place, "defaults.allowed_ips", fault);
+            }
+        }
+    }
+    let mut more = 0;
+    let mut listed = 0;
+    for (index, peer) in tables.peers.iter().enumerate() {
+        let entries = peer.allowed_ips.iter().flat_map(|list| &list.items);
+        for Located { value: entry, place } in entries {
+            let mut covered = owners.covered(*entry).map(|(_, owner)| owner).peekable();
+            let itself = covered.peek().is_some();
+            if leaves(*entry) || covered.any(|owner| owner != Owner::Peer(index)) {
+                continue;
+            }
+            if listed == LISTED {
+                more += 1;
+                continue;
+            }
+            listed += 1;
+            let entry = short(entry);
+            let fault = if itself {
+                Fault::new(format!("{entry} covers nobody but the peer itself"), "remove it")
+            } else {
+                Fault::new(format!("{entry} covers nobody"), COVER_SOMEBODY)
+            };
+            findings.present(*place, format!("{}.allowed_ips", peer.label), fault);
+        }
+    }
+    if more > 0 {
+        let problem = format!("{more} more entries that cover nobody are not listed");
+        report_last(tables, Fault::new(problem, SEE_MORE), findings);
+    }
+}
+
+/// Puts what is true of many peers behind what is said of each.
+fn report_last(tables: &Tables, fault: Fault, findings: &mut Findings) {
+    if let Some(peer) = tables.peers.last() {
+        let list = peer.allowed_ips.as_ref().and_then(|list| list.items.last());
+        let place = list.map_or(peer.place, |entry| entry.place);
+        findings.present(place, "peer.allowed_ips", fault);
+    }
+}
+
+/// The search for pairs of which one peer lists the other and is not listed by it, one family at a
+/// time: what passes over IPv4 is nothing to IPv6.
+///
+/// Peers with the same list are one group, and pairs are counted group by group: ten thousand
+/// peers that inherit one list are one comparison each, not ten thousand.
+struct OneSided<'t> {
+    relay: &'t Relay,
+    tables: &'t Tables,
+    owners: &'t Owners,
+    listed: usize,
+    more: usize,
+}
+
+/// What one different list covers.
+struct Covered {
+    /// Peers, ascending.
+    peers: Vec<usize>,
+    /// Groups of those peers, and how many of them belong to each.
+    groups: Vec<(usize, usize)>,
+}
+
+impl OneSided<'_> {
+    fn find(&mut self, is_v4: bool, findings: &mut Findings) {
+        let (group_of, lists) = groups(self.relay, is_v4);
+        let mut left = COVERED_MAX;
+        let mut covered = Vec::with_capacity(lists.len());
+        for list in &lists {
+            let Some(one) = cover(self.owners, list, &group_of, &mut left) else {
+                self.give_up(findings);
+                return;
+            };
+            covered.push(one);
+        }
+        for (from, &group) in group_of.iter().enumerate() {
+            let Some(owned) = self.owned(from, is_v4) else { continue };
+            for &(other, count) in &covered[group].groups {
+                if covered[other].peers.binary_search(&from).is_ok() {
+                    continue;
+                }
+                let room = (LISTED - self.listed).min(count);
+                let of_group = covered[group].peers.iter().filter(|&&to| group_of[to] == other);
+                for &to in of_group.take(room) {
+                    self.list(from, to, owned, is_v4, findings);
+                }
+                self.listed += room;
+                self.more += count - room;
+            }
+        }
+    }
+
+    /// The first prefix of the family that the peer owns.
+    fn owned(&self, peer: usize, is_v4: bool) -> Option<IpNet> {
+        self.relay.peers[peer].owned().find(|network| network.addr().is_ipv4() == is_v4)
+    }
+
+    fn list(&self, from: usize, to: usize, owned: IpNet, is_v4: bool, findings: &mut Findings) {
+        let Some(entries) = self.entries(from) else { return };
+        let of_to = |entry: &Located<IpNet>| {
+            let covered = self.owners.covered(entry.value);
+            covered.filter(|(_, owner)| *owner == Owner::Peer(to)).map(|(net, _)| net).next()
+        };
+        let family = |entry: &&Located<IpNet>| entry.value.addr().is_ipv4() == is_v4;
+        let mut hits = entries.items.iter().filter(family);
+        let Some((entry, target)) = hits.find_map(|entry| Some((entry, of_to(entry)?))) else {
+            return;
+        };
+        let Peer { name: to, .. } = &self.relay.peers[to];
+        let problem =
+            format!("covers {to} ({}), whose allowed_ips lack {}", short(&target), short(&owned));
+        let remedy = format!(
+            "add \"{owned}\" to the allowed_ips of {to}, or leave {} out of these",
+            short(&target)
+        );
+        let key = format!("{}.allowed_ips", self.relay.peers[from].name);
+        findings.present(entry.place, key, Fault::new(problem, remedy));
+    }
+
+    /// The peer's list, its own or the default one.
+    fn entries(&self, peer: usize) -> Option<&List<IpNet>> {
+        self.tables.peers[peer].allowed_ips.as_ref().or(self.tables.defaults.allowed_ips.as_ref())
+    }
+
+    fn close(&self, findings: &mut Findings) {
+        if self.more > 0 {
+            let problem = format!("{} more one-sided pairs are not listed", self.more);
+            report_last(self.tables, Fault::new(problem, SEE_MORE), findings);
+        }
+    }
+
+    fn give_up(&self, findings: &mut Findings) {
+        let problem = "too many different wide lists to look for one-sided pairs";
+        let fault = Fault::new(problem, "put a list that peers share into defaults");
+        report_last(self.tables, fault, findings);
+    }
+}
+
+/// The group of each peer, and the entries of each group's list that are of the family.
+fn groups(relay: &Relay, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
+    let mut numbers = HashMap::new();
+    let mut lists = Vec::new();
+    let mut group_of = Vec::with_capacity(relay.peers.len());
+    for peer in &relay.peers {
+        let family = |entry: &&IpNet| entry.addr().is_ipv4() == is_v4;
+        let mut list: Vec<IpNet> = peer.allowed_ips.iter().filter(family).copied().collect();
+        list.sort_unstable();
+        let group = *numbers.entry(list.clone()).or_insert_with(|| {
+            lists.push(list);
+            lists.len() - 1
+        });
+        group_of.push(group);
+    }
+    (group_of, lists)
+}
+
+/// `None` when it takes more than what is `left`.
+fn cover(owners: &Owners, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
+    let mut peers = Vec::new();
+    for entry in list {
+        for (_, owner) in owners.covered(*entry) {
+            *left = left.checked_sub(1)?;
+            if let Owner::Peer(index) = owner {
+                peers.push(index);
+            }
+        }
+    }
+    peers.sort_unstable();
+    peers.dedup();
+    let mut members: Vec<_> = peers.iter().map(|&peer| group_of[peer]).collect();
+    members.sort_unstable();
+    let groups = members.chunk_by(|a, b| a == b).map(|chunk| (chunk[0], chunk.len())).collect();
+    Some(Covered { peers, groups })
+}

@@ -1,0 +1,167 @@
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
+use super::{
+    fault::Fault,
+    loaded::Loaded,
+    place::Location,
+    problem::{Problem, Problems},
+    regular,
+};
+use crate::model::{KeyError, Peer, PresharedKey, PrivateKey, PublicKey};
+
+/// The largest key file that is read, bytes. A key takes 44 and a line break.
+const KEY_FILE_MAX: u64 = 4096;
+/// Mode bits of group and others.
+const OTHERS: u32 = 0o077;
+
+/// The keys that the configuration names by file. Redacted `Debug`; the keys are wiped on drop.
+pub struct Secrets {
+    private_key: Option<PrivateKey>,
+    preshared_keys: HashMap<PublicKey, PresharedKey>,
+}
+
+impl Secrets {
+    /// Reads the key files that `loaded` names. An absent private key is no problem: `relay up`
+    /// makes one.
+    ///
+    /// # Errors
+    /// A preshared key is absent, a file holds no key, or a peer has the relay's own key. Each
+    /// problem points at the line that names the file or holds the public key.
+    pub fn read(loaded: &Loaded) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let path = &loaded.relay.private_key_file;
+        let private_key = read_key::<PrivateKey>(path).unwrap_or_else(|fault| {
+            problems.push(loaded.private_key_file.problem("relay.private_key_file", fault));
+            None
+        });
+        let own = private_key.as_ref().map(PrivateKey::public_key);
+        let mut preshared_keys = HashMap::new();
+        for (peer, locations) in loaded.relay.peers.iter().zip(&loaded.peers) {
+            if own == Some(peer.public_key) {
+                let fault = Fault::new(
+                    "is the relay's own key",
+                    "write what `wg pubkey` gives for the peer's private key",
+                );
+                let key = format!("{}.public_key", peer.name);
+                problems.push(locations.public_key.problem(key, fault));
+            }
+            if let (Some(path), Some(at)) =
+                (&peer.preshared_key_file, &locations.preshared_key_file)
+            {
+                match read_preshared_key(path) {
+                    Ok(preshared_key) => {
+                        preshared_keys.insert(peer.public_key, preshared_key);
+                    }
+                    Err(fault) => {
+                        let key = format!("{}.preshared_key_file", peer.name);
+                        problems.push(at.problem(key, fault));
+                    }
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { private_key, preshared_keys })
+        } else {
+            Err(Problems::new(problems))
+        }
+    }
+
+    /// The relay's private key; `None` when its file does not exist.
+    pub const fn private_key(&self) -> Option<&PrivateKey> {
+        self.private_key.as_ref()
+    }
+
+    /// The key shared with `peer`; `None` when it names no file.
+    pub fn preshared_key(&self, peer: &Peer) -> Option<&PresharedKey> {
+        self.preshared_keys.get(&peer.public_key)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Reads a private key from its file.
+///
+/// # Errors
+/// There is no file, or no key in it.
+pub fn read_private_key(path: &Path) -> Result<PrivateKey, Fault> {
+    read_key(path)?.ok_or_else(|| {
+        let remedy = "name the file that holds the peer's private key";
+        Fault::new(format!("{} does not exist", path.display()), remedy)
+    })
+}
+
+/// Warnings for key files that others than their owner can read or change.
+pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
+    let relay = &loaded.relay;
+    let own = (&relay.private_key_file, &loaded.private_key_file, "relay.private_key_file".into());
+    let peers = relay.peers.iter().zip(&loaded.peers).filter_map(|(peer, locations)| {
+        let at = locations.preshared_key_file.as_ref()?;
+        let key = format!("{}.preshared_key_file", peer.name);
+        Some((peer.preshared_key_file.as_ref()?, at, key))
+    });
+    let files = std::iter::once(own).chain(peers);
+    files
+        .filter_map(|(path, at, key): (_, &Location, String)| {
+            // A file that is not there, or not reachable, is not exposed; reading it tells the rest.
+            let mode = fs::metadata(path).ok()?.mode() & 0o7777;
+            let problem = format!("{} has mode {mode:04o}, so others can use it", path.display());
+            let remedy = format!("chmod 0600 {}", path.display());
+            (mode & OTHERS != 0).then(|| at.problem(key, Fault::new(problem, remedy)))
+        })
+        .collect()
+}
+
+fn read_preshared_key(path: &Path) -> Result<PresharedKey, Fault> {
+    read_key(path)?.ok_or_else(|| {
+        let remedy = format!("make it with (umask 077; wg genpsk > {})", path.display());
+        Fault::new(format!("{} does not exist", path.display()), remedy)
+    })
+}
+
+/// The key in a file; `None` when there is no such file. Messages never hold the content.
+fn read_key<K>(path: &Path) -> Result<Option<K>, Fault>
+where
+    K: std::str::FromStr<Err = KeyError>,
+{
+    let shown = path.display();
+    let bytes = match read_small(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let remedy = "name a regular file with a key in base64";
+            return Err(Fault::unread(&format!("{shown} "), &error, remedy));
+        }
+    };
+    let text = str::from_utf8(&bytes).unwrap_or_default().trim();
+    text.parse().map(Some).map_err(|error| {
+        let remedy = "write one key into it, as `wg genkey` or `wg genpsk` prints it";
+        Fault::new(format!("the content of {shown} {error}"), remedy)
+    })
+}
+
+fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = regular::open(path, KEY_FILE_MAX)?;
+    // A buffer that never grows leaves no copy of the key behind. What grew meanwhile is no key.
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(KEY_FILE_MAX).unwrap_or(0)]);
+    let mut len = 0;
+    loop {
+        match file.read(&mut bytes[len..])? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}

@@ -1,0 +1,66 @@
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{fault::Fault, regular};
+
+/// One configuration file: the main one, or a fragment.
+#[derive(Debug, Clone)]
+pub(in crate::config) struct Source {
+    /// The file, as it was named.
+    pub(in crate::config) path: PathBuf,
+    /// Its text, or why there is none.
+    pub(in crate::config) text: Result<String, Fault>,
+}
+
+/// Reads the main file at `path` and the fragments beside it (`relay.d/*.toml` for `relay.toml`)
+/// in the order of their names. What cannot be read is there with the reason.
+pub(in crate::config) fn read(path: &Path) -> Vec<Source> {
+    let mut sources = vec![read_file(path)];
+    let directory = path.with_extension("d");
+    match fragments(&directory) {
+        Ok(paths) => sources.extend(paths.iter().map(|path| read_file(path))),
+        Err(error) => {
+            let what = "the directory of fragments ";
+            let fault = Fault::unread(what, &error, "make it a directory of *.toml files");
+            sources.push(Source { path: directory, text: Err(fault) });
+        }
+    }
+    sources
+}
+
+/// The `*.toml` in `directory`, sorted; none when there is no such directory. Hidden files are
+/// editors' and package managers' leftovers, and no shell's `*.toml` matches them either.
+pub(super) fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        if !hidden && Path::new(&name).extension() == Some(OsStr::new("toml")) {
+            paths.push(directory.join(name));
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_file(path: &Path) -> Source {
+    let text = match regular::read(path) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Fault::new(format!("is not UTF-8 (byte {at})"), "save it as UTF-8")
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Fault::new("does not exist", "write it, or name another with --config"))
+        }
+        Err(error) => Err(Fault::unread("", &error, "name a regular file")),
+    };
+    Source { path: path.to_owned(), text }
+}

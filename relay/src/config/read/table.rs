@@ -1,0 +1,235 @@
+use std::{collections::HashSet, hash::Hash};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    fault::Fault,
+    findings::Findings,
+    keys::{Absent, Key, Kind, Table},
+    place::{Located, Place},
+    shown::{shown, shown_key},
+    unknown::unknown,
+};
+
+/// A list of values; `complete` when none was left out for a problem.
+#[derive(Debug, Clone)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<Located<T>>,
+    pub(super) complete: bool,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), complete: true }
+    }
+}
+
+/// Reads one TOML table by its list of keys. A value that is absent gives `None`; a wrong one
+/// gives `None` and a finding.
+pub(super) struct TableReader<'t, 'f> {
+    table: &'t DeTable<'t>,
+    place: Place,
+    label: &'t str,
+    keys: &'static Table,
+    findings: &'f mut Findings,
+}
+
+impl<'t, 'f> TableReader<'t, 'f> {
+    /// Starts to read `table` as one of `keys`. Problems call it `label`. Reports keys that it
+    /// must not have, and those that it lacks.
+    pub(super) fn new(
+        table: &'t DeTable<'t>,
+        place: Place,
+        label: &'t str,
+        keys: &'static Table,
+        findings: &'f mut Findings,
+    ) -> Self {
+        let names = || keys.keys.iter().map(|key| key.name).collect::<Vec<_>>();
+        for key in table.keys() {
+            let name = key.get_ref();
+            if keys.key(name).is_none() {
+                let place = Place { offset: key.span().start, ..place };
+                findings.present(
+                    place,
+                    format!("{label}.{}", shown_key(name)),
+                    unknown(name, keys.header, &names()),
+                );
+            }
+        }
+        let reader = Self { table, place, label, keys, findings };
+        for Key { name, .. } in keys.keys.iter().filter(|key| key.absent == Absent::Error) {
+            if !table.contains_key(*name) {
+                let fault = Fault::new("is missing", format!("add {}", reader.example(name)));
+                reader.findings.misplaced(place, reader.key(name), fault);
+            }
+        }
+        reader
+    }
+
+    /// A text that `parse` takes.
+    pub(super) fn text<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<Located<T>> {
+        let value = self.value(name)?;
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong_type(name, value, "a string");
+            return None;
+        };
+        self.keep(name, value, parse(text))
+    }
+
+    /// An integer within the bounds of the key.
+    pub(super) fn number<T: TryFrom<u32>>(&mut self, name: &str) -> Option<Located<T>> {
+        let value = self.value(name)?;
+        let Some(integer) = value.get_ref().as_integer() else {
+            self.wrong_type(name, value, "an integer");
+            return None;
+        };
+        let (low, high) = match self.keys.key(name).map(|key| &key.kind) {
+            Some(&Kind::Integer(low, high)) => (low, high),
+            Some(_) | None => unreachable!("{name} is not a key that takes an integer"),
+        };
+        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.filter(|number| (low..=high).contains(number));
+        let number = number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+            Fault::new(
+                format!("{} is outside {low} to {high}", shown_number(&integer.to_string())),
+                format!("write {}", self.example(name)),
+            )
+        });
+        self.keep(name, value, number)
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<Located<bool>> {
+        let value = self.value(name)?;
+        let Some(boolean) = value.get_ref().as_bool() else {
+            self.wrong_type(name, value, "true or false");
+            return None;
+        };
+        self.keep(name, value, Ok(boolean))
+    }
+
+    /// A list of texts that `parse` takes, none of them twice.
+    pub(super) fn list<T: Clone + Eq + Hash>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<List<T>> {
+        let value = self.value(name)?;
+        let Some(array) = value.get_ref().as_array() else {
+            if let Some(text) = value.get_ref().as_str() {
+                let remedy = format!("write {name} = [{}]", shown(text));
+                let fault = Fault::new("is a string, not a list", remedy);
+                self.findings.present(self.at(value), self.key(name), fault);
+            } else {
+                self.wrong_type(name, value, "a list");
+            }
+            return None;
+        };
+        let mut list = List::default();
+        let mut seen = HashSet::new();
+        for element in array.iter() {
+            let item = match element.get_ref().as_str() {
+                Some(text) => {
+                    let parsed = parse(text).and_then(|value| match seen.insert(value.clone()) {
+                        true => Ok(value),
+                        false => {
+                            let problem = format!("{} stands in the list twice", shown(text));
+                            Err(Fault::new(problem, "remove one"))
+                        }
+                    });
+                    self.keep(name, element, parsed)
+                }
+                None => {
+                    let found = article(element.get_ref());
+                    let fault = Fault::new(
+                        format!("holds {found} where a string belongs"),
+                        format!("write {}", self.example(name)),
+                    );
+                    self.findings.present(self.at(element), self.key(name), fault);
+                    None
+                }
+            };
+            match item {
+                Some(item) => list.items.push(item),
+                None => list.complete = false,
+            }
+        }
+        Some(list)
+    }
+
+    /// The value under `name` as it stands, for keys that take more than one type.
+    pub(super) fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.table.get(name)
+    }
+
+    /// Reports `fault` of what stands under `name`.
+    pub(super) fn report_key(&mut self, name: &str, fault: Fault) {
+        if let Some(value) = self.value(name) {
+            self.report(name, value, fault);
+        }
+    }
+
+    /// Reports `fault` of `value` under `name`.
+    pub(super) fn report(&mut self, name: &str, value: &Spanned<DeValue<'_>>, fault: Fault) {
+        self.findings.present(self.at(value), self.key(name), fault);
+    }
+
+    /// Reports that `value` is not of the type that `name` takes.
+    pub(super) fn wrong_type(&mut self, name: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let problem = format!("is {}, not {wanted}", article(value.get_ref()));
+        let remedy = format!("write {}", self.example(name));
+        self.report(name, value, Fault::new(problem, remedy));
+    }
+
+    fn keep<T>(
+        &mut self,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+        parsed: Result<T, Fault>,
+    ) -> Option<Located<T>> {
+        match parsed {
+            Ok(parsed) => Some(Located { value: parsed, place: self.at(value) }),
+            Err(fault) => {
+                self.report(name, value, fault);
+                None
+            }
+        }
+    }
+
+    fn at(&self, value: &Spanned<DeValue<'_>>) -> Place {
+        Place { offset: value.span().start, ..self.place }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.label)
+    }
+
+    /// How the key is written.
+    fn example(&self, name: &str) -> String {
+        let example = self.keys.key(name).map_or("", |key| key.example);
+        format!("{name} = {example}")
+    }
+}
+
+fn shown_number(text: &str) -> String {
+    if text.len() > 20 { "the number".to_owned() } else { text.to_owned() }
+}
+
+fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,146 @@
+//! One value of a text: each function takes what stands in the file and gives the model's type,
+//! or what is wrong and what to write instead.
+
+use std::path::PathBuf;
+
+use super::{
+    fault::Fault,
+    shown::{looks_secret, shown},
+};
+use crate::model::{
+    Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport,
+};
+
+/// Longest name of an interface, bytes (`IFNAMSIZ` less its zero, include/uapi/linux/if.h).
+const INTERFACE_NAME_MAX: usize = 15;
+/// Longest `description`, characters.
+pub(in crate::config) const DESCRIPTION_MAX: usize = 200;
+
+pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
+    text.parse().map_err(|error| {
+        let remedy = match error {
+            NameError::Reserved(_) => "choose another name, such as \"relay0\"",
+            NameError::Empty
+            | NameError::TooLong(_)
+            | NameError::Character(_)
+            | NameError::Address => "write 1 to 15 of A-Z a-z 0-9 _ -, a letter first",
+        };
+        Fault::new(refused_name(text, error), remedy)
+    })
+}
+
+/// A peer's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn peer_name(text: &str) -> Result<PeerName, Fault> {
+    let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
+    text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
+}
+
+pub(super) fn description(text: &str) -> Result<String, Fault> {
+    if text.chars().any(char::is_control) {
+        return Err(Fault::new(
+            "holds a line break or another control character",
+            "write one line",
+        ));
+    }
+    if text.chars().count() > DESCRIPTION_MAX {
+        let problem = format!("is longer than {DESCRIPTION_MAX} characters");
+        return Err(Fault::new(problem, "shorten it"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A public key; a text that is none is not quoted.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn public_key(text: &str) -> Result<PublicKey, Fault> {
+    text.parse().map_err(|error: KeyError| {
+        Fault::new(error.to_string(), "write what `wg pubkey` gives for the peer's private key")
+    })
+}
+
+pub(super) fn key_file(text: &str) -> Result<PathBuf, Fault> {
+    if text.is_empty() {
+        return Err(Fault::new("is empty", "name a file"));
+    }
+    if text.parse::<PublicKey>().is_ok() || (looks_secret(text) && !text.contains(['.', '-'])) {
+        return Err(Fault::new(
+            "is a key, not the name of a file",
+            "write the key into a file of mode 0600 and name that file here",
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Fault::new("holds a control character", "name a file"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+pub(super) fn egress(text: &str) -> Result<Egress, Fault> {
+    match text {
+        "deny" => Ok(Egress::Deny),
+        "stack" => Ok(Egress::Stack),
+        other => Err(Fault::new(
+            format!("{} is neither \"deny\" nor \"stack\"", shown(other)),
+            "write \"deny\", or \"stack\" to hand such packets to the host's routing",
+        )),
+    }
+}
+
+pub(super) fn guard_mode(text: &str) -> Result<GuardMode, Fault> {
+    let modes = [GuardMode::Auto, GuardMode::Driver, GuardMode::Generic];
+    modes.into_iter().find(|mode| mode.label() == text).ok_or_else(|| {
+        let problem = format!("{} is not a mode of XDP", shown(text));
+        Fault::new(problem, "write \"auto\", \"driver\" or \"generic\"")
+    })
+}
+
+/// An interface that others made, by the kernel's rules for names (`dev_valid_name`,
+/// net/core/dev.c).
+pub(super) fn underlay_interface(text: &str) -> Result<String, Fault> {
+    let is_name = (1..=INTERFACE_NAME_MAX).contains(&text.len())
+        && !matches!(text, "." | "..")
+        && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
+    match text {
+        "auto" => Err(Fault::new("holds \"auto\" as a name", "write interfaces = \"auto\"")),
+        name if is_name => Ok(name.to_owned()),
+        other => Err(Fault::new(
+            format!("{} is no name of an interface", shown(other)),
+            "write names as `ip link` shows them, such as [\"eth0\"]",
+        )),
+    }
+}
+
+/// A port of the relay, as `tcp/22`.
+pub(super) fn port(text: &str) -> Result<Port, Fault> {
+    let parsed = text.split_once('/').and_then(|(transport, number)| {
+        let transport = match transport {
+            "tcp" => Transport::Tcp,
+            "udp" => Transport::Udp,
+            _ => return None,
+        };
+        Some(Port { transport, number: decimal(number).filter(|&number| number > 0)? })
+    });
+    parsed.ok_or_else(|| {
+        let problem = format!("{} is not a port", shown(text));
+        Fault::new(problem, "write \"tcp/N\" or \"udp/N\" with N from 1 to 65535")
+    })
+}
+
+fn refused_name(text: &str, error: NameError) -> String {
+    if looks_secret(text) {
+        // The error quotes a character of it.
+        format!("{} is not a name", shown(text))
+    } else {
+        format!("{} {error}", shown(text))
+    }
+}
+
+/// A decimal number without sign, space or leading zero.
+pub(super) fn decimal(text: &str) -> Option<u16> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let leading_zero = text.len() > 1 && text.starts_with('0');
+    if plain && !leading_zero { text.parse().ok() } else { None }
+}
