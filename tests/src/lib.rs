@@ -22,6 +22,7 @@
 //! after a panic too.
 
 pub mod deadline;
+mod family;
 pub mod footprint;
 #[cfg(feature = "suites")]
 pub mod guard;
@@ -42,6 +43,7 @@ mod tally;
 pub mod traffic;
 pub mod tun;
 
+pub use family::Family;
 pub use lab::Lab;
 pub use ledger::Ledger;
 pub use namespace::Namespace;
@@ -50,4 +52,3 @@ pub use relay_host::RelayHost;
 pub use scenario::scenario;
 pub use site::Site;
 pub use tally::Tally;
-pub use traffic::Family;

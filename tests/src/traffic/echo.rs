@@ -8,8 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::Family;
-use crate::{Namespace, Tally, deadline};
+use crate::{Family, Namespace, Tally, deadline};
 
 /// Echo requests from one address to another, as `ping` sends them: RFC 792, RFC 4443.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use super::{Echo, Family};
-use crate::{Peer, deadline};
+use super::Echo;
+use crate::{Family, Peer, deadline};
 
 /// Between two pings of a flow.
 const INTERVAL: Duration = Duration::from_millis(20);

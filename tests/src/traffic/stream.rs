@@ -11,8 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::Family;
-use crate::{Namespace, Peer, deadline};
+use crate::{Family, Namespace, Peer, deadline};
 
 /// Between two datagrams of a stream.
 const INTERVAL: Duration = Duration::from_millis(10);

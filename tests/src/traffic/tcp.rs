@@ -9,8 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use socket2::{SockAddr, Socket, Type};
 
-use super::Family;
-use crate::{Namespace, deadline};
+use crate::{Family, Namespace, deadline};
 
 /// Both ends of an established connection.
 #[derive(Debug)]

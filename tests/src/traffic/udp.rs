@@ -6,8 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::Family;
-use crate::{Namespace, Tally, deadline};
+use crate::{Family, Namespace, Tally, deadline};
 
 /// Source port, destination port, length, checksum.
 const UDP_HEADER_LEN: u64 = 8;

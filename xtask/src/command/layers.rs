@@ -18,7 +18,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     for violation in &violations {
         println!("{violation}");
     }
-    if violations.is_empty() {
+    if violations.iter().all(|violation| violation.tolerated) {
         println!("layers: every import is in the table");
         return Ok(ExitCode::SUCCESS);
     }

@@ -41,7 +41,8 @@ pub(super) fn run(report: &mut Report, required: &Required) {
         }
     }
     check(report, "layers", || {
-        let violations = layers::check(&workspace::root())?;
+        let mut violations = layers::check(&workspace::root())?;
+        violations.retain(|violation| !violation.tolerated);
         if violations.is_empty() {
             return Ok(());
         }
