@@ -24,7 +24,7 @@ const STRIDE: u32 = 618;
 fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [a, b, c, d] = crate::policy::names(&site)?;
+        let [a, b, c, d] = site.first()?;
         let mut lab = Lab::start_with(site, &[a.clone(), b.clone()])?;
         let before = lab.relay().ledger()?;
         let streams = Streams::start(&lab, &[(&a, &b), (&b, &a)])?;
@@ -78,7 +78,7 @@ fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
 fn up_killed_at_any_moment_lets_nothing_through_that_both_policies_refuse() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [a, b, c] = crate::policy::names(&site)?;
+        let [a, b, c] = site.first()?;
         let mut lab = Lab::start_with(site, &[a.clone(), b.clone(), c.clone()])?;
         for name in [&b, &c] {
             lab.widen(lab.peer(name)?)?;

@@ -139,8 +139,7 @@ fn an_interface_of_somebody_elses_is_neither_taken_over_nor_deleted_unasked() {
         // Neither key nor peers: there is nothing to lose.
         host.run("ip", &["link", "add", "wg0", "type", "wireguard"])?;
         relay.relay(&["up"])?.success("up over nothing")?;
-        relay.relay(&["status", "--check"])?.success("status --check")?;
-        Ok(())
+        relay.require_sound()
     });
 }
 
@@ -181,7 +180,7 @@ fn who_waits_says_for_whom_and_applies_what_is_there_then() {
             errors.read_to_string(&mut said)?;
             ensure!(child.wait()?.success(), "{verb:?} failed: {said}");
             if verb[0] != "down" {
-                lab.relay().relay(&["status", "--check"])?.success("status --check")?;
+                lab.relay().require_sound()?;
             }
         }
         ensure!(!lab.relay().namespace().run("ip", &["-o", "link"])?.contains("relay0"));

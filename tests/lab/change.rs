@@ -112,8 +112,7 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
 fn a_pair_that_is_taken_out_stops_at_once_even_a_connection_that_stands() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::node_to_node()?)?;
-        let [a, b] = lab.first()?;
-        let (a, b) = (a.name().to_owned(), b.name().to_owned());
+        let [a, b] = lab.site().first()?;
         for family in Family::ALL {
             let listed = [lab.peer(&a)?.address(family)];
             let mut connection = Connection::open(
@@ -168,7 +167,7 @@ fn a_dry_run_shows_the_plan_and_does_nothing() {
 
 /// Pings alone, where a flow beside them keeps counters moving.
 fn answers(from: &Peer, to: &Peer, family: Family) -> Result<()> {
-    let mut echo = Echo::open(from.namespace(), from.address(family), to.address(family))?;
+    let mut echo = Echo::between(from, to, family)?;
     echo.send(3)?;
     let answers = echo.answers(3, Duration::from_secs(10))?;
     ensure!(answers == 3, "{} -> {}: {answers} of 3 answers", from.name(), to.name());

@@ -11,7 +11,7 @@ use crate::watch::Watch;
 fn down_leaves_nothing_behind_and_again_is_no_error() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
-        let [a, _b] = crate::policy::names(&site)?;
+        let [a, _b] = site.first()?;
         site.set(&a, "routes", toml::Value::from(vec!["192.168.40.0/24"]))?;
         let lab = Lab::build(site)?;
         let empty = Footprint::read(lab.relay())?;

@@ -12,8 +12,6 @@ use relay_tests::{
     traffic::{Echo, Udp, tcp::Connection},
 };
 
-use crate::policy::names;
-
 const PINGS: u64 = 5;
 const STREAM_LEN: usize = 16 * 1024;
 
@@ -21,7 +19,7 @@ const STREAM_LEN: usize = 16 * 1024;
 fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_comes_in() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
-        let [a, b] = names(&site)?;
+        let [a, b] = site.first()?;
         let servers = [IpAddr::from([203, 0, 113, 10]), "2001:db8:99::10".parse()?];
         let gained = [IpAddr::from([198, 18, 0, 1]), "2001:db8:77::1".parse()?];
         site.allow(&a, &servers)?;

@@ -46,7 +46,7 @@ fn every_message_of_the_kernels_wireguard_passes_whoever_begins() {
 fn peers_connect_over_both_underlays_and_talk_while_forged_handshakes_never_arrive() {
     scenario(skip::LAB, || {
         let mut site = guarded(&[])?;
-        let [a, b] = crate::policy::names(&site)?;
+        let [a, b] = site.first()?;
         site.set(&b, "endpoint", format!("[{UNDERLAY_V6}]:{PORT}"))?;
         let lab = Lab::build(site)?;
         let (pa, pb) = (lab.peer(&a)?, lab.peer(&b)?);
@@ -170,7 +170,7 @@ fn a_flood_in_a_peers_name_costs_it_no_handshake() {
             let before = a.latest_handshake()?;
             flood.send(&forged, 500)?;
             await_seen(&lab, "bad_mac1", bad + 100)?;
-            let mut echo = Echo::open(a.namespace(), a.address(Family::V4), b.address(Family::V4))?;
+            let mut echo = Echo::between(a, b, Family::V4)?;
             deadline::within(Duration::from_secs(60), "a handshake in a flood", || {
                 flood.send(&forged, 50)?;
                 echo.send(1)?;

@@ -13,10 +13,7 @@ use relay_tests::{
     traffic::{Echo, Udp},
 };
 
-use crate::{
-    policy::names,
-    watch::{Watch, ordered},
-};
+use crate::watch::{Watch, ordered};
 
 const PINGS: u64 = 3;
 
@@ -32,7 +29,7 @@ fn elsewhere() -> Result<[IpAddr; 2]> {
 fn a_peer_that_is_given_the_relays_old_address_has_it_at_once() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::node_to_node()?)?;
-        let [a, b] = names(lab.site())?;
+        let [a, b] = lab.site().first()?;
         for name in [&a, &b] {
             lab.widen(lab.peer(name)?)?;
         }
@@ -105,7 +102,7 @@ fn addresses_that_the_host_gets_are_reached_and_those_it_loses_are_not_forwarded
 fn an_address_of_the_host_in_a_peers_network_is_a_difference_that_is_named() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
-        let [_a, b] = names(&site)?;
+        let [_a, b] = site.first()?;
         site.set(&b, "routes", vec!["198.18.0.0/16".to_owned()])?;
         let lab = Lab::relay_alone(site)?;
         lab.up()?;
@@ -160,7 +157,7 @@ fn by_the_stack_the_same_pairs_pass_and_are_refused() {
 fn by_the_stack_nothing_to_a_peer_leaves_by_another_interface() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
-        let [a, b] = names(&site)?;
+        let [a, b] = site.first()?;
         let all = ["0.0.0.0/0".to_owned(), "::/0".to_owned()];
         for name in [&a, &b] {
             site.set(name, "allowed_ips", all.to_vec())?;

@@ -7,7 +7,6 @@ use std::{
     process::Command,
 };
 
-use crate::policy::names;
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
     Lab, RelayHost, Site, footprint::Footprint, relay_host::Outcome, scenario, skip,
@@ -27,7 +26,7 @@ const NOBODY: u32 = 65534;
 fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [a, b] = names(&site)?;
+        let [a, b] = site.first()?;
         let lab = Lab::start_with(site, &[a, b])?;
         let good = lab.site().text()?;
         let interface = lab.interface()?;

@@ -7,8 +7,6 @@ use relay_tests::{
     Family, Lab, Peer, Site, deadline, nat::UdpTimeout, scenario, skip, traffic::Echo,
 };
 
-use crate::policy::names;
-
 /// What the NATs remember a flow for.
 const NAT_TIMEOUT: UdpTimeout = UdpTimeout(4);
 
@@ -22,7 +20,7 @@ const PINGS: u64 = 3;
 fn a_keepalive_keeps_a_peer_reachable_behind_its_nat_and_nothing_else_does() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
-        let [_a, b, c] = names(&site)?;
+        let [_a, b, c] = site.first()?;
         site.set(&b, "persistent_keepalive", 2)?;
         site.set(&c, "persistent_keepalive", 0)?;
         let lab = Lab::build(site)?;
@@ -42,7 +40,7 @@ fn a_keepalive_keeps_a_peer_reachable_behind_its_nat_and_nothing_else_does() {
         deadline::pass(IDLE);
         let unsolicited = c.nat().unsolicited()?;
         let received = c.counts()?.received;
-        let mut echo = Echo::open(a.namespace(), a.address(Family::V4), c.address(Family::V4))?;
+        let mut echo = Echo::between(a, c, Family::V4)?;
         echo.send(PINGS)?;
         deadline::until("pings at a NAT that knows no flow for them", || {
             let dropped = c.nat().unsolicited()?.packets - unsolicited.packets;
@@ -60,7 +58,7 @@ fn a_keepalive_keeps_a_peer_reachable_behind_its_nat_and_nothing_else_does() {
 }
 
 fn reaches(from: &Peer, to: &Peer) -> Result<bool> {
-    let mut echo = Echo::open(from.namespace(), from.address(Family::V4), to.address(Family::V4))?;
+    let mut echo = Echo::between(from, to, Family::V4)?;
     echo.send(PINGS)?;
     Ok(echo.answers(PINGS, deadline::PATIENCE)? == PINGS)
 }

@@ -34,7 +34,7 @@ fn a_peer_that_edits_its_own_config_gets_nothing_through() {
 fn a_one_sided_pair_is_refused_and_the_reason_says_whose_list_is_short() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
-        let [_a, b, c, _d] = names(&site)?;
+        let [_a, b, c, _d] = site.first()?;
         let wanted = site.addresses(&c)?;
         site.allow(&b, &wanted)?;
         let lab = Lab::start_with(site, &[b, c])?;
@@ -53,7 +53,7 @@ fn a_one_sided_pair_is_refused_and_the_reason_says_whose_list_is_short() {
 fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [a, b, _c, d] = names(&site)?;
+        let [a, b, _c, d] = site.first()?;
         let lab = Lab::start_with(site, &[a, b, d])?;
         let [a, b, d] = lab.first()?;
         lab.widen(b)?;
@@ -91,7 +91,7 @@ fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
 fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [_a, b] = names(&site)?;
+        let [_a, b] = site.first()?;
         let lab = Lab::start_with(site, &[b])?;
         let [b] = lab.first()?;
         lab.widen(b)?;
@@ -127,10 +127,4 @@ fn only_refused(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str
     watch
         .settle(&Ledger::default().refused(from.name(), reason, sent.packets))
         .with_context(|| format!("to {target}"))
-}
-
-/// The first names of a site.
-pub(crate) fn names<const N: usize>(site: &Site) -> Result<[String; N]> {
-    let names: Vec<String> = site.names()?.into_iter().take(N).collect();
-    names.try_into().ok().with_context(|| format!("fewer than {N} peers"))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [a, b, c] = crate::policy::names(&site)?;
+        let [a, b, c] = site.first()?;
         let mut lab = Lab::start_with(site, std::slice::from_ref(&a))?;
         let before = lab.relay().ledger()?;
 
@@ -68,7 +68,7 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
 fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
-        let [a, b, c] = crate::policy::names(&site)?;
+        let [a, b, c] = site.first()?;
         site.relay_mut()?.insert("pair_stats".to_owned(), true.into());
         let lab = Lab::start_with(site, &[a.clone(), b.clone(), c.clone()])?;
         let [pa, pb, pc] = lab.first()?;

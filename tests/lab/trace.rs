@@ -19,8 +19,7 @@ use crate::watch::Watch;
 fn a_pair_that_is_revoked_while_a_trace_runs_stays_revoked_when_it_ends() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::node_to_node()?)?;
-        let [a, b] = lab.first()?;
-        let (a, b) = (a.name().to_owned(), b.name().to_owned());
+        let [a, b] = lab.site().first()?;
         let before = lab.relay().stats()?;
 
         let trace = Trace::start(&lab, &[])?;
@@ -36,8 +35,7 @@ fn a_pair_that_is_revoked_while_a_trace_runs_stays_revoked_when_it_ends() {
         Watch::start(&lab)?
             .refuses(lab.peer(&a)?, lab.peer(&b)?, Family::V4, "not_in_destination_list")
             .context("after the trace")?;
-        lab.relay().relay(&["status", "--check"])?.success("status --check")?;
-        Ok(())
+        lab.relay().require_sound()
     });
 }
 
@@ -45,8 +43,7 @@ fn a_pair_that_is_revoked_while_a_trace_runs_stays_revoked_when_it_ends() {
 fn a_file_that_was_not_applied_is_not_put_in_force_by_a_trace() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::node_to_node()?)?;
-        let [a, b] = lab.first()?;
-        let (a, b) = (a.name().to_owned(), b.name().to_owned());
+        let [a, b] = lab.site().first()?;
         let before = lab.relay().stats()?;
         let listed = lab.site().addresses(&a)?;
         lab.site_mut().disallow(&b, &listed)?;
@@ -102,8 +99,7 @@ fn a_trace_shows_each_packet_and_ends_as_it_is_told() {
             ensure!(after.policy_hash == before.policy_hash, "{end:?}: {after:?}");
             ensure!(after.generation > during.generation, "{end:?}: {after:?}");
         }
-        lab.relay().relay(&["status", "--check"])?.success("status --check")?;
-        Ok(())
+        lab.relay().require_sound()
     });
 }
 

@@ -12,7 +12,7 @@ const GUEST: &str = "guest";
 fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_new_keys() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
-        let [a] = crate::policy::names(&site)?;
+        let [a] = site.first()?;
         let mut lab = Lab::start_with(site, std::slice::from_ref(&a))?;
         let state = lab.directory().join("state").display().to_string();
         let relay = |lab: &Lab, arguments: &[&str]| {
@@ -68,8 +68,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         ensure!(before > 0, "nothing was counted");
         relay(&lab, &["peer", "disable", GUEST, "--apply"])?.success("peer disable")?;
         let (guest, other) = (lab.peer(GUEST)?, lab.peer(&a)?);
-        let mut echo =
-            Echo::open(guest.namespace(), guest.address(Family::V4), other.address(Family::V4))?;
+        let mut echo = Echo::between(guest, other, Family::V4)?;
         echo.send(3)?;
         ensure!(echo.answers(1, Duration::from_secs(2))? == 0, "a disabled peer reaches {a}");
         let stats = lab.relay().stats()?;
@@ -77,7 +76,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         ensure!(!off.enabled && off.relayed.rx_packets == before, "{off:?}");
         let key = &off.public_key;
         ensure!(!lab.relay().wg("relay0", "endpoints")?.contains_key(key), "WireGuard has {key}");
-        lab.relay().relay(&["status", "--check"])?.success("status --check")?;
+        lab.relay().require_sound()?;
         relay(&lab, &["peer", "enable", GUEST, "--apply"])?.success("peer enable")?;
         lab.peer(GUEST)?.namespace().run("ip", &["link", "del", GUEST])?;
         connects(&lab, &file)?;
@@ -108,7 +107,7 @@ fn what_is_shown_of_a_relay_that_runs_agrees_with_wg() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.first()?;
-        let mut echo = Echo::open(a.namespace(), a.address(Family::V4), b.address(Family::V4))?;
+        let mut echo = Echo::between(a, b, Family::V4)?;
         echo.send(3)?;
         ensure!(echo.answers(3, deadline::PATIENCE)? == 3, "no answer");
 

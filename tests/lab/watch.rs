@@ -155,7 +155,7 @@ pub(crate) fn ordered<'a>(peers: &[&'a Peer]) -> Vec<(&'a Peer, &'a Peer)> {
 }
 
 fn ping(from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
-    let mut echo = Echo::open(from.namespace(), from.address(family), to.address(family))?;
+    let mut echo = Echo::between(from, to, family)?;
     let pinged = echo.send(PINGS)?;
     let answers = echo.answers(PINGS, deadline::PATIENCE)?;
     ensure!(answers == PINGS, "{answers} answers to {PINGS} pings");

@@ -137,10 +137,7 @@ const BOTH_WAYS: usize = 5_000;
 /// A generation that traces takes the long way with every packet.
 #[test]
 fn the_short_way_through_the_program_does_what_the_long_way_does() {
-    if !possible("agreement::short_way") {
-        return;
-    }
-    let mut short = crate::four_peers();
+    let Some(mut short) = crate::four_peers("agreement::short_way") else { return };
     let mut long = ProgramRun::with_features(crate::four(), TRACE);
     let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut relayed = 0;

@@ -7,7 +7,7 @@ use relay_tests::{
     program_run::{OK, SHOT, address},
 };
 
-use crate::{four_peers, possible};
+use crate::four_peers;
 
 /// WireGuard's port in the lab's policy.
 const PORT: u16 = 51820;
@@ -16,10 +16,7 @@ const ELSEWHERE: u32 = 7;
 
 #[test]
 fn what_the_hosts_own_wireguard_sends_never_enters_the_tunnel() {
-    if !possible("egress::own_tunnel") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("egress::own_tunnel") else { return };
     for (from, to) in [("10.3.2.1", "10.3.2.4"), ("fd00::3:2:1", "fd00::3:2:4")] {
         let (from, to) = (address(from), address(to));
         let message = Inner::new(from, to, 17, &udp(PORT));
@@ -49,10 +46,7 @@ fn what_the_hosts_own_wireguard_sends_never_enters_the_tunnel() {
 
 #[test]
 fn answers_of_published_ports_come_in_by_the_fences_mark_alone() {
-    if !possible("egress::answers") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("egress::answers") else { return };
     let answer = Inner::new(address("10.3.2.1"), address("10.3.2.4"), 17, &udp(PORT));
     let mut run = |mark| {
         let packet = Packet {
@@ -74,10 +68,7 @@ fn answers_of_published_ports_come_in_by_the_fences_mark_alone() {
 
 #[test]
 fn a_copy_that_runs_behind_does_not_decide_again() {
-    if !possible("egress::copy") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("egress::copy") else { return };
     let refused = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 32);
     for (mark, expected) in [(PASSED, OK), (PASSED | 1, OK), (0x1000, SHOT)] {
         let packet = Packet { bytes: refused.bytes(), mark, ..Packet::default() };

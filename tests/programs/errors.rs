@@ -57,10 +57,7 @@ fn sum(bytes: &[u8]) -> u32 {
 
 #[test]
 fn time_exceeded_comes_from_where_the_packet_was_going_when_the_relay_is_not_listed() {
-    if !possible("errors::time_exceeded") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::time_exceeded") else { return };
     for (from, to, source, type_code) in [
         ("10.3.2.2", "10.3.2.3", vec![10, 3, 2, 3], [11, 0]),
         ("fd00::3:2:2", "fd00::3:2:3", v6("fd00::3:2:3"), [3, 0]),
@@ -95,10 +92,7 @@ fn time_exceeded_comes_from_the_relay_when_the_peer_lists_it() {
 
 #[test]
 fn too_big_tells_the_mtu() {
-    if !possible("errors::too_big") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::too_big") else { return };
     let v4 = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 1393).with_dont_fragment();
     let error_v4 = error(&programs.ingress(&v4).1);
     assert_eq!((error_v4.type_code, error_v4.mtu), ([3, 4], 1420));
@@ -109,10 +103,7 @@ fn too_big_tells_the_mtu() {
 
 #[test]
 fn the_largest_packet_that_fits_passes_and_so_does_one_that_may_be_fragmented() {
-    if !possible("errors::fits") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::fits") else { return };
     let fits = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 1392).with_dont_fragment();
     let may = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 1393);
     for inner in [fits, may] {
@@ -123,10 +114,7 @@ fn the_largest_packet_that_fits_passes_and_so_does_one_that_may_be_fragmented() 
 
 #[test]
 fn an_aggregate_of_segments_that_fit_passes_and_one_of_larger_segments_does_not() {
-    if !possible("errors::aggregate") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::aggregate") else { return };
     let mut tcp = vec![0; 20 + 3000];
     tcp[12] = 0x50;
     let inner = Inner::new(address("10.3.2.2"), address("10.3.2.3"), 6, &tcp).with_dont_fragment();
@@ -138,10 +126,7 @@ fn an_aggregate_of_segments_that_fit_passes_and_one_of_larger_segments_does_not(
 
 #[test]
 fn a_refusal_says_the_same_whether_or_not_the_other_exists() {
-    if !possible("errors::prohibited") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::prohibited") else { return };
     for (from, to, type_code) in [
         ("10.3.2.4", "10.3.2.5", [3, 13]),
         ("10.3.2.4", "10.3.2.77", [3, 13]),
@@ -155,10 +140,7 @@ fn a_refusal_says_the_same_whether_or_not_the_other_exists() {
 
 #[test]
 fn errors_and_later_fragments_are_refused_without_an_error() {
-    if !possible("errors::none") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::none") else { return };
     let v4 = |transport: &[u8]| Inner::new(address("10.3.2.4"), address("10.3.2.5"), 1, transport);
     let v6 = |transport: &[u8]| {
         Inner::new(address("fd00::3:2:4"), address("fd00::3:2:5"), 58, transport)
@@ -178,10 +160,7 @@ fn errors_and_later_fragments_are_refused_without_an_error() {
 
 #[test]
 fn errors_to_one_peer_are_limited_and_another_peer_has_its_own_limit() {
-    if !possible("errors::rate") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("errors::rate") else { return };
     let from_3 = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 9);
     let (answered, moved) =
         programs.moved(|p| (0..100).filter(|_| p.ingress(&from_3).0 == REDIRECT).count());

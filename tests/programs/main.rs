@@ -1,5 +1,5 @@
-//! The programs on this machine's kernel, run by `BPF_PROG_TEST_RUN`: packet in, verdict, packet
-//! out, counters moved, all others unchanged.
+//! The programs on this machine's kernel, run by `BPF_PROG_TEST_RUN`. A case states packet in,
+//! verdict, packet out and the counters that move; no others may.
 
 mod agreement;
 mod differential;
@@ -20,12 +20,13 @@ use relay_tests::{
     skip::{self, Need},
 };
 
-/// Peers 1 and 2 list each other, and 1 also what is behind 2; 3 lists 1 and 2, who do not list
-/// it; 4 is listed by 1 and lists nobody. Slots are these numbers.
-fn four_peers() -> ProgramRun {
-    ProgramRun::new(four())
+/// The programs with the policy of [`four`], if this machine can load them.
+fn four_peers(test: &str) -> Option<ProgramRun> {
+    possible(test).then(|| ProgramRun::new(four()))
 }
 
+/// Peers 1 and 2 list each other, and 1 also the network behind 2. 3 lists 1 and 2, which do not
+/// list it. 1 lists 4, which lists nobody. Slots are these numbers.
 fn four() -> Relay {
     let to_1 = ["10.3.2.3/32", "10.3.2.5/32", "fd00::3:2:3/128", "192.168.7.0/24"];
     let to_2 = ["10.3.2.2/32", "fd00::3:2:2/128"];
@@ -38,7 +39,7 @@ fn four() -> Relay {
     ])
 }
 
-/// Whether programs can be loaded here.
+/// Whether this machine can load the programs; otherwise prints what it lacks.
 fn possible(test: &str) -> bool {
     skip::possible(test, &[Need::Root, Need::Bpf])
 }

@@ -43,12 +43,9 @@ const OTHER: u32 = 999;
 fn relays_of_one_name_in_two_namespaces_share_a_bpffs_and_nothing_else() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-two")?;
-        for place in [&bed.relay, &bed.other] {
-            interface(place)?;
-        }
-        let (first, second) = (Relay::at(&bed, &bed.relay)?, Relay::at(&bed, &bed.other)?);
-        first.switch()?;
-        first.guard(UNDERLAY, &settings(1000))?;
+        interface(&bed.other)?;
+        let first = Relay::guarded(&bed, ABI_VERSION)?;
+        let second = Relay::at(&bed, &bed.other)?;
         let (links, guard) = (first.links()?, first.link(GUARD)?);
 
         ensure!(second.observe()?.hooks.iter().all(|hook| !hook.is_orphaned));
@@ -72,9 +69,7 @@ fn relays_of_one_name_in_two_namespaces_share_a_bpffs_and_nothing_else() {
 fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_runs() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-moved")?;
-        interface(&bed.relay)?;
-        let relay = Relay::at(&bed, &bed.relay)?;
-        relay.switch()?;
+        let relay = Relay::up(&bed, ABI_VERSION)?;
         let before = relay.links()?;
         let ip = |place: &Namespace, arguments: &[&str]| place.run("ip", arguments).map(drop);
         let refused = |place: &str| -> Result<()> {
@@ -144,10 +139,7 @@ fn a_guard_follows_its_interface_to_another_name_and_not_to_another_namespace() 
 fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-versions")?;
-        interface(&bed.relay)?;
-        let mut before = Relay::at(&bed, &bed.relay)?;
-        before.switch()?;
-        before.guard(UNDERLAY, &settings(1000))?;
+        let mut before = Relay::guarded(&bed, ABI_VERSION)?;
         let (hooks, guard, maps) = (before.links()?, before.link(GUARD)?, before.maps()?);
 
         for version in [OTHER, ABI_VERSION] {
@@ -184,10 +176,7 @@ fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
 fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-layout")?;
-        interface(&bed.relay)?;
-        let older = Relay::of_version(&bed, &bed.relay, OTHER)?;
-        older.switch()?;
-        older.guard(UNDERLAY, &settings(1000))?;
+        let older = Relay::guarded(&bed, OTHER)?;
         let (guard, dir) = (older.link(GUARD)?, &older.dir);
         for name in ["counters_0", "refused_0", "guard_counts", "of_the_future"] {
             let path = dir.join(name);
@@ -220,12 +209,8 @@ fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-early")?;
         let early = bed.bpffs().join("relay").join(RELAY).join("v1");
-        for place in [&bed.relay, &bed.other] {
-            interface(place)?;
-        }
-        let theirs = Relay::at(&bed, &bed.relay)?;
-        theirs.switch()?;
-        theirs.guard(UNDERLAY, &settings(1000))?;
+        interface(&bed.other)?;
+        let theirs = Relay::guarded(&bed, ABI_VERSION)?;
         let hooks = theirs.links()?;
         fs::rename(&theirs.dir, &early)?;
 
@@ -255,10 +240,7 @@ fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
 fn the_link_that_runs_is_taken_over_from_a_version_that_did_not_take_over_ours() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-unaware")?;
-        interface(&bed.relay)?;
-        let mine = Relay::at(&bed, &bed.relay)?;
-        mine.switch()?;
-        mine.guard(UNDERLAY, &settings(1000))?;
+        let mine = Relay::guarded(&bed, ABI_VERSION)?;
         // What an early version does, which knows nothing of ours: a policy of its own.
         let aside = bed.bpffs().join("aside");
         fs::rename(&mine.dir, &aside)?;
@@ -315,6 +297,21 @@ struct Relay<'a> {
 }
 
 impl<'a> Relay<'a> {
+    /// The relay of the bed with its interface, a policy in force.
+    fn up(bed: &'a Bed, version: u32) -> Result<Self> {
+        interface(&bed.relay)?;
+        let relay = Self::of_version(bed, &bed.relay, version)?;
+        relay.switch()?;
+        Ok(relay)
+    }
+
+    /// The same with the guard on the underlay.
+    fn guarded(bed: &'a Bed, version: u32) -> Result<Self> {
+        let relay = Self::up(bed, version)?;
+        relay.guard(UNDERLAY, &settings(1000))?;
+        Ok(relay)
+    }
+
     fn at(bed: &Bed, place: &'a Namespace) -> Result<Self> {
         Self::of_version(bed, place, ABI_VERSION)
     }

@@ -6,7 +6,7 @@ use relay_tests::{
     program_run::{REDIRECT, SHOT, address},
 };
 
-use crate::{four_peers, possible};
+use crate::four_peers;
 
 /// A packet that is refused for this reason, and the slot it is counted under. Three are shown
 /// elsewhere: `forwarded_in` and `own_tunnel` on egress, `not_routed` where the stack forwards;
@@ -44,10 +44,7 @@ fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
 
 #[test]
 fn every_reason_moves_its_own_counter_and_nothing_else() {
-    if !possible("refusals::every_reason") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::every_reason") else { return };
     for &reason in Reason::ALL {
         let Some((slot, inner)) = refused_for(reason) else { continue };
         let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
@@ -69,10 +66,7 @@ fn assert_back_to_sender(verdict: u32, inner: &Inner, out: &[u8]) {
 
 #[test]
 fn both_families_are_refused_alike() {
-    if !possible("refusals::both_families") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::both_families") else { return };
     for (from, to, expected) in [
         ("fd00::3:2:4", "fd00::3:2:5", "3 not_in_either_list +1"),
         ("fd00::3:2:2", "fd00::3:2:4", "1 not_in_source_list +1"),
@@ -96,10 +90,7 @@ fn both_families_are_refused_alike() {
 
 #[test]
 fn malformed_headers_are_refused_before_anybody_is_looked_up() {
-    if !possible("refusals::malformed") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::malformed") else { return };
     let v4 = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 32);
     let v6 = Inner::udp(address("fd00::3:2:2"), address("fd00::3:2:3"), 32);
     for (inner, expected) in [
@@ -122,11 +113,8 @@ fn malformed_headers_are_refused_before_anybody_is_looked_up() {
 
 #[test]
 fn extension_headers_are_gone_through_to_what_they_hide() {
-    if !possible("refusals::extensions") {
-        return;
-    }
     const OPTIONS: u8 = 60;
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::extensions") else { return };
     // `next` in an options header of 8 bytes, eight times eight more of them, then UDP.
     let chain = |next: u8, more: usize| {
         let mut bytes = [OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(more);
@@ -162,10 +150,7 @@ fn extension_headers_are_gone_through_to_what_they_hide() {
 
 #[test]
 fn a_packet_shorter_than_its_header_is_refused() {
-    if !possible("refusals::short") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::short") else { return };
     let v6 = Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), 59, &[]);
     assert_eq!(v6.bytes().len(), 40);
     let (_, moved) = programs.moved(|p| p.ingress(&v6.clone().with_byte(7, 1)));
@@ -177,10 +162,7 @@ fn a_packet_shorter_than_its_header_is_refused() {
 
 #[test]
 fn what_another_interface_forwards_in_is_refused() {
-    if !possible("refusals::forwarded_in") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::forwarded_in") else { return };
     for (from, to) in [("198.51.100.9", "10.3.2.2"), ("2001:db8::9", "fd00::3:2:2")] {
         let inner = Inner::udp(address(from), address(to), 32);
         let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 7));
@@ -190,10 +172,7 @@ fn what_another_interface_forwards_in_is_refused() {
 
 #[test]
 fn a_packet_with_two_hops_left_is_the_last_that_passes() {
-    if !possible("refusals::ttl") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("refusals::ttl") else { return };
     for (from, to) in [("10.3.2.2", "10.3.2.3"), ("fd00::3:2:2", "fd00::3:2:3")] {
         let inner = Inner::udp(address(from), address(to), 32);
         let ((_, out), moved) = programs.moved(|p| p.ingress(&inner.clone().with_ttl(2)));

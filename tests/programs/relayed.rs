@@ -5,52 +5,37 @@ use relay_tests::{
     program_run::{OK, REDIRECT, address},
 };
 
-use crate::{four_peers, possible};
+use crate::four_peers;
 
 #[test]
-fn ipv4_between_peers_that_list_each_other_loses_one_hop_and_is_counted_on_both() {
-    if !possible("relayed::ipv4") {
-        return;
+fn packets_between_peers_that_list_each_other_lose_one_hop_and_are_counted_on_both() {
+    let Some(mut programs) = four_peers("relayed::pair") else { return };
+    for (from, to, len, slots) in [
+        ("10.3.2.2", "10.3.2.3", 84, [1, 2]),
+        ("fd00::3:2:3", "fd00::3:2:2", 84, [2, 1]),
+        // A network behind a peer belongs to the peer.
+        ("10.3.2.2", "192.168.7.9", 28, [1, 2]),
+    ] {
+        let headers = if from.contains(':') { 48 } else { 28 };
+        let inner = Inner::udp(address(from), address(to), len - headers);
+        let ((verdict, out), mut moved) = programs.moved(|p| p.ingress(&inner));
+        assert_eq!((verdict, out.as_slice()), (REDIRECT, inner.with_ttl(63).bytes()), "{to}");
+        let [source, destination] = slots;
+        let mut expected = [
+            format!("{source} rx_packets +1"),
+            format!("{source} rx_bytes +{len}"),
+            format!("{destination} tx_packets +1"),
+            format!("{destination} tx_bytes +{len}"),
+        ];
+        moved.sort();
+        expected.sort();
+        assert_eq!(moved, expected, "{to}");
     }
-    let mut programs = four_peers();
-    let inner = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 56);
-    let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
-    assert_eq!(verdict, REDIRECT);
-    assert_eq!(out, inner.with_ttl(63).bytes());
-    assert_eq!(moved, ["1 rx_packets +1", "1 rx_bytes +84", "2 tx_packets +1", "2 tx_bytes +84"]);
-}
-
-#[test]
-fn ipv6_between_peers_that_list_each_other_loses_one_hop_and_is_counted_on_both() {
-    if !possible("relayed::ipv6") {
-        return;
-    }
-    let mut programs = four_peers();
-    let inner = Inner::udp(address("fd00::3:2:3"), address("fd00::3:2:2"), 36);
-    let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
-    assert_eq!(verdict, REDIRECT);
-    assert_eq!(out, inner.with_ttl(63).bytes());
-    assert_eq!(moved, ["1 tx_packets +1", "1 tx_bytes +84", "2 rx_packets +1", "2 rx_bytes +84"]);
-}
-
-#[test]
-fn a_network_behind_a_peer_belongs_to_the_peer() {
-    if !possible("relayed::routed") {
-        return;
-    }
-    let mut programs = four_peers();
-    let inner = Inner::udp(address("10.3.2.2"), address("192.168.7.9"), 0);
-    let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
-    assert_eq!(verdict, REDIRECT);
-    assert_eq!(moved, ["1 rx_packets +1", "1 rx_bytes +28", "2 tx_packets +1", "2 tx_bytes +28"]);
 }
 
 #[test]
 fn an_aggregate_counts_as_the_packets_it_was_made_of() {
-    if !possible("relayed::aggregate") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("relayed::aggregate") else { return };
     // TCP with 12 bytes of options: 20 + 32 bytes of headers in front of 3 000 of payload, which
     // are two segments of 1 300 and one of 400.
     let mut tcp = vec![0; 32 + 3000];
@@ -72,10 +57,7 @@ fn an_aggregate_counts_as_the_packets_it_was_made_of() {
 
 #[test]
 fn fragments_pass_because_the_policy_looks_only_at_addresses() {
-    if !possible("relayed::fragments") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("relayed::fragments") else { return };
     let whole = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 64);
     for (offset, flags) in [(6, 0x20), (7, 0x08)] {
         let fragment = whole.clone().with_byte(offset, flags).sealed();
@@ -85,10 +67,7 @@ fn fragments_pass_because_the_policy_looks_only_at_addresses() {
 
 #[test]
 fn an_echo_request_to_the_relay_goes_up_the_stack_and_is_counted_there() {
-    if !possible("relayed::to_host") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("relayed::to_host") else { return };
     let echo = Inner::new(address("10.3.2.4"), address("10.3.2.1"), 1, &[8, 0, 0, 0, 0, 0, 0, 0]);
     let ((verdict, out), moved) = programs.moved(|p| p.ingress(&echo));
     assert_eq!((verdict, out.as_slice()), (OK, echo.bytes()));
@@ -97,10 +76,7 @@ fn an_echo_request_to_the_relay_goes_up_the_stack_and_is_counted_there() {
 
 #[test]
 fn what_the_host_sends_to_a_peer_is_counted_on_the_peer() {
-    if !possible("relayed::from_host") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("relayed::from_host") else { return };
     let inner = Inner::udp(address("10.3.2.1"), address("10.3.2.4"), 10);
     let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 0));
     assert_eq!(verdict, OK);
@@ -109,10 +85,7 @@ fn what_the_host_sends_to_a_peer_is_counted_on_the_peer() {
 
 #[test]
 fn what_was_relayed_is_not_counted_again_on_its_way_out() {
-    if !possible("relayed::once") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("relayed::once") else { return };
     let inner = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 10);
     // Test runs take place on the loopback interface, whose index is 1.
     let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 1));

@@ -15,6 +15,18 @@ fn judged(programs: &mut ProgramRun, inner: &Inner) -> (u32, String) {
     (verdict, moved.first().expect("every packet moves a counter").clone())
 }
 
+/// Runs `work` on a new host, if this machine can load the programs.
+fn on_new_host(
+    test: &str,
+    forwards: bool,
+    relay: Relay,
+    work: impl FnOnce(&mut ProgramRun) + Send,
+) {
+    if possible(test) {
+        on(&Host::create(forwards).expect("a namespace"), relay, work);
+    }
+}
+
 fn on(host: &Host, relay: Relay, work: impl FnOnce(&mut ProgramRun) + Send) {
     let inside = host.enter(|| {
         let mut programs = ProgramRun::on_host(relay, &[], 0);
@@ -40,12 +52,8 @@ const V6: &str = "fd00::3:2:2";
 
 #[test]
 fn an_address_that_the_host_has_got_since_is_the_hosts_and_host_access_decides() {
-    if !possible("routing::got") {
-        return;
-    }
     for forwards in [true, false] {
-        let host = Host::create(forwards).expect("a namespace");
-        on(&host, four(), |programs| {
+        on_new_host("routing::got", forwards, four(), |programs| {
             for (from, to) in [(V4, "203.0.113.5"), (V6, "2001:db8::5")] {
                 let (verdict, counter) = judged(programs, &ping(from, to));
                 assert_eq!((verdict, counter.as_str()), (OK, "1 host_rx_packets +1"), "{to}");
@@ -60,12 +68,8 @@ fn an_address_that_the_host_has_got_since_is_the_hosts_and_host_access_decides()
 
 #[test]
 fn what_nobody_has_is_destination_unknown() {
-    if !possible("routing::nobody") {
-        return;
-    }
     for forwards in [true, false] {
-        let host = Host::create(forwards).expect("a namespace");
-        on(&host, four(), |programs| {
+        on_new_host("routing::nobody", forwards, four(), |programs| {
             for (from, vacant, beyond) in
                 [(V4, "10.3.2.99", "198.51.100.1"), (V6, "fd00::3:2:99", "2001:db8:9::1")]
             {
@@ -138,11 +142,7 @@ fn everything() -> Relay {
 
 #[test]
 fn by_the_stack_a_packet_to_a_peer_leaves_by_the_interface_or_not_at_all() {
-    if !possible("routing::back") {
-        return;
-    }
-    let host = Host::create(true).expect("a namespace");
-    on(&host, everything(), |programs| {
+    on_new_host("routing::back", true, everything(), |programs| {
         for (from, back, away) in
             [(V4, "192.168.0.7", "192.168.1.7"), (V6, "fd01::7", "2001:db8:9::1")]
         {
@@ -159,11 +159,7 @@ fn by_the_stack_a_packet_to_a_peer_leaves_by_the_interface_or_not_at_all() {
 
 #[test]
 fn by_the_stack_of_a_host_that_does_not_forward_nothing_is_passed_to_peers() {
-    if !possible("routing::keeps") {
-        return;
-    }
-    let host = Host::create(false).expect("a namespace");
-    on(&host, everything(), |programs| {
+    on_new_host("routing::keeps", false, everything(), |programs| {
         for (from, to) in [(V4, "10.3.2.3"), (V6, "fd00::3:2:3")] {
             let (verdict, counter) = judged(programs, &udp(from, to));
             assert_eq!((verdict, counter.as_str()), (SHOT, "1 not_routed +1"), "{to}");

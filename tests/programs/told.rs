@@ -14,10 +14,7 @@ use crate::{four, four_peers, possible};
 
 #[test]
 fn a_question_is_answered_and_moves_nothing() {
-    if !possible("told::question") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("told::question") else { return };
     let udp = |from, to| Inner::udp(address(from), address(to), 40);
     for (inner, expected) in [
         (udp("10.3.2.2", "10.3.2.3"), Ok(Verdict::Relay)),
@@ -39,10 +36,7 @@ fn a_question_is_answered_and_moves_nothing() {
 
 #[test]
 fn refused_packets_are_written_down_with_who_whither_and_why() {
-    if !possible("told::refusals") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("told::refusals") else { return };
     let mut recorder = programs.loaded().recorder().expect("the ring");
     let v4 = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 40);
     let v6 = Inner::new(address("fd00::3:2:2"), address("fd00::3:2:99"), 58, &[128; 40]);
@@ -89,10 +83,7 @@ fn refused_packets_are_written_down_with_who_whither_and_why() {
 
 #[test]
 fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
-    if !possible("told::lost") {
-        return;
-    }
-    let mut programs = four_peers();
+    let Some(mut programs) = four_peers("told::lost") else { return };
     let mut recorder = programs.loaded().recorder().expect("the ring");
     let refused = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 40);
     for _ in 0..EVENTS_KEPT + 5 {

@@ -172,6 +172,14 @@ impl RelayHost {
         Ok(serde_json::from_value(schema::parse("up", &text)?)?)
     }
 
+    /// `relay status --check`.
+    ///
+    /// # Errors
+    /// It found a problem.
+    pub fn require_sound(&self) -> Result<()> {
+        self.relay(&["status", "--check"])?.success("status --check").map(drop)
+    }
+
     /// `relay down --json`.
     ///
     /// # Errors

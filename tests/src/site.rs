@@ -98,6 +98,15 @@ impl Site {
             .collect()
     }
 
+    /// The names of the first peers: `let [a, b] = site.first()?`.
+    ///
+    /// # Errors
+    /// There are fewer.
+    pub fn first<const N: usize>(&self) -> Result<[String; N]> {
+        let names: Vec<String> = self.names()?.into_iter().take(N).collect();
+        names.try_into().ok().with_context(|| format!("fewer than {N} peers"))
+    }
+
     /// The `[[peer]]` table of this name.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Messages from addresses of the overlay.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use relay::datapath::GuardSettings;
 use relay_common::guard::Outcome;
 use relay_tests::guard::{GuardRun, key, message, settings, to_relay};
@@ -56,36 +58,27 @@ fn a_network_of_any_length_is_known_to_its_first_and_last_address() {
     for len in [1u8, 7, 8, 9, 16, 24, 31, 32] {
         let net: ipnet::Ipv4Net = format!("10.77.200.131/{len}").parse().expect("a network");
         let net = net.trunc();
-        let mut guard = guard(&[&net.to_string()]);
-        let first = u32::from(net.network());
-        let last = u32::from(net.broadcast());
-        for (address, is_inside) in [
-            (first, true),
-            (last, true),
-            (first.wrapping_sub(1), false),
-            (last.wrapping_add(1), false),
-        ] {
-            let from = format!("{}:9", std::net::Ipv4Addr::from(address));
-            let found = guard.judge(&from, &message::data(100, 1));
-            let expected = if is_inside { Outcome::OverlaySource } else { Outcome::Data };
-            assert_eq!(found, expected, "{from} of {net}");
-        }
+        let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+        let outside = [first.wrapping_sub(1), last.wrapping_add(1)];
+        let source = |address: u32| SocketAddr::new(Ipv4Addr::from(address).into(), 9);
+        is_bounded(&net.to_string(), [first, last].map(source), outside.map(source));
     }
     for len in [1u8, 7, 31, 32, 33, 64, 127, 128] {
         let net: ipnet::Ipv6Net = format!("fd77:8:9:a:b:c:d:e/{len}").parse().expect("a network");
         let net = net.trunc();
-        let mut guard = guard(&[&net.to_string()]);
-        let first = u128::from(net.network());
-        let last = u128::from(net.broadcast());
-        for (address, is_inside) in [
-            (first, true),
-            (last, true),
-            (first.wrapping_sub(1), false),
-            (last.wrapping_add(1), false),
-        ] {
-            let from = format!("[{}]:9", std::net::Ipv6Addr::from(address));
-            let found = guard.judge(&from, &message::data(100, 1));
-            let expected = if is_inside { Outcome::OverlaySource } else { Outcome::Data };
+        let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
+        let outside = [first.wrapping_sub(1), last.wrapping_add(1)];
+        let source = |address: u128| SocketAddr::new(Ipv6Addr::from(address).into(), 9);
+        is_bounded(&net.to_string(), [first, last].map(source), outside.map(source));
+    }
+}
+
+/// Checks that the guard knows sources in the network from those outside of it.
+fn is_bounded(net: &str, inside: [SocketAddr; 2], outside: [SocketAddr; 2]) {
+    let mut guard = guard(&[net]);
+    for (sources, expected) in [(inside, Outcome::OverlaySource), (outside, Outcome::Data)] {
+        for from in sources {
+            let found = guard.judge(&from.to_string(), &message::data(100, 1));
             assert_eq!(found, expected, "{from} of {net}");
         }
     }

@@ -144,7 +144,7 @@ fn refusal(screen: &Screen, lab: &Lab, from: &Peer, to: &Peer) -> Result<String>
     let before = refused()?;
     let mut echoes = Vec::new();
     for family in Family::ALL {
-        let mut echo = Echo::open(from.namespace(), from.address(family), to.address(family))?;
+        let mut echo = Echo::between(from, to, family)?;
         echo.send(COUNT)?;
         echoes.push(echo);
     }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::{Family, Namespace, Tally, deadline};
+use crate::{Family, Namespace, Peer, Tally, deadline};
 
 /// Echo requests from one address to another, as `ping` sends them: RFC 792, RFC 4443.
 #[derive(Debug)]
@@ -27,6 +27,14 @@ const ICMP_HEADER_LEN: usize = 8;
 const PAYLOAD_LEN: usize = 56;
 
 impl Echo {
+    /// From one peer to another.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn between(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
+        Self::open(from.namespace(), from.address(family), to.address(family))
+    }
+
     /// A sender at `source` in `from`.
     ///
     /// # Errors

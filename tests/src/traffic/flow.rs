@@ -28,7 +28,7 @@ impl Flow {
     /// # Errors
     /// The socket could not be made.
     pub fn start(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
-        let mut echo = Echo::open(from.namespace(), from.address(family), to.address(family))?;
+        let mut echo = Echo::between(from, to, family)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let worker = thread::spawn(move || {
