@@ -1,12 +1,12 @@
 //! `docs/reference/json.md`, from the schemas in `docs/`.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashMap, fs, path::Path};
 
 use serde_json::Value;
 
 use crate::{
     markdown::{code, table},
-    page,
+    page, schema,
 };
 
 #[test]
@@ -20,10 +20,12 @@ fn the_page_of_json_is_current() {
     let mut text = String::new();
     for file in files {
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();
-        let schema = fs::read_to_string(&file).expect("a schema");
+        let found = fs::read_to_string(&file).expect("a schema");
+        let schema = schema::filled(&found);
+        page::keep(&Path::new("docs").join(&name), &found, &schema);
         let schema: Value = serde_json::from_str(&schema).expect("JSON");
         let [title, description] = ["title", "description"].map(|key| field(&schema, key));
-        let mut rows = Rows { schema: &schema, rows: Vec::new(), open: HashSet::new() };
+        let mut rows = Rows { schema: &schema, rows: Vec::new(), written: HashMap::new() };
         rows.properties(&schema, "");
         let fields = table(["field", "type", "meaning"], rows.rows);
         text.push_str(&format!(
@@ -36,8 +38,8 @@ fn the_page_of_json_is_current() {
 struct Rows<'s> {
     schema: &'s Value,
     rows: Vec<[String; 3]>,
-    /// Definitions that are being followed, or were: each is written out where it first occurs.
-    open: HashSet<String>,
+    /// Definitions whose fields are in the table already, and under which path.
+    written: HashMap<&'s str, String>,
 }
 
 impl<'s> Rows<'s> {
@@ -45,39 +47,37 @@ impl<'s> Rows<'s> {
     fn properties(&mut self, object: &'s Value, prefix: &str) {
         let Some(properties) = object["properties"].as_object() else { return };
         for (name, property) in properties {
-            let path = format!("{prefix}{name}");
-            let (resolved, reference) = self.resolved(property);
-            let meaning = [property, resolved]
-                .map(|value| field(value, "description"))
-                .into_iter()
-                .find(|text| !text.is_empty())
-                .unwrap_or_default();
-            let mut path = path;
-            let mut inner = (resolved, reference);
-            let mut kind = kind(resolved);
-            while kind == "array" {
-                path.push_str("[]");
-                inner = self.resolved(&inner.0["items"]);
-                if inner.0.is_null() {
-                    break;
-                }
-                kind = format!("array of {}", self::kind(inner.0));
-            }
-            let (inner, reference) = inner;
-            // A definition without properties of its own, such as a count, is only a type.
-            let has_fields = inner["properties"].is_object();
-            let first = match reference.filter(|_| has_fields) {
-                Some(name) => self.open.insert(name.to_owned()),
-                None => true,
-            };
-            let see = match reference {
-                Some(name) if has_fields && !first => format!(" Fields: as in `{name}` above."),
-                Some(_) | None => String::new(),
-            };
-            self.rows.push([code(&path), kind, format!("{meaning}{see}").trim().to_owned()]);
-            if first {
-                self.properties(inner, &format!("{path}."));
-            }
+            self.property(format!("{prefix}{name}"), property);
+        }
+    }
+
+    fn property(&mut self, mut path: String, property: &'s Value) {
+        let (resolved, mut reference) = self.resolved(property);
+        let descriptions = [property, resolved].map(|value| field(value, "description"));
+        let mut meaning = descriptions.iter().find(|text| !text.is_empty()).cloned();
+        let mut inner = resolved;
+        let mut kind = kind(inner);
+        if kind == "array" {
+            path.push_str("[]");
+            (inner, reference) = self.resolved(&inner["items"]);
+            kind = format!("array of {}", self::kind(inner));
+        }
+        let list =
+            schema::LISTS.iter().find(|(mark, _)| field(inner, "description").contains(mark));
+        let reference = reference.filter(|_| inner["properties"].is_object() && list.is_none());
+        let elsewhere = reference.and_then(|name| self.written.get(name).cloned());
+        if let Some(elsewhere) = &elsewhere {
+            let text = meaning.unwrap_or_default();
+            meaning = Some(format!("{text} Fields as in `{elsewhere}`.").trim().to_owned());
+        } else if let Some(name) = reference {
+            self.written.insert(name, path.clone());
+        }
+        self.rows.push([code(&path), kind, meaning.unwrap_or_default()]);
+        if let Some((_, name)) = list {
+            let meaning = "A count; see [reasons](reasons.md).".to_owned();
+            self.rows.push([code(&format!("{path}.{name}")), "integer".to_owned(), meaning]);
+        } else if elsewhere.is_none() {
+            self.properties(inner, &format!("{path}."));
         }
     }
 
@@ -102,12 +102,13 @@ fn kind(value: &Value) -> String {
     if let Some(values) = value["enum"].as_array() {
         return values.iter().map(|value| code(&value.to_string())).collect::<Vec<_>>().join(", ");
     }
-    match &value["type"] {
-        Value::String(name) => name.clone(),
-        Value::Array(names) => {
+    let one_of = ["oneOf", "anyOf"].iter().any(|key| value[key].is_array());
+    match (value["type"].as_str(), value["type"].as_array()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(names)) => {
             names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ")
         }
-        _ if value["oneOf"].is_array() || value["anyOf"].is_array() => "one of several".to_owned(),
-        _ => "object".to_owned(),
+        (None, None) if one_of => "one of several".to_owned(),
+        (None, None) => "object".to_owned(),
     }
 }

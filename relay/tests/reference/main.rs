@@ -11,3 +11,4 @@ mod metrics;
 mod page;
 mod pages;
 mod reasons;
+mod schema;

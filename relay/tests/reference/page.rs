@@ -13,25 +13,32 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Checks the generated part of `docs/reference/NAME.md`, or writes it with `RELAY_DOCS=write`.
+/// Checks the generated part of `docs/reference/NAME.md`.
 pub(crate) fn check(name: &str, generated: &str) {
-    let file = root().join("docs/reference").join(name).with_extension("md");
-    let text = fs::read_to_string(&file).expect("the page");
+    let file = Path::new("docs/reference").join(name).with_extension("md");
+    let text = fs::read_to_string(root().join(&file)).expect("the page");
     let (head, rest) = text.split_once(BEGIN).expect("the mark before the generated part");
-    let (found, tail) = rest.split_once(END).expect("the mark after the generated part");
-    let wanted = format!("\n{}\n\n", generated.trim());
+    let (_, tail) = rest.split_once(END).expect("the mark after the generated part");
+    keep(&file, &text, &format!("{head}{BEGIN}\n{}\n\n{END}{tail}", generated.trim()));
+}
+
+/// Checks that a file of the repository, which holds `found`, is as it should be; with
+/// `RELAY_DOCS=write` writes it instead.
+pub(crate) fn keep(file: &Path, found: &str, wanted: &str) {
     if found == wanted {
         return;
     }
     if env::var_os("RELAY_DOCS").is_some_and(|value| value == "write") {
-        fs::write(&file, [head, BEGIN, &wanted, END, tail].concat()).expect("the page, written");
+        fs::write(root().join(file), wanted).expect("the file, written");
         return;
     }
     let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted);
     let line = line.unwrap_or_else(|| found.lines().count().min(wanted.lines().count()));
     panic!(
-        "docs/reference/{name}.md is stale; run `cargo xtask docs` and commit the result\n\
-         page:    {}\nprogram: {}",
+        "{}:{}: is stale; run `cargo xtask docs` and commit the result\n\
+         file:    {}\nprogram: {}",
+        file.display(),
+        line + 1,
         found.lines().nth(line).unwrap_or("(end)"),
         wanted.lines().nth(line).unwrap_or("(end)"),
     );
