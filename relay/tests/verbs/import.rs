@@ -200,11 +200,11 @@ fn a_file_in_any_encoding_is_read() {
     assert_eq!(import(format!("\u{feff}{}", text.replace('\n', "\r\n")), 0), plain);
     let latin1: Vec<u8> =
         text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin-1")).collect();
-    let remark = "warning: wg0.conf:5: is not UTF-8; such lines are read as Latin-1 (Windows-1252)";
+    let remark = "warning: wg0.conf:5: is not UTF-8; read as Windows-1252";
     assert_eq!(import(latin1, 0), format!("{remark}\n{plain}"));
     let utf16: Vec<u8> =
         format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let remark = "warning: wg0.conf:1: is UTF-16; it is read as such";
+    let remark = "warning: wg0.conf:1: is UTF-16";
     assert_eq!(import(utf16, 0), format!("{remark}\n{plain}"));
 }
 
@@ -222,19 +222,16 @@ fn a_file_of_another_kind_is_called_what_it_is() {
         ("[{\"peer\": 1}]", "wg0.conf: is JSON"),
         (
             "# c\n[NetDev]\nName=wg0\n[WireGuard]\n",
-            "wg0.conf:2: is a .netdev file of systemd-networkd",
+            "wg0.conf:2: is a systemd-networkd .netdev file",
         ),
-        ("[Match]\nName=wg0\n", "wg0.conf:1: is a .network file of systemd-networkd"),
-        ("[connection]\nid=wg\n[wireguard]\n", "wg0.conf:1: is a keyfile of NetworkManager"),
-        (
-            "# 2026 by RouterOS 7.1\n/interface wireguard\nadd\n",
-            "wg0.conf:2: is an export of RouterOS",
-        ),
-        ("config interface 'wg0'\n", "wg0.conf:1: is a configuration of OpenWrt"),
-        ("interface: wg0\n  public key: x\n", "wg0.conf:1: is what `wg show` prints"),
+        ("[Match]\nName=wg0\n", "wg0.conf:1: is a systemd-networkd .network file"),
+        ("[connection]\nid=wg\n[wireguard]\n", "wg0.conf:1: is a NetworkManager keyfile"),
+        ("# 2026 by RouterOS 7.1\n/interface wireguard\nadd\n", "wg0.conf:2: is a RouterOS export"),
+        ("config interface 'wg0'\n", "wg0.conf:1: is an OpenWrt configuration"),
+        ("interface: wg0\n  public key: x\n", "wg0.conf:1: is output of `wg show`"),
         ("[relay]\naddress = []\n", "wg0.conf:1: is relay's own configuration"),
         ("SQLite format 3\0", "wg0.conf: is a database (SQLite)"),
-        ("\0\0\0\0", "wg0.conf: is a file of bytes, not of text"),
+        ("\0\0\0\0", "wg0.conf: is a binary file"),
         ("hello\nworld\n", "wg0.conf: has neither [Interface] nor [Peer]"),
         ("", "wg0.conf: has neither [Interface] nor [Peer]"),
     ] {
@@ -268,7 +265,7 @@ fn hubs_of_one_directory_have_key_files_of_their_own() {
     }
     let again = site.relay("import wg1.conf --output d/wg1.toml").ended(2);
     assert!(
-        again.err.contains("d/wg1.key exists already") && again.err.contains("--output"),
+        again.err.contains("d/wg1.key already exists") && again.err.contains("--output"),
         "{again}"
     );
 }
@@ -290,8 +287,8 @@ fn of_peers_that_are_commented_out_each_key_comes_once() {
     let on = "[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\n\n#[Peer]\n#PublicKey = {A}\n";
     let said = import(small_hub(&format!("{off}{off}{wrong}{on}")), 0);
     assert_eq!(said.matches("enabled").count(), 1, "{said}");
-    let remark = "wg0.conf:11: a peer that is commented out is not carried over: something of it is \
-                  wrong or missing, or another peer has its key (also lines 15, 18, 26)";
+    let remark = "wg0.conf:11: a commented-out peer is not converted: it is incomplete or invalid, \
+                  or another peer has its key (also lines 15, 18, 26)";
     assert!(said.contains(remark) && said.contains("one is commented out"), "{said}");
     assert!(said.contains("[\"10.8.0.9\"]"), "{said}");
 }
@@ -306,7 +303,7 @@ fn peers_without_name_or_address_get_the_next_each() {
         text.push_str(&format!("[Peer]\nPublicKey = {key}{}\n", &OTHERS[0][4..]));
     }
     let said = import(text, 0);
-    assert!(said.contains("peer-2000 had no address in the overlay and gets 10.8.7.209,"), "no");
+    assert!(said.contains("peer-2000 has no address in the overlay and gets 10.8.7.209,"), "no");
 }
 
 #[test]

@@ -2,9 +2,8 @@ use std::fmt;
 
 use crate::model::{Peer, PresharedKey, PrivateKey, PublicKey, Relay, host_prefix};
 
-/// Writes the `wg-quick(8)` configuration of `peer`'s own client: its `allowed_ips` are the
-/// AllowedIPs there. What is empty is left out; without a private key, a comment says where it
-/// goes.
+/// Writes the `wg-quick(8)` configuration of `peer`'s client, whose AllowedIPs are `allowed_ips` of
+/// the peer. Empty values are omitted; without a private key, a comment marks its place.
 ///
 /// # Errors
 /// Those of `out`.
@@ -23,7 +22,7 @@ pub fn render_client_into(
     writeln!(out, "\n[Interface]")?;
     match private_key {
         Some(key) => writeln!(out, "PrivateKey = {}", key.to_base64().as_str())?,
-        None => writeln!(out, "# PrivateKey = (the peer's own, which only the peer has)")?,
+        None => writeln!(out, "# PrivateKey = (known to the peer only)")?,
     }
     list(out, "Address", peer.addresses.iter().copied().map(host_prefix))?;
     writeln!(out, "MTU = {}", peer.mtu)?;
@@ -44,7 +43,7 @@ pub fn render_client_into(
     Ok(())
 }
 
-/// One line of values, or none.
+/// One line of values, omitted if there are none.
 fn list<T: fmt::Display>(
     out: &mut impl fmt::Write,
     key: &str,

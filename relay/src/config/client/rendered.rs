@@ -20,26 +20,26 @@ use crate::{
 /// Version of the file.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What each client's configuration was when it was last rendered: a hash for each public key. It
-/// decides nothing; it only tells which clients have an old file.
+/// A hash of each client configuration as last rendered, by public key. It tells which clients have
+/// an outdated file, and decides nothing.
 #[derive(Debug)]
 pub struct Rendered {
     path: PathBuf,
     hashes: BTreeMap<String, String>,
 }
 
-/// How a client's configuration stands to the one rendered last.
+/// How a client configuration compares with the one rendered last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// None was ever rendered.
+    /// None was rendered.
     Never,
-    /// It is the same.
+    /// Equal.
     Current,
-    /// It is another by now.
+    /// Different.
     Stale,
 }
 
-/// Why the record of what was rendered cannot be used.
+/// Why the record of rendered configurations cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderedError {
     /// It cannot be read.
@@ -51,15 +51,15 @@ pub enum RenderedError {
         source: io::Error,
     },
     /// It is not such a record.
-    #[error("{} is no record of rendered configurations; remove it to begin anew", .path.display())]
+    #[error("{} is not a record of rendered configurations; remove it to start over", .path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// It is from another version of relay.
-    #[error("{} has version {found}, expected {SCHEMA_VERSION}; remove it to begin anew", .path.display())]
+    /// Another version of relay wrote it.
+    #[error("{} has version {found}, expected {SCHEMA_VERSION}; remove it to start over", .path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -82,7 +82,7 @@ impl Rendered {
     /// Reads the record of the relay on `interface` below `state`. An absent one is empty.
     ///
     /// # Errors
-    /// It is there and cannot be used.
+    /// It exists and cannot be used.
     pub fn read(state: &Path, interface: &InterfaceName) -> Result<Self, RenderedError> {
         let path = state.join(interface.as_str()).join("rendered.json");
         let text = match read_regular(&path) {
@@ -101,7 +101,7 @@ impl Rendered {
         }
     }
 
-    /// How `text`, rendered without a private key, stands to what the peer's client was given.
+    /// Compares `text`, rendered without a private key, with what the client was given.
     pub fn standing(&self, key: &PublicKey, text: &str) -> Standing {
         match self.hashes.get(&key.to_string()) {
             None => Standing::Never,
@@ -110,8 +110,8 @@ impl Rendered {
         }
     }
 
-    /// Keeps that `text`, rendered without a private key, was given to the peer's client, and
-    /// forgets keys that no peer has any more. The file has mode 0600.
+    /// Records that the client was given `text`, rendered without a private key, and forgets keys
+    /// that no peer has. The file has mode 0600.
     ///
     /// # Errors
     /// It could not be written.
@@ -135,7 +135,7 @@ impl Rendered {
     }
 }
 
-/// Of what a client acts on: a peer's new name makes no client's file old.
+/// Hashes what the client acts on: a renamed peer needs no new file.
 fn hash_of(text: &str) -> String {
     let mut hash = Blake2s256::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {

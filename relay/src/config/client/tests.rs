@@ -51,7 +51,7 @@ fn without_keys() {
     insta::assert_snapshot!(rendered(FULL, None, None), @r"
     # node-b: in the cellar
     [Interface]
-    # PrivateKey = (the peer's own, which only the peer has)
+    # PrivateKey = (known to the peer only)
     Address = 10.3.2.3/32, fd00::3:2:3/128
     MTU = 1280
     DNS = 10.3.2.1, corp.example.org, fd00::3:2:1
@@ -76,7 +76,7 @@ persistent_keepalive = 0
     insta::assert_snapshot!(rendered(text, None, None), @r"
     # node-b
     [Interface]
-    # PrivateKey = (the peer's own, which only the peer has)
+    # PrivateKey = (known to the peer only)
     Address = 10.3.2.3/32
     MTU = 1280
 

@@ -7,18 +7,17 @@ use std::{
 
 use super::staged::{Staged, WriteError, clean, failed, remove};
 
-/// Of a file whose main file's mode cannot be read, which reading it has reported.
+/// Mode of a new fragment if the main file's mode is unknown.
 const FRAGMENT_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// A change of one file that is not written yet.
+/// An unwritten change of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The file.
     pub(super) path: PathBuf,
-    /// Its text now; `None` when it is not there.
+    /// The present text; `None` if the file does not exist.
     pub(super) before: Option<String>,
-    /// Its text then; `None` when it goes.
+    /// The new text; `None` if the file goes.
     pub(super) after: Option<String>,
     pub(super) main: PathBuf,
 }
@@ -29,12 +28,12 @@ impl Edit {
         &self.path
     }
 
-    /// Whether the file stays as it is.
+    /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.before == self.after
     }
 
-    /// Renders the lines that go and those that come.
+    /// Renders removed and added lines.
     ///
     /// # Errors
     /// `out` cannot be written to.
@@ -62,12 +61,12 @@ impl Edit {
         Ok(())
     }
 
-    /// Writes the change beside the file.
+    /// Writes the new text beside the file.
     ///
     /// # Errors
-    /// It could not be written; nothing is changed.
+    /// It could not be written; nothing has changed.
     pub fn stage(&self) -> Result<StagedEdit<'_>, WriteError> {
-        // The other places that changes go to; its own is cleaned anyway.
+        // The directory of the file itself is cleaned by `Staged`.
         let fragments = self.main.with_extension("d");
         for directory in [self.main.parent(), Some(fragments.as_path())].into_iter().flatten() {
             clean(directory);
@@ -76,7 +75,7 @@ impl Edit {
             (_, None) => None,
             (Some(_), Some(after)) => Some(Staged::replace(&self.path, after.as_bytes())?),
             (None, Some(after)) => {
-                // A fragment is as open as the main file, and its directory as that one's.
+                // A new fragment and its directory get the modes of the main file and its directory.
                 let main = fs::metadata(&self.main).map(|main| main.mode() & 0o777);
                 let directory = self.main.parent().filter(|parent| *parent != Path::new(""));
                 let directory = fs::metadata(directory.unwrap_or(Path::new(".")));
@@ -93,7 +92,7 @@ impl Edit {
     }
 }
 
-/// An [`Edit`] that only needs to be put in its place.
+/// A written [`Edit`] that is not in place yet.
 #[derive(Debug)]
 pub struct StagedEdit<'e> {
     edit: &'e Edit,
@@ -101,10 +100,10 @@ pub struct StagedEdit<'e> {
 }
 
 impl StagedEdit<'_> {
-    /// Puts the change in its place.
+    /// Puts the new text in place.
     ///
     /// # Errors
-    /// The file is no longer what was read, or the system refused.
+    /// The file changed since it was read, or could not be replaced.
     pub fn commit(self) -> Result<(), WriteError> {
         let Edit { path, before, .. } = self.edit;
         if let Some(before) = before {

@@ -14,10 +14,10 @@ use crate::{
     model::{PeerName, PublicKey},
 };
 
-/// Edits up to which a name is called the nearest.
+/// Edits up to which a name is suggested.
 const NEAR_MAX: usize = 3;
 
-/// The files of a configuration, read in order to change one of them.
+/// The files of a configuration, read to change one of them.
 #[derive(Debug)]
 pub struct Draft {
     main: PathBuf,
@@ -30,34 +30,34 @@ pub enum EditError {
     /// No file has such a peer.
     #[error("no peer is named {name}; {}", nearest_or_list(.nearest.as_ref()))]
     NoPeer {
-        /// What was asked for.
+        /// The name.
         name: PeerName,
-        /// The name that is most like it.
+        /// The most similar name of a peer.
         nearest: Option<PeerName>,
     },
-    /// A peer has that name already.
-    #[error("a peer is named {name} already ({}); choose another name", .file.display())]
+    /// A peer already has the name.
+    #[error("a peer named {name} already exists ({}); choose another name", .file.display())]
     Taken {
-        /// Which name.
+        /// The name.
         name: PeerName,
-        /// Where it stands.
+        /// The file with that peer.
         file: PathBuf,
     },
-    /// A file that is no part of the configuration.
+    /// A file that is not part of the configuration.
     #[error(
-        "{} is no part of the configuration; name {} or a *.toml in {}",
+        "{} is not part of the configuration; name {} or a *.toml in {}",
         .file.display(), .main.display(), .main.with_extension("d").display()
     )]
     NotRead {
-        /// What was asked for.
+        /// The file.
         file: PathBuf,
         /// The main file.
         main: PathBuf,
     },
-    /// The file of a new fragment is there.
-    #[error("{path} exists already; add to it with --file {path}", path = .0.display())]
+    /// The file of a new fragment exists.
+    #[error("{path} already exists; add to it with --file {path}", path = .0.display())]
     FragmentExists(PathBuf),
-    /// A form of TOML that is not edited.
+    /// TOML that relay does not edit.
     #[error("{} lists its peers inline (peer = [{{ … }}]); write a [[peer]] table for each", .0.display())]
     Inline(PathBuf),
 }
@@ -70,23 +70,22 @@ fn nearest_or_list(nearest: Option<&PeerName>) -> String {
 }
 
 impl Draft {
-    /// Reads the main file at `path` and the fragments beside it.
+    /// Reads the main file at `path` and its fragments.
     pub fn read(path: &Path) -> Self {
         Self { main: path.to_owned(), sources: read_sources(path) }
     }
 
-    /// Takes `text` for that of `file`, a part of the configuration or a fragment to be. What is
-    /// wrong in it is reported with `file`'s name.
+    /// Replaces the text of `file`, which is part of the configuration or a new fragment.
     ///
     /// # Errors
-    /// `file` is no part of the configuration.
+    /// `file` is not part of the configuration.
     pub fn put(&mut self, file: &Path, text: String) -> Result<(), EditError> {
         let path = self.part(file)?;
         put(&mut self.sources, Source { path, text: Ok(text) });
         Ok(())
     }
 
-    /// The configuration as it is.
+    /// Parses the files.
     ///
     /// # Errors
     /// Every problem in every file.
@@ -94,7 +93,7 @@ impl Draft {
         judge(&self.sources, options)
     }
 
-    /// The configuration as it is after `edit`; no file is written.
+    /// Parses the files as they are after `edit`, without writing any.
     ///
     /// # Errors
     /// Every problem in every file.
@@ -109,10 +108,10 @@ impl Draft {
         judge(&sources, options)
     }
 
-    /// Adds a peer: to `file`, or as a fragment of its own.
+    /// Adds a peer to `file`, or as a fragment of its own.
     ///
     /// # Errors
-    /// The name is taken, or the file cannot be added to.
+    /// The name is taken, or the peer cannot be added to the file.
     pub fn add(&self, peer: &NewPeer, file: Option<&Path>) -> Result<Edit, EditError> {
         if let Some((source, _)) = self.find(&peer.name) {
             return Err(EditError::Taken { name: peer.name.clone(), file: source.path.clone() });
@@ -133,10 +132,10 @@ impl Draft {
         }
     }
 
-    /// Removes a peer. A fragment in which nothing else stands goes.
+    /// Removes a peer, and its fragment if that becomes empty.
     ///
     /// # Errors
-    /// There is no such peer, or it stands inline.
+    /// There is no such peer, or it is inline.
     pub fn remove(&self, name: &PeerName) -> Result<Edit, EditError> {
         let (source, entry) = self.require(name)?;
         let text = source.text.as_deref().unwrap_or_default();
@@ -147,10 +146,10 @@ impl Draft {
         Ok(self.edit(source.path.clone(), Some(text.to_owned()), (!goes).then_some(after)))
     }
 
-    /// Gives a peer another name.
+    /// Renames a peer.
     ///
     /// # Errors
-    /// There is no such peer, or the other name is taken.
+    /// There is no such peer, or the new name is taken.
     pub fn rename(&self, name: &PeerName, new: &PeerName) -> Result<Edit, EditError> {
         let (source, entry) = self.require(name)?;
         if let Some((source, _)) = self.find(new) {
@@ -161,7 +160,7 @@ impl Draft {
         Ok(self.edit(source.path.clone(), Some(text.to_owned()), Some(after)))
     }
 
-    /// Gives a peer another public key.
+    /// Replaces the public key of a peer.
     ///
     /// # Errors
     /// There is no such peer.
@@ -176,10 +175,10 @@ impl Draft {
         ))
     }
 
-    /// Switches a peer on or off. An edit that changes nothing when it is so already.
+    /// Enables or disables a peer. Gives an empty edit if it already is so.
     ///
     /// # Errors
-    /// There is no such peer, or it stands inline.
+    /// There is no such peer, or it is inline.
     pub fn switch(&self, name: &PeerName, enabled: bool) -> Result<Edit, EditError> {
         let (source, entry) = self.require(name)?;
         let text = source.text.as_deref().unwrap_or_default();
@@ -205,7 +204,7 @@ impl Draft {
         self.find(name).ok_or_else(|| self.no_peer(name))
     }
 
-    /// The error for a name that no peer has.
+    /// The error for an unknown name.
     pub fn no_peer(&self, name: &PeerName) -> EditError {
         let loaded = self.load(Options { allow_empty: true });
         let peers = loaded.map(|loaded| loaded.relay.peers).unwrap_or_default();
@@ -217,7 +216,7 @@ impl Draft {
         EditError::NoPeer { name: name.clone(), nearest }
     }
 
-    /// The configuration's own name for `file`: that of a part of it, or of a fragment to be.
+    /// The path of `file` as the configuration names it. It is a part of it or a new fragment.
     fn part(&self, file: &Path) -> Result<PathBuf, EditError> {
         if let Some(source) = self.sources.iter().find(|source| is_same(&source.path, file)) {
             return Ok(source.path.clone());
@@ -236,7 +235,7 @@ impl Draft {
     }
 }
 
-/// Whether two paths lead to one file or directory, which need not be there.
+/// Whether two paths name one file or directory, which need not exist.
 fn is_same(one: &Path, other: &Path) -> bool {
     match (fs::canonicalize(one), fs::canonicalize(other)) {
         (Ok(one), Ok(other)) => one == other,
@@ -247,7 +246,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// In the place of the source of its name, or as one more fragment.
+/// Replaces the source with the same path, or adds a fragment.
 fn put(sources: &mut Vec<Source>, source: Source) {
     match sources.iter_mut().find(|there| there.path == source.path) {
         Some(there) => *there = source,

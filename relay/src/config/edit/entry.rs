@@ -1,5 +1,4 @@
-//! Changes of a file's text, made where the peer stands: every other byte stays as it is, line
-//! ends and comments included.
+//! Edits of one peer in a file's text. All other bytes stay, line ends and comments included.
 
 use std::ops::Range;
 
@@ -10,19 +9,19 @@ use toml::{
 
 use crate::model::{PeerName, PublicKey};
 
-/// Where one peer stands in a text.
+/// The position of one peer in a text.
 #[derive(Debug)]
 pub(super) struct Entry {
     name: Range<usize>,
     public_key: Option<Range<usize>>,
-    /// Where the key `enabled` starts, and its value.
+    /// Start of the key `enabled`, and its value.
     enabled: Option<(usize, Range<usize>)>,
-    /// From its header to its last value; `None` when it stands inline.
+    /// From its header to its last value; `None` if it is inline.
     table: Option<Range<usize>>,
 }
 
 impl Entry {
-    /// Looks for the peer with this name.
+    /// Finds the peer of this name.
     pub(super) fn find(text: &str, name: &PeerName) -> Option<Self> {
         let root = DeTable::parse(text).ok()?;
         let peers = root.get_ref().get("peer")?.get_ref().as_array()?;
@@ -47,18 +46,18 @@ impl Entry {
         })
     }
 
-    /// The text with the peer under another name.
+    /// The text with the peer renamed.
     pub(super) fn rename(&self, text: &str, name: &PeerName) -> String {
         put(text, &self.name, &format!("\"{name}\""))
     }
 
-    /// The text with another key for the peer.
+    /// The text with another public key.
     pub(super) fn rekey(&self, text: &str, key: &PublicKey) -> Option<String> {
         Some(put(text, self.public_key.as_ref()?, &format!("\"{key}\"")))
     }
 
-    /// The text with the peer switched off: `enabled = false` below its name. `None` when it stands
-    /// inline, where there is no place for a line.
+    /// The text with the peer disabled: `enabled = false` below its name. `None` if it is inline,
+    /// where no line can be added.
     pub(super) fn disable(&self, text: &str) -> Option<String> {
         if let Some((_, value)) = &self.enabled {
             return Some(put(text, value, "false"));
@@ -77,7 +76,7 @@ impl Entry {
         Some(put(text, &(end..end), &line))
     }
 
-    /// The text with the peer switched on: without a line that says otherwise and nothing else.
+    /// The text with the peer enabled. Removes the line of `enabled` if nothing else is on it.
     pub(super) fn enable(&self, text: &str) -> String {
         let Some((key, value)) = &self.enabled else { return text.to_owned() };
         let (start, end) = (line_start(text, *key), line_end(text, value.end));
@@ -92,8 +91,8 @@ impl Entry {
         put(text, &(before..end), "")
     }
 
-    /// The text without the peer, nor the comments that touch it. Comments that an empty line keeps
-    /// off stay.
+    /// The text without the peer and the comments adjacent to it. Comments behind an empty line
+    /// stay.
     pub(super) fn remove(&self, text: &str) -> Option<String> {
         let table = self.table.as_ref()?;
         let mut start = line_start(text, table.start);
@@ -103,7 +102,7 @@ impl Entry {
             start = line.start;
         }
         let mut end = line_end(text, table.end);
-        // Comments below belong to the peer, unless they touch what comes next.
+        // Comments below belong to the peer, unless they are adjacent to what follows.
         let mut below = end;
         while below < text.len() && is_comment(&text[below..line_end(text, below)]) {
             below = line_end(text, below);
@@ -111,7 +110,7 @@ impl Entry {
         if text[below..line_end(text, below)].trim().is_empty() {
             end = below;
         }
-        // One of the empty lines around it goes along.
+        // One of the empty lines around it goes, too.
         let after = line_end(text, end);
         let before = line_before(text, start);
         let is_empty = |range: Range<usize>| text[range].trim().is_empty();
@@ -142,7 +141,7 @@ fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
-/// The position behind the line's break.
+/// The position behind the newline.
 fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1)
 }

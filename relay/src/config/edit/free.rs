@@ -7,13 +7,13 @@ use crate::{
     model::{Relay, host_prefix},
 };
 
-/// Every address of a network of the overlay is somebody's.
+/// All addresses of an overlay network are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} has no free address left; give the relay a wider network")]
 pub struct NoFreeAddress(pub IpNet);
 
-/// The lowest free address of each network of the overlay: neither the relay's, nor a peer's, nor
-/// behind a peer, nor the network's own.
+/// The lowest free address of each overlay network: not the relay's, not owned by a peer, and not
+/// reserved for the network itself.
 ///
 /// # Errors
 /// A network is full.
@@ -22,19 +22,19 @@ pub fn free_addresses(relay: &Relay) -> Result<Vec<IpAddr>, NoFreeAddress> {
     relay.addresses.iter().map(|network| Free::of(*network, owned()).take()).collect()
 }
 
-/// The free addresses of one network of the overlay, the lowest first.
+/// The free addresses of one overlay network, lowest first.
 pub(in crate::config) struct Free {
     network: IpNet,
-    /// First and last numbers of what is taken, ascending.
+    /// Taken ranges, first and last, ascending.
     taken: std::vec::IntoIter<(u128, u128)>,
-    /// What is taken next, at or behind `candidate`.
+    /// The next taken range.
     next: Option<(u128, u128)>,
-    /// Everything below is taken.
+    /// No lower address is free.
     candidate: u128,
 }
 
 impl Free {
-    /// Of the relay's `network`, of which peers own these prefixes.
+    /// Of the relay's `network`, without the `owned` prefixes.
     pub(in crate::config) fn of(network: IpNet, owned: impl Iterator<Item = IpNet>) -> Self {
         let own = network.trunc();
         let inside = owned.filter(|prefix| own.contains(prefix));
@@ -52,10 +52,10 @@ impl Free {
         Self { network: own, candidate: number(own.network()), taken, next }
     }
 
-    /// The lowest that is free; it is not from then on.
+    /// Takes the lowest free address.
     ///
     /// # Errors
-    /// There is none left.
+    /// None is left.
     pub(in crate::config) fn take(&mut self) -> Result<IpAddr, NoFreeAddress> {
         while let Some((first, last)) = self.next
             && first <= self.candidate

@@ -5,16 +5,16 @@ use zeroize::Zeroizing;
 use super::staged::{Staged, WriteError};
 use crate::model::PrivateKey;
 
-/// Makes the file of a private key at `path`, mode 0600, with the file's directory (mode 0700)
-/// when that is missing. The file appears whole and synced, or not at all.
+/// Creates a private key file with mode 0600, and its directory with mode 0700 if missing. The file
+/// appears whole and synced, or not at all.
 ///
 /// # Errors
-/// Something is there already, or it could not be written.
+/// It exists, or could not be written.
 pub fn create_private_key(path: &Path, key: &PrivateKey) -> Result<(), WriteError> {
     stage_key(path, &key.to_base64())?.commit()
 }
 
-/// A key's file, mode 0600, as [`create_private_key`] makes it.
+/// Stages a key file as [`create_private_key`] writes it.
 pub(in crate::config) fn stage_key(path: &Path, base64: &str) -> Result<Staged, WriteError> {
     let mut line = Zeroizing::new(Vec::with_capacity(base64.len() + 1));
     line.extend_from_slice(base64.as_bytes());

@@ -8,23 +8,23 @@ use toml::de::DeTable;
 
 use crate::model::{PeerName, PublicKey};
 
-/// A peer to be written into a file. What is empty is left out.
+/// A peer to write into a file. Empty lists are omitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPeer {
-    /// Its name.
+    /// A name that no peer has.
     pub name: PeerName,
-    /// Its public key.
+    /// Its WireGuard public key.
     pub public_key: PublicKey,
     /// Addresses it owns.
     pub addresses: Vec<IpAddr>,
     /// Networks behind it.
     pub routes: Vec<IpNet>,
-    /// Whom it may talk to; `None` for what [defaults] says.
+    /// Whom it may talk to; `None` inherits from `[defaults]`.
     pub allowed_ips: Option<Vec<IpNet>>,
 }
 
-/// The text with `peer` behind everything else. `None` when the file lists its peers inline, so
-/// that no table can follow.
+/// The text with `peer` at its end. `None` if the file lists its peers inline, so that no table can
+/// follow.
 pub(super) fn add(text: &str, peer: &NewPeer) -> Option<String> {
     if let Some(peers) = DeTable::parse(text).ok()?.get_ref().get("peer")
         && !text[peers.span()].starts_with("[[")
@@ -49,7 +49,7 @@ pub(super) fn add(text: &str, peer: &NewPeer) -> Option<String> {
     Some(whole + &added)
 }
 
-/// The text of a peer's table.
+/// The peer's table.
 pub(super) fn table(peer: &NewPeer) -> String {
     let mut lines = vec![
         ("name", format!("\"{}\"", peer.name)),
@@ -65,18 +65,18 @@ pub(super) fn table(peer: &NewPeer) -> String {
     assignments("[[peer]]", &lines)
 }
 
-/// A header and its keys, the values below each other.
+/// A header and its keys, with the values aligned.
 pub(in crate::config) fn assignments(header: &str, lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
     let mut text = format!("{header}\n");
     for (key, value) in lines {
-        // A string takes everything.
+        // Writing to a string cannot fail.
         let _infallible = writeln!(text, "{key:width$} = {value}");
     }
     text
 }
 
-/// A list of what needs no escaping in quotes.
+/// A list of strings that need no escaping.
 pub(in crate::config) fn list<T: Display>(items: &[T]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
     format!("[{}]", quoted.join(", "))

@@ -1,4 +1,4 @@
-//! Files that appear whole and synced, or not at all.
+//! Atomic writes: a file appears whole and synced, or not at all.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,39 +10,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The end of an unfinished copy's name.
+/// Suffix of an unfinished copy.
 const ENDING: &str = ".relay-new";
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The system's random number generator gave nothing.
-    #[error("no random bytes")]
+    /// The system's random number generator failed.
+    #[error("cannot get random bytes")]
     Random(#[source] getrandom::Error),
-    /// The file is there already.
-    #[error("{} exists already and is left as it is; name another file", .0.display())]
+    /// The file exists.
+    #[error("{} already exists and was not replaced; name another file", .0.display())]
     Exists(PathBuf),
-    /// The file is no longer what was read.
-    #[error("{} was changed by something else meanwhile and is left as it is; try again", .0.display())]
+    /// The file changed since it was read.
+    #[error("{} changed while it was being edited and was not replaced; try again", .0.display())]
     Changed(PathBuf),
     /// A file or directory could not be written.
     #[error("cannot {action} {}", .path.display())]
     Failed {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
 }
 
-/// A file written and synced beside its place, which it takes in one step. Dropped before that, it
-/// goes, and so does the directory that was made for it.
+/// A file written and synced beside its final place, which it takes in one step. Dropped before
+/// that, it is removed, with the directory that was created for it.
 #[derive(Debug)]
 pub struct Staged {
     unfinished: PathBuf,
-    /// Locked for as long as this value lives, which tells it from what a killed run left behind.
+    /// Locked while this value lives, which tells it from the leftovers of a killed process.
     file: File,
     path: PathBuf,
     replaces: bool,
@@ -50,8 +50,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// For a file that is not there yet, with this mode; the directory is made with `directory_mode`
-    /// when it is missing.
+    /// A new file with this mode. A missing directory is created with `directory_mode`.
     ///
     /// # Errors
     /// It could not be written.
@@ -73,10 +72,10 @@ impl Staged {
         Ok(staged)
     }
 
-    /// For a file that is not there yet, with this mode, in a directory that is.
+    /// A new file with this mode in an existing directory.
     ///
     /// # Errors
-    /// It is there, or could not be written.
+    /// It exists, or could not be written.
     pub fn beside(path: &Path, content: &[u8], mode: u32) -> Result<Self, WriteError> {
         if fs::symlink_metadata(path).is_ok() {
             return Err(WriteError::Exists(path.to_owned()));
@@ -84,7 +83,7 @@ impl Staged {
         Self::write(path.to_owned(), content, mode, false)
     }
 
-    /// For a file of this mode that takes the place of what is there, if anything is.
+    /// A file with this mode that replaces an existing one, if any.
     ///
     /// # Errors
     /// It could not be written.
@@ -92,11 +91,11 @@ impl Staged {
         Self::write(path.to_owned(), content, mode, true)
     }
 
-    /// For the new content of the file at `path`, whose mode and owner are kept. Of a symbolic link,
-    /// the file it leads to is replaced.
+    /// New content for an existing file, whose mode and owner are kept. Of a symbolic link, the
+    /// target is replaced.
     ///
     /// # Errors
-    /// It is not there, or the new one could not be written.
+    /// It does not exist, or the new one could not be written.
     pub fn replace(path: &Path, content: &[u8]) -> Result<Self, WriteError> {
         let path = fs::canonicalize(path).map_err(failed("find", path))?;
         let old = fs::metadata(&path).map_err(failed("look at", &path))?;
@@ -135,20 +134,20 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Where the file will be.
+    /// The final path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts the file in its place.
+    /// Moves the file to its final path.
     ///
     /// # Errors
-    /// Something is there that it was not to replace, or the system refused.
+    /// A new file exists already, or the move failed.
     pub fn commit(mut self) -> Result<(), WriteError> {
         if self.replaces {
             fs::rename(&self.unfinished, &self.path).map_err(failed("replace", &self.path))?;
         } else {
-            // Unlike a rename, a link never replaces what is there.
+            // Unlike a rename, a link never replaces a file.
             fs::hard_link(&self.unfinished, &self.path).map_err(|source| {
                 if source.kind() == io::ErrorKind::AlreadyExists {
                     WriteError::Exists(self.path.clone())
@@ -165,7 +164,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // After a commit neither is there any more; before it, the error that led here says more.
+        // After a commit neither exists; before it, the error that led here is reported.
         drop(fs::remove_file(&self.unfinished));
         if let Some(directory) = &self.made_directory {
             drop(fs::remove_dir(directory));
@@ -173,9 +172,9 @@ impl Drop for Staged {
     }
 }
 
-/// Removes what runs that were killed have left in a directory: copies that nobody has locked.
+/// Removes the leftovers of killed processes: unfinished copies that nobody has locked.
 pub(super) fn clean(directory: &Path) {
-    // What cannot be looked at, or not removed, harms nobody: it is never read.
+    // A leftover that cannot be removed is harmless: it is never read.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let is_copy = is_copy(&entry.file_name()) && entry.file_type().is_ok_and(|it| it.is_file());
         let locked = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
@@ -194,10 +193,10 @@ fn is_copy(name: &OsStr) -> bool {
     random.is_some_and(|it| it.len() == 16 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Removes a file for good.
+/// Removes a file and syncs its directory.
 ///
 /// # Errors
-/// The system refused.
+/// It could not be removed.
 pub(super) fn remove(path: &Path) -> Result<(), WriteError> {
     fs::remove_file(path).map_err(failed("remove", path))?;
     sync_directory(&directory_of(path))
@@ -210,7 +209,7 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether the directory had to be made.
+/// Creates a directory. `false` if it exists.
 fn create_directory(directory: &Path, mode: u32) -> Result<bool, WriteError> {
     match fs::DirBuilder::new().mode(mode).create(directory) {
         Ok(()) => sync_directory(&directory_of(directory)).map(|()| true),

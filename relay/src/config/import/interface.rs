@@ -1,4 +1,4 @@
-//! What `[Interface]` says.
+//! `[Interface]`.
 
 use ipnet::IpNet;
 
@@ -11,14 +11,14 @@ use crate::{
     model::PrivateKey,
 };
 
-/// Networks of which each host has an address of its own making.
+/// Networks in which each host picks its own address.
 const LINK_LOCAL: [&str; 2] = ["169.254.0.0/16", "fe80::/10"];
 
 /// The hub's own settings.
 pub(super) struct Interface {
-    /// Its addresses, with the length of their networks.
+    /// Its addresses, with the prefix lengths of their networks.
     pub(super) overlay: Vec<IpNet>,
-    /// Those of `overlay`, by their places, that no host can have, with their lines.
+    /// Addresses of `overlay` that no host can have: index and line.
     pub(super) unusable: Vec<(usize, usize)>,
     pub(super) private_key: Option<PrivateKey>,
     pub(super) listen_port: Option<u16>,
@@ -29,7 +29,7 @@ impl Interface {
     pub(super) fn read(hub: &Section<'_>, remarks: &mut Remarks) -> Self {
         for (Entry { line, key, .. }, last) in hub.superseded(&["privatekey", "listenport", "mtu"])
         {
-            remarks.one(*line, format!("{key} is written again in line {last}, which counts"));
+            remarks.one(*line, format!("{key} is set again in line {last}, which wins"));
         }
         for entry in &hub.entries {
             if let Some(remark) = not_carried_over(entry) {
@@ -60,18 +60,17 @@ fn addresses(hub: &Section<'_>, remarks: &mut Remarks) -> (Vec<IpNet>, Vec<(usiz
         });
         if is_link_local {
             found -= 1;
-            let text =
-                format!("{text} is left out: it is link-local, which relay passes to nobody");
+            let text = format!("{text} is omitted: relay does not forward link-local addresses");
             remarks.one(line, text);
             continue;
         }
-        // Some front ends give the hub the network's own address, which Linux takes.
+        // Some front ends give the hub the network address, which Linux accepts.
         let own = written.filter(|net| taken_by_network(net.addr(), net).is_some());
         let usable =
             own.and_then(|net| Some(format!("{}/{}", net.hosts().nth(1)?, net.prefix_len())));
         match overlay_address(usable.as_deref().unwrap_or(text)) {
             Ok(address) if address.prefix_len() == address.max_prefix_len() => {
-                let problem = "leaves no room for peers; write the length of the network";
+                let problem = "leaves no room for peers; write the prefix length of the network";
                 remarks.fault(line, format!("Address: {} {problem}", shown(text)));
             }
             Ok(address) => {
@@ -81,8 +80,8 @@ fn addresses(hub: &Section<'_>, remarks: &mut Remarks) -> (Vec<IpNet>, Vec<(usiz
                 };
                 if let Some(other) = overlay.iter().find(overlaps) {
                     let text = format!(
-                        "{address} is left out: it overlaps {other}, and relay has one address in \
-                         each network"
+                        "{address} is omitted: it overlaps {other}, and relay has one address in each \
+                         network"
                     );
                     remarks.one(line, text);
                     continue;
@@ -96,8 +95,8 @@ fn addresses(hub: &Section<'_>, remarks: &mut Remarks) -> (Vec<IpNet>, Vec<(usiz
         }
     }
     if found == 0 {
-        let text = "[Interface] has no Address that peers share; write the relay's, with the \
-                    length of the network, such as 10.3.2.1/24";
+        let text = "[Interface] has no Address in a network of peers; write the relay's, with the \
+                    prefix length of the network, such as 10.3.2.1/24";
         remarks.fault(hub.line, text);
     }
     (overlay, unusable)
@@ -105,8 +104,8 @@ fn addresses(hub: &Section<'_>, remarks: &mut Remarks) -> (Vec<IpNet>, Vec<(usiz
 
 fn private_key(hub: &Section<'_>, remarks: &mut Remarks) -> Option<PrivateKey> {
     let Some(Entry { line, value, .. }) = hub.last("privatekey") else {
-        let text = "PrivateKey is not in the file; put the hub's key into the relay's \
-                    private_key_file, or its peers will not know the relay";
+        let text = "PrivateKey is missing; put the hub's key into the relay's private_key_file, or \
+                    peers will not accept the relay";
         remarks.one(hub.line, text);
         return None;
     };
@@ -118,13 +117,13 @@ fn listen_port(hub: &Section<'_>, remarks: &mut Remarks) -> Option<u16> {
         Some(Entry { line, key, value }) if *value != "0" => {
             let port = value.parse::<u16>().ok();
             if port.is_none() {
-                let text = format!("{key}: {} is no number from 1 to 65535", shown(value));
+                let text = format!("{key}: {} is not a number from 1 to 65535", shown(value));
                 remarks.fault(*line, text);
             }
             port
         }
         Some(_) | None => {
-            let text = "ListenPort is not set, so the hub's port was any; 51820 here";
+            let text = "ListenPort is not set; the relay listens on 51820";
             remarks.one(hub.line, text);
             None
         }
@@ -134,19 +133,19 @@ fn listen_port(hub: &Section<'_>, remarks: &mut Remarks) -> Option<u16> {
 fn mtu(hub: &Section<'_>, has_v6: bool, remarks: &mut Remarks) -> Option<u16> {
     let Entry { line, key, value } = hub.last("mtu").filter(|entry| !entry.value.is_empty())?;
     let Ok(mtu) = value.parse::<u16>() else {
-        remarks.fault(*line, format!("{key}: {} is no number up to 65535", shown(value)));
+        remarks.fault(*line, format!("{key}: {} is not a number up to 65535", shown(value)));
         return None;
     };
     let least = if has_v6 { MTU_MIN_V6 } else { MTU_MIN };
     if !(least..=MTU_MAX).contains(&mtu) {
-        let text = format!("{key} {mtu} is left out: relay takes {least} to {MTU_MAX}");
+        let text = format!("{key} {mtu} is omitted: relay accepts {least} to {MTU_MAX}");
         remarks.one(*line, text);
         return None;
     }
     Some(mtu)
 }
 
-/// Why an entry is not carried over; `None` for what is, and for what changes nothing.
+/// Why an entry is not converted; `None` if it is, or has no effect.
 fn not_carried_over(Entry { key, value, .. }: &Entry<'_>) -> Option<String> {
     let lower = value.to_ascii_lowercase();
     let why = match (key.to_ascii_lowercase().as_str(), lower.as_str()) {
@@ -154,20 +153,20 @@ fn not_carried_over(Entry { key, value, .. }: &Entry<'_>) -> Option<String> {
         ("table", "auto") | ("fwmark", "off" | "0") | ("saveconfig", "false") => return None,
         ("preup" | "postup" | "predown" | "postdown", _) => {
             return Some(
-                "PreUp, PostUp, PreDown and PostDown are not carried over: relay runs no commands, \
-                 and between peers needs neither forwarding nor NAT; for the way out of the \
+                "PreUp, PostUp, PreDown and PostDown are not converted: relay runs no commands, and \
+                 needs neither forwarding nor NAT between peers; for traffic that leaves the \
                  overlay see egress"
                     .to_owned(),
             );
         }
-        ("dns", _) => "it is the hub's own resolver; the clients' is dns in [defaults]",
-        ("table", _) => "`relay up` sets the routes to its peers itself",
-        ("fwmark", _) => "relay marks no packets of the underlay",
-        ("saveconfig", _) => "the file says what runs, never the other way round",
+        ("dns", _) => "it is the hub's own resolver; for clients, set dns in [defaults]",
+        ("table", _) => "`relay up` sets the routes to peers",
+        ("fwmark", _) => "relay does not mark packets on the underlay",
+        ("saveconfig", _) => "relay never writes the running state into the file",
         ("jc" | "jmin" | "jmax" | "s1" | "s2" | "s3" | "s4" | "h1" | "h2" | "h3" | "h4", _) => {
-            "it is AmneziaWG's, whose clients cannot talk to the kernel's WireGuard"
+            "it belongs to AmneziaWG, which does not interoperate with kernel WireGuard"
         }
-        (_, _) => "relay does not know it",
+        (_, _) => "unknown to relay",
     };
-    Some(format!("{key} is not carried over: {why}"))
+    Some(format!("{key} is not converted: {why}"))
 }

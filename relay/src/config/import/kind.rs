@@ -1,4 +1,4 @@
-//! What a file is that is no hub's.
+//! Recognizes files that are not wg-quick hub files.
 
 use serde::de::IgnoredAny;
 
@@ -11,7 +11,7 @@ const SHOWCONF: &str = "bring its interface up, save what `wg showconf INTERFACE
                         Address below [Interface]";
 const OF_THE_TOOL: &str = "import the wg-quick file that the tool writes for the same hub";
 
-/// What the file begins with, when it is no text.
+/// First bytes of known binary files.
 const MAGIC: [(&[u8], &str); 4] = [
     (b"SQLite format 3\0", "a database (SQLite)"),
     (b"PK\x03\x04", "an archive (ZIP)"),
@@ -19,7 +19,7 @@ const MAGIC: [(&[u8], &str); 4] = [
     (b"\x89PNG", "a picture (PNG)"),
 ];
 
-/// What a line begins with, in lower case, that no wg-quick file has; the first that occurs counts.
+/// Starts of lines, in lower case, that identify other text files; the first match counts.
 const SIGNS: [(&[&str], &str, &str); 15] = [
     (
         &["$ansible_vault;"],
@@ -27,41 +27,41 @@ const SIGNS: [(&[&str], &str, &str); 15] = [
         "decrypt it with `ansible-vault view FILE`, and import what that prints",
     ),
     (&["[[peer]]", "[relay]"], "relay's own configuration", "check it with `relay check FILE`"),
-    (&["[connection]", "[wireguard-peer."], "a keyfile of NetworkManager", SHOWCONF),
-    (&["[netdev]", "[wireguardpeer]"], "a .netdev file of systemd-networkd", SHOWCONF),
+    (&["[connection]", "[wireguard-peer."], "a NetworkManager keyfile", SHOWCONF),
+    (&["[netdev]", "[wireguardpeer]"], "a systemd-networkd .netdev file", SHOWCONF),
     (
         &["[match]", "[network]"],
-        "a .network file of systemd-networkd, which holds no keys",
+        "a systemd-networkd .network file, which contains no keys",
         SHOWCONF,
     ),
     (
         &["/interface wireguard", "/interface/wireguard", "/interface bridge", "# by routeros"],
-        "an export of RouterOS",
-        "write what it says as [Interface] and [Peer] of wg-quick",
+        "a RouterOS export",
+        "rewrite it as [Interface] and [Peer] of wg-quick",
     ),
     (
         &["config interface", "config wireguard_"],
-        "a configuration of OpenWrt (UCI)",
+        "an OpenWrt configuration (UCI)",
         "import what `wg showconf INTERFACE` prints there, with Address added below [Interface]",
     ),
-    (&["set interfaces wireguard", "interfaces {"], "a configuration of VyOS", SHOWCONF),
-    (&["interface: "], "what `wg show` prints", "import what `wg showconf INTERFACE` prints"),
-    (&["<?xml", "<opnsense", "<pfsense"], "XML, as pfSense and OPNsense keep", OF_THE_TOOL),
-    (&["network:", "mode: wireguard"], "YAML, as netplan reads", SHOWCONF),
-    (&["dev tun", "client-to-client", "<ca>"], "a file of OpenVPN", "name a WireGuard hub's file"),
-    (&["-----begin "], "a certificate or key in PEM", "name a WireGuard hub's file"),
+    (&["set interfaces wireguard", "interfaces {"], "a VyOS configuration", SHOWCONF),
+    (&["interface: "], "output of `wg show`", "import what `wg showconf INTERFACE` prints"),
+    (&["<?xml", "<opnsense", "<pfsense"], "XML (pfSense, OPNsense)", OF_THE_TOOL),
+    (&["network:", "mode: wireguard"], "YAML (netplan)", SHOWCONF),
+    (&["dev tun", "client-to-client", "<ca>"], "an OpenVPN file", "name a WireGuard hub file"),
+    (&["-----begin "], "a certificate or key in PEM", "name a WireGuard hub file"),
     (&["#!"], "a script", OF_THE_TOOL),
-    (&["{"], "JSON, as wg-easy, NetBird and Firezone keep", OF_THE_TOOL),
+    (&["{"], "JSON (wg-easy, NetBird, Firezone)", OF_THE_TOOL),
 ];
 
-/// What bytes are that are no text.
+/// What a binary file is.
 pub(super) fn of_bytes(bytes: &[u8]) -> Remark {
     let known = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic));
-    let what = known.map_or("a file of bytes, not of text", |(_, what)| what);
+    let what = known.map_or("a binary file", |(_, what)| what);
     foreign(0, what, "name the hub's wg-quick file, such as /etc/wireguard/wg0.conf")
 }
 
-/// What a text is, if it is none of wg-quick's.
+/// What a text is, if it is not a wg-quick file.
 pub(super) fn of_text(text: &str) -> Option<Remark> {
     let lines = || {
         let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
@@ -80,14 +80,14 @@ pub(super) fn of_text(text: &str) -> Option<Remark> {
         Some(foreign(number, what, remedy))
     });
     Some(sign.unwrap_or_else(|| {
-        let text = "has neither [Interface] nor [Peer], so it is no wg-quick file; name the hub's, \
+        let text = "has neither [Interface] nor [Peer], so it is not a wg-quick file; name the hub's, \
                     such as /etc/wireguard/wg0.conf";
         Remark { line: 0, text: text.to_owned() }
     }))
 }
 
-/// Whether it is the file of one that dials: every peer has an Endpoint, and there is no port to
-/// be dialled at, or a peer's AllowedIPs hold the file's own address.
+/// Whether it is a client's file: every peer has an Endpoint, and there is no ListenPort or a peer's
+/// AllowedIPs contain the file's own address.
 pub(super) fn of_client(hub: &Hub<'_>) -> Option<Remark> {
     let peers = || hub.peers.iter().filter(|peer| !peer.is_off);
     let dialled = peers().map(|peer| peer.last("endpoint"));
@@ -100,16 +100,16 @@ pub(super) fn of_client(hub: &Hub<'_>) -> Option<Remark> {
     };
     let has_port = hub.interface.last("listenport").is_some_and(|port| port.value != "0");
     let text = match (has_port, peers().any(leads_here)) {
-        (_, true) => "every peer has an Endpoint, and AllowedIPs hold this file's own Address",
+        (_, true) => "every peer has an Endpoint, and AllowedIPs contain this file's own Address",
         (false, false) => "every peer has an Endpoint, and there is no ListenPort",
         (true, false) => return None,
     };
     let remedy = "import the file of the hub that it dials; if this is the hub, remove Endpoint, \
-                  which relay has no use for";
+                  which relay does not use";
     let text = format!("this looks like a client's file: {text}; {remedy}");
     Some(Remark { line: first.line, text })
 }
 
 fn foreign(line: usize, what: &str, remedy: &str) -> Remark {
-    Remark { line, text: format!("is {what}, no wg-quick file; {remedy}") }
+    Remark { line, text: format!("is {what}, not a wg-quick file; {remedy}") }
 }

@@ -1,4 +1,8 @@
-//! What a hub's `wg-quick(8)` file says, as a configuration of relay.
+//! Converts a `wg-quick(8)` hub file:
+//!
+//! - `text`: its encoding; `kind`: what it is if not a hub file; `wg_quick`: its lines;
+//! - `interface`, `peers`, `names`: what they mean for relay;
+//! - `remarks`: what was not converted.
 
 mod interface;
 mod kind;
@@ -24,7 +28,7 @@ use peers::ImportedPeer;
 pub use remarks::Remark;
 use wg_quick::Hub;
 
-/// A configuration made of a hub's file, and the keys that stood in it. Redacted `Debug` of keys.
+/// A converted hub file, and the keys that it contained. Redacted `Debug` of keys.
 #[derive(Debug)]
 pub struct Import {
     text: String,
@@ -34,14 +38,14 @@ pub struct Import {
     preshared_keys: Vec<(PeerName, PresharedKey)>,
 }
 
-/// Why a hub's file is no configuration.
+/// Why a file cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Lines that WireGuard would not take either, or that relay cannot do with.
+    /// Lines that are invalid in WireGuard, too, or that relay does not support.
     #[error("{}", lines(.0))]
     Lines(Vec<Remark>),
-    /// What was made of it is not right.
-    #[error("what was made of the file would not pass `relay check`:\n{0}")]
+    /// The result is not valid.
+    #[error("the converted configuration fails `relay check`:\n{0}")]
     Problems(#[source] Problems),
 }
 
@@ -50,11 +54,11 @@ fn lines(remarks: &[Remark]) -> String {
 }
 
 impl Import {
-    /// Makes the configuration of a hub's file, for a relay on `interface` (by default its own). Its
-    /// key files are named after `output`, beside which they will stand.
+    /// Converts a hub file, for a relay on `interface`, or the default one. Key files are named after
+    /// `output`, beside which they go.
     ///
     /// # Errors
-    /// Every line that cannot be understood, or what the file is that is no hub's.
+    /// All invalid lines, or what the file is instead of a hub file.
     pub fn parse(
         bytes: &[u8],
         interface: Option<&InterfaceName>,
@@ -87,36 +91,36 @@ impl Import {
         Ok(Self { text, remarks, key_names, private_key: hub.private_key, preshared_keys })
     }
 
-    /// The configuration. It names key files and holds no secret.
+    /// The configuration. It names key files and contains no secret.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What was not carried over, or not as it was.
+    /// What was not converted, or changed.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks
     }
 
-    /// The names of the key files that the configuration names, beside it.
+    /// The key files that the configuration names, relative to it.
     pub fn key_files(&self) -> Vec<PathBuf> {
         let Self { key_names, preshared_keys, .. } = self;
         let own = self.private_key.iter().map(|_| key_names.private.clone());
         own.chain(preshared_keys.iter().map(|(name, _)| key_names.preshared(name))).collect()
     }
 
-    /// What the configuration says when it stands at `path`.
+    /// Parses the configuration as if it was at `path`.
     ///
     /// # Errors
-    /// It is not right.
+    /// It is not valid.
     pub fn load(&self, path: &Path) -> Result<Loaded, ImportError> {
         let source = Source { path: path.to_owned(), text: Ok(self.text.clone()) };
         judge(&[source], Options::default()).map_err(ImportError::Problems)
     }
 
-    /// Writes the configuration to `path`, and the keys into files beside it, mode 0600.
+    /// Writes the configuration to `path`, and key files beside it, all with mode 0600.
     ///
     /// # Errors
-    /// One of the files is there already, or could not be written. None is left then.
+    /// A file exists or could not be written. None is left behind.
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
         let directory = path.parent().unwrap_or(Path::new(""));
         let keys = directory.join(&self.key_names.preshared);
@@ -132,7 +136,7 @@ impl Import {
                 &key.to_base64(),
             )?);
         }
-        // Last: a configuration never stands there without its keys.
+        // Last, so that no configuration exists without its keys.
         staged.push(Staged::create(path, self.text.as_bytes(), 0o600, 0o700)?);
         for file in staged {
             let path = file.path().to_owned();
@@ -144,7 +148,6 @@ impl Import {
     }
 }
 
-/// The whole text.
 fn configuration(
     interface: Option<&InterfaceName>,
     hub: &Interface,
@@ -162,10 +165,10 @@ fn configuration(
     let networks: Vec<IpNet> = hub.overlay.iter().map(IpNet::trunc).collect();
     let mut whole = assignments("[relay]", &relay);
     whole.push_str(
-        "# What peers dial, host:port; printed into their configurations.\n\
+        "# The address that peers dial, host:port; written into client configurations.\n\
          # endpoint = \"vpn.example.org:51820\"\n\n\
-         # Everybody may talk to everybody in the overlay, as on the hub. Give peers lists of \
-         their own, or\n# a shorter one here, to change that.\n",
+         # All peers may talk to each other in the overlay, as on the hub. To restrict that, give \
+         peers\n# lists of their own, or shorten this one.\n",
     );
     whole.push_str(&assignments("[defaults]", &[("allowed_ips", list(&networks))]));
     for peer in peers {
@@ -210,7 +213,7 @@ struct KeyNames {
 }
 
 impl KeyNames {
-    /// Those of one configuration of many in a directory have its name in front.
+    /// `relay.toml` has `private.key` and `psk`; other names become a prefix.
     fn of(output: &Path) -> Self {
         match output.file_stem().and_then(|stem| stem.to_str()) {
             Some(stem) if stem != "relay" => Self {
@@ -226,7 +229,7 @@ impl KeyNames {
     }
 }
 
-/// Files that go again unless all of them could be written, and the directory made for them.
+/// Files, and the directory created for them, that are removed unless all could be written.
 struct Written {
     files: Vec<PathBuf>,
     directory: Option<PathBuf>,
@@ -241,7 +244,7 @@ impl Written {
 
 impl Drop for Written {
     fn drop(&mut self) {
-        // The error that led here says more than one of these.
+        // The error that led here is reported.
         for path in &self.files {
             drop(std::fs::remove_file(path));
         }

@@ -1,4 +1,4 @@
-//! Names of peers, from the comments in which the makers of hub files put them.
+//! Peer names, from the comments in which generators of hub files put them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,42 +12,42 @@ use crate::{
     model::PeerName,
 };
 
-/// What a comment is good for.
+/// The meaning of a comment.
 pub(super) enum Comment {
-    /// It may name a peer.
+    /// A possible name of a peer.
     Name(Hint),
-    /// A line of wg-quick's that is commented out.
+    /// A commented-out line.
     Entry,
-    /// It only sets something off.
+    /// A separator.
     Mark,
-    /// Nothing that is kept.
+    /// Ignored.
     Other,
 }
 
-/// How surely a comment is a name.
+/// How likely a comment is a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// It says something else of the peer.
+    /// Other information about the peer.
     Aside,
-    /// It may be one.
+    /// Plain text.
     Bare,
-    /// It says that it is one.
+    /// Marked as a name.
     Said,
 }
 
 /// What a comment may call a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hint {
-    /// Where it stands.
+    /// The line of the comment.
     pub(super) line: usize,
     text: String,
     weight: Weight,
-    /// Whether it is of a form that stands inside the section.
+    /// Whether its form belongs inside the section.
     is_within: bool,
 }
 
 impl Hint {
-    /// What the comment calls the peer, or says of it.
+    /// The name, or other information.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -56,7 +56,7 @@ impl Hint {
         self.is_within
     }
 
-    /// The earlier of two, unless the later one says more.
+    /// The earlier of two, unless the later is more likely.
     pub(super) fn better(earlier: Option<Self>, later: Self) -> Option<Self> {
         match earlier {
             Some(earlier) if earlier.weight >= later.weight => Some(earlier),
@@ -64,7 +64,7 @@ impl Hint {
         }
     }
 
-    /// The later of two, unless the earlier one says more.
+    /// The later of two, unless the earlier is more likely.
     pub(super) fn later(earlier: Option<Self>, later: Self) -> Option<Self> {
         match earlier {
             Some(earlier) if earlier.weight > later.weight => Some(earlier),
@@ -99,7 +99,7 @@ struct FriendlyJson {
     name: String,
 }
 
-/// What a comment, without its first `#`, is good for.
+/// Classifies a comment, given without its first `#`.
 ///
 /// | written by | comment |
 /// | --- | --- |
@@ -168,20 +168,20 @@ pub(super) fn comment(line: usize, comment: &str) -> Comment {
     }
 }
 
-/// Names as the project writes them, each given once.
+/// Gives valid, unique names.
 #[derive(Default)]
 pub(super) struct Names {
     given: HashSet<String>,
-    /// The number that is tried next, of each name that was wanted.
+    /// The next suffix to try, by base name.
     next: HashMap<String, usize>,
 }
 
 impl Names {
-    /// The name made of `hint`, and the description: what the hint says when it is not that.
+    /// A name made of `hint`, and the text of the hint as description if it differs.
     pub(super) fn of(&mut self, hint: Option<&Hint>) -> (PeerName, Option<String>) {
         let said = hint.filter(|hint| hint.weight != Weight::Aside).map(|hint| mapped(&hint.text));
         let said = said.filter(|name| !name.is_empty());
-        // Those without a name are counted from the first.
+        // Peers without a name are numbered from 1.
         let (base, first) = said.map_or(("peer".to_owned(), 1), |base| (base, 0));
         let next = self.next.entry(format!("{base} {first}")).or_insert(first);
         let name = loop {
@@ -207,13 +207,13 @@ fn numbered(base: &str, number: usize) -> String {
     format!("{}{tail}", &base[..base.len().min(most)])
 }
 
-/// As much of a text as a description takes.
+/// The text cut to a valid description.
 fn described(text: &str) -> String {
     let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     plain.take(DESCRIPTION_MAX).collect()
 }
 
-/// Lower case, with a dash for what no name may hold.
+/// In lower case, with a dash for invalid characters.
 fn mapped(said: &str) -> String {
     let mut name = String::new();
     for c in said.chars().flat_map(char::to_lowercase) {

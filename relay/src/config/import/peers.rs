@@ -1,4 +1,4 @@
-//! What the hub's `[Peer]` sections say.
+//! The `[Peer]` sections.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +20,7 @@ use crate::{
     model::{PeerName, PresharedKey, PublicKey, host_prefix},
 };
 
-/// Networks behind peers that are told one by one.
+/// Networks behind peers that are listed one by one.
 const LISTED: usize = 20;
 
 /// One peer of the hub.
@@ -36,7 +36,7 @@ pub(super) struct ImportedPeer {
     pub(super) persistent_keepalive: Option<u16>,
 }
 
-/// Reads the peers. Those that have no address in the overlay have none yet.
+/// Reads the peers. Those without an address in the overlay get one from [`give_addresses`].
 pub(super) fn read(
     sections: &[Section<'_>],
     overlay: &[IpNet],
@@ -54,27 +54,28 @@ pub(super) fn read(
         let is_new =
             public_key(section).is_some_and(|key| !used.contains(&key) && !keys.contains_key(&key));
         if section.is_off && !(is_new && is_sound(section)) {
-            let text = "a peer that is commented out is not carried over: something of it is wrong \
-                        or missing, or another peer has its key";
+            let text = "a commented-out peer is not converted: it is incomplete or invalid, or another \
+                        peer has its key";
             reader.remarks.alike(section.line, text);
             continue;
         }
         let Some(peer) = reader.peer(section) else { continue };
         if section.is_off {
-            let text = format!("{} is commented out; it is carried over switched off", peer.name);
+            let text =
+                format!("{} is commented out; it is converted with enabled = false", peer.name);
             reader.remarks.one(section.line, text);
         }
         if own == Some(peer.public_key) {
-            reader.remarks.fault(section.line, "PublicKey: is the hub's own");
+            reader.remarks.fault(section.line, "PublicKey: is the hub's own key");
         }
         if let Some(other) = keys.insert(peer.public_key, section.line) {
-            let text = format!("PublicKey: is that of the peer of line {other}");
+            let text = format!("PublicKey: is already that of the peer in line {other}");
             reader.remarks.fault(section.line, text);
         }
         peers.push(peer);
     }
     if has_none {
-        reader.remarks.fault(0, "has no [Peer]; a relay needs one peer at least");
+        reader.remarks.fault(0, "has no [Peer]; a relay needs at least one peer");
     }
     peers
 }
@@ -83,7 +84,7 @@ fn public_key(section: &Section<'_>) -> Option<PublicKey> {
     section.last("publickey")?.value.parse().ok()
 }
 
-/// Whether nothing in what is commented out is wrong, which would not be the hub's fault.
+/// Whether a commented-out peer is valid.
 fn is_sound(section: &Section<'_>) -> bool {
     let is_key = |entry: &Entry<'_>| entry.value.parse::<PresharedKey>().is_ok();
     let is_number = |entry: &Entry<'_>| entry.value.parse::<u16>().is_ok();
@@ -92,8 +93,8 @@ fn is_sound(section: &Section<'_>) -> bool {
         && section.last("persistentkeepalive").is_none_or(is_number)
 }
 
-/// Gives the relay an address where the hub's is none that a host can have, and every peer one
-/// that has none in the overlay.
+/// Gives the relay a usable address where the hub's is not, and each peer without an address in the
+/// overlay a free one.
 pub(super) fn give_addresses(
     overlay: &mut [IpNet],
     unusable: &[(usize, usize)],
@@ -109,15 +110,15 @@ pub(super) fn give_addresses(
     };
     for &(place, line) in unusable {
         let network = overlay[place];
-        let what = taken_by_network(network.addr(), &network).unwrap_or("no host's");
+        let what = taken_by_network(network.addr(), &network).unwrap_or("reserved");
         let free = Free::of(network, owned(peers).into_iter()).take();
         match free.map(|free| (free, IpNet::new(free, network.prefix_len()))) {
             Ok((free, Ok(address))) => {
                 remarks.one(
                     line,
                     format!(
-                        "Address: {} is {what} of {}, so the relay gets {free}, which is free; \
-                         clients that ask the hub at its old address (DNS) need the new one",
+                        "Address: {} is {what} of {}, so the relay gets {free}; clients that use the \
+                         hub's old address (DNS) need the new one",
                         network.addr(),
                         network.trunc(),
                     ),
@@ -134,7 +135,7 @@ pub(super) fn give_addresses(
         match free.take() {
             Ok(address) => {
                 peer.addresses.push(address);
-                let text = "had no address in the overlay and gets";
+                let text = "has no address in the overlay and gets";
                 let remedy = "which its client does not have yet";
                 remarks.one(peer.line, format!("{} {text} {address}, {remedy}", peer.name));
             }
@@ -143,7 +144,7 @@ pub(super) fn give_addresses(
     }
 }
 
-/// Remarks on networks that are behind peers and in nobody's list.
+/// Remarks on networks behind peers that no list contains.
 pub(super) fn unreached(overlay: &[IpNet], peers: &[ImportedPeer], remarks: &mut Remarks) {
     let is_listed = |route: &IpNet| overlay.iter().any(|net| net.trunc().contains(route));
     let routed: Vec<String> = peers
@@ -159,13 +160,13 @@ pub(super) fn unreached(overlay: &[IpNet], peers: &[ImportedPeer], remarks: &mut
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let text = "nobody's allowed_ips hold these networks behind peers, so nobody reaches them yet; \
-                add them to the lists of those who may";
+    let text = "no allowed_ips contain these networks behind peers, so no peer reaches them yet; add \
+                them to the lists of peers that may";
     let shown = &routed[..LISTED.min(routed.len())];
     remarks.one(0, format!("{text}: {}{more}", shown.join(", ")));
 }
 
-/// Makes values of the entries, and remarks on them.
+/// Reads entries and remarks on them.
 struct Reader<'r> {
     overlay: &'r [IpNet],
     owners: HashMap<IpNet, usize>,
@@ -180,7 +181,7 @@ impl Reader<'_> {
         for (Entry { line, key, .. }, last) in
             section.superseded(&["publickey", "presharedkey", "persistentkeepalive"])
         {
-            let text = format!("{key} of {name} is written again in line {last}, which counts");
+            let text = format!("{key} of {name} is set again in line {last}, which wins");
             self.remarks.one(*line, text);
         }
         for entry in &section.entries {
@@ -225,7 +226,7 @@ impl Reader<'_> {
             section.last("persistentkeepalive").filter(|entry| !entry.value.is_empty())?;
         let seconds = if value.eq_ignore_ascii_case("off") { Ok(0) } else { value.parse() };
         if seconds.is_err() {
-            let text = format!("PersistentKeepalive: {} is no number up to 65535", shown(value));
+            let text = format!("PersistentKeepalive: {} is not a number up to 65535", shown(value));
             self.remarks.fault(*line, text);
         }
         seconds.ok()
@@ -236,7 +237,7 @@ impl Reader<'_> {
         let mut owned = Vec::new();
         for (line, text) in section.items("allowedips") {
             let Some(written) = prefix(text) else {
-                let text = format!("AllowedIPs: {} is no address or network", shown(text));
+                let text = format!("AllowedIPs: {} is not an address or network", shown(text));
                 self.remarks.fault(line, text);
                 continue;
             };
@@ -244,7 +245,7 @@ impl Reader<'_> {
             if let Some(address) = address_within(&written, self.overlay) {
                 if let Some(address) = self.own(section, name, line, address) {
                     let text = format!(
-                        "{written} of {name} is {network} to WireGuard; {} is taken for the peer's \
+                        "{written} of {name} means {network} to WireGuard; {} becomes the peer's \
                          address",
                         address.addr()
                     );
@@ -255,7 +256,8 @@ impl Reader<'_> {
                     continue;
                 }
             } else if written != network {
-                let text = format!("{written} of {name} is {network}, as WireGuard takes it");
+                let text =
+                    format!("{written} of {name} becomes {network}, which it means to WireGuard");
                 self.remarks.one(line, text);
             }
             owned.extend(self.own(section, name, line, network));
@@ -267,7 +269,7 @@ impl Reader<'_> {
         (addresses.iter().map(IpNet::addr).collect(), routes)
     }
 
-    /// The network, unless it is left out.
+    /// The network, unless it is omitted.
     fn own(
         &mut self,
         section: &Section<'_>,
@@ -281,13 +283,13 @@ impl Reader<'_> {
             format!("it is {what}")
         } else if self.owners.get(&network).is_some_and(|owner| *owner != section.line) {
             match section.is_off {
-                true => "another peer has it".to_owned(),
-                false => "a later peer has it too, and WireGuard gives it to the last".to_owned(),
+                true => "another peer owns it".to_owned(),
+                false => "a later peer has it too, and in WireGuard the last one wins".to_owned(),
             }
         } else {
             return Some(network);
         };
-        self.remarks.one(line, format!("{} of {name} is left out: {why}", short(&network)));
+        self.remarks.one(line, format!("{} of {name} is omitted: {why}", short(&network)));
         None
     }
 
@@ -312,16 +314,16 @@ impl Reader<'_> {
     }
 }
 
-/// The address of a prefix that is written with bits behind its length, if it lies in the overlay:
-/// some write a peer's address with the length of the network.
+/// The address of a prefix with host bits set, if it is in the overlay: some write a peer's address
+/// with the prefix length of the network.
 fn address_within(written: &IpNet, overlay: &[IpNet]) -> Option<IpNet> {
     let address = host_prefix(written.addr());
     let is_within = |overlay: &IpNet| overlay.contains(&address);
     (*written != written.trunc() && overlay.iter().any(is_within)).then_some(address)
 }
 
-/// The peer, by its line, that WireGuard would give each prefix to. An address that is written
-/// with the length of a network comes behind one that is written alone.
+/// The line of the peer that owns each prefix in WireGuard. A bare address wins over one with the
+/// prefix length of a network.
 fn last_owners(sections: &[Section<'_>], overlay: &[IpNet]) -> HashMap<IpNet, usize> {
     let written = |is_off: bool| {
         sections.iter().filter(move |section| section.is_off == is_off).flat_map(|section| {
@@ -334,20 +336,20 @@ fn last_owners(sections: &[Section<'_>], overlay: &[IpNet]) -> HashMap<IpNet, us
             .filter_map(|(prefix, line)| Some((address_within(&prefix, overlay)?, line)));
         within.chain(written(is_off).map(|(prefix, line)| (prefix.trunc(), line)))
     };
-    // The later ones in this order win: of peers that are commented out, the first.
+    // The last one wins; of commented-out peers, the first.
     let mut off: Vec<_> = of(true).collect();
     off.reverse();
     off.into_iter().chain(of(false)).collect()
 }
 
-/// Why an entry is not carried over; `None` for what is, and for what says nothing.
+/// Why an entry is not converted; `None` if it is, or is empty.
 fn not_carried_over(Entry { key, value, .. }: &Entry<'_>) -> Option<String> {
     let why = match (key.to_ascii_lowercase().as_str(), *value) {
         (_, "") | ("publickey" | "presharedkey" | "allowedips" | "persistentkeepalive", _) => {
             return None;
         }
-        ("endpoint", _) => "peers dial the relay, which learns where they are",
-        (_, _) => "relay does not know it",
+        ("endpoint", _) => "WireGuard learns endpoints from the peers that dial the relay",
+        (_, _) => "unknown to relay",
     };
-    Some(format!("{key} is not carried over: {why}"))
+    Some(format!("{key} is not converted: {why}"))
 }

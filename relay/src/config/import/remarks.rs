@@ -1,34 +1,33 @@
 use std::{collections::HashMap, fmt};
 
-/// Lines that are told after the first.
+/// Lines that are listed after the first.
 const LISTED: usize = 10;
 
-/// Something about one line of the hub's file. It never holds the line's value where that may be
-/// a secret.
+/// A remark about one line of the hub file. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remark {
-    /// The line, from 1; 0 for what no line says.
+    /// The line, from 1; 0 for the whole file.
     pub line: usize,
-    /// What is to be known about it.
+    /// The remark.
     pub text: String,
 }
 
-/// Remarks while they are collected. What is true of many lines is said once, at the first.
+/// Collects remarks. Equal remarks about several lines are merged.
 #[derive(Default)]
 pub(super) struct Remarks {
     found: Vec<(String, Vec<usize>)>,
-    /// Places in `found` of what may be true of more lines.
+    /// Indices in `found` of remarks that may be merged.
     alike: HashMap<String, usize>,
     faults: Vec<Remark>,
 }
 
 impl Remarks {
-    /// Something about one line.
+    /// A remark about one line.
     pub(super) fn one(&mut self, line: usize, text: impl Into<String>) {
         self.found.push((text.into(), vec![line]));
     }
 
-    /// Something that may be true of other lines too.
+    /// A remark that is merged with equal ones.
     pub(super) fn alike(&mut self, line: usize, text: impl Into<String>) {
         let text = text.into();
         match self.alike.get(&text) {
@@ -40,15 +39,15 @@ impl Remarks {
         }
     }
 
-    /// Something for which there is no configuration.
+    /// An error.
     pub(super) fn fault(&mut self, line: usize, text: impl Into<String>) {
         self.faults.push(Remark { line, text: text.into() });
     }
 
-    /// The remarks in the order of their lines; what no line says comes last.
+    /// The remarks by line; those about the whole file come last.
     ///
     /// # Errors
-    /// The faults, if there are any.
+    /// All errors, if there are any.
     pub(super) fn finish(mut self) -> Result<Vec<Remark>, Vec<Remark>> {
         if !self.faults.is_empty() {
             self.faults.sort();

@@ -1,24 +1,24 @@
-//! Bytes of a file as text, whatever editor of whatever system wrote them.
+//! Decodes the encodings that editors write.
 
 use zeroize::Zeroizing;
 
 use super::remarks::Remark;
 
-/// What Windows-1252 has where Latin-1 has control characters, from 0x80 on.
+/// Windows-1252 from 0x80, where Latin-1 has control characters.
 const WINDOWS: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
     '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// The text, and a remark when it is not UTF-8. `None` for what is no text.
+/// The text, and a remark if it is not UTF-8. `None` for binary files.
 pub(super) fn decode(bytes: &[u8]) -> Option<(Zeroizing<String>, Option<Remark>)> {
     if let Some(unit) = utf16(bytes) {
-        return Some((decode_utf16(bytes, unit), Some(remark(1, "is UTF-16; it is read as such"))));
+        return Some((decode_utf16(bytes, unit), Some(remark(1, "is UTF-16"))));
     }
     if bytes.contains(&0) {
         return None;
     }
-    // A character takes three bytes at most: no copy of a key is left behind by growing.
+    // A byte becomes three at most, so the buffer never grows and leaves no copy of a key behind.
     let mut text = Zeroizing::new(String::with_capacity(3 * bytes.len()));
     let mut first_other = None;
     let is_old_mac = !bytes.contains(&b'\n');
@@ -34,8 +34,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Zeroizing<String>, Option<Remark>)
     if is_old_mac && text.contains('\r') {
         text = Zeroizing::new(text.replace('\r', "\n"));
     }
-    let other = first_other
-        .map(|line| remark(line, "is not UTF-8; such lines are read as Latin-1 (Windows-1252)"));
+    let other = first_other.map(|line| remark(line, "is not UTF-8; read as Windows-1252"));
     Some((text, other))
 }
 
@@ -48,7 +47,7 @@ fn of_windows(byte: u8) -> char {
     at.and_then(|at| WINDOWS.get(at)).copied().unwrap_or(char::from(byte))
 }
 
-/// How two bytes make a unit, if they do: by the byte order mark, or by the zeros of ASCII.
+/// The byte order of UTF-16, by its mark or by the zeros of ASCII characters.
 fn utf16(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
     match bytes {
         [0xff, 0xfe, ..] | [1..=255, 0, 1..=255, 0, ..] => Some(u16::from_le_bytes),

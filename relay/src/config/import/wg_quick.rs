@@ -10,23 +10,23 @@ use super::{
 };
 use crate::model::host_prefix;
 
-/// A hub's file.
+/// A hub file.
 pub(super) struct Hub<'t> {
     pub(super) interface: Section<'t>,
     pub(super) peers: Vec<Section<'t>>,
-    /// Of what is no entry: comments that are not kept, and lines that are not understood.
+    /// About ignored comments and invalid lines.
     pub(super) remarks: Remarks,
 }
 
 /// `[Interface]` or one `[Peer]`.
 #[derive(Default)]
 pub(super) struct Section<'t> {
-    /// Of its header; 0 when there is none.
+    /// The line of its header; 0 if there is none.
     pub(super) line: usize,
     /// Whether all of it is commented out.
     pub(super) is_off: bool,
     pub(super) entries: Vec<Entry<'t>>,
-    /// What a comment calls it.
+    /// Its name in a comment.
     pub(super) hint: Option<Hint>,
 }
 
@@ -42,12 +42,12 @@ impl<'t> Section<'t> {
         self.entries.iter().filter(move |entry| entry.key.eq_ignore_ascii_case(key))
     }
 
-    /// The entry that counts of those that count once.
+    /// The entry of a key that may be set once: the last wins.
     pub(super) fn last(&self, key: &'static str) -> Option<&Entry<'t>> {
         self.entries_of(key).next_back()
     }
 
-    /// Entries of keys that count once, and a later line that counts instead.
+    /// Entries of keys that may be set once, and the later line that wins.
     pub(super) fn superseded(
         &self,
         keys: &'static [&'static str],
@@ -58,7 +58,7 @@ impl<'t> Section<'t> {
         })
     }
 
-    /// The values of a list, which may stand on many lines.
+    /// The values of a list, which may span several lines.
     pub(super) fn items(&self, key: &'static str) -> impl Iterator<Item = (usize, &'t str)> {
         self.entries_of(key).flat_map(|entry| {
             let items = entry.value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -67,16 +67,16 @@ impl<'t> Section<'t> {
     }
 }
 
-/// Which section the lines belong to.
+/// The current section.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
     Nowhere,
     Interface,
-    /// The one of this place.
+    /// By its index.
     Peer(usize),
 }
 
-/// Takes the file apart. Keys and sections are known in any case, as `wg(8)` does.
+/// Splits the file into sections and entries. Keys and headers match in any case, as in `wg(8)`.
 pub(super) fn read(text: &str) -> Hub<'_> {
     let mut lines = Lines {
         hub: Hub { interface: Section::default(), peers: Vec::new(), remarks: Remarks::default() },
@@ -103,22 +103,22 @@ pub(super) fn read(text: &str) -> Hub<'_> {
         comments.remove(&hint.line);
     }
     for line in comments {
-        hub.remarks.alike(line, "a comment that names no peer is not carried over");
+        hub.remarks.alike(line, "a comment that names no peer is not converted");
     }
     hub
 }
 
-/// The file while it is taken apart.
+/// The parser's state.
 struct Lines<'t> {
     hub: Hub<'t>,
     at: At,
-    /// Of the comments that stand right above a section.
+    /// The name in the comments right above a section.
     above: Option<Hint>,
-    /// Whether an empty line keeps off the section above.
+    /// Whether an empty line followed the section above.
     is_apart: bool,
-    /// Whether the comments are those of a peer that is commented out.
+    /// Whether the comments are a commented-out peer.
     is_commented_out: bool,
-    /// Lines of comments that say something.
+    /// Lines of comments that carry information.
     comments: BTreeSet<usize>,
 }
 
@@ -226,15 +226,15 @@ impl<'t> Lines<'t> {
                 self.hub.interface.entries.push(Entry { line, key, value });
             }
             (Some(_), None) | (None, _) => {
-                // What is not understood may be a key, so it is not quoted.
-                let text = "is neither [Interface], [Peer] nor a key with its value below them";
+                // Never quoted: it may be a key.
+                let text = "is not [Interface], [Peer], or KEY = VALUE below one of them";
                 self.hub.remarks.fault(line, text);
             }
         }
     }
 }
 
-/// An address or network as WireGuard takes it, host bits as they are.
+/// An address or network as WireGuard accepts it, with its host bits.
 pub(super) fn prefix(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse().ok().map(host_prefix))
 }

@@ -1,4 +1,4 @@
-//! The model of what the tables say, with defaults for what they leave out.
+//! Tables to model: fills in the defaults.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ const PRIVATE_KEY_FILE: &str = "/etc/relay/private.key";
 const RELAY_MTU: u16 = 1420;
 const PEER_MTU: u16 = 1280;
 const PERSISTENT_KEEPALIVE: u16 = 25;
-/// So that 1,000 peers behind one address, which try every 5 seconds (REKEY_TIMEOUT), are all in
-/// well within a minute of an outage.
+/// 1,000 peers behind one address, which retry every 5 seconds (REKEY_TIMEOUT), are connected well
+/// within a minute of an outage.
 const INITIATIONS_PER_SECOND: u32 = 50;
 const BURST: u32 = 200;
 const SOURCES: u32 = 65_536;
 
-/// Fills in the defaults. `None` when something required is missing, which is reported.
+/// The model. `None` if a required key is missing, which the tables have reported.
 pub(super) fn build(tables: &Tables, base: &Path) -> Option<Relay> {
     let relay = tables.relay.as_ref()?;
     let peers = tables.peers.iter().map(|peer| build_peer(peer, tables, base));
@@ -48,7 +48,7 @@ pub(super) fn build(tables: &Tables, base: &Path) -> Option<Relay> {
     })
 }
 
-/// `None` where it is turned off.
+/// `None` if it is off.
 fn build_guard(guard: &GuardTable) -> Option<Guard> {
     let named = guard.interfaces.as_ref().map(|names| Underlay::Named(values(names)));
     or(&guard.enabled, true).then(|| Guard {
@@ -86,6 +86,6 @@ fn values<T: Clone>(list: &List<T>) -> Vec<T> {
     list.items.iter().map(|item| item.value.clone()).collect()
 }
 
-fn or<T: Copy>(said: &Option<Located<T>>, default: T) -> T {
-    said.as_ref().map_or(default, |said| said.value)
+fn or<T: Copy>(written: &Option<Located<T>>, default: T) -> T {
+    written.as_ref().map_or(default, |written| written.value)
 }

@@ -1,4 +1,4 @@
-//! What only shows when values are held against each other: who owns what, and where it lies.
+//! Errors that only several values together show, such as one prefix with two owners.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -43,7 +43,7 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     check_guard(tables, findings);
 }
 
-/// What is allowed but looks wrong: a port that peers dial and on which the relay does not listen.
+/// Warns about endpoints with a port on which the relay does not listen.
 pub(super) fn warn(tables: &Tables, listen_port: u16, findings: &mut Findings) {
     let own = tables.relay.iter().map(|relay| ("relay", &relay.endpoint));
     let peers = tables.peers.iter().map(|peer| (peer.label.as_str(), &peer.endpoint));
@@ -51,25 +51,24 @@ pub(super) fn warn(tables: &Tables, listen_port: u16, findings: &mut Findings) {
         let Some(Located { value, place }) = endpoint else { continue };
         let port = value.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         if let Some(port) = port.filter(|port| *port != listen_port) {
-            let problem = format!("names port {port}, and the relay listens on {listen_port}");
+            let problem = format!("has port {port}, but the relay listens on {listen_port}");
             let remedy = format!(
-                "right where something in front forwards {port} to {listen_port}; otherwise write \
-                 the same port in both"
+                "write the same port in both, unless a gateway forwards {port} to {listen_port}"
             );
             findings.present(*place, format!("{label}.endpoint"), Fault::new(problem, remedy));
         }
     }
 }
 
-/// wg-quick(8) leaves DNS alone, search domains too, where the line has no resolver
-/// (`set_dns` in src/wg-quick/linux.bash).
+/// wg-quick(8) ignores search domains on a line without a resolver (`set_dns` in
+/// src/wg-quick/linux.bash).
 fn check_dns(label: &str, dns: Option<&List<Dns>>, findings: &mut Findings) {
     let Some(dns) = dns.filter(|dns| dns.complete) else { return };
     let is_resolver = |dns: &Located<Dns>| matches!(dns.value, Dns::Resolver(_));
     if let Some(first) = dns.items.first()
         && !dns.items.iter().any(is_resolver)
     {
-        let problem = "has search domains and no resolver, which clients take no notice of";
+        let problem = "has search domains but no resolver, so clients ignore it";
         let fault = Fault::new(problem, "add the address of a resolver, such as \"10.3.2.1\"");
         findings.present(first.place, format!("{label}.dns"), fault);
     }
@@ -78,7 +77,7 @@ fn check_dns(label: &str, dns: Option<&List<Dns>>, findings: &mut Findings) {
 /// The networks of `relay.address`.
 struct Overlay<'t> {
     addresses: &'t [Located<IpNet>],
-    /// Whether all of them could be read; only then can an address be called outside.
+    /// Whether all of them are valid. Otherwise no address is called outside.
     complete: bool,
 }
 
@@ -125,13 +124,13 @@ fn check_relay(tables: &Tables, findings: &mut Findings) {
         };
         if let Some(earlier) = addresses[..index].iter().find(overlaps) {
             let problem = format!("{} overlaps {}", later.value.trunc(), earlier.value.trunc());
-            let remedy = "write networks that are apart, one address in each";
+            let remedy = "write one address in each of several disjoint networks";
             findings.present(later.place, "relay.address", Fault::new(problem, remedy));
         }
     }
 }
 
-/// Reports a value that an earlier peer has too.
+/// Reports a value that an earlier peer has.
 fn check_unique<T: Eq + Hash>(
     tables: &Tables,
     files: &Files<'_>,
@@ -149,7 +148,7 @@ fn check_unique<T: Eq + Hash>(
             Entry::Occupied(entry) => {
                 let (other, place) = *entry.get();
                 let at = files.file_and_line(place);
-                let problem = format!("is the same as that of {} ({at})", other.label);
+                let problem = format!("is already that of {} ({at})", other.label);
                 let remedy = format!("give each peer its own {}", key.replace('_', " "));
                 let key = format!("{}.{key}", peer.label);
                 findings.present(located.place, key, Fault::new(problem, remedy));
@@ -158,7 +157,7 @@ fn check_unique<T: Eq + Hash>(
     }
 }
 
-/// Reports prefixes with two owners. Nested ones are fine: the longest match owns.
+/// Reports prefixes with two owners. Prefixes may nest: the longest match owns.
 fn check_owners(
     tables: &Tables,
     overlay: &Overlay<'_>,
@@ -181,7 +180,7 @@ fn check_owners(
                     continue;
                 }
                 Entry::Occupied(entry) if entry.get().0 == index => {
-                    let problem = format!("{} is the peer's already", short(&network));
+                    let problem = format!("{} already belongs to this peer", short(&network));
                     Fault::new(problem, "remove it from routes")
                 }
                 Entry::Occupied(entry) => {
@@ -189,8 +188,8 @@ fn check_owners(
                     let at = files.file_and_line(other_place);
                     let label = &tables.peers[other].label;
                     Fault::new(
-                        format!("{} belongs to {label} ({at})", short(&network)),
-                        "give it to one peer alone",
+                        format!("{} already belongs to {label} ({at})", short(&network)),
+                        "give it to one peer only",
                     )
                 }
             };
@@ -204,7 +203,7 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
         let fault = match overlay.network_of(*address) {
             None if overlay.complete => Fault::new(
                 format!("{address} is outside the overlay {overlay}"),
-                "write an address inside, and networks behind the peer in routes",
+                "write an address inside it; networks behind the peer go to routes",
             ),
             None => continue,
             Some(network) => match taken_by_network(*address, network) {
@@ -220,13 +219,14 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
     for Located { value: route, place } in &peer.routes.items {
         if overlay.addresses.iter().any(|network| network.value.trunc() == *route) {
             let problem = format!("{route} is the overlay itself");
-            let remedy = "write whom the peer may talk to in allowed_ips";
+            let remedy =
+                "write only networks behind the peer; whom it may talk to goes to allowed_ips";
             findings.present(*place, format!("{}.routes", peer.label), Fault::new(problem, remedy));
         }
     }
 }
 
-/// An endpoint inside the tunnel that it carries can never be reached.
+/// An endpoint inside the tunnel is unreachable.
 fn check_endpoint(
     label: &str,
     endpoint: Option<&Located<String>>,
@@ -236,8 +236,8 @@ fn check_endpoint(
     let Some(Located { value: endpoint, place }) = endpoint else { return };
     let Some(address) = endpoint_address(endpoint) else { return };
     if let Some(network) = overlay.network_of(address) {
-        let problem = format!("{address} lies inside the overlay {}", network.trunc());
-        let remedy = "write the relay's address outside the tunnel";
+        let problem = format!("{address} is inside the overlay {}", network.trunc());
+        let remedy = "write the relay's address on the underlay";
         findings.present(*place, format!("{label}.endpoint"), Fault::new(problem, remedy));
     }
 }
@@ -270,14 +270,14 @@ fn check_mtu(tables: &Tables, findings: &mut Findings) {
     }
 }
 
-/// WireGuard's messages never come in through the interface that they carry.
+/// WireGuard's UDP packets never arrive on the WireGuard interface.
 fn check_guard(tables: &Tables, findings: &mut Findings) {
     let (Some(relay), Some(guard)) = (&tables.relay, &tables.guard) else { return };
     let own = relay.interface.as_ref().map_or(INTERFACE, |interface| interface.value.as_str());
     let mut named = guard.interfaces.iter().flat_map(|names| &names.items);
     if let Some(name) = named.find(|name| name.value == own) {
         let problem = format!("{own} is the relay's own interface");
-        let remedy = "write those that peers' UDP packets come in through, such as [\"eth0\"]";
+        let remedy = "write the interfaces on which peers' UDP packets arrive, such as [\"eth0\"]";
         findings.present(name.place, "guard.interfaces", Fault::new(problem, remedy));
     }
 }

@@ -9,18 +9,18 @@ use crate::model::Dns;
 /// Longest DNS name, characters (RFC 1035, section 2.3.4).
 const NAME_MAX: usize = 253;
 
-/// A resolver, or a search domain. Loopback is fine: the client may run a resolver.
+/// A resolver, or a search domain. Loopback is valid: the client may run a resolver.
 pub(super) fn dns(text: &str) -> Result<Dns, Fault> {
     let example = "write the IP address of a resolver, such as \"10.3.2.1\", or a search domain, such \
                    as \"corp.example.org\"";
     match text.parse::<IpAddr>() {
         Ok(address) if address.is_unspecified() || address.is_multicast() => {
-            Err(Fault::new(format!("{} is not the address of a resolver", shown(text)), example))
+            Err(Fault::new(format!("{} cannot be the address of a resolver", shown(text)), example))
         }
         Ok(address) => Ok(Dns::Resolver(address)),
         Err(_) if is_dns_name(text) && !looks_secret(text) => Ok(Dns::Search(text.to_owned())),
         Err(_) => {
-            let problem = format!("{} is neither an IP address nor a domain", shown(text));
+            let problem = format!("{} is neither an IP address nor a domain name", shown(text));
             Err(Fault::new(problem, example))
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn is_dns_name(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // A last label of digits is an IPv4 address gone wrong (RFC 3696, section 2).
+    // A numeric last label is a malformed IPv4 address (RFC 3696, section 2).
     let numeric =
         name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     name.len() <= NAME_MAX && name.split('.').all(label) && !numeric

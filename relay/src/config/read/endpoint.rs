@@ -18,26 +18,29 @@ pub(super) fn endpoint(text: &str) -> Result<String, Fault> {
         return fault("has no port from 1 to 65535", EXAMPLE);
     }
     if host.parse::<Ipv6Addr>().is_ok() {
-        return fault("needs brackets", &format!("write \"[{host}]:{port}\""));
+        return fault(
+            "needs brackets around the IPv6 address",
+            &format!("write \"[{host}]:{port}\""),
+        );
     }
     let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) => match inner.parse() {
             Ok(address) => Some(IpAddr::V6(address)),
-            Err(_) => return fault("has no IPv6 address in its brackets", EXAMPLE),
+            Err(_) => return fault("has no IPv6 address between its brackets", EXAMPLE),
         },
         None => host.parse().ok().map(IpAddr::V4),
     };
     match address {
         Some(address) if address.is_unspecified() || address.is_multicast() => {
-            fault("is an address nobody can dial", EXAMPLE)
+            fault("is not an address that peers can dial", EXAMPLE)
         }
         Some(_) => Ok(text.to_owned()),
         None if is_dns_name(host) => Ok(text.to_owned()),
-        None => fault("has neither a DNS name nor an address before the port", EXAMPLE),
+        None => fault("has neither a DNS name nor an IP address before the port", EXAMPLE),
     }
 }
 
-/// The address an endpoint names, if it is not a DNS name.
+/// The address of an endpoint that is not a DNS name.
 pub(super) fn endpoint_address(endpoint: &str) -> Option<IpAddr> {
     let (host, _port) = endpoint.rsplit_once(':')?;
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()

@@ -6,14 +6,14 @@ use super::{
     problem::Problem,
 };
 
-/// Why a problem was found, which decides whether it stands beside a syntax error.
+/// Decides which findings a syntax error hides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The file is not TOML there, or cannot be read.
+    /// A syntax error, or a file that cannot be read.
     Unreadable,
-    /// Something that stands in the file is wrong.
+    /// Something in the file is wrong.
     Present,
-    /// Something that should be there is not, or belongs elsewhere.
+    /// Something is missing, or belongs elsewhere.
     Misplaced,
 }
 
@@ -24,7 +24,7 @@ struct Finding {
     fault: Fault,
 }
 
-/// Problems while they are collected.
+/// Collects problems.
 #[derive(Default)]
 pub(super) struct Findings {
     found: Vec<Finding>,
@@ -35,7 +35,7 @@ impl Findings {
         self.found.push(Finding { kind: Kind::Present, place, key: key.into(), fault });
     }
 
-    /// For what would be put down to a syntax error, if there is one in the file.
+    /// For what a syntax error in the file may have caused.
     pub(super) fn misplaced(&mut self, place: Place, key: impl Into<String>, fault: Fault) {
         self.found.push(Finding { kind: Kind::Misplaced, place, key: key.into(), fault });
     }
@@ -55,8 +55,8 @@ impl Findings {
 
     /// All problems in the order of the files and the text.
     ///
-    /// A syntax error hides what follows from it: other findings of its line, and in its file
-    /// everything said to be missing or misplaced, since a part could not be read.
+    /// A syntax error hides what it may have caused: other findings on its line, and in its file
+    /// everything missing or misplaced.
     pub(super) fn into_problems(mut self, files: &Files<'_>) -> Vec<Problem> {
         self.found.sort_by_key(|finding| finding.place);
         let unreadable = |finding: &&Finding| finding.kind == Kind::Unreadable;

@@ -59,8 +59,8 @@ pub(super) use value::DESCRIPTION_MAX;
 
 use std::path::Path;
 
-/// Reads the main file at `path` and the fragments beside it: `relay.d/*.toml` for `relay.toml`,
-/// in the order of their names. Relative names of key files are looked up beside the main file.
+/// Reads the main file at `path` and its fragments: `relay.d/*.toml` for `relay.toml`, in the order of
+/// their names. Relative paths of key files start at the main file's directory.
 ///
 /// # Errors
 /// Every problem in every file.
@@ -68,7 +68,7 @@ pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
     judge(&read_sources(path), options)
 }
 
-/// What the sources say, the main file first, with warnings about the key files they name.
+/// Parses the sources, the main file first, and adds warnings about exposed key files.
 ///
 /// # Errors
 /// Every problem in every source.

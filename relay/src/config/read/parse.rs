@@ -15,7 +15,7 @@ use super::{
     tables::{PeerTable, Tables},
 };
 
-/// Makes the relay of the sources, the main file first. Pure: no file is touched.
+/// Parses the sources, the main file first. Pure.
 pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Problems> {
     let files = Files::new(sources);
     let mut findings = Findings::default();
@@ -31,7 +31,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
     check(&tables, &files, &mut findings);
     let empty = tables.peers.is_empty() && !tables.peer_refused;
     if empty && !options.allow_empty && !findings.any_unreadable() {
-        let remedy = "add a [[peer]], or allow an empty list with --allow-empty";
+        let remedy = "add a [[peer]], or pass --allow-empty";
         let fault = Fault::new("there is none", remedy);
         findings.misplaced(Place { file: 0, offset: 0 }, "peer", fault);
     }

@@ -2,21 +2,21 @@ use std::path::PathBuf;
 
 use super::{fault::Fault, problem::Problem, source::Source};
 
-/// Where something stands: a file by its number, and the byte in it.
+/// A position: a file by its number, and a byte offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     pub(super) file: usize,
     pub(super) offset: usize,
 }
 
-/// A value and where it stands.
+/// A value with its position.
 #[derive(Debug, Clone)]
 pub(super) struct Located<T> {
     pub(super) value: T,
     pub(super) place: Place,
 }
 
-/// A place as people read it.
+/// A position as file, line and column.
 #[derive(Debug, Clone)]
 pub(super) struct Location {
     pub(super) file: PathBuf,
@@ -38,7 +38,7 @@ impl Location {
     }
 }
 
-/// The files, for turning places into lines and columns.
+/// Turns places into locations.
 pub(super) struct Files<'s> {
     files: Vec<File<'s>>,
 }
@@ -47,7 +47,7 @@ struct File<'s> {
     source: &'s Source,
     text: &'s str,
     is_ascii: bool,
-    /// Byte at which each line starts.
+    /// Byte offset of each line.
     lines: Vec<usize>,
 }
 
@@ -71,7 +71,7 @@ impl<'s> Files<'s> {
         Location { file: file.source.path.clone(), line, column }
     }
 
-    /// `file:line`, for naming a second place within a problem.
+    /// `file:line`, for a second place in one message.
     pub(super) fn file_and_line(&self, place: Place) -> String {
         let file = &self.files[place.file];
         let line = file.lines.partition_point(|&start| start <= place.offset);

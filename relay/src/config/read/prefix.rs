@@ -7,23 +7,23 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::{fault::Fault, shown::shown, value::decimal};
 use crate::model::host_prefix;
 
-/// The relay's own address with the length of the overlay network: `10.3.2.1/24`.
+/// The relay's own address with the prefix length of the overlay: `10.3.2.1/24`.
 pub(in crate::config) fn overlay_address(text: &str) -> Result<IpNet, Fault> {
     let (address, prefix_len) = prefix(text)?;
     let Some(prefix_len) = prefix_len else {
         let usual = if address.is_ipv4() { 24 } else { 120 };
-        let problem = format!("{address} lacks the length of the overlay network");
+        let problem = format!("{address} has no prefix length");
         return Err(Fault::new(problem, format!("write \"{address}/{usual}\"")));
     };
     let network = network_of(address, prefix_len);
     let special = SPECIAL.iter().find(|special| special.overlaps(&network));
     if let Some(special) = special {
-        let problem = format!("{} holds {}", network.trunc(), special.what());
+        let problem = format!("{} contains {}", network.trunc(), special.what());
         return Err(Fault::new(problem, EXAMPLE_OVERLAYS));
     }
     if let Some(what) = taken_by_network(address, &network) {
         let problem = format!("{address} is {what} of {}", network.trunc());
-        let remedy = "write the relay's own address with the network's length, such as";
+        let remedy = "write the relay's own address and the prefix length, such as";
         return Err(Fault::new(
             problem,
             match first_host(&network) {
@@ -48,11 +48,11 @@ pub fn address(text: &str) -> Result<IpAddr, Fault> {
             format!("write \"{address}\" here, and networks behind the peer in routes"),
         ));
     }
-    refuse_special(&host_prefix(address))?;
+    check_special(&host_prefix(address))?;
     Ok(address)
 }
 
-/// A network of `routes` or `allowed_ips`; a bare address stands for itself alone.
+/// A network of `routes` or `allowed_ips`; a bare address is a host prefix.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -62,16 +62,15 @@ pub fn network(text: &str) -> Result<IpNet, Fault> {
     if network.addr() != network.network() {
         let alone = host_prefix(address);
         return Err(Fault::new(
-            format!("{} has bits set behind its length", shown(text)),
-            format!("write \"{}\", or \"{alone}\" for that address alone", network.trunc()),
+            format!("{} has host bits set", shown(text)),
+            format!("write \"{}\", or \"{alone}\" for that address only", network.trunc()),
         ));
     }
-    refuse_special(&network)?;
+    check_special(&network)?;
     Ok(network)
 }
 
-/// What keeps `address` from being a host's own in `network`: the IPv4 network and broadcast
-/// addresses (RFC 1122, section 3.2.1.3; not in /31 and /32, RFC 3021) and the IPv6 subnet-router
+/// What `address` is in `network` if no host can have it: the IPv4 network or broadcast address (RFC 1122, section 3.2.1.3; not in /31 and /32, RFC 3021) and the IPv6 subnet-router
 /// anycast address (RFC 4291, section 2.6.1; not in /127 and /128, RFC 6164).
 pub(in crate::config) fn taken_by_network(
     address: IpAddr,
@@ -92,7 +91,7 @@ pub(in crate::config) fn taken_by_network(
 const EXAMPLE_OVERLAYS: &str =
     "write a private network, such as \"10.3.2.1/24\" or \"fd00::3:2:1/120\"";
 
-/// Addresses no peer can have, since no router forwards them.
+/// Addresses that no peer can have, because no router forwards them.
 #[derive(Clone, Copy)]
 enum Special {
     V4(Ipv4Net, &'static str),
@@ -140,19 +139,19 @@ impl Special {
     }
 }
 
-/// Refuses what lies wholly within special addresses. A wider network, such as 0.0.0.0/0 or its
-/// halves, may hold some.
-fn refuse_special(network: &IpNet) -> Result<(), Fault> {
+/// Fails if all of `network` is special. A wider network, such as 0.0.0.0/0 or one of its halves,
+/// may contain special ones.
+fn check_special(network: &IpNet) -> Result<(), Fault> {
     match SPECIAL.iter().find(|special| special.network().contains(network)) {
         Some(special) => Err(Fault::new(
-            format!("{} lies in {} ({})", short(network), special.network(), special.what()),
-            "write an address that routers forward",
+            format!("{} is in {} ({})", short(network), special.network(), special.what()),
+            "write a unicast address that routers forward",
         )),
         None => Ok(()),
     }
 }
 
-/// A network for people: an address alone without its length.
+/// A network in a message: a host prefix without its length.
 pub(in crate::config) fn short(network: &IpNet) -> String {
     if network.prefix_len() == network.max_prefix_len() {
         network.addr().to_string()
@@ -178,8 +177,8 @@ fn prefix(text: &str) -> Result<(IpAddr, Option<u8>), Fault> {
     match decimal(prefix_len).and_then(|len| u8::try_from(len).ok()).filter(|&len| len <= most) {
         Some(prefix_len) => Ok((address, Some(prefix_len))),
         None => Err(Fault::new(
-            format!("{} has no length from 0 to {most} after the slash", shown(text)),
-            format!("write \"{address}/{most}\" for the address alone"),
+            format!("{} has no prefix length from 0 to {most}", shown(text)),
+            format!("write \"{address}/{most}\" for the address only"),
         )),
     }
 }

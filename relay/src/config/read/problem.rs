@@ -1,42 +1,40 @@
 use std::{fmt, path::PathBuf};
 
-/// One thing wrong in one file: `file:line:column: key: problem; remedy`.
-///
-/// It never holds a value that could be a secret.
+/// One problem in one file. Displays as `file:line:column: key: problem; remedy`, and never contains
+/// a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The file, as it was named.
+    /// The file, as named by the caller.
     pub file: PathBuf,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The key, such as `relay.mtu` or `node-b.address`; `file` or `syntax` when there is none.
+    /// The key, such as `relay.mtu` or `node-b.address`; `file` or `syntax` if there is none.
     pub key: String,
     /// What is wrong.
     pub problem: String,
     /// What to write instead.
     pub remedy: String,
-    /// Whether the system kept this process from reading something.
+    /// Whether permission to read something is missing.
     pub is_denied: bool,
 }
 
-/// Everything wrong in all files, in the order of the files and of the text. Displays one a line.
+/// All problems of all files, in the order of the text. Displays one a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// These problems, in this order.
     pub(in crate::config) const fn new(problems: Vec<Problem>) -> Self {
         Self(problems)
     }
 
-    /// Whether the system kept this process from reading something.
+    /// Whether permission to read something is missing.
     pub fn is_denied(&self) -> bool {
         self.0.iter().any(|problem| problem.is_denied)
     }
 
-    /// The problems.
+    /// In order.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }

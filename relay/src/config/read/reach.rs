@@ -1,5 +1,5 @@
-//! Warnings about whom the lists cover: pairs where one side's list is short, and entries that
-//! cover nobody.
+//! Warnings about whom the lists cover: one-sided pairs, in which only one peer lists the other,
+//! and entries that cover no peer.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::model::{Egress, Peer, Relay, host_prefix};
 
-/// One-sided pairs, and entries that cover nobody, that are listed one by one.
+/// One-sided pairs, and entries that cover no peer, that are listed one by one.
 const LISTED: usize = 20;
-/// Covered peers, summed over all different lists, up to which pairs are compared.
+/// Up to this many covered peers, summed over all different lists, pairs are compared.
 const COVERED_MAX: usize = 3_000_000;
 
-const COVER_SOMEBODY: &str = "remove it, or give a peer such an address";
-const SEE_MORE: &str = "correct those that are listed to see them";
+const COVER_SOMEBODY: &str = "remove it, or give a peer an address in it";
+const SEE_MORE: &str = "fix the listed ones to see them";
 
 pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
     let owners = Owners::new(relay);
@@ -30,8 +30,8 @@ pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
     findings
 }
 
-/// For each peer, by its number, those that it lists in a family in which they do not list it.
-/// `None` when wide lists make that too many to look at.
+/// For each peer, by its place, the peers that it lists in an address family in which they do not
+/// list it. `None` if wide lists make that too many to compare.
 pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
     let owners = Owners::new(relay);
     let mut short = vec![Vec::new(); relay.peers.len()];
@@ -66,11 +66,11 @@ pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Relay,
-    /// By its number in `relay.peers`.
+    /// By its place in `relay.peers`.
     Peer(usize),
 }
 
-/// Who owns which prefix, in the order of the address space.
+/// Owned prefixes in the order of the address space.
 struct Owners {
     sorted: Vec<(IpNet, Owner)>,
     /// Prefix lengths that occur, IPv4 and IPv6, longest first.
@@ -96,7 +96,7 @@ impl Owners {
         Self { sorted, lengths }
     }
 
-    /// The owned prefixes that hold addresses of `entry`: those inside it, and the longest one
+    /// The owned prefixes that share addresses with `entry`: those inside it, and the longest one
     /// around it.
     fn covered(&self, entry: IpNet) -> impl Iterator<Item = (IpNet, Owner)> + '_ {
         let start = self.sorted.partition_point(|(network, _)| *network < entry);
@@ -120,7 +120,7 @@ impl Owners {
 }
 
 fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut Findings) {
-    // With egress, an entry outside the overlay is a permission to leave it.
+    // With egress, an entry outside the overlay permits leaving it.
     let leaves = |entry: IpNet| {
         let overlay = |network: &IpNet| network.contains(&entry);
         relay.egress == Egress::Stack && !relay.addresses.iter().any(overlay)
@@ -128,7 +128,7 @@ fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut
     if let Some(list) = &tables.defaults.allowed_ips {
         for Located { value: entry, place } in &list.items {
             if !leaves(*entry) && owners.covered(*entry).next().is_none() {
-                let fault = Fault::new(format!("{} covers nobody", short(entry)), COVER_SOMEBODY);
+                let fault = Fault::new(format!("{} covers no peer", short(entry)), COVER_SOMEBODY);
                 findings.present(*place, "defaults.allowed_ips", fault);
             }
         }
@@ -150,20 +150,20 @@ fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut
             listed += 1;
             let entry = short(entry);
             let fault = if itself {
-                Fault::new(format!("{entry} covers nobody but the peer itself"), "remove it")
+                Fault::new(format!("{entry} covers only the peer itself"), "remove it")
             } else {
-                Fault::new(format!("{entry} covers nobody"), COVER_SOMEBODY)
+                Fault::new(format!("{entry} covers no peer"), COVER_SOMEBODY)
             };
             findings.present(*place, format!("{}.allowed_ips", peer.label), fault);
         }
     }
     if more > 0 {
-        let problem = format!("{more} more entries that cover nobody are not listed");
+        let problem = format!("{more} more entries that cover no peer are not listed");
         report_last(tables, Fault::new(problem, SEE_MORE), findings);
     }
 }
 
-/// Puts what is true of many peers behind what is said of each.
+/// Reports what concerns many peers, behind all that concerns one.
 fn report_last(tables: &Tables, fault: Fault, findings: &mut Findings) {
     if let Some(peer) = tables.peers.last() {
         let list = peer.allowed_ips.as_ref().and_then(|list| list.items.last());
@@ -172,11 +172,10 @@ fn report_last(tables: &Tables, fault: Fault, findings: &mut Findings) {
     }
 }
 
-/// The search for pairs of which one peer lists the other and is not listed by it, one family at a
-/// time: what passes over IPv4 is nothing to IPv6.
+/// The search for one-sided pairs, in one address family at a time.
 ///
-/// Peers with the same list are one group, and pairs are counted group by group: ten thousand
-/// peers that inherit one list are one comparison each, not ten thousand.
+/// Peers with equal lists are one group, and pairs are counted by group: ten thousand peers that
+/// inherit one list are one comparison each.
 struct OneSided<'t> {
     relay: &'t Relay,
     tables: &'t Tables,
@@ -185,11 +184,11 @@ struct OneSided<'t> {
     more: usize,
 }
 
-/// What one different list covers.
+/// What the list of one group covers.
 struct Covered {
     /// Peers, ascending.
     peers: Vec<usize>,
-    /// Groups of those peers, and how many of them belong to each.
+    /// The groups of those peers, and how many are in each.
     groups: Vec<(usize, usize)>,
 }
 
@@ -239,17 +238,18 @@ impl OneSided<'_> {
             return;
         };
         let Peer { name: to, .. } = &self.relay.peers[to];
-        let problem =
-            format!("covers {to} ({}), whose allowed_ips lack {}", short(&target), short(&owned));
-        let remedy = format!(
-            "add \"{owned}\" to the allowed_ips of {to}, or leave {} out of these",
-            short(&target)
+        let problem = format!(
+            "covers {to} ({}), but allowed_ips of {to} lack {}",
+            short(&target),
+            short(&owned)
         );
+        let remedy =
+            format!("add \"{owned}\" to allowed_ips of {to}, or remove {} here", short(&target));
         let key = format!("{}.allowed_ips", self.relay.peers[from].name);
         findings.present(entry.place, key, Fault::new(problem, remedy));
     }
 
-    /// The peer's list, its own or the default one.
+    /// The peer's own list, or the inherited one.
     fn entries(&self, peer: usize) -> Option<&List<IpNet>> {
         self.tables.peers[peer].allowed_ips.as_ref().or(self.tables.defaults.allowed_ips.as_ref())
     }
@@ -262,13 +262,13 @@ impl OneSided<'_> {
     }
 
     fn give_up(&self, findings: &mut Findings) {
-        let problem = "too many different wide lists to look for one-sided pairs";
-        let fault = Fault::new(problem, "put a list that peers share into defaults");
+        let problem = "too many different wide lists to search for one-sided pairs";
+        let fault = Fault::new(problem, "move a list that peers share to [defaults]");
         report_last(self.tables, fault, findings);
     }
 }
 
-/// The group of each peer, and the entries of each group's list that are of the family.
+/// The group of each peer, and each group's list in the family.
 fn groups(relay: &Relay, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
     let mut numbers = HashMap::new();
     let mut lists = Vec::new();
@@ -286,7 +286,7 @@ fn groups(relay: &Relay, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
     (group_of, lists)
 }
 
-/// `None` when it takes more than what is `left`.
+/// `None` if it covers more than is `left`.
 fn cover(owners: &Owners, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
     let mut peers = Vec::new();
     for entry in list {

@@ -17,24 +17,24 @@ use super::{
 };
 use crate::model::{KeyError, Peer, PresharedKey, PrivateKey, PublicKey};
 
-/// The largest key file that is read, bytes. A key takes 44 and a line break.
+/// Largest key file, bytes. A key takes 44 and a newline.
 const KEY_FILE_MAX: u64 = 4096;
 /// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// The keys that the configuration names by file. Redacted `Debug`; the keys are wiped on drop.
+/// The keys in the key files of a configuration. Redacted `Debug`; wiped on drop.
 pub struct Secrets {
     private_key: Option<PrivateKey>,
     preshared_keys: HashMap<PublicKey, PresharedKey>,
 }
 
 impl Secrets {
-    /// Reads the key files that `loaded` names. An absent private key is no problem: `relay up`
-    /// makes one.
+    /// Reads the key files that `loaded` names. An absent private key is not an error: `relay up`
+    /// creates it.
     ///
     /// # Errors
-    /// A preshared key is absent, a file holds no key, or a peer has the relay's own key. Each
-    /// problem points at the line that names the file or holds the public key.
+    /// A preshared key is absent, a file contains no key, or a peer has the relay's own key. Each
+    /// problem points to the line with the file name or the public key.
     pub fn read(loaded: &Loaded) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let path = &loaded.relay.private_key_file;
@@ -74,12 +74,12 @@ impl Secrets {
         }
     }
 
-    /// The relay's private key; `None` when its file does not exist.
+    /// The relay's private key; `None` if its file does not exist.
     pub const fn private_key(&self) -> Option<&PrivateKey> {
         self.private_key.as_ref()
     }
 
-    /// The key shared with `peer`; `None` when it names no file.
+    /// The key shared with `peer`; `None` if it names no file.
     pub fn preshared_key(&self, peer: &Peer) -> Option<&PresharedKey> {
         self.preshared_keys.get(&peer.public_key)
     }
@@ -94,7 +94,7 @@ impl fmt::Debug for Secrets {
 /// Reads a private key from its file.
 ///
 /// # Errors
-/// There is no file, or no key in it.
+/// The file does not exist, or contains no key.
 pub fn read_private_key(path: &Path) -> Result<PrivateKey, Fault> {
     read_key(path)?.ok_or_else(|| {
         let remedy = "name the file that holds the peer's private key";
@@ -102,7 +102,7 @@ pub fn read_private_key(path: &Path) -> Result<PrivateKey, Fault> {
     })
 }
 
-/// Warnings for key files that others than their owner can read or change.
+/// Warnings about key files that others than their owner can read or write.
 pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
     let relay = &loaded.relay;
     let own = (&relay.private_key_file, &loaded.private_key_file, "relay.private_key_file".into());
@@ -114,9 +114,10 @@ pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
     let files = std::iter::once(own).chain(peers);
     files
         .filter_map(|(path, at, key): (_, &Location, String)| {
-            // A file that is not there, or not reachable, is not exposed; reading it tells the rest.
+            // A file that does not exist is not exposed; `Secrets::read` reports the rest.
             let mode = fs::metadata(path).ok()?.mode() & 0o7777;
-            let problem = format!("{} has mode {mode:04o}, so others can use it", path.display());
+            let problem =
+                format!("{} has mode {mode:04o}, which lets others use it", path.display());
             let remedy = format!("chmod 0600 {}", path.display());
             (mode & OTHERS != 0).then(|| at.problem(key, Fault::new(problem, remedy)))
         })
@@ -125,12 +126,12 @@ pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
 
 fn read_preshared_key(path: &Path) -> Result<PresharedKey, Fault> {
     read_key(path)?.ok_or_else(|| {
-        let remedy = format!("make it with (umask 077; wg genpsk > {})", path.display());
+        let remedy = format!("create it with (umask 077; wg genpsk > {})", path.display());
         Fault::new(format!("{} does not exist", path.display()), remedy)
     })
 }
 
-/// The key in a file; `None` when there is no such file. Messages never hold the content.
+/// The key in a file; `None` if the file does not exist. Messages never contain its content.
 fn read_key<K>(path: &Path) -> Result<Option<K>, Fault>
 where
     K: std::str::FromStr<Err = KeyError>,
@@ -153,7 +154,7 @@ where
 
 fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = regular::open(path, KEY_FILE_MAX)?;
-    // A buffer that never grows leaves no copy of the key behind. What grew meanwhile is no key.
+    // A buffer that never grows leaves no copy of the key behind. A file that grew is not a key.
     let mut bytes = Zeroizing::new(vec![0; usize::try_from(KEY_FILE_MAX).unwrap_or(0)]);
     let mut len = 0;
     loop {

@@ -1,6 +1,6 @@
-//! How messages quote what stands in a file: short, and never a secret.
+//! Text of a file, quoted in messages: short, and never a secret.
 
-/// A value in quotes for a message, cut when long, and hidden when it may be a key.
+/// A value in quotes, truncated if long, hidden if it may be a key.
 pub(in crate::config) fn shown(text: &str) -> String {
     const MOST: usize = 64;
     if looks_secret(text) {
@@ -13,7 +13,7 @@ pub(in crate::config) fn shown(text: &str) -> String {
     }
 }
 
-/// A key's name for a message: as it is when it could stand bare, otherwise as [`shown`].
+/// A TOML key: bare if it can be, otherwise as [`shown`].
 pub(super) fn shown_key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.len() < 40 && name.chars().all(bare) {
@@ -23,8 +23,8 @@ pub(super) fn shown_key(name: &str) -> String {
     }
 }
 
-/// Whether a text could be, or hold, key material: 40 base64 or hexadecimal characters in a row.
-/// (A key is 44 in base64 and 64 in hexadecimal, and may have been cut in pasting.)
+/// Whether a text may contain a key: 40 base64 characters in a row. (A key has 44, or 64 in
+/// hexadecimal, and may be truncated.)
 pub(in crate::config) fn looks_secret(text: &str) -> bool {
     let in_key = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
     text.split(|c| !in_key(c)).any(|run| run.len() >= 40)

@@ -9,14 +9,14 @@ use super::{fault::Fault, regular};
 /// One configuration file: the main one, or a fragment.
 #[derive(Debug, Clone)]
 pub(in crate::config) struct Source {
-    /// The file, as it was named.
+    /// The file, as named by the caller.
     pub(in crate::config) path: PathBuf,
-    /// Its text, or why there is none.
+    /// Its text, or why it cannot be read.
     pub(in crate::config) text: Result<String, Fault>,
 }
 
-/// Reads the main file at `path` and the fragments beside it (`relay.d/*.toml` for `relay.toml`)
-/// in the order of their names. What cannot be read is there with the reason.
+/// Reads the main file at `path`, then its fragments (`relay.d/*.toml` for `relay.toml`) in the order
+/// of their names.
 pub(in crate::config) fn read(path: &Path) -> Vec<Source> {
     let mut sources = vec![read_file(path)];
     let directory = path.with_extension("d");
@@ -31,8 +31,8 @@ pub(in crate::config) fn read(path: &Path) -> Vec<Source> {
     sources
 }
 
-/// The `*.toml` in `directory`, sorted; none when there is no such directory. Hidden files are
-/// editors' and package managers' leftovers, and no shell's `*.toml` matches them either.
+/// The `*.toml` in `directory`, sorted; none if there is no such directory. Hidden files, which
+/// editors and package managers leave behind, are skipped as a shell's `*.toml` skips them.
 pub(super) fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -58,7 +58,7 @@ fn read_file(path: &Path) -> Source {
             Fault::new(format!("is not UTF-8 (byte {at})"), "save it as UTF-8")
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Fault::new("does not exist", "write it, or name another with --config"))
+            Err(Fault::new("does not exist", "create it, or name another with --config"))
         }
         Err(error) => Err(Fault::unread("", &error, "name a regular file")),
     };

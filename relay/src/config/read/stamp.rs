@@ -2,17 +2,17 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use super::source;
 
-/// The files of a configuration as they were at one moment: equal stamps are of the same files with
-/// the same content. Costs no reading.
+/// Identity and change times of the files of a configuration: equal stamps mean equal content. Reads
+/// no file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp(Vec<File>);
 
-/// Device, inode, length in bytes, and when content or inode changed last: seconds and nanoseconds.
-/// `None` where there is none.
+/// Device, inode, length in bytes, and time of the last change, seconds and nanoseconds. `None` if
+/// there is no such file.
 type File = Option<(u64, u64, u64, i64, i64)>;
 
 impl Stamp {
-    /// Of the main file at `path` and the fragments beside it.
+    /// The stamp of the main file at `path` and its fragments.
     pub fn of(path: &Path) -> Self {
         let fragments = source::fragments(&path.with_extension("d")).unwrap_or_default();
         Self([path.to_owned()].iter().chain(&fragments).map(|path| file(path)).collect())

@@ -14,7 +14,7 @@ use super::{
     unknown::unknown,
 };
 
-/// A list of values; `complete` when none was left out for a problem.
+/// The valid values of a list; `complete` if that is all of them.
 #[derive(Debug, Clone)]
 pub(super) struct List<T> {
     pub(super) items: Vec<Located<T>>,
@@ -27,8 +27,7 @@ impl<T> Default for List<T> {
     }
 }
 
-/// Reads one TOML table by its list of keys. A value that is absent gives `None`; a wrong one
-/// gives `None` and a finding.
+/// Reads one TOML table by its keys. An absent value gives `None`, a wrong one `None` and a finding.
 pub(super) struct TableReader<'t, 'f> {
     table: &'t DeTable<'t>,
     place: Place,
@@ -38,8 +37,8 @@ pub(super) struct TableReader<'t, 'f> {
 }
 
 impl<'t, 'f> TableReader<'t, 'f> {
-    /// Starts to read `table` as one of `keys`. Problems call it `label`. Reports keys that it
-    /// must not have, and those that it lacks.
+    /// Reads `table` as one of `keys`, and reports unknown and missing keys. Problems call it
+    /// `label`.
     pub(super) fn new(
         table: &'t DeTable<'t>,
         place: Place,
@@ -69,7 +68,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
         reader
     }
 
-    /// A text that `parse` takes.
+    /// A string that `parse` accepts.
     pub(super) fn text<T>(
         &mut self,
         name: &str,
@@ -115,7 +114,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
         self.keep(name, value, Ok(boolean))
     }
 
-    /// A list of texts that `parse` takes, none of them twice.
+    /// A list of different strings that `parse` accepts.
     pub(super) fn list<T: Clone + Eq + Hash>(
         &mut self,
         name: &str,
@@ -140,7 +139,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
                     let parsed = parse(text).and_then(|value| match seen.insert(value.clone()) {
                         true => Ok(value),
                         false => {
-                            let problem = format!("{} stands in the list twice", shown(text));
+                            let problem = format!("{} is listed twice", shown(text));
                             Err(Fault::new(problem, "remove one"))
                         }
                     });
@@ -149,7 +148,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
                 None => {
                     let found = article(element.get_ref());
                     let fault = Fault::new(
-                        format!("holds {found} where a string belongs"),
+                        format!("contains {found}, not a string"),
                         format!("write {}", self.example(name)),
                     );
                     self.findings.present(self.at(element), self.key(name), fault);
@@ -164,24 +163,24 @@ impl<'t, 'f> TableReader<'t, 'f> {
         Some(list)
     }
 
-    /// The value under `name` as it stands, for keys that take more than one type.
+    /// The value of `name` in TOML, for keys of more than one type.
     pub(super) fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.table.get(name)
     }
 
-    /// Reports `fault` of what stands under `name`.
+    /// Reports `fault` of the value of `name`.
     pub(super) fn report_key(&mut self, name: &str, fault: Fault) {
         if let Some(value) = self.value(name) {
             self.report(name, value, fault);
         }
     }
 
-    /// Reports `fault` of `value` under `name`.
+    /// Reports `fault` of `value`, a part of the value of `name`.
     pub(super) fn report(&mut self, name: &str, value: &Spanned<DeValue<'_>>, fault: Fault) {
         self.findings.present(self.at(value), self.key(name), fault);
     }
 
-    /// Reports that `value` is not of the type that `name` takes.
+    /// Reports that `value` is not of the type of `name`.
     pub(super) fn wrong_type(&mut self, name: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let problem = format!("is {}, not {wanted}", article(value.get_ref()));
         let remedy = format!("write {}", self.example(name));
@@ -211,7 +210,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
         format!("{}.{name}", self.label)
     }
 
-    /// How the key is written.
+    /// The key with its example.
     fn example(&self, name: &str) -> String {
         let example = self.keys.key(name).map_or("", |key| key.example);
         format!("{name} = {example}")

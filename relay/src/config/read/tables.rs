@@ -22,7 +22,7 @@ use super::{
 };
 use crate::model::{Dns, Egress, GuardMode, HostAccess, InterfaceName, PeerName, PublicKey};
 
-/// What `[relay]` says. `None`: not said, or wrong and reported.
+/// `[relay]`, as written. `None`: absent, or wrong and reported.
 pub(super) struct RelayTable {
     pub(super) interface: Option<Located<InterfaceName>>,
     pub(super) addresses: List<IpNet>,
@@ -37,10 +37,10 @@ pub(super) struct RelayTable {
     pub(super) pair_stats: Option<Located<bool>>,
 }
 
-/// What `[guard]` says.
+/// `[guard]`, as written.
 pub(super) struct GuardTable {
     pub(super) enabled: Option<Located<bool>>,
-    /// `None`: those with a default route.
+    /// `None`: `"auto"`.
     pub(super) interfaces: Option<List<String>>,
     pub(super) mode: Option<Located<GuardMode>>,
     pub(super) initiations_per_second: Option<Located<u32>>,
@@ -48,7 +48,7 @@ pub(super) struct GuardTable {
     pub(super) sources: Option<Located<u32>>,
 }
 
-/// What `[defaults]` says.
+/// `[defaults]`, as written.
 #[derive(Default)]
 pub(super) struct DefaultsTable {
     pub(super) persistent_keepalive: Option<Located<u16>>,
@@ -57,9 +57,9 @@ pub(super) struct DefaultsTable {
     pub(super) allowed_ips: Option<List<IpNet>>,
 }
 
-/// What one `[[peer]]` says.
+/// One `[[peer]]`, as written.
 pub(super) struct PeerTable {
-    /// Its name for problems: `peer` until it has a good one.
+    /// What problems call it: its name, or `peer` without a valid one.
     pub(super) label: String,
     pub(super) place: Place,
     pub(super) name: Option<Located<PeerName>>,
@@ -76,19 +76,19 @@ pub(super) struct PeerTable {
     pub(super) endpoint: Option<Located<String>>,
 }
 
-/// What all files say, in their order.
+/// All files, as written, in their order.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) relay: Option<RelayTable>,
     pub(super) guard: Option<GuardTable>,
     pub(super) defaults: DefaultsTable,
     pub(super) peers: Vec<PeerTable>,
-    /// Whether something under `peer` was refused as a whole.
+    /// Whether something under `peer` is not a table.
     pub(super) peer_refused: bool,
 }
 
 impl Tables {
-    /// Adds what one file says. The first file is the main one; the others hold peers only.
+    /// Adds the tables of one file. File 0 is the main one; fragments hold peers only.
     pub(super) fn read_file(&mut self, file: usize, root: &DeTable<'_>, findings: &mut Findings) {
         let main = file == 0;
         for (key, value) in root {
@@ -96,7 +96,7 @@ impl Tables {
             let place = Place { file, offset: value.span().start };
             match key.get_ref().as_ref() {
                 name @ ("relay" | "guard" | "defaults") if !main => {
-                    let problem = "does not belong in a fragment, which holds [[peer]] tables only";
+                    let problem = "is not allowed in a fragment, which holds [[peer]] tables only";
                     let remedy = format!("move [{name}] to the main file");
                     findings.present(key_place, name, Fault::new(problem, remedy));
                 }
@@ -122,7 +122,7 @@ impl Tables {
                     match tables.find(|table| table.key(name).is_some()) {
                         Some(table) => {
                             let remedy = format!("move it below {}", table.header);
-                            let fault = Fault::new("stands before any table", remedy);
+                            let fault = Fault::new("is above all tables", remedy);
                             findings.misplaced(key_place, name, fault);
                         }
                         None => {
@@ -170,7 +170,7 @@ fn single<'t>(
 ) -> Option<&'t DeTable<'t>> {
     let table = value.get_ref().as_table();
     if table.is_none() {
-        let fault = Fault::new("is not a single table", format!("write [{name}], once"));
+        let fault = Fault::new("must be one table", format!("write [{name}] once"));
         findings.present(place, name, fault);
     }
     table
@@ -247,7 +247,7 @@ impl PeerTable {
     }
 }
 
-/// A list that must not be empty. It counts as incomplete when it is absent or wrong.
+/// A list that must not be empty. An absent or wrong one is incomplete.
 fn listed<T: Clone + Eq + Hash>(
     reader: &mut TableReader<'_, '_>,
     name: &str,
@@ -264,7 +264,7 @@ fn listed<T: Clone + Eq + Hash>(
     }
 }
 
-/// A list of interfaces; `None` for `"auto"` too, which is the default.
+/// A list of interfaces; `None` for `"auto"`.
 fn underlay(reader: &mut TableReader<'_, '_>) -> Option<List<String>> {
     const NAME: &str = "interfaces";
     let value = reader.value(NAME)?;
@@ -279,7 +279,7 @@ fn underlay(reader: &mut TableReader<'_, '_>) -> Option<List<String>> {
     if names.items.is_empty() && names.complete {
         let remedy = "write \"auto\" or interfaces such as [\"eth0\"]; enabled = false turns the \
                       guard off";
-        reader.report_key(NAME, Fault::new("is an empty list", remedy));
+        reader.report_key(NAME, Fault::new("is empty", remedy));
     }
     Some(names)
 }
@@ -292,7 +292,7 @@ fn host_access(reader: &mut TableReader<'_, '_>) -> Option<HostAccess> {
         let ports = reader.list(NAME, value::port)?;
         if ports.items.is_empty() && ports.complete {
             let remedy = "write \"none\", \"ping\", or ports such as [\"tcp/22\"]";
-            reader.report_key(NAME, Fault::new("is an empty list", remedy));
+            reader.report_key(NAME, Fault::new("is empty", remedy));
         }
         return Some(HostAccess::Ports(ports.items.iter().map(|port| port.value).collect()));
     }
@@ -309,7 +309,7 @@ fn host_access(reader: &mut TableReader<'_, '_>) -> Option<HostAccess> {
             Err(Fault::new(problem, format!("write host_access = [{}]", shown(port))))
         }
         other => Err(Fault::new(
-            format!("{} is not a kind of access", shown(other)),
+            format!("{} is not a value of host_access", shown(other)),
             "write \"none\", \"ping\", \"all\", or ports such as [\"tcp/22\", \"udp/53\"]",
         )),
     });

@@ -9,7 +9,7 @@ pub(super) fn unknown(name: &str, header: &str, known: &[&str]) -> Fault {
     let nearest = known.iter().map(|key| (distance(name, key), key)).min_by_key(|near| near.0);
     let remedy = match nearest {
         Some((_, key)) if key.strip_suffix("_file") == Some(name) => {
-            format!("write {key} (a key has a file of its own, mode 0600)")
+            format!("write {key} (keys are kept in files of mode 0600)")
         }
         Some((distance, key)) if distance <= NEAR_MAX => format!("did you mean {key}?"),
         _ => format!("the keys are {}", known.join(", ")),
@@ -17,8 +17,8 @@ pub(super) fn unknown(name: &str, header: &str, known: &[&str]) -> Fault {
     Fault::new(problem, remedy)
 }
 
-/// How far `name` is from a key: edits, and one at most when it is a part of the key or the key of
-/// it, as `keepalive` of `persistent_keepalive`.
+/// Edits from `name` to a key; one at most if either contains the other, as `keepalive` and
+/// `persistent_keepalive`.
 fn distance(name: &str, key: &str) -> usize {
     const PART_MIN: usize = 4;
     let (name, key) = (plain(name), plain(key));
@@ -31,8 +31,7 @@ fn distance(name: &str, key: &str) -> usize {
     }
 }
 
-/// The name without what people vary: case, `_` and `-`. So `AllowedIPs` is nearest to
-/// `allowed_ips`.
+/// The name without case, `_` and `-`, so that `AllowedIPs` is nearest to `allowed_ips`.
 fn plain(name: &str) -> String {
     name.chars().take(64).filter(|c| !"_-".contains(*c)).flat_map(char::to_lowercase).collect()
 }

@@ -1,5 +1,4 @@
-//! One value of a text: each function takes what stands in the file and gives the model's type,
-//! or what is wrong and what to write instead.
+//! Names, keys and words: each function parses one string into the model's type.
 
 use std::path::PathBuf;
 
@@ -11,7 +10,7 @@ use crate::model::{
     Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport,
 };
 
-/// Longest name of an interface, bytes (`IFNAMSIZ` less its zero, include/uapi/linux/if.h).
+/// Longest name of an interface, bytes (`IFNAMSIZ` without its NUL, include/uapi/linux/if.h).
 const INTERFACE_NAME_MAX: usize = 15;
 /// Longest `description`, characters.
 pub(in crate::config) const DESCRIPTION_MAX: usize = 200;
@@ -25,7 +24,7 @@ pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
             | NameError::Character(_)
             | NameError::Address => "write 1 to 15 of A-Z a-z 0-9 _ -, a letter first",
         };
-        Fault::new(refused_name(text, error), remedy)
+        Fault::new(invalid_name(text, error), remedy)
     })
 }
 
@@ -35,15 +34,12 @@ pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
 /// What is wrong with it.
 pub fn peer_name(text: &str) -> Result<PeerName, Fault> {
     let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
-    text.parse().map_err(|error| Fault::new(refused_name(text, error), remedy))
+    text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
 }
 
 pub(super) fn description(text: &str) -> Result<String, Fault> {
     if text.chars().any(char::is_control) {
-        return Err(Fault::new(
-            "holds a line break or another control character",
-            "write one line",
-        ));
+        return Err(Fault::new("contains a control character", "write one line of text"));
     }
     if text.chars().count() > DESCRIPTION_MAX {
         let problem = format!("is longer than {DESCRIPTION_MAX} characters");
@@ -52,7 +48,7 @@ pub(super) fn description(text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// A public key; a text that is none is not quoted.
+/// A public key. Messages never quote the text, which may be a private key.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -68,12 +64,12 @@ pub(super) fn key_file(text: &str) -> Result<PathBuf, Fault> {
     }
     if text.parse::<PublicKey>().is_ok() || (looks_secret(text) && !text.contains(['.', '-'])) {
         return Err(Fault::new(
-            "is a key, not the name of a file",
+            "is a key, not a file name",
             "write the key into a file of mode 0600 and name that file here",
         ));
     }
     if text.chars().any(char::is_control) {
-        return Err(Fault::new("holds a control character", "name a file"));
+        return Err(Fault::new("contains a control character", "name a file"));
     }
     Ok(PathBuf::from(text))
 }
@@ -84,7 +80,7 @@ pub(super) fn egress(text: &str) -> Result<Egress, Fault> {
         "stack" => Ok(Egress::Stack),
         other => Err(Fault::new(
             format!("{} is neither \"deny\" nor \"stack\"", shown(other)),
-            "write \"deny\", or \"stack\" to hand such packets to the host's routing",
+            "write \"deny\", or \"stack\" to hand packets that leave the overlay to the host's routing",
         )),
     }
 }
@@ -92,28 +88,31 @@ pub(super) fn egress(text: &str) -> Result<Egress, Fault> {
 pub(super) fn guard_mode(text: &str) -> Result<GuardMode, Fault> {
     let modes = [GuardMode::Auto, GuardMode::Driver, GuardMode::Generic];
     modes.into_iter().find(|mode| mode.label() == text).ok_or_else(|| {
-        let problem = format!("{} is not a mode of XDP", shown(text));
+        let problem = format!("{} is not an XDP mode", shown(text));
         Fault::new(problem, "write \"auto\", \"driver\" or \"generic\"")
     })
 }
 
-/// An interface that others made, by the kernel's rules for names (`dev_valid_name`,
+/// The name of an interface that relay did not create, by the kernel's rules (`dev_valid_name`,
 /// net/core/dev.c).
 pub(super) fn underlay_interface(text: &str) -> Result<String, Fault> {
     let is_name = (1..=INTERFACE_NAME_MAX).contains(&text.len())
         && !matches!(text, "." | "..")
         && !text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control());
     match text {
-        "auto" => Err(Fault::new("holds \"auto\" as a name", "write interfaces = \"auto\"")),
+        "auto" => Err(Fault::new(
+            "contains \"auto\", which is not an interface",
+            "write interfaces = \"auto\"",
+        )),
         name if is_name => Ok(name.to_owned()),
         other => Err(Fault::new(
-            format!("{} is no name of an interface", shown(other)),
+            format!("{} is not an interface name", shown(other)),
             "write names as `ip link` shows them, such as [\"eth0\"]",
         )),
     }
 }
 
-/// A port of the relay, as `tcp/22`.
+/// A port, as `tcp/22`.
 pub(super) fn port(text: &str) -> Result<Port, Fault> {
     let parsed = text.split_once('/').and_then(|(transport, number)| {
         let transport = match transport {
@@ -129,7 +128,7 @@ pub(super) fn port(text: &str) -> Result<Port, Fault> {
     })
 }
 
-fn refused_name(text: &str, error: NameError) -> String {
+fn invalid_name(text: &str, error: NameError) -> String {
     if looks_secret(text) {
         // The error quotes a character of it.
         format!("{} is not a name", shown(text))

@@ -54,7 +54,7 @@ fn a_missing_main_file_is_one_problem() {
     let problems = load(&path, Options::default()).expect_err("problems").to_string();
     let problems = problems.replace(&directory.path().display().to_string(), "/etc/relay");
     insta::assert_snapshot!(problems, @r"
-    /etc/relay/relay.toml:1:1: file: does not exist; write it, or name another with --config
+    /etc/relay/relay.toml:1:1: file: does not exist; create it, or name another with --config
     ");
 }
 

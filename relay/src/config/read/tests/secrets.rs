@@ -60,7 +60,7 @@ fn keys_are_read_from_beside_the_main_file() {
 fn an_absent_private_key_is_fine_and_an_absent_preshared_key_is_not() {
     let site = Site::new(KEYS[1]);
     insta::assert_snapshot!(site.problems(), @r"
-    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk does not exist; make it with (umask 077; wg genpsk > /etc/relay/psk)
+    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk does not exist; create it with (umask 077; wg genpsk > /etc/relay/psk)
     ");
     site.write("psk", PRESHARED, 0o600);
     let secrets = Secrets::read(&site.load()).expect("keys");
@@ -107,7 +107,7 @@ fn key_files_others_can_read_are_warned_about() {
     let warnings = Problems::new(site.load().warnings).to_string();
     let warnings = warnings.replace(&site.0.path().display().to_string(), "/etc/relay");
     insta::assert_snapshot!(warnings, @r"
-    /etc/relay/relay.toml:3:20: relay.private_key_file: /etc/relay/private.key has mode 0644, so others can use it; chmod 0600 /etc/relay/private.key
-    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk has mode 0640, so others can use it; chmod 0600 /etc/relay/psk
+    /etc/relay/relay.toml:3:20: relay.private_key_file: /etc/relay/private.key has mode 0644, which lets others use it; chmod 0600 /etc/relay/private.key
+    /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk has mode 0640, which lets others use it; chmod 0600 /etc/relay/psk
     ");
 }

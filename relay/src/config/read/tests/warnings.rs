@@ -22,7 +22,7 @@ fn one_sided_pairs() {
         "address = [\"10.3.2.4\"]",
     );
     insta::assert_snapshot!(warnings(&text), @r#"
-    relay.toml:8:40: a.allowed_ips: covers c (10.3.2.4), whose allowed_ips lack 10.3.2.2; add "10.3.2.2/32" to the allowed_ips of c, or leave 10.3.2.4 out of these
+    relay.toml:8:40: a.allowed_ips: covers c (10.3.2.4), but allowed_ips of c lack 10.3.2.2; add "10.3.2.2/32" to allowed_ips of c, or remove 10.3.2.4 here
     "#);
 }
 
@@ -36,7 +36,7 @@ fn each_family_is_looked_at_by_itself() {
         "address = [\"10.3.2.4\"]\nallowed_ips = [\"fd00::3:2:3\"]",
     );
     insta::assert_snapshot!(warnings(&text), @r#"
-    relay.toml:8:28: a.allowed_ips: covers b (fd00::3:2:3), whose allowed_ips lack fd00::3:2:2; add "fd00::3:2:2/128" to the allowed_ips of b, or leave fd00::3:2:3 out of these
+    relay.toml:8:28: a.allowed_ips: covers b (fd00::3:2:3), but allowed_ips of b lack fd00::3:2:2; add "fd00::3:2:2/128" to allowed_ips of b, or remove fd00::3:2:3 here
     "#);
 }
 
@@ -49,7 +49,7 @@ fn an_inherited_list_counts_as_the_peers_own() {
         "address = [\"10.3.2.4\"]",
     );
     insta::assert_snapshot!(warnings(&text), @r#"
-    relay.toml:4:16: c.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.4; add "10.3.2.4/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
+    relay.toml:4:16: c.allowed_ips: covers a (10.3.2.2), but allowed_ips of a lack 10.3.2.4; add "10.3.2.4/32" to allowed_ips of a, or remove 10.3.2.2 here
     "#);
 }
 
@@ -62,7 +62,7 @@ fn routes_are_owned_by_longest_match() {
         "address = [\"10.3.2.4\"]\nroutes = [\"10.1.0.0/16\"]",
     );
     insta::assert_snapshot!(warnings(&text), @r#"
-    relay.toml:8:16: a.allowed_ips: covers c (10.1.0.0/16), whose allowed_ips lack 10.3.2.2; add "10.3.2.2/32" to the allowed_ips of c, or leave 10.1.0.0/16 out of these
+    relay.toml:8:16: a.allowed_ips: covers c (10.1.0.0/16), but allowed_ips of c lack 10.3.2.2; add "10.3.2.2/32" to allowed_ips of c, or remove 10.1.0.0/16 here
     "#);
 }
 
@@ -75,12 +75,12 @@ fn entries_that_cover_nobody() {
         "address = [\"10.3.2.4\"]\nallowed_ips = [\"10.3.2.3\", \"10.3.2.2\"]",
     );
     insta::assert_snapshot!(warnings(&text), @r#"
-    relay.toml:4:16: defaults.allowed_ips: 10.3.2.77 covers nobody; remove it, or give a peer such an address
-    relay.toml:9:16: a.allowed_ips: 10.3.2.2 covers nobody but the peer itself; remove it
-    relay.toml:9:28: a.allowed_ips: 10.3.2.128/25 covers nobody; remove it, or give a peer such an address
-    relay.toml:9:45: a.allowed_ips: 192.168.1.0/24 covers nobody; remove it, or give a peer such an address
-    relay.toml:14:28: b.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.3; add "10.3.2.3/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
-    relay.toml:19:28: c.allowed_ips: covers a (10.3.2.2), whose allowed_ips lack 10.3.2.4; add "10.3.2.4/32" to the allowed_ips of a, or leave 10.3.2.2 out of these
+    relay.toml:4:16: defaults.allowed_ips: 10.3.2.77 covers no peer; remove it, or give a peer an address in it
+    relay.toml:9:16: a.allowed_ips: 10.3.2.2 covers only the peer itself; remove it
+    relay.toml:9:28: a.allowed_ips: 10.3.2.128/25 covers no peer; remove it, or give a peer an address in it
+    relay.toml:9:45: a.allowed_ips: 192.168.1.0/24 covers no peer; remove it, or give a peer an address in it
+    relay.toml:14:28: b.allowed_ips: covers a (10.3.2.2), but allowed_ips of a lack 10.3.2.3; add "10.3.2.3/32" to allowed_ips of a, or remove 10.3.2.2 here
+    relay.toml:19:28: c.allowed_ips: covers a (10.3.2.2), but allowed_ips of a lack 10.3.2.4; add "10.3.2.4/32" to allowed_ips of a, or remove 10.3.2.2 here
     "#);
 }
 
@@ -93,7 +93,7 @@ fn with_egress_an_entry_outside_the_overlay_is_a_permission() {
         "address = [\"10.3.2.4\"]\nallowed_ips = [\"10.3.2.1\"]",
     );
     insta::assert_snapshot!(warnings(&text), @r"
-    relay.toml:13:16: b.allowed_ips: 10.3.2.9 covers nobody; remove it, or give a peer such an address
+    relay.toml:13:16: b.allowed_ips: 10.3.2.9 covers no peer; remove it, or give a peer an address in it
     ");
 }
 
@@ -137,7 +137,8 @@ fn pairs_agree_with_a_search_of_all_pairs() {
     let one_sided = pairs
         .filter(|(from, to)| from.name != to.name && lists(from, to) && !lists(to, from))
         .count();
-    let pairs = parsed.warnings.iter().filter(|warning| warning.problem.contains("whose"));
+    let pairs =
+        parsed.warnings.iter().filter(|warning| warning.problem.contains("but allowed_ips of"));
     assert_eq!(pairs.count(), 20);
     let last = parsed.warnings.last().expect("a warning");
     assert_eq!(last.problem, format!("{} more one-sided pairs are not listed", one_sided - 20));
@@ -148,7 +149,7 @@ fn entries_that_cover_nobody_are_listed_up_to_a_limit() {
     let text = many_peers(30, "", |_| "allowed_ips = [\"10.0.99.1\"]".to_owned());
     let warnings = parsed(&text).expect("no problems").warnings;
     assert_eq!(warnings.len(), 21);
-    assert_eq!(warnings[20].problem, "10 more entries that cover nobody are not listed");
+    assert_eq!(warnings[20].problem, "10 more entries that cover no peer are not listed");
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn the_search_for_pairs_says_when_it_gives_up() {
     });
     let warnings = Problems::new(parsed(&text).expect("no problems").warnings).to_string();
     insta::assert_snapshot!(warnings, @r"
-    relay.toml:10004:31: peer.allowed_ips: too many different wide lists to look for one-sided pairs; put a list that peers share into defaults
+    relay.toml:10004:31: peer.allowed_ips: too many different wide lists to search for one-sided pairs; move a list that peers share to [defaults]
     ");
 }
 
@@ -169,7 +170,7 @@ fn a_port_that_nobody_listens_on_is_warned_about() {
                 endpoint = \"vpn.example.org:51820\"\n{A}\nendpoint = \"[fd00::1]:51821\"\n";
     assert_eq!(
         warnings(text),
-        "relay.toml:4:12: relay.endpoint: names port 51820, and the relay listens on 51821; right \
-         where something in front forwards 51820 to 51821; otherwise write the same port in both"
+        "relay.toml:4:12: relay.endpoint: has port 51820, but the relay listens on 51821; write the \
+         same port in both, unless a gateway forwards 51820 to 51821"
     );
 }
