@@ -188,7 +188,7 @@ fn the_hubs_own_addresses_are_taken_left_out_or_replaced_by_a_free_one() {
 fn networks_in_the_overlay_are_not_said_to_be_out_of_reach() {
     let text = small_hub("[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.128/25, 10.9.0.0/24\n");
     let said = import(text, 0);
-    let (_, listed) = said.split_once("those who may: ").expect("the remark");
+    let (_, listed) = said.split_once("peers that may: ").expect("the remark");
     assert_eq!(listed.lines().next(), Some("10.9.0.0/24 behind peer-1"));
 }
 

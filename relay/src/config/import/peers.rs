@@ -62,7 +62,7 @@ pub(super) fn read(
         let Some(peer) = reader.peer(section) else { continue };
         if section.is_off {
             let text =
-                format!("{} is commented out; it is converted with enabled = false", peer.name);
+                format!("{} is commented out; it is converted as a disabled peer", peer.name);
             reader.remarks.one(section.line, text);
         }
         if own == Some(peer.public_key) {

@@ -124,7 +124,7 @@ fn check_relay(tables: &Tables, findings: &mut Findings) {
         };
         if let Some(earlier) = addresses[..index].iter().find(overlaps) {
             let problem = format!("{} overlaps {}", later.value.trunc(), earlier.value.trunc());
-            let remedy = "write one address in each of several disjoint networks";
+            let remedy = "write one address for each network";
             findings.present(later.place, "relay.address", Fault::new(problem, remedy));
         }
     }
@@ -203,7 +203,7 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
         let fault = match overlay.network_of(*address) {
             None if overlay.complete => Fault::new(
                 format!("{address} is outside the overlay {overlay}"),
-                "write an address inside it; networks behind the peer go to routes",
+                "write an address inside it; networks behind the peer belong in routes",
             ),
             None => continue,
             Some(network) => match taken_by_network(*address, network) {
@@ -220,7 +220,7 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
         if overlay.addresses.iter().any(|network| network.value.trunc() == *route) {
             let problem = format!("{route} is the overlay itself");
             let remedy =
-                "write only networks behind the peer; whom it may talk to goes to allowed_ips";
+                "write networks behind the peer; whom it may talk to belongs in allowed_ips";
             findings.present(*place, format!("{}.routes", peer.label), Fault::new(problem, remedy));
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
     let empty = tables.peers.is_empty() && !tables.peer_refused;
     if empty && !options.allow_empty && !findings.any_unreadable() {
         let remedy = "add a [[peer]], or pass --allow-empty";
-        let fault = Fault::new("there is none", remedy);
+        let fault = Fault::new("none found", remedy);
         findings.misplaced(Place { file: 0, offset: 0 }, "peer", fault);
     }
     let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
