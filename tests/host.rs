@@ -1,4 +1,4 @@
-//! What only a kernel without WireGuard can show.
+//! Behaviour on a kernel without WireGuard.
 
 use anyhow::ensure;
 use relay_tests::{Lab, Site, footprint::Footprint, scenario, skip::Need};

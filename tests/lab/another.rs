@@ -1,5 +1,5 @@
-//! `relay up` of one configuration after another: whatever changes, one `up` is enough, and what it
-//! makes is judged right.
+//! `relay up` of one configuration after another: one `up` suffices for any change, and its result is
+//! sound.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -11,7 +11,7 @@ use proptest::{
 use relay::model::PrivateKey;
 use relay_tests::{Lab, Site, scenario, skip};
 
-/// Configurations one after the other; each with the one before it is a pair.
+/// Number of configurations, applied one after the other.
 const CONFIGURATIONS: usize = 12;
 
 #[test]
@@ -24,7 +24,7 @@ fn one_up_is_enough_for_every_change_and_status_finds_it_right() {
         let mut before = String::new();
         for number in 0..CONFIGURATIONS {
             let text = configuration(&mut random, &keys, lab.directory())?;
-            // The host changes too, where nobody else would own what it gets.
+            // Addresses of the host change too, unless a peer owns them.
             let bridge = format!("203.0.113.{}/32", number + 1);
             lab.relay().namespace().run("ip", &["address", "add", &bridge, "dev", "lo"])?;
             one_is_enough(&lab, &text)
@@ -61,7 +61,7 @@ impl Random {
     }
 }
 
-/// Few values for each key, so that what one gives up another is often given.
+/// Few values per key, so that one peer often gains what another loses.
 fn configuration(random: &mut Random, keys: &[String], directory: &Path) -> Result<String> {
     let has_v6 = random.below(4) > 0;
     let own = 1 + random.below(4);

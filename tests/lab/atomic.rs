@@ -1,5 +1,5 @@
-//! Changes under traffic: nothing that both policies allow is lost, nothing that both refuse
-//! passes, whenever the command is stopped.
+//! Changes under traffic: packets that both policies allow are not lost, and packets that both drop do
+//! not pass, whenever the command is killed.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -10,14 +10,14 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{Family, Lab, Ledger, Site, deadline, scenario, skip, traffic::Stream};
 
-/// Reloads under a steady flow.
+/// Number of reloads under a steady flow.
 const RELOADS: u32 = 200;
 
-/// Times that `relay up` is killed.
+/// Number of kills of `relay up`.
 const KILLS: u32 = 50;
 
-/// The fraction of a run's time by which each kill comes later than the one before, in thousandths:
-/// the golden ratio, by which fifty moments fall evenly over the whole run and on no grid.
+/// How much later in the run each kill comes than the previous one, in thousandths of the run: the
+/// golden ratio, which spreads the kills evenly over the run.
 const STRIDE: u32 = 618;
 
 #[test]
@@ -33,14 +33,14 @@ fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
         let mut guests = 0;
         while reloads < RELOADS {
             match reloads % 5 {
-                // A peer comes, and A may talk to it.
+                // Adds a peer that A may talk to.
                 0 => {
                     guests += 1;
                     let addresses = guest(guests);
                     lab.site_mut().add_peer(&format!("guest-{guests}"), &addresses)?;
                     lab.site_mut().allow(&a, &addresses)?;
                 }
-                // Others change whom they list.
+                // Other peers change their lists.
                 1 | 3 => {
                     let (one, other) = if reloads % 10 < 5 { (&c, &d) } else { (&d, &c) };
                     let addresses = lab.site().addresses(other)?;
@@ -48,7 +48,7 @@ fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
                         lab.site_mut().allow(one, &addresses)?;
                     }
                 }
-                // One moves to another address.
+                // A peer gets another address.
                 2 => {
                     let moved = addresses(200 + octet(reloads % 50));
                     let addresses: Vec<_> = moved
@@ -57,7 +57,7 @@ fn two_hundred_reloads_lose_no_packet_of_a_pair_that_stays() {
                         .collect();
                     lab.site_mut().set(&format!("guest-{guests}"), "address", addresses)?;
                 }
-                // A peer goes.
+                // Removes a peer.
                 _ => {
                     lab.site_mut().remove_peer(&format!("guest-{guests}"))?;
                     lab.site_mut().disallow(&a, &guest(guests))?;
@@ -91,7 +91,7 @@ fn up_killed_at_any_moment_lets_nothing_through_that_both_policies_refuse() {
         let refused = Streams::start(&lab, &[(&b, &c)])?;
         let changing = Streams::start(&lab, &[(&a, &c)])?;
 
-        // The pair of A and C comes and goes, and a peer with it, so that WireGuard changes too.
+        // Adds and removes the pair of A and C and a peer, so that WireGuard changes too.
         let of_a = lab.site().addresses(&a)?;
         let mut is_listed = true;
         let started = Instant::now();
@@ -150,7 +150,7 @@ impl Streams {
         self.0.into_iter().flatten().map(Stream::stop).collect()
     }
 
-    /// Ends them: every datagram arrived, and once. How many of each pair.
+    /// Stops them and checks that every datagram arrived once; returns their number per pair.
     fn stop_without_loss(self) -> Result<Vec<u64>> {
         let flown = self.stop()?;
         for one in &flown {
@@ -160,7 +160,7 @@ impl Streams {
         Ok(flown.chunks(2).map(|both| both.iter().map(|one| one.sent).sum()).collect())
     }
 
-    /// From now on they pass, or what was under way arrives and nothing more.
+    /// Waits until they pass, or until datagrams in flight have arrived and no more pass.
     fn pass_or_not(&self, wanted: bool) -> Result<()> {
         for stream in self.0.iter().flatten() {
             let (sent, received) = (stream.sent(), stream.received());
@@ -174,7 +174,7 @@ impl Streams {
                 })?;
                 continue;
             }
-            // The pair was refused since before the last look; what came late was on its way.
+            // Late arrivals were in flight when the pair was revoked.
             let received = stream.received();
             deadline::pass(Duration::from_millis(50));
             ensure!(stream.received() == received, "a pair that was taken out goes on");
@@ -183,8 +183,7 @@ impl Streams {
     }
 }
 
-/// What the sender of each pair sent and its receiver got is what the relay counted, and nothing
-/// else moved.
+/// Checks that the relay's counters moved by what was sent and received, and by nothing else.
 fn counted_exactly(lab: &Lab, before: &Ledger, pairs: &[(&str, u64); 2]) -> Result<()> {
     let moved = lab.relay().ledger()?.since(before)?;
     let [(a, from_a), (b, from_b)] = *pairs;
@@ -197,12 +196,12 @@ fn counted_exactly(lab: &Lab, before: &Ledger, pairs: &[(&str, u64); 2]) -> Resu
     Ok(())
 }
 
-/// Addresses of a peer that comes and goes.
+/// Addresses of the peer that is added and removed.
 fn guest(number: u32) -> [IpAddr; 2] {
     addresses(100 + octet(number % 100))
 }
 
-/// Overlay addresses that end in this octet.
+/// Overlay addresses that end in this byte.
 fn addresses(octet: u8) -> [IpAddr; 2] {
     let v6 = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 3, 2, octet.into());
     [IpAddr::from([10, 3, 2, octet]), IpAddr::from(v6)]

@@ -1,4 +1,4 @@
-//! Who may change a relay, one after the other, and what is relay's to take down.
+//! Commands change a relay one after the other, and take down only what is relay's own.
 
 use std::{
     fs::{self, File},
@@ -47,7 +47,7 @@ fn a_relay_whose_file_is_broken_or_gone_is_looked_at_and_taken_down() {
         relay.relay(&["down"])?.success("down without a file")?;
         ensure!(links(&lab)? == empty, "{}", links(&lab)?);
 
-        // A file that names another interface than when it was brought up.
+        // The file now names another interface than at `relay up`.
         lab.write_config()?;
         relay.up()?;
         let text = fs::read_to_string(relay.config())?;
@@ -74,7 +74,7 @@ fn what_has_lost_its_file_and_its_mark_goes_with_all_the_others() {
         ensure!(relay.relay(&["down"])?.code == 2, "nothing says whose relay0 is");
         let down = relay.relay(&["down", "--all"])?.success("down --all")?;
         ensure!(down.contains("relay0: is down") && !down.contains("wg9"), "{down}");
-        // Neither is relay's.
+        // Neither interface is relay's.
         host.run("ip", &["link", "del", "wg9"])?;
         host.run("nft", &["delete", "table", "inet", "relay_race"])?;
         let again = relay.relay(&["down", "--all"])?.success("down --all")?;
@@ -83,7 +83,7 @@ fn what_has_lost_its_file_and_its_mark_goes_with_all_the_others() {
             Ok((Footprint::read(relay)? == before).then_some(()))
         })?;
 
-        // Without its programs it is known by its mark, and a fence by its name.
+        // Without programs, relay recognizes the interface by its alias and the fence by its name.
         lab.write_config()?;
         relay.up()?;
         host.run("ip", &["link", "del", "relay0"])?;
@@ -132,11 +132,11 @@ fn an_interface_of_somebody_elses_is_neither_taken_over_nor_deleted_unasked() {
         relay.relay(&["up"])?.success("up of what is adopted")?;
         relay.relay(&["down"])?.success("down of what is adopted")?;
 
-        // What import has prepared: the hub's own key.
+        // As after `relay import`: the hub's own key.
         make(&key)?;
         relay.relay(&["up"])?.success("up over the configuration's own key")?;
         relay.relay(&["down"])?.success("down")?;
-        // Neither key nor peers: there is nothing to lose.
+        // Neither key nor peers to lose.
         host.run("ip", &["link", "add", "wg0", "type", "wireguard"])?;
         relay.relay(&["up"])?.success("up over nothing")?;
         relay.require_sound()
@@ -163,7 +163,7 @@ fn who_waits_says_for_whom_and_applies_what_is_there_then() {
                 said == "relay0: waiting for `relay up` (process 4711) to end\n",
                 "{verb:?} says {said:?}"
             );
-            // The file is replaced, as editors and Ansible do; who waited reads the new one.
+            // Editors and Ansible replace the file; the waiting command reads the new one.
             let name = lab.site().names()?[0].clone();
             let address = lab.site().addresses(&name)?;
             let other = lab.site().names()?[1].clone();

@@ -1,5 +1,5 @@
-//! What a relay finds beside itself: a relay of its name in another network namespace, what
-//! another version of relay has left, and a guard that cannot be had.
+//! Other relays on the host: one of the same name in another network namespace, the state of another
+//! version; and a guard that cannot be attached.
 
 use std::fs;
 
@@ -109,7 +109,7 @@ fn a_guard_that_cannot_be_switched_to_the_new_key_is_taken_off_and_told() {
         ensure!(status.code == 1 && status.stderr.contains("+ guard on eth0"), "{status:?}");
         reconnect(&lab, [a, b])?;
 
-        // With the last guard went its tables.
+        // The last guard takes its tables with it.
         ensure!(!sources.exists());
         let report = lab.up()?;
         ensure!(report.changes == ["+ guard on eth0 (mode auto)"], "{report:?}");
@@ -118,7 +118,7 @@ fn a_guard_that_cannot_be_switched_to_the_new_key_is_taken_off_and_told() {
     });
 }
 
-/// Peers talk, are counted, and `relay status --check` finds nothing.
+/// Checks that peers talk and are counted, and that `relay status --check` finds no problem.
 fn goes_on(lab: &Lab, [a, b]: [&Peer; 2], before: &Ledger) -> Result<()> {
     let name = format!("{} relayed rx packets", a.name());
     let counted = lab.relay().ledger()?.since(before)?.get(&name);
@@ -129,7 +129,7 @@ fn goes_on(lab: &Lab, [a, b]: [&Peer; 2], before: &Ledger) -> Result<()> {
     Ok(())
 }
 
-/// Peers begin anew, with handshakes.
+/// Reconnects the peers, with new handshakes.
 fn reconnect(lab: &Lab, peers: [&Peer; 2]) -> Result<()> {
     for peer in peers {
         peer.namespace().run("ip", &["link", "del", peer.name()])?;
@@ -138,8 +138,8 @@ fn reconnect(lab: &Lab, peers: [&Peer; 2]) -> Result<()> {
     talk(peers[0], peers[1])
 }
 
-/// What a version does that there will never be: it carries out the same policy, and guards with
-/// another key. Gives its pins.
+/// Acts as another version of relay, with the same policy and a guard for another key; returns its
+/// pins.
 fn another_version_takes_over(lab: &Lab) -> Result<std::path::PathBuf> {
     let host = lab.relay().namespace();
     let pins = host.enter(|| Pins::of_version(lab.relay().bpffs(), RELAY, 999))??;
@@ -172,7 +172,7 @@ fn another_version_takes_over(lab: &Lab) -> Result<std::path::PathBuf> {
     Ok(dir)
 }
 
-/// The filters of the relay's interface, where there is no TCX.
+/// The filters of the relay's interface, on kernels without TCX.
 fn classifiers(host: &Namespace) -> Result<Vec<Classifier>> {
     let mut found = Vec::new();
     for direction in [Direction::Ingress, Direction::Egress] {

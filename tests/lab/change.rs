@@ -1,4 +1,4 @@
-//! `relay up` on a relay that is up.
+//! `relay up` on a running relay.
 
 use std::{
     collections::BTreeMap,
@@ -83,14 +83,14 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
         }
         handshakes.hold(&lab, &[a, b, c, d])?;
 
-        // One peer less.
+        // Removes a peer.
         let gone = lab.site().addresses(c)?;
         for name in [a, b] {
             lab.site_mut().disallow(name, &gone)?;
         }
         lab.site_mut().remove_peer(c)?;
         let report = lab.up()?;
-        // The config does not know it any more, so the kernel's key may be all that is known.
+        // The configuration no longer names it, so only its key is known.
         let key = lab.site().private_key(c)?.public_key().to_string();
         let named = |change: &String| change.contains(c.as_str()) || change.contains(&key);
         ensure!(report.changes.iter().any(named), "{report:?}");
@@ -139,7 +139,7 @@ fn a_pair_that_is_taken_out_stops_at_once_even_a_connection_that_stands() {
             }
             connection.server.set_nonblocking(false)?;
 
-            // It was the policy alone: with the pair back, TCP repeats what was lost.
+            // Only the policy interrupted it: with the pair back, TCP retransmits.
             lab.site_mut().allow(&b, &listed)?;
             lab.up()?;
             let mut late = [0; 5];
@@ -165,7 +165,7 @@ fn a_dry_run_shows_the_plan_and_does_nothing() {
     });
 }
 
-/// Pings alone, where a flow beside them keeps counters moving.
+/// Pings without a check of counters, which a parallel flow moves.
 fn answers(from: &Peer, to: &Peer, family: Family) -> Result<()> {
     let mut echo = Echo::between(from, to, family)?;
     echo.send(3)?;
@@ -182,7 +182,7 @@ fn names_none_of(changes: &[String], names: &[&String]) -> Result<()> {
     Ok(())
 }
 
-/// When each peer last shook hands with the relay.
+/// The time of each peer's latest handshake with the relay.
 struct Handshakes(BTreeMap<String, String>);
 
 impl Handshakes {
@@ -190,7 +190,7 @@ impl Handshakes {
         Ok(Self(lab.relay().wg(&lab.interface()?, "latest-handshakes")?))
     }
 
-    /// None of these peers has had to do so again.
+    /// Checks that none of these peers had another handshake.
     fn hold(&self, lab: &Lab, names: &[&String]) -> Result<()> {
         let now = Self::read(lab)?;
         for name in names {
@@ -202,7 +202,7 @@ impl Handshakes {
     }
 }
 
-/// What a second `up` must leave alone.
+/// What a second `up` must not change.
 struct Unchanged {
     footprint: Footprint,
     handshakes: Handshakes,

@@ -1,5 +1,5 @@
-//! Each way to lose the programs, on a host that forwards: nothing passes that the policy refuses,
-//! `relay status` says what is wrong, and `relay up` repairs it.
+//! All ways to lose the programs, on a host that forwards: packets that the policy drops do not pass,
+//! `relay status` reports the problem, and `relay up` repairs it.
 
 use std::{fs, path::PathBuf};
 
@@ -50,7 +50,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         let on_tcx = siege.on_tcx()?;
         let before = siege.lab.relay().ledger()?;
 
-        // With its pin a link goes, and with the link the program; one of the two at first.
+        // Without its pin, a link goes and detaches its program; first one of the two.
         for (link, program) in [("egress_link", EGRESS), ("ingress_link", INGRESS)] {
             if !on_tcx {
                 ensure!(!pin(&siege, link)?.exists(), "{link} without TCX");
@@ -66,7 +66,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         }
         siege.counted_on(&before)?;
 
-        // Programs hold what they count in, pinned or not.
+        // Programs keep their counters, pinned or not.
         for lost in [&["counters_0"][..], &["refused_0"], &["counters_0", "refused_0"]] {
             for name in lost {
                 fs::remove_file(pin(&siege, name)?)?;
@@ -89,7 +89,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         }
         siege.is_repaired().context("all pins")?;
 
-        // Without a file system for pins `up` says how to get one.
+        // Without bpffs, `up` says how to mount one.
         let bpffs = siege.lab.relay().bpffs().to_owned();
         unmount(&bpffs, UnmountFlags::empty()).context("unmount the bpffs")?;
         if on_tcx {
@@ -118,7 +118,7 @@ fn qdiscs_and_filters_that_go_take_no_refused_packet_along() {
         };
         let before = siege.lab.relay().ledger()?;
         if siege.on_tcx()? {
-            // TCX has nothing to do with qdiscs.
+            // TCX needs no qdisc.
             tc("qdisc", "add", "clsact")?;
             siege.is_sound()?;
             tc("qdisc", "del", "clsact")?;
@@ -150,14 +150,14 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
         let mut siege = Siege::lay()?;
         let on_tcx = siege.on_tcx()?;
         if on_tcx {
-            // The link of a relay whose pin was lost while something else kept it.
+            // The pin of a link is lost while another process holds the link.
             let ours = pin(&siege, "ingress_link")?;
             let elsewhere = siege.lab.relay().bpffs().join("elsewhere");
             FdLink::from(PinnedLink::from_pin(&ours)?).pin(&elsewhere)?;
             fs::remove_file(&ours)?;
             siege.status_says(&["relay_ingress is not attached", "a stale copy"])?;
             siege.holds()?;
-            // It goes on deciding by the old policy; a new one must not leave it there.
+            // It enforces the old policy; a new one must remove it.
             let [a, b, c] = siege.lab.site().first()?;
             let listed = siege.lab.site().addresses(&c)?;
             siege.lab.site_mut().disallow(&a, &listed)?;
@@ -169,7 +169,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
             siege.is_sound()?;
         }
 
-        // Another loader's copy, behind ours.
+        // A copy by another loader, after ours.
         let before = siege.lab.relay().ledger()?;
         let model = siege.lab.model()?;
         let slots: Vec<u32> = (1..).take(model.peers.len()).collect();
@@ -196,7 +196,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
         siege.holds()?;
         let changes = siege.is_repaired()?;
         ensure!(changes.len() == 1 && changes[0].starts_with("- stale program"), "{changes:?}");
-        // What is off already is not to be taken off again by its owner.
+        // The link is detached; do not detach it on drop.
         std::mem::forget(link);
         siege.counted_on(&before)?;
         siege.raise()?;
@@ -216,7 +216,7 @@ fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
             Ok(())
         };
 
-        // Programs that run hold the right one.
+        // Running programs hold the right map.
         replace()?;
         siege.status_says(&["counters in use are not pinned"])?;
         siege.flows()?;
@@ -225,7 +225,7 @@ fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
         ensure!(changes == ["~ counters: pinned again"], "{changes:?}");
         siege.counted_on(&before)?;
 
-        // Without programs nobody does.
+        // Without programs, no one does.
         let interface = siege.lab.interface()?;
         if siege.on_tcx()? {
             for link in ["ingress_link", "egress_link"] {
@@ -249,7 +249,7 @@ fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
     });
 }
 
-/// Deletes the relay's interface and makes another of that name and configuration, as a script
+/// Deletes the relay's interface and makes another one with its name and configuration, as a script
 /// with `wg setconf` would.
 fn make_interface_again(siege: &Siege) -> Result<()> {
     let model = siege.lab.model()?;
@@ -268,8 +268,7 @@ fn make_interface_again(siege: &Siege) -> Result<()> {
         .collect();
     lines.push_str(&format!("link set {interface} up\n"));
     host.feed("ip", &["-batch", "-"], &lines)?;
-    // Peers still use the sessions of the interface that is gone; whoever sends to them makes new
-    // ones.
+    // Peers still use sessions of the deleted interface; sending to them starts new ones.
     for peer in siege.lab.peers() {
         let address = peer.address(relay_tests::Family::V4).to_string();
         let ping = ["-c", "1", "-W", "1", &address];
@@ -283,7 +282,7 @@ fn make_interface_again(siege: &Siege) -> Result<()> {
     Ok(())
 }
 
-/// Whether links are pinned, on an interface that has no programs.
+/// Whether links are pinned, on an interface without programs.
 fn siege_was_on_tcx(siege: &Siege) -> Result<bool> {
     Ok(pin(siege, "ingress_link")?.exists())
 }
@@ -292,7 +291,7 @@ fn pin(siege: &Siege, name: &str) -> Result<PathBuf> {
     Ok(siege.lab.relay().pins(&siege.lab.interface()?)?.join(name))
 }
 
-/// How many programs are on the ingress side.
+/// Number of programs on ingress.
 fn programs(siege: &Siege) -> Result<usize> {
     let interface = siege.lab.interface()?;
     let query = || SchedClassifier::query_tcx(&interface, TcAttachType::Ingress);

@@ -1,4 +1,4 @@
-//! Traffic of peers to beyond the overlay, through the routing of the relay's host.
+//! Traffic of peers to destinations beyond the overlay, routed by the relay's host.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -29,7 +29,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
         route_outwards(&lab)?;
         lab.relay().up()?;
         lab.connect(lab.peers())?;
-        // B claims the same on its own side; only the relay's policy tells the two apart.
+        // B has the same AllowedIPs; only the relay's policy distinguishes the two.
         let networks = servers.map(IpNet::from);
         let overlay: Vec<_> = lab.model()?.addresses.iter().map(IpNet::trunc).collect();
         lab.peer(&b)?.claim(&[&overlay[..], &networks].concat())?;
@@ -43,7 +43,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
             nobody_comes_in(&lab, server, lab.peer(&a)?, lab.peer(&b)?)?;
         }
 
-        // What the host has got since is the host's, though no policy knows.
+        // New addresses of the host are its own, although not in the policy.
         let lines = gained.map(|address| format!("address add {address} dev lo\n")).concat();
         lab.relay().namespace().feed("ip", &["-batch", "-"], &lines)?;
         for address in gained {
@@ -52,7 +52,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
         is_sound(&lab)?;
         ensure!(!lab.up()?.changed, "addresses that are nobody else's are no part of the policy");
 
-        // Without a fence the programs alone refuse what the list of nobody's peer holds.
+        // Without a fence, only the programs drop what no list holds.
         lab.site_mut().relay_mut()?.insert("fence".to_owned(), false.into());
         let report = lab.up()?;
         ensure!(report.changes == ["- fence inet relay_relay0"], "{report:?}");
@@ -74,14 +74,14 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
             nobody_comes_in(&lab, outside(family)?, lab.peer(&a)?, lab.peer(&b)?)?;
         }
 
-        // The fence alone changes with what may come back.
+        // Only the fence changes, with what may return.
         lab.site_mut().relay_mut()?.insert("egress".to_owned(), "stack".into());
         lab.up()?;
         reaches(&lab, lab.peer(&a)?, servers[0])
     });
 }
 
-/// The relay's host forwards and masquerades, and the internet has the servers.
+/// Sets up forwarding and masquerading on the relay's host, and servers on the internet.
 fn route_outwards(lab: &Lab) -> Result<()> {
     let host = lab.relay().namespace();
     host.set_sysctl("ipv4/ip_forward", 1)?;
@@ -112,7 +112,7 @@ fn route_outwards(lab: &Lab) -> Result<()> {
     )
 }
 
-/// An address of the internet that nobody lists.
+/// An address on the internet that no peer lists.
 fn outside(family: Family) -> Result<IpAddr> {
     Ok(match family {
         Family::V4 => IpAddr::from([192, 0, 2, 254]),
@@ -132,8 +132,8 @@ fn reaches(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
     let before = lab.relay().ledger()?;
     let mut echo = Echo::open(peer.namespace(), address, server)?;
     let mut pinged = Tally::default();
-    // One after the other: of several packets that begin a flow at once, the conntrack of 6.1 drops
-    // all but the first when their source is translated (insert_failed of /proc/net/stat/nf_conntrack).
+    // One after the other: of several simultaneous first packets of a flow, conntrack of 6.1 drops all
+    // but one when it translates their source (insert_failed of /proc/net/stat/nf_conntrack).
     for _ in 0..PINGS {
         pinged += echo.send(1)?;
         let answers = echo.answers(1, deadline::PATIENCE)?;
@@ -144,7 +144,7 @@ fn reaches(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
     Connection::open(peer.namespace(), address, lab.internet(), server)?.exchange(STREAM_LEN)
 }
 
-/// An address of the host is pinged, and offers nothing else.
+/// Checks that an address of the host answers pings and nothing else.
 fn governs_host_access(lab: &Lab, peer: &Peer, address: IpAddr) -> Result<()> {
     let source = peer.address(Family::of(address));
     let before = lab.relay().ledger()?;
@@ -170,7 +170,7 @@ fn is_refused(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
     Ok(())
 }
 
-/// Datagrams from the internet that no peer asked for. `other` is one that the peer may talk to.
+/// Sends unsolicited datagrams from the internet; the peer may talk to `other`.
 fn nobody_comes_in(lab: &Lab, source: IpAddr, peer: &Peer, other: &Peer) -> Result<()> {
     let target = peer.address(Family::of(source));
     let before = peer.counts()?;
@@ -180,7 +180,7 @@ fn nobody_comes_in(lab: &Lab, source: IpAddr, peer: &Peer, other: &Peer) -> Resu
     deadline::until("the datagrams at the relay", || {
         Ok((underlay(lab)? >= arrived + PINGS).then_some(()))
     })?;
-    // What passes would be there before the answer to a later ping.
+    // A packet that passed would arrive before the reply to a later ping.
     let witness = other.address(Family::of(source));
     let mut echo = Echo::open(peer.namespace(), target, witness)?;
     echo.send(1)?;
@@ -192,7 +192,7 @@ fn nobody_comes_in(lab: &Lab, source: IpAddr, peer: &Peer, other: &Peer) -> Resu
     Ok(())
 }
 
-/// Packets that came to the relay's host on the underlay.
+/// Packets that the relay's host received on the underlay.
 fn underlay(lab: &Lab) -> Result<u64> {
     Ok(lab.relay().underlay()?.0.packets)
 }

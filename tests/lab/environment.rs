@@ -1,4 +1,4 @@
-//! Settings of the relay's host that would stop an ordinary hub.
+//! Settings of the relay's host that would break an ordinary hub.
 
 use anyhow::{Result, ensure};
 use relay_tests::{Family, Lab, Site, scenario, skip};
@@ -10,7 +10,7 @@ fn forwarding_is_off_and_the_forward_chains_drop_and_the_relay_still_relays() {
     scenario(skip::LAB, || {
         let lab = Lab::build(Site::node_to_node()?)?;
         let host = lab.relay().namespace();
-        // As Docker and a firewall of the distribution leave them.
+        // As set by Docker and by distributions' firewalls.
         host.feed(
             "nft",
             &["-f", "-"],
@@ -37,7 +37,7 @@ fn forwarding_is_off_and_the_forward_chains_drop_and_the_relay_still_relays() {
     });
 }
 
-/// The relay has not turned its host into a router.
+/// Checks that relay has not enabled forwarding.
 fn forwarding_is_off(lab: &Lab) -> Result<()> {
     let host = lab.relay().namespace();
     let interface = lab.interface()?;

@@ -1,5 +1,4 @@
-//! `relay follow`: what others take away from a relay comes back by itself, and no packet depends on
-//! it.
+//! `relay follow` restores what others remove from a relay; no packet depends on it.
 
 use std::{
     fs::{self, File},
@@ -13,7 +12,8 @@ use relay_tests::{Lab, Site, deadline, scenario, skip};
 
 use crate::siege::Siege;
 
-/// How long a follower may take on an emulated machine, and how long it is watched where it is to do nothing.
+/// Time limit of a follower on an emulated machine, and how long it is watched when it must do
+/// nothing.
 const SECONDS: Duration = Duration::from_secs(20);
 const A_WHILE: Duration = Duration::from_secs(3);
 
@@ -36,7 +36,7 @@ fn a_fence_that_others_removed_is_back_in_seconds_and_is_that_of_the_policy_in_f
         follower.said("fence inet relay_relay0 was gone; it is up again")?;
         follower.said("fence inet relay_relay0 was changed; it is up again")?;
 
-        // What is edited and not applied stays without effect.
+        // Edits that were not applied have no effect.
         let (before, standing) = (policy(&siege.lab)?, fence(&siege.lab)?);
         let mut edited = siege.lab.site().clone();
         edited.relay_mut()?.insert("egress".to_owned(), "stack".into());
@@ -50,7 +50,7 @@ fn a_fence_that_others_removed_is_back_in_seconds_and_is_that_of_the_policy_in_f
         siege.lab.write_config()?;
         ensure!(policy(&siege.lab)? == before, "another policy is in force");
 
-        // What is applied is followed from then on.
+        // After `relay up`, it follows the new configuration.
         siege.lab.relay().write_config(&edited.text()?)?;
         siege.lab.relay().up()?;
         let standing = fence(&siege.lab)?;
@@ -106,7 +106,7 @@ fn the_guard_follows_the_default_route_and_waits_for_interfaces_that_are_named()
         follower.said("+ guard on eth1 (mode auto)")?;
         follower.said("- guard on eth0")?;
 
-        // Edited and not applied: nothing.
+        // Edited and not applied: no effect.
         let named = toml::Value::from(vec!["eth0", "eth7"]);
         lab.site_mut().guard_mut()?.insert("interfaces".to_owned(), named);
         let mut without = lab.site().clone();
@@ -149,7 +149,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// It has said this line, or comes to.
+    /// Waits until it has printed this line.
     fn said(&self, line: &str) -> Result<()> {
         deadline::within(SECONDS, line, || {
             let log = fs::read_to_string(&self.log)?;
@@ -170,20 +170,20 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        // Killed already, where nothing went wrong.
+        // Fails if it was killed before.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// `relay status --check` comes to be silent.
+/// Waits until `relay status --check` finds no problem.
 fn is_whole(lab: &Lab) -> Result<()> {
     deadline::within(SECONDS, "everything as configured", || {
         Ok((lab.relay().relay(&["status", "--check"])?.code == 0).then_some(()))
     })
 }
 
-/// The guard comes to stand on these interfaces and no others.
+/// Waits until the guard is on these interfaces and no others.
 fn stands_on(lab: &Lab, expected: &[&str]) -> Result<()> {
     let mut found = Vec::new();
     deadline::within(SECONDS, "the guard", || {
@@ -200,7 +200,7 @@ fn stands_on(lab: &Lab, expected: &[&str]) -> Result<()> {
     .with_context(|| format!("found {found:?}, expected {expected:?}"))
 }
 
-/// What `nft` prints of the fence, without its counts.
+/// The fence as printed by `nft`, without counts.
 fn fence(lab: &Lab) -> Result<String> {
     let listing = lab.relay().namespace().run("nft", &["-s", "list table inet relay_relay0"])?;
     ensure!(!listing.is_empty(), "no fence");

@@ -1,4 +1,4 @@
-//! The guard before real kernel WireGuard: whom it lets in, what it drops, and how it follows the
+//! The guard in front of kernel WireGuard: what it passes and drops, and how it follows the
 //! configuration.
 
 use std::{
@@ -50,7 +50,7 @@ fn peers_connect_over_both_underlays_and_talk_while_forged_handshakes_never_arri
         site.set(&b, "endpoint", format!("[{UNDERLAY_V6}]:{PORT}"))?;
         let lab = Lab::build(site)?;
         let (pa, pb) = (lab.peer(&a)?, lab.peer(&b)?);
-        // First of all, since the host's addresses are part of the policy.
+        // First, as the host's addresses are part of the policy.
         dial_over_v6(&lab, pb)?;
         lab.relay().up()?;
         count_arrivals(&lab)?;
@@ -86,7 +86,7 @@ fn peers_connect_over_both_underlays_and_talk_while_forged_handshakes_never_arri
         talk(pa, pb)?;
         ensure!(arrivals(&lab)? == arrived, "forged initiations came past the guard");
 
-        // What is right arrives, whoever sends it.
+        // Valid messages arrive from any source.
         let right = message::initiation(&relay_key(&lab)?, 1);
         send(lab.internet(), UNDERLAY.parse()?, [right])?;
         deadline::until("an initiation that is right", || {
@@ -112,7 +112,7 @@ fn a_source_over_its_limit_is_dropped_and_connected_peers_are_not() {
         ensure!(seen(&lab, "initiation")? >= passed + 3, "less than the burst came in");
         ensure!(seen(&lab, "limited")? > 0, "nothing was over the limit");
         talk(a, b)?;
-        // Nobody has a session of these, and everybody else has one.
+        // Messages of unknown sessions, while all peers have sessions.
         for verb in ["status", "stats"] {
             let shown = lab.relay().relay(&[verb])?.success(verb)?;
             let lines: Vec<_> =
@@ -130,7 +130,7 @@ fn a_source_over_its_limit_is_dropped_and_connected_peers_are_not() {
         ensure!(report.changes == ["~ guard on eth0: new settings"], "{report:?}");
         let limited = seen(&lab, "limited")?;
         let (key, passed) = (relay_key(&lab)?, seen(&lab, "initiation")?);
-        // From an address that was never seen.
+        // From an unknown address.
         lab.internet().run("ip", &["address", "add", "192.0.2.77/32", "dev", "lo"])?;
         let socket = lab.internet().enter(|| UdpSocket::bind("192.0.2.77:0"))??;
         for number in 0..40 {
@@ -142,7 +142,7 @@ fn a_source_over_its_limit_is_dropped_and_connected_peers_are_not() {
     });
 }
 
-/// In the name of the peer's very address and port, before data confirmed them and after.
+/// Spoofs the peer's address and port, before and after data confirmed them.
 #[test]
 fn a_flood_in_a_peers_name_costs_it_no_handshake() {
     scenario(skip::LAB, || {
@@ -154,7 +154,7 @@ fn a_flood_in_a_peers_name_costs_it_no_handshake() {
         let flood = Spoofer::new(&lab, endpoint)?;
         for is_confirmed in [true, false] {
             if !is_confirmed {
-                // The guard forgets everybody.
+                // The guard loses its state.
                 lab.site_mut().without_guard();
                 lab.up()?;
                 let guard = lab.site_mut().guard_mut()?;
@@ -162,7 +162,7 @@ fn a_flood_in_a_peers_name_costs_it_no_handshake() {
                 guard.insert("burst".to_owned(), 3.into());
                 lab.up()?;
             }
-            // The relay forgets the session; the peer notices after 15 s and begins anew.
+            // The relay loses the session; the peer notices after 15 s and reconnects.
             lab.relay().namespace().run("wg", &["set", "relay0", "peer", &key, "remove"])?;
             lab.relay().up()?;
             let (bad, limited) = (seen(&lab, "bad_mac1")?, seen(&lab, "limited")?);
@@ -322,7 +322,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
         ensure!(report.changes == ["~ guard on eth0: mode generic → driver"], "{report:?}");
         ensure!(attached(&lab)? == "driver");
 
-        // A dummy has no XDP in its driver.
+        // The dummy driver has no XDP.
         let ip = |arguments: &[&str]| lab.relay().namespace().run("ip", arguments);
         ip(&["link", "add", "dummy7", "type", "dummy"])?;
         let named = toml::Value::from(vec!["eth0", "dummy7", "eth7"]);
@@ -332,7 +332,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
         let absent = "found no interface eth7";
         let refused = "no guard on dummy7: interface dummy7: cannot run program relay_guard in mode \
                        driver";
-        // Whether or not the relay is there already.
+        // With and without a running relay.
         for is_down in [false, true] {
             if is_down {
                 lab.relay().down()?;
@@ -360,7 +360,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
         talk(peers[0], peers[1])?;
         ensure!(attached_to(&lab, "eth0")? == "driver");
 
-        // One that appears later is guarded from the next look on.
+        // An interface that appears later is guarded by the next `up`.
         ip(&["link", "add", "eth7", "type", "veth", "peer", "name", "eth8"])?;
         let reload = lab.relay().relay(&["reload"])?.success("reload")?;
         ensure!(reload.contains("+ guard on eth7 (mode driver)"), "{reload}");
@@ -375,7 +375,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
         let status = lab.relay().relay(&["status"])?.success("status")?;
         ensure!(status.contains("  guard: eth0 by driver, dummy7 by generic\n"), "{status}");
 
-        // Deleted and made again it is another interface.
+        // Deleted and made again, it is another interface.
         ip(&["link", "del", "dummy7"])?;
         ip(&["link", "add", "dummy7", "type", "dummy"])?;
         let report = lab.relay().up()?;
@@ -387,7 +387,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
     });
 }
 
-/// Two nodes that list each other, and a relay with a guard of these numbers.
+/// Two nodes that list each other, and a relay with a guard with these settings.
 pub(crate) fn guarded(numbers: &[(&str, i64)]) -> Result<Site> {
     let mut site = Site::node_to_node()?;
     let guard = site.guard_mut()?;
@@ -395,7 +395,7 @@ pub(crate) fn guarded(numbers: &[(&str, i64)]) -> Result<Site> {
     Ok(site)
 }
 
-/// Gives the peer, its router, the internet and the relay an IPv6 underlay.
+/// Adds an IPv6 underlay to the peer, its router, the internet and the relay.
 ///
 /// ```text
 ///   relay 2001:db8::1 ── ::fe internet 2001:db8:2::1 ── ::2 router 2001:db8:1::1 ── ::2 peer
@@ -405,7 +405,7 @@ fn dial_over_v6(lab: &Lab, peer: &Peer) -> Result<()> {
     for namespace in [lab.internet(), router] {
         namespace.set_sysctl("ipv6/conf/all/forwarding", 1)?;
     }
-    // Routers ask for neighbours from link-local addresses, of which the lab makes none.
+    // Neighbour discovery of routers uses link-local addresses, which the lab does not have.
     let name = peer.name();
     for (namespace, lines) in [
         (
@@ -448,7 +448,7 @@ fn dial_over_v6(lab: &Lab, peer: &Peer) -> Result<()> {
     Ok(())
 }
 
-/// An answer from each to the other, over both families of the overlay.
+/// Checks that each peer answers the other, in both families.
 pub(crate) fn talk(a: &Peer, b: &Peer) -> Result<()> {
     for (from, to) in [(a, b), (b, a)] {
         for family in Family::ALL {
@@ -478,7 +478,7 @@ fn send(
     Ok(())
 }
 
-/// A socket on the internet whose datagrams have somebody else's address and port.
+/// A socket on the internet that sends with a spoofed address and port.
 struct Spoofer(UdpSocket);
 
 impl Spoofer {
@@ -506,7 +506,7 @@ impl Spoofer {
     }
 }
 
-/// Messages of this outcome so far.
+/// The count of this outcome.
 fn seen(lab: &Lab, outcome: &str) -> Result<u64> {
     let messages = lab.relay().stats()?.guard.messages;
     messages.get(outcome).copied().with_context(|| format!("no {outcome} in {messages:?}"))
@@ -518,14 +518,14 @@ fn await_seen(lab: &Lab, outcome: &str, wanted: u64) -> Result<()> {
     })
 }
 
-/// How the guard is attached to one of several interfaces.
+/// The mode of the guard on an interface.
 fn attached_to(lab: &Lab, interface: &str) -> Result<String> {
     let interfaces = lab.relay().stats()?.guard.interfaces;
     let found = interfaces.iter().find(|it| it.interface == interface);
     Ok(found.with_context(|| format!("no {interface} in {interfaces:?}"))?.attached.clone())
 }
 
-/// How the guard is attached to eth0, the one interface of the relay's host.
+/// The mode of the guard on eth0, the only interface of the relay's host.
 fn attached(lab: &Lab) -> Result<String> {
     let interfaces = lab.relay().stats()?.guard.interfaces;
     let [eth0] = &interfaces[..] else { anyhow::bail!("{interfaces:?}") };
@@ -533,7 +533,7 @@ fn attached(lab: &Lab) -> Result<String> {
     Ok(eth0.attached.clone())
 }
 
-/// Whether there is an XDP program on eth0, as `ip` says.
+/// Whether `ip` shows an XDP program on eth0.
 pub(crate) fn has_xdp(lab: &Lab) -> Result<bool> {
     let text = lab.relay().namespace().run("ip", &["-json", "link", "show", "dev", "eth0"])?;
     let links: serde_json::Value = serde_json::from_str(&text)?;
@@ -544,7 +544,7 @@ fn relay_key(lab: &Lab) -> Result<PublicKey> {
     Ok(lab.relay().stats()?.public_key.parse()?)
 }
 
-/// Counts the handshake initiations that come as far as the host's stack.
+/// Counts the handshake initiations that reach the host's stack.
 fn count_arrivals(lab: &Lab) -> Result<()> {
     // 148 bytes and the UDP header.
     let table = format!(

@@ -1,5 +1,5 @@
-//! Addresses that the relay's host gets and loses, and the way out of its interface: what the routing
-//! says at that moment holds, without another `up`.
+//! Addresses that the relay's host gains and loses, and its routing: changes take effect without
+//! another `up`.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,10 +17,10 @@ use crate::watch::{Watch, ordered};
 
 const PINGS: u64 = 3;
 
-/// Longer than an answer takes on an emulated machine.
+/// Longer than a reply takes on an emulated machine.
 const A_MOMENT: Duration = Duration::from_secs(5);
 
-/// An address for each family that nobody owns.
+/// An address of each family without an owner.
 fn elsewhere() -> Result<[IpAddr; 2]> {
     Ok([IpAddr::from([198, 18, 0, 1]), "2001:db8:77::1".parse()?])
 }
@@ -81,7 +81,7 @@ fn addresses_that_the_host_gets_are_reached_and_those_it_loses_are_not_forwarded
             }
         }
 
-        // The internet has now what the host had, and what it is about to lose.
+        // The internet gets the addresses that the host has lost and will lose.
         for address in elsewhere {
             stays_here(&lab, a, address)?;
         }
@@ -143,7 +143,7 @@ fn by_the_stack_the_same_pairs_pass_and_are_refused() {
             }
         }
 
-        // A host that does not forward passes nothing, and says so.
+        // A host that does not forward drops everything, with a reason.
         host.set_sysctl("ipv4/ip_forward", 0)?;
         host.set_sysctl("ipv6/conf/all/forwarding", 0)?;
         for family in Family::ALL {
@@ -174,7 +174,7 @@ fn by_the_stack_nothing_to_a_peer_leaves_by_another_interface() {
         lab.connect(lab.peers())?;
         let a = lab.peer(&a)?;
         let overlay: Vec<_> = lab.model()?.addresses.iter().map(IpNet::trunc).collect();
-        // On the relay's LAN, and far behind it.
+        // On the relay's LAN, and beyond it.
         let near = [IpAddr::from([192, 0, 2, 254]), "2001:db8::fe".parse()?];
         let targets = [&near[..], &elsewhere()?].concat();
         let networks: Vec<IpNet> = targets.iter().map(|&target| IpNet::from(target)).collect();
@@ -187,7 +187,7 @@ fn by_the_stack_nothing_to_a_peer_leaves_by_another_interface() {
     });
 }
 
-/// A way out for IPv6 too: without one the routing keeps what it cannot send.
+/// Adds a default route for IPv6: without one, routing would not forward.
 fn route_v6(lab: &Lab) -> Result<()> {
     lab.internet().run("ip", &["address", "add", "2001:db8::fe/64", "dev", "relay", "nodad"])?;
     lab.relay().namespace().feed(
@@ -197,14 +197,14 @@ fn route_v6(lab: &Lab) -> Result<()> {
     )
 }
 
-/// The host has lost the address, the internet has it, and no packet to it gets there.
+/// Checks that packets to an address do not reach the internet, to which it has moved.
 fn stays_here(lab: &Lab, from: &Peer, address: IpAddr) -> Result<()> {
     let text = address.to_string();
     lab.internet().run("ip", &["address", "add", &text, "dev", "lo"])?;
     refused(lab, from, address, "destination_unknown")
 }
 
-/// Pings and datagrams, all counted as refused for this reason, none of them out on the underlay.
+/// Checks that pings and datagrams are dropped for this reason and do not leave on the underlay.
 fn refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let source = from.address(Family::of(target));
     let family = if target.is_ipv4() { "ip" } else { "ip6" };
@@ -231,10 +231,10 @@ fn refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// It comes to answer every ping of a row; one that is lost costs another row.
+/// Waits until the address answers every ping of a row.
 ///
 /// All rows are one flow: when the first packets of a flow arrive together, the peer's connection
-/// tracking (rules of `wg-quick` for a default route ask for it) keeps one and drops the others.
+/// tracking, which `wg-quick` enables for a default route, keeps one and drops the others.
 fn answers(from: &Peer, target: IpAddr) -> Result<()> {
     let mut echo = Echo::open(from.namespace(), from.address(Family::of(target)), target)?;
     deadline::until("an answer", || {

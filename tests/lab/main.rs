@@ -1,6 +1,5 @@
-//! The scenarios on real kernel WireGuard. Each builds its own lab and takes it down again; run
-//! them one after the other (`--test-threads=1`), for they share the machine's counts of programs
-//! and maps.
+//! The scenarios on kernel WireGuard, each with a lab of its own. Run them one after the other
+//! (`--test-threads=1`), as they look at all programs and maps of the machine.
 
 mod another;
 mod atomic;

@@ -1,4 +1,4 @@
-//! Input that is wrong and hosts that lack something: one clear answer, and nothing half done.
+//! Invalid input and hosts that lack something: one clear message, and no partial changes.
 
 use std::{
     fs::{self, Permissions},
@@ -13,13 +13,13 @@ use relay_tests::{
 };
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-/// Exit code for usage and config.
+/// Exit code for errors in usage or configuration.
 const CONFIG: i32 = 2;
 
-/// Exit code for what the host lacks.
+/// Exit code if the host lacks something.
 const LACKING: i32 = 3;
 
-/// A user with no rights at all.
+/// An unprivileged user.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -66,7 +66,7 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
 fn without_root_up_says_so_and_does_nothing() {
     scenario(skip::LAB, || {
         refusal("root", |host| {
-            // The config may be read; only rights are missing.
+            // The configuration is readable; only privileges are missing.
             let directory = host.config().parent().context("a directory")?;
             fs::set_permissions(directory, Permissions::from_mode(0o755))?;
             let mut command = host.command(&["up"]);
@@ -87,7 +87,7 @@ fn without_cap_net_admin_up_says_so_and_does_nothing() {
 fn without_cap_bpf_up_says_so_and_does_nothing() {
     scenario(skip::LAB, || {
         refusal("CAP_BPF", |host| {
-            // CAP_SYS_ADMIN would stand in for it.
+            // CAP_SYS_ADMIN would include it.
             run_without(host, &[CapabilitySet::BPF, CapabilitySet::SYS_ADMIN])
         })
     });
@@ -138,8 +138,7 @@ fn a_port_that_is_taken_is_named_and_nothing_is_left() {
     });
 }
 
-/// `up` on a host that lacks something: exit code 3, one sentence that names `what`, and the host
-/// as it was.
+/// Checks that `up` exits with 3, prints one line that names `what`, and changes nothing.
 fn refusal(what: &str, up: impl FnOnce(&RelayHost) -> Result<Outcome>) -> Result<()> {
     let lab = Lab::relay_alone(Site::one_to_many()?)?;
     let before = Footprint::read(lab.relay())?;
@@ -149,7 +148,7 @@ fn refusal(what: &str, up: impl FnOnce(&RelayHost) -> Result<Outcome>) -> Result
     unchanged(&lab, &before)
 }
 
-/// Nothing in the kernel and no key.
+/// Checks that there is nothing in the kernel, and no key file.
 fn unchanged(lab: &Lab, before: &Footprint) -> Result<()> {
     let after = Footprint::read(lab.relay())?;
     ensure!(after == *before, "left behind:\n{}", after.difference(before));
@@ -161,10 +160,10 @@ fn run(host: &RelayHost, command: &mut Command) -> Result<Outcome> {
     Outcome::of(&host.namespace().output(command)?)
 }
 
-/// `relay up` by a root that lacks these capabilities.
+/// `relay up` as root without these capabilities.
 fn run_without(host: &RelayHost, capabilities: &[CapabilitySet]) -> Result<Outcome> {
     let mut command = host.command(&["up"]);
-    // The bounding set is the thread's, and what it lacks is not given to root on execve(2).
+    // Root gets only capabilities of the thread's bounding set on execve(2).
     let output = host.namespace().enter(|| -> Result<_> {
         for capability in capabilities {
             remove_capability_from_bounding_set(*capability)?;

@@ -1,4 +1,4 @@
-//! Peers behind a NAT that forgets.
+//! Peers behind a NAT with a short time-out.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use relay_tests::{
     Family, Lab, Peer, Site, deadline, nat::UdpTimeout, scenario, skip, traffic::Echo,
 };
 
-/// What the NATs remember a flow for.
+/// Time-out of the NATs.
 const NAT_TIMEOUT: UdpTimeout = UdpTimeout(4);
 
-/// Longer than that, with room for a slow machine; less than the 10 s after which WireGuard would
-/// send a keepalive of its own (KEEPALIVE_TIMEOUT).
+/// Longer than the time-out, with a margin for a slow machine, but less than KEEPALIVE_TIMEOUT, the
+/// 10 s after which WireGuard sends a keepalive by itself.
 const IDLE: Duration = Duration::from_secs(7);
 
 const PINGS: u64 = 3;
@@ -30,7 +30,7 @@ fn a_keepalive_keeps_a_peer_reachable_behind_its_nat_and_nothing_else_does() {
         }
         lab.relay().up()?;
         lab.connect([a, b, c])?;
-        // Without a keepalive, C does not begin by itself.
+        // Without a keepalive, C does not start by itself.
         ensure!(c.latest_handshake()? == 0, "{} spoke without being asked to", c.name());
         ensure!(reaches(c, a)?, "{} does not reach {}", c.name(), a.name());
         for node in [b, c] {
@@ -50,7 +50,7 @@ fn a_keepalive_keeps_a_peer_reachable_behind_its_nat_and_nothing_else_does() {
         ensure!(echo.answers(1, Duration::ZERO)? == 0, "{} answered", c.name());
         ensure!(reaches(a, b)?, "{} became unreachable in spite of its keepalive", b.name());
 
-        // It is the NAT alone that stood in the way.
+        // Only the NAT was in the way.
         ensure!(reaches(c, a)?, "{} does not reach {} again", c.name(), a.name());
         ensure!(reaches(a, c)?, "{} is unreachable though it has spoken", c.name());
         Ok(())

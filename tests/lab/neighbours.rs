@@ -1,4 +1,4 @@
-//! What else is on the relay's host: programs of others, published ports, and VRFs.
+//! Other things on the relay's host: BPF programs, published ports, VRFs.
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -21,7 +21,7 @@ use crate::siege::Siege;
 
 const PUBLISHED: u16 = 8080;
 const INSIDE: u16 = 80;
-/// The published service, behind a bridge of the host's in other people's setups.
+/// The published service, as behind Docker's bridge.
 const SERVICE: [&str; 2] = ["172.17.0.2", "fd17::2"];
 const DATAGRAMS: u64 = 5;
 
@@ -46,7 +46,7 @@ fn programs_of_others_behind_ours_see_what_passes_and_nothing_else() {
             let program = program::only(&mut sink)?;
             let host = lab.relay().namespace();
             host.enter(|| program.attach_with_options("relay0", side, behind))??;
-            // What is dropped or redirected on its way in never comes to it.
+            // It does not see packets that are dropped or redirected on ingress.
             let mut refused = Echo::open(a.namespace(), a.address(Family::V4), relay)?;
             let mut relayed = Echo::between(a, b, Family::V4)?;
             relayed.send(1)?;
@@ -62,7 +62,7 @@ fn programs_of_others_behind_ours_see_what_passes_and_nothing_else() {
             .with_context(|| format!("{side:?}"))?;
             ensure!(refused.answers(1, Duration::ZERO)? == 0, "{side:?}: its verdict counts");
         }
-        // A filter is taken off in the namespace of whoever drops it, which is not the relay's.
+        // Dropping a clsact filter would detach it in this thread's namespace.
         if !on_tcx {
             return Ok(());
         }
@@ -101,7 +101,7 @@ fn published_ports_answer_peers_and_nobody_else_comes_in_by_them() {
             let (len, answered) = asking.recv_from(&mut buffer).context("the answer")?;
             ensure!(&buffer[..len] == b"answer" && answered == published, "{answered}");
 
-            // What the service begins itself is dropped, and counted.
+            // Flows that the service starts are dropped and counted.
             let before = to_peers(&lab)?;
             let target = peer.address(family);
             Udp::blind(&service, address, SocketAddr::new(target, 9))?.send(DATAGRAMS, 100)?;
@@ -123,7 +123,7 @@ fn the_fence_holds_in_a_vrf() {
             &["-batch", "-"],
             "link add vrf0 type vrf table 100\nlink set vrf0 up\nlink set relay0 master vrf0\n",
         )?;
-        // The kernel takes the interface down and up again for it, and its IPv6 addresses with it.
+        // The kernel takes the interface down and up, which removes its IPv6 addresses.
         siege.lab.relay().up()?;
         siege.flows().context("in the VRF")?;
         siege.holds()?;
@@ -137,14 +137,14 @@ fn the_fence_holds_in_a_vrf() {
             host.run("tc", &["qdisc", "del", "dev", "relay0", "clsact"])?;
         }
         siege.is_fenced().context("without programs")?;
-        // It was the fence: without it the host forwards in the VRF.
+        // Without the fence, the host forwards in the VRF.
         host.run("nft", &["delete", "table", "inet", "relay_relay0"])?;
         siege.flows().context("the host forwards")?;
         Ok(())
     });
 }
 
-/// A namespace behind the host with the service, and the rule that publishes it, as Docker has it.
+/// A namespace with the service, and the rule that publishes it, as in Docker.
 fn publish(lab: &Lab) -> Result<Namespace> {
     let service = Namespace::create("service")?;
     let host = lab.relay().namespace();
@@ -189,7 +189,7 @@ fn publish(lab: &Lab) -> Result<Namespace> {
             }}\n"
         ),
     )?;
-    // Neighbour discovery takes a moment; the first datagram must not be lost in it.
+    // Neighbour discovery could lose the first datagram.
     for target in [v4, v6] {
         deadline::until("the service's host", || {
             let ping = ["-c", "1", "-W", "1", target];
@@ -197,7 +197,7 @@ fn publish(lab: &Lab) -> Result<Namespace> {
             Ok(output.status.success().then_some(()))
         })?;
     }
-    // The policy knows the host's new addresses from here on.
+    // Includes the host's new addresses in the policy.
     lab.relay().up()?;
     Ok(service)
 }

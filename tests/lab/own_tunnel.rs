@@ -1,5 +1,5 @@
-//! A peer whose messages come from an address of the overlay for a moment: nothing of what the relay
-//! answers may enter the tunnel that it is for.
+//! A peer whose messages briefly come from an overlay address: the relay's answers must not enter the
+//! tunnel that they belong to.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,7 +14,7 @@ use relay_tests::{
 use serde_json::Value;
 
 const PORT: u16 = 51820;
-/// The interface of the peer that wanders: a second WireGuard beside the lab's own peers.
+/// The interface of the roaming peer, in addition to the lab's own peers.
 const STRAY: &str = "stray";
 /// Its UDP port.
 const FROM: &str = "40010";
@@ -22,11 +22,10 @@ const UNDERLAY_V6: &str = "2001:db8::1";
 
 const OUTSIDE_V6: &str = "2001:db8::fe";
 
-/// It sends every second, so WireGuard itself needs a second to tell where it is again; the rest is
-/// for a machine that emulates the processor.
+/// Time limit for the relay to learn the endpoint again: the peer sends every second, and an emulated
+/// machine is slow.
 const HEARD_AGAIN: Duration = Duration::from_secs(8);
-/// What the relay's own WireGuard sends while it is tried and answered by nobody: initiations, every
-/// five seconds, and pings.
+/// Packets that the relay sends without a loop: initiations every five seconds, and pings.
 const FEW: u64 = 40;
 
 #[test]
@@ -102,8 +101,8 @@ fn a_relay_that_is_dialled_through_itself_does_not_answer_into_the_tunnel() {
     });
 }
 
-/// One round without a fence: its endpoint moves into the overlay, unless a guard drops what would
-/// move it, and nothing circles.
+/// One round without a fence: the endpoint moves into the overlay unless a guard prevents it, and no
+/// packet loops.
 fn loop_dies(lab: &Lab, stray: &Stray<'_>, family: Family) -> Result<()> {
     stray.dial(stray.relays_underlay(family)?)?;
     stray.connects()?;
@@ -118,7 +117,7 @@ fn loop_dies(lab: &Lab, stray: &Stray<'_>, family: Family) -> Result<()> {
         let checked = lab.relay().relay(&["status", "--check"])?;
         ensure!(checked.stderr.contains("inside the overlay"), "{checked:?}");
     }
-    // The host's own traffic to the peer, which is what WireGuard would send round and round.
+    // Traffic of the host to the peer, which would loop.
     let target = address.to_string();
     let ping = ["-c", "3", "-i", "0.3", "-W", "1", &target];
     lab.relay().namespace().output(Command::new("ping").args(ping))?;
@@ -127,7 +126,7 @@ fn loop_dies(lab: &Lab, stray: &Stray<'_>, family: Family) -> Result<()> {
             Ok((own_tunnel(lab)? >= moved + 3).then_some(()))
         })?;
     }
-    // It goes silent.
+    // The peer stops sending.
     stray.namespace.run("ip", &["link", "set", STRAY, "down"])?;
     let silent = transmitted(lab)?;
     deadline::pass(Duration::from_secs(6));
@@ -140,7 +139,7 @@ fn loop_dies(lab: &Lab, stray: &Stray<'_>, family: Family) -> Result<()> {
     })
 }
 
-/// A lab with an IPv6 underlay whose first peer is not on the internet.
+/// A lab with an IPv6 underlay, without its first peer.
 fn wander(change: impl FnOnce(&mut Site) -> Result<()>) -> Result<Lab> {
     let mut site = Site::node_to_node()?;
     let [_, b] = site.first()?;
@@ -158,7 +157,7 @@ fn wander(change: impl FnOnce(&mut Site) -> Result<()>) -> Result<Lab> {
     Ok(lab)
 }
 
-/// The first peer's WireGuard in a namespace of its choice, which sends every second.
+/// The first peer's WireGuard in another namespace, sending every second.
 struct Stray<'a> {
     lab: &'a Lab,
     namespace: &'a Namespace,
@@ -194,7 +193,7 @@ impl<'a> Stray<'a> {
         })
     }
 
-    /// Begins anew with the relay at this address.
+    /// Reconnects to the relay at this address.
     fn dial(&self, relay: IpAddr) -> Result<()> {
         let endpoint = SocketAddr::new(relay, PORT).to_string();
         let set = |more: &[&str]| {
@@ -206,7 +205,7 @@ impl<'a> Stray<'a> {
         set(&[&["endpoint", &endpoint][..], &keepalive].concat()).map(drop)
     }
 
-    /// Unix time of its handshake; 0 is never.
+    /// Time of its handshake, seconds since 1970; 0 is never.
     fn handshake(&self) -> Result<u64> {
         let text = self.namespace.run("wg", &["show", STRAY, "latest-handshakes"])?;
         Ok(text.split_whitespace().last().context("a handshake")?.parse()?)
@@ -216,13 +215,13 @@ impl<'a> Stray<'a> {
         deadline::until("a handshake", || Ok((self.handshake()? != 0).then_some(())))
     }
 
-    /// Where the relay has it.
+    /// Its endpoint at the relay.
     fn endpoint(&self) -> Result<SocketAddr> {
         let endpoints = self.lab.relay().wg("relay0", "endpoints")?;
         Ok(endpoints.get(&self.key).context("its endpoint")?.parse()?)
     }
 
-    /// Lets its messages leave with its overlay address as their source.
+    /// Translates the source of its messages to its overlay address.
     fn disguise(&self, family: Family) -> Result<()> {
         let address = self.lab.site().addresses(&self.name)?[usize::from(family == Family::V6)];
         let field = match family {
@@ -240,7 +239,7 @@ impl<'a> Stray<'a> {
         self.namespace.run("nft", &["delete", "table", "inet", "disguise"]).map(drop)
     }
 
-    /// The relay gets what it sends.
+    /// Waits until the relay receives its packets.
     fn is_heard_again(&self) -> Result<()> {
         let received = || -> Result<u64> {
             let transfer =
@@ -266,7 +265,7 @@ fn own_tunnel(lab: &Lab) -> Result<u64> {
     stats(lab)?["totals"]["refused"]["own_tunnel"].as_u64().context("a count")
 }
 
-/// Packets that the relay's interface has sent.
+/// Packets sent by the relay's interface.
 fn transmitted(lab: &Lab) -> Result<u64> {
     let text = lab.relay().namespace().run("ip", &["-j", "-s", "link", "show", "dev", "relay0"])?;
     let links: Value = serde_json::from_str(&text)?;

@@ -1,16 +1,15 @@
-//! What the path looks like to a stock client whose AllowedIPs name only the other peer: hops and
-//! its MTU, found with the tools that find them.
+//! Hops and path MTU, as stock tools find them on a client whose AllowedIPs hold only the other peer.
 
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 use relay_tests::{Family, Lab, Peer, Site, scenario, skip, traffic::tcp::Connection};
 
-/// The peers' interfaces take packets that the relay's does not.
+/// MTU of the peers, larger than the relay's.
 const PEER_MTU: usize = 1420;
 const RELAY_MTU: usize = 1280;
 
-/// Enough for segments that are too big, many in one aggregate.
+/// Enough for aggregates of many segments that are too big.
 const STREAM_LEN: usize = 256 * 1024;
 
 /// Header of an echo request.
@@ -41,7 +40,7 @@ fn a_smaller_mtu_at_the_relay_is_found_by_ping_tracepath_and_tcp() {
             let (text, answered) = ping(a, b, family, RELAY_MTU, &["-M", "do"])?;
             ensure!(answered, "what fits the MTU is lost:\n{text}");
 
-            // From the other side, which has learnt nothing yet.
+            // From the other side, which has not learnt the MTU.
             let text = b.namespace().run("tracepath", &["-n", &a.address(family).to_string()])?;
             let last = text.lines().last().unwrap_or_default();
             ensure!(
@@ -99,7 +98,7 @@ fn hops_that_run_out_at_the_relay_are_told_from_an_address_that_the_sender_accep
     });
 }
 
-/// Two peers whose interfaces take longer packets than the relay's.
+/// Two peers with a larger MTU than the relay.
 fn narrow() -> Result<Site> {
     let mut site = Site::node_to_node()?;
     site.relay_mut()?.insert("mtu".to_owned(), i64::try_from(RELAY_MTU)?.into());
@@ -109,8 +108,8 @@ fn narrow() -> Result<Site> {
     Ok(site)
 }
 
-/// One echo request of `len` bytes, IP header included: what `ping` said, and whether it was
-/// answered.
+/// Pings once with `len` bytes, IP header included: the output of `ping`, and whether there was a
+/// reply.
 fn ping(
     from: &Peer,
     to: &Peer,

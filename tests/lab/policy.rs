@@ -1,4 +1,4 @@
-//! Peers that try what the policy does not let them.
+//! Peers that try what the policy does not allow.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +16,7 @@ fn a_peer_that_edits_its_own_config_gets_nothing_through() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::one_to_many()?)?;
         let [a, b, c, d] = lab.first()?;
-        // B alone: the others keep the configs they were given.
+        // Only B: the others keep their client files.
         let overlay: Vec<_> = lab.model()?.addresses.iter().map(IpNet::trunc).collect();
         b.edit_config(&overlay)?;
         lab.await_handshake(b)?;
@@ -59,7 +59,7 @@ fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
         lab.widen(b)?;
         let interface = &lab.interface()?;
         let mut watch = Watch::start(&lab)?;
-        // A may reach D, so a packet that bears A's address would pass the policy.
+        // A may reach D, so the policy would pass a packet with A's address.
         for (family, nobody) in
             [(Family::V4, IpAddr::from([10, 3, 2, 99])), (Family::V6, "fd00::3:2:63".parse()?)]
         {
@@ -103,7 +103,7 @@ fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
             let relay = lab.relay_address(family)?;
             only_refused(&mut watch, b, relay, "host_access")?;
 
-            // A ping to the relay is what host_access = "ping" lets through.
+            // host_access = "ping" allows pings to the relay.
             let mut echo = Echo::open(b.namespace(), b.address(family), relay)?;
             let pinged = echo.send(4)?;
             ensure!(echo.answers(4, deadline::PATIENCE)? == 4, "{relay} does not answer pings");
@@ -115,12 +115,12 @@ fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
     });
 }
 
-/// Datagrams and a SYN from a peer to an address, all of them refused for `reason`.
+/// Checks that datagrams and a SYN from a peer to an address are dropped for `reason`.
 fn only_refused(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let source = from.address(Family::of(target));
     let port = SocketAddr::new(target, 9);
     Udp::blind(from.namespace(), source, port)?.send(5, 100)?;
-    // Without its socket, the SYN is sent once.
+    // With its socket closed, the SYN is sent only once.
     drop(tcp::dial(from.namespace(), source, port)?);
     let sent = watch.moved(from)?.sent;
     ensure!(sent.packets == 6, "{sent} were sent to {target}");

@@ -1,4 +1,4 @@
-//! The two shapes that always have to work.
+//! The two main configurations: one to many, and node to node.
 
 use anyhow::{Result, ensure};
 use relay_tests::{Family, Lab, Site, scenario, skip};
@@ -39,8 +39,8 @@ fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
         }
         peers_are_shown_as_they_are(&lab)?;
 
-        // Left to their own configs the nodes would not even try. Now they do, and would take what
-        // comes, so that the relay alone is what keeps them apart.
+        // With their own client files, the nodes would not even send. Now only the relay separates
+        // them.
         for node in [b, c, d] {
             lab.widen(node)?;
         }
@@ -53,7 +53,7 @@ fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
     });
 }
 
-/// `relay stats` shows what the peers are and where they come from, and its sums are sums.
+/// Checks names, endpoints and sums in `relay stats`.
 fn peers_are_shown_as_they_are(lab: &Lab) -> Result<()> {
     let stats = lab.relay().stats()?;
     ensure!(stats.schema_version == 1 && stats.listen_port == 51820, "{stats:?}");

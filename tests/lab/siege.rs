@@ -1,5 +1,4 @@
-//! A relay on a host that forwards, with traffic through it that the policy allows and traffic that
-//! it refuses, while something happens to the relay.
+//! A relay on a host that forwards, with allowed and dropped traffic, while something happens to it.
 
 use std::time::Duration;
 
@@ -9,15 +8,15 @@ use relay_tests::{
     traffic::{Flown, Stream},
 };
 
-/// Datagrams of every refused stream that are sent at least while something is wrong.
+/// Minimum number of datagrams per dropped stream in each situation.
 const ENOUGH: u64 = 15;
 
-/// How long a tunnel whose other end lost its session may take to come back: the peer notices
-/// after KEEPALIVE_TIMEOUT + REKEY_TIMEOUT (WireGuard paper, section 6.1), which is 15 s.
+/// Time limit for a tunnel to recover after the relay lost its session. The peer notices after
+/// KEEPALIVE_TIMEOUT + REKEY_TIMEOUT (WireGuard whitepaper, section 6.1), which is 15 s.
 const NEW_SESSION: Duration = Duration::from_secs(60);
 
-/// `node-a` sends to `node-b`, which the policy allows, and `node-b` to `node-c`, which it refuses;
-/// both over IPv4 and IPv6.
+/// Streams from `node-a` to `node-b`, which the policy allows, and from `node-b` to `node-c`, which it
+/// drops; in both families.
 #[derive(Debug)]
 pub(crate) struct Siege {
     pub(crate) lab: Lab,
@@ -26,8 +25,8 @@ pub(crate) struct Siege {
 }
 
 impl Siege {
-    /// One administrator and two nodes that claim the whole overlay on their side, on a host that
-    /// forwards whatever it is given.
+    /// One administrator and two nodes with AllowedIPs of the whole overlay, on a host that forwards
+    /// everything.
     pub(crate) fn lay() -> Result<Self> {
         let site = Site::one_to_many()?;
         let present: Vec<String> = site.names()?.into_iter().take(3).collect();
@@ -48,12 +47,12 @@ impl Siege {
         Ok(siege)
     }
 
-    /// Whether the kernel has TCX, or programs are filters of a clsact qdisc.
+    /// Whether programs are attached by TCX, not as clsact filters.
     pub(crate) fn on_tcx(&self) -> Result<bool> {
         Ok(self.lab.relay().stats()?.attached == "tcx")
     }
 
-    /// `relay status --check` finds nothing, allowed traffic passes and refused traffic does not.
+    /// Checks that the relay is sound, allowed traffic passes and other traffic is dropped.
     pub(crate) fn is_sound(&self) -> Result<()> {
         let checked = self.lab.relay().relay(&["status", "--check"])?;
         ensure!(checked.code == 0 && checked.stderr.is_empty(), "status --check: {checked:?}");
@@ -61,7 +60,7 @@ impl Siege {
         self.holds()
     }
 
-    /// Allowed traffic passes.
+    /// Checks that allowed traffic passes.
     pub(crate) fn flows(&self) -> Result<()> {
         for stream in &self.allowed {
             let before = stream.received();
@@ -72,7 +71,7 @@ impl Siege {
         Ok(())
     }
 
-    /// Nothing of what is refused passes while some more of it is sent.
+    /// Checks that no dropped stream passes while it sends more.
     pub(crate) fn holds(&self) -> Result<()> {
         for stream in &self.refused {
             let before = stream.sent();
@@ -84,7 +83,7 @@ impl Siege {
         Ok(())
     }
 
-    /// Packets reach the fence and none passes.
+    /// Checks that packets reach the fence and none passes.
     pub(crate) fn is_fenced(&self) -> Result<()> {
         let before = self.fenced()?;
         deadline::within(NEW_SESSION, "packets at the fence", || {
@@ -97,14 +96,14 @@ impl Siege {
         Ok(())
     }
 
-    /// `relay status --check` fails, and says each of these words.
+    /// Checks that `relay status --check` fails and prints these words.
     pub(crate) fn status_says(&self, words: &[&str]) -> Result<()> {
         let checked = self.lab.relay().relay(&["status", "--check"])?;
         ensure!(checked.code == 1, "status --check: {checked:?}");
         for word in words {
             ensure!(checked.stderr.contains(word), "no {word:?} in {checked:?}");
         }
-        // The screen shows the same, and is no failure.
+        // `relay status` shows the same, and exits with 0.
         let shown = self.lab.relay().relay(&["status"])?.success("relay status")?;
         for line in checked.stderr.lines() {
             ensure!(shown.contains(line), "no {line:?} in {shown}");
@@ -115,7 +114,7 @@ impl Siege {
         Ok(())
     }
 
-    /// `relay up` changes something, after which all is sound and it changes nothing more.
+    /// Checks that `relay up` repairs the relay, and a second one changes nothing. Returns the changes.
     pub(crate) fn is_repaired(&self) -> Result<Vec<String>> {
         let report = self.lab.relay().up()?;
         ensure!(report.changed, "up saw nothing to repair");
@@ -125,7 +124,7 @@ impl Siege {
         Ok(report.changes)
     }
 
-    /// Counters have only grown since `before`, and those of the allowed traffic have.
+    /// Checks that counters have not gone back since `before`, and allowed traffic was counted.
     pub(crate) fn counted_on(&self, before: &Ledger) -> Result<()> {
         let [a, b, _c] = self.lab.first()?;
         let moved = self.lab.relay().ledger()?.since(before)?;
@@ -137,7 +136,7 @@ impl Siege {
         Ok(())
     }
 
-    /// Ends the streams: nothing that is refused has ever passed.
+    /// Stops the streams and checks that no dropped datagram has ever passed.
     pub(crate) fn raise(self) -> Result<(Lab, Vec<Flown>)> {
         let allowed: Vec<Flown> =
             self.allowed.into_iter().map(Stream::stop).collect::<Result<_>>()?;
@@ -148,7 +147,7 @@ impl Siege {
         Ok((self.lab, allowed))
     }
 
-    /// Packets that the fence has dropped.
+    /// Packets dropped by the fence.
     fn fenced(&self) -> Result<u64> {
         let host = self.lab.relay().namespace();
         let table = format!("relay_{}", self.lab.interface()?);

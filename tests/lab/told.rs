@@ -1,4 +1,4 @@
-//! What the relay says when it is asked: whether A reaches B, and what was refused.
+//! What relay reports: `explain`, `observe`, traffic of pairs.
 
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{Family, Lab, Peer, Site, deadline, scenario, schema, skip, traffic::Udp};
@@ -28,10 +28,10 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
         ensure!(unknown.code == 2 && unknown.stderr.contains("node-x"), "{unknown:?}");
         let outside = lab.relay().relay(&["explain", &b, "192.0.2.1", "--json"])?;
         let outside = schema::parse("explain", &outside.stdout)?;
-        // An address of the relay's host, which its ping is for.
+        // An address of the relay's host answers pings.
         ensure!(outside["directions"][0]["way"] == "host", "{outside}");
 
-        // The relay's own address is an end like any other, and the client's file lacks it.
+        // The relay's own address, which the client's file lacks.
         let own = lab.relay().relay(&["explain", "10.3.2.1", &b])?.success("explain")?;
         ensure!(
             own.contains("10.3.2.1 → node-b 10.3.2.3: allowed, from the relay itself"),
@@ -46,7 +46,7 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
             "{inwards:?}"
         );
 
-        // The file says more than what is in force.
+        // The file allows more than the policy in force.
         let addresses = lab.site().addresses(&c)?;
         lab.site_mut().allow(&b, &addresses)?;
         lab.write_config()?;
@@ -93,7 +93,7 @@ fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
         let text = lab.relay().relay(&["observe", "--last", "1"])?.success("observe")?;
         ensure!(text.contains(" → node-c [fd00::3:2:4]:") && text.contains(" UDP "), "{text}");
 
-        // What passed is counted for its pair alone.
+        // Packets are counted for their pair only.
         let pairs = lab.relay().relay(&["stats", "--pairs", "--json"])?.success("stats")?;
         let pairs = schema::parse("pairs", &pairs)?;
         let of = |from: &str, to: &str| -> Result<Option<u64>> {

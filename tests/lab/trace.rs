@@ -1,4 +1,4 @@
-//! `relay trace` beside other commands: it shows packets, and who may talk to whom stays as it is.
+//! `relay trace` beside other commands: it shows packets and never changes the policy.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -27,7 +27,7 @@ fn a_pair_that_is_revoked_while_a_trace_runs_stays_revoked_when_it_ends() {
         lab.site_mut().disallow(&b, &listed)?;
         lab.up()?;
         let revoked = lab.relay().stats()?;
-        // It sees by itself that it no longer has anything to show.
+        // It ends by itself when its generation is replaced.
         let outcome = trace.ended()?;
         ensure!(outcome.code == 0 && outcome.stderr.contains("another command"), "{outcome:?}");
         let after = lab.relay().stats()?;
@@ -51,7 +51,7 @@ fn a_file_that_was_not_applied_is_not_put_in_force_by_a_trace() {
         let outcome = lab.relay().relay(&["trace", "--seconds", "1"])?;
         ensure!(outcome.refusal(1)?.contains("run `relay up` first"), "{outcome:?}");
 
-        // One that runs already when the file is changed goes back to what was in force before.
+        // A running trace restores the policy of before, whatever the file says by then.
         lab.site_mut().allow(&b, &listed)?;
         lab.write_config()?;
         let trace = Trace::start(&lab, &[])?;
@@ -87,7 +87,7 @@ fn a_trace_shows_each_packet_and_ends_as_it_is_told() {
             let outcome = match end {
                 Some(signal) => trace.end(signal)?,
                 None => {
-                    // The next line finds its reader gone.
+                    // The next line meets a closed pipe.
                     trace.lines = None;
                     let (from, to) = (a.address(Family::V4), b.address(Family::V4));
                     Echo::open(a.namespace(), from, to)?.send(1)?;
@@ -120,7 +120,7 @@ fn a_trace_that_was_killed_is_ended_by_up() {
     });
 }
 
-/// A `relay trace` that runs.
+/// A running `relay trace`.
 struct Trace {
     child: Child,
     lines: Option<Receiver<String>>,
@@ -175,7 +175,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // It has ended unless a test failed.
+        // It is still running only if a test failed.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }

@@ -1,5 +1,4 @@
-//! The verbs around a relay that runs, with real clients: peers that are added, given new keys and
-//! removed by command, and what is shown of them.
+//! Commands on a running relay, with real clients: peers are added, rotated and removed.
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         let add =
             ["peer", "add", GUEST, "--generate", "--allow", &a_v4, "--allow", &a_v6, "--apply"];
         let file = relay(&lab, &add)?.success("peer add")?;
-        // A change tells what it brings, and only how much else there is.
+        // A change lists its own differences, and counts the others.
         let key = "1rAoTG+RAoOxgCXxI+44FU1fe3GQ3PXU8VkiOqNQJGI=";
         let quiet = relay(&lab, &["peer", "add", "quiet", "--public-key", key, "--apply"])?;
         ensure!(
@@ -36,7 +35,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
             "{quiet:?}"
         );
         relay(&lab, &["peer", "remove", "quiet", "--apply"])?.success("peer remove")?;
-        // A's own list is short still, and explain says so.
+        // A's own list lacks the peer, and explain says so.
         let denied = lab.relay().relay(&["explain", GUEST, &a])?;
         ensure!(
             denied.code == 1 && denied.stdout.contains("not_in_destination_list"),
@@ -62,7 +61,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         };
         connects(&lab, &file)?;
 
-        // Off, it is cut off and keeps its counts; on, it is there again.
+        // A disabled peer is cut off and keeps its counts; enabled, it is back.
         let before = lab.relay().stats()?;
         let before = before.peer(GUEST).context("the guest")?.relayed.rx_packets;
         ensure!(before > 0, "nothing was counted");
@@ -94,7 +93,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         relay(&lab, &["peer", "remove", GUEST, "--apply"])?.success("peer remove")?;
         let stats = lab.relay().stats()?;
         ensure!(stats.peers.iter().all(|peer| peer.name != GUEST), "{stats:?}");
-        // Nobody else's session was touched.
+        // Other peers keep their sessions.
         let last = lab.relay().wg("relay0", "latest-handshakes")?;
         let key = lab.site().private_key(&a)?.public_key().to_string();
         ensure!(last.get(&key) == first.get(&key), "{first:?} became {last:?}");
@@ -113,7 +112,7 @@ fn what_is_shown_of_a_relay_that_runs_agrees_with_wg() {
 
         let dump = lab.relay().relay(&["stats", "--dump"])?.success("stats --dump")?;
         let wg = lab.relay().namespace().run("wg", &["show", "relay0", "dump"])?;
-        // Public key, and what wg tells of each peer but its secret and its traffic, which goes on.
+        // Public key and what wg shows of each peer, without secret and transfer.
         let columns = |line: &str| -> Vec<String> {
             let fields: Vec<&str> = line.split('\t').collect();
             [0, 2, 3, 7].iter().filter_map(|&at| fields.get(at)).map(|f| (*f).to_owned()).collect()

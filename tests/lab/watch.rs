@@ -15,14 +15,12 @@ const DATAGRAMS: u64 = 10;
 const DATAGRAM_LEN: usize = 400;
 const STREAM_LEN: usize = 48 * 1024;
 
-/// All counters of a lab, its relay's and its peers', from one attempt to the next. Each attempt
-/// says what has to move; whatever else moves is an error.
+/// All counters of a lab, the relay's and the peers'. Each step states what must move; any other
+/// movement is an error.
 ///
-/// What makes byte counts comparable: the peers have aggregation turned off, so their nftables
-/// counters see each inner packet as it is on the wire, and would show an aggregate. The relay in
-/// the middle keeps its GRO, so it has to count the segments of the aggregates that it makes of a
-/// TCP stream. What it counted must be what the sender sent and what the receiver got, in packets
-/// and in bytes.
+/// Byte counts are comparable since the peers do not aggregate: their nftables counters see each
+/// inner packet as on the wire. The relay keeps GRO, so it must count the segments of aggregates.
+/// Its counts must equal what the sender sent and the receiver got, in packets and bytes.
 pub(crate) struct Watch<'a> {
     lab: &'a Lab,
     ledger: Ledger,
@@ -37,7 +35,7 @@ struct Passed {
 }
 
 impl<'a> Watch<'a> {
-    /// The counters as they stand.
+    /// Reads the counters.
     pub(crate) fn start(lab: &'a Lab) -> Result<Self> {
         let counts = lab
             .peers()
@@ -47,7 +45,7 @@ impl<'a> Watch<'a> {
         Ok(Self { lab, ledger: lab.relay().ledger()?, counts })
     }
 
-    /// Pings, datagrams and a TCP connection at once, all of which have to arrive.
+    /// Sends pings, datagrams and a TCP stream in parallel, all of which must arrive.
     pub(crate) fn delivers(&mut self, from: &Peer, to: &Peer, family: Family) -> Result<()> {
         let names = || format!("{} -> {}, {}", from.name(), to.name(), family.name());
         let pinged = ping(from, to, family).with_context(names)?;
@@ -59,8 +57,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// The same, one kind after the other: pings and datagrams are exactly what their lengths add
-    /// up to.
+    /// The same, one kind after the other, with exact byte counts of pings and datagrams.
     pub(crate) fn delivers_to_the_byte(
         &mut self,
         from: &Peer,
@@ -82,8 +79,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Pings, datagrams and a SYN, none of which may get through: every packet has to be counted
-    /// as refused for `reason`.
+    /// Sends pings, datagrams and a SYN, which must all be dropped for `reason`.
     pub(crate) fn refuses(
         &mut self,
         from: &Peer,
@@ -98,7 +94,7 @@ impl<'a> Watch<'a> {
         let udp = Udp::open(from.namespace(), source, to.namespace(), target)?;
         let datagrams = udp.send(DATAGRAMS, DATAGRAM_LEN)?;
         let attempt = Attempt::start(from.namespace(), source, to.namespace(), target)?;
-        // The SYN is on its way; without its socket it is not sent again.
+        // With its socket closed, the SYN is sent only once.
         let listening = attempt.abandon();
 
         let sent = self.moved(from)?.sent;
@@ -117,20 +113,20 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Waits until the relay's counters have moved by exactly this since the last time.
+    /// Waits until the relay's counters have moved by exactly this.
     pub(crate) fn settle(&mut self, expected: &Ledger) -> Result<()> {
         self.ledger = self.lab.relay().settled(&self.ledger, expected)?;
         Ok(())
     }
 
-    /// How far a peer's own counters have moved since the last time.
+    /// The movements of a peer's own counters.
     pub(crate) fn moved(&mut self, peer: &Peer) -> Result<Counts> {
         let now = peer.counts()?;
         let then = self.counts.insert(peer.name().to_owned(), now).context("an unknown peer")?;
         Ok(Counts { sent: now.sent - then.sent, received: now.received - then.received })
     }
 
-    /// What two peers have sent each other: got by the other one and counted by the relay as that.
+    /// Checks that what two peers sent each other was received and counted by the relay.
     fn passed(&mut self, from: &Peer, to: &Peer) -> Result<Passed> {
         let (here, there) = (self.moved(from)?, self.moved(to)?);
         ensure!(there.received == here.sent, "{here:?} became {there:?}");
@@ -145,7 +141,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Every ordered pair of these peers.
+/// All ordered pairs of these peers.
 pub(crate) fn ordered<'a>(peers: &[&'a Peer]) -> Vec<(&'a Peer, &'a Peer)> {
     peers
         .iter()

@@ -1,4 +1,4 @@
-//! Addresses, routes and links, on veth where WireGuard is not needed.
+//! Addresses, routes and links, on veth interfaces.
 
 use ipnet::IpNet;
 use relay::{
@@ -21,7 +21,7 @@ fn addresses_become_the_desired_ones() {
     host.ip("addr add 10.3.2.9/24 dev relay0");
     host.ip("addr add 10.9.9.9/24 dev relay0");
 
-    // 10.3.2.9 is a secondary address, which goes with the primary one.
+    // Removing the primary address also removes the secondary one, 10.3.2.9.
     let desired = nets(&["10.3.2.9/24", "fd00::3:2:1/120"]);
     apply_addresses(&host, &desired);
     assert_eq!(addresses(&host), desired);
@@ -97,7 +97,7 @@ fn a_link_of_another_kind_keeps_its_name() {
     assert!(matches!(error, Err(NetError::NameTaken { ref kind, .. }) if kind == "veth"));
 
     host.ip("link del relay0");
-    // Without a kind of its own.
+    // A link without a kind.
     host.ip("link set lo down");
     host.ip("link set lo name relay0");
     let found = host.block_on(|| async move { link::read(&net::connect()?, &relay0()).await });
@@ -131,7 +131,7 @@ fn the_underlay_is_what_default_routes_of_either_family_lead_through() {
     host.ip("addr add 2001:db8::1/64 dev eth2 nodad");
     host.ip("route add default via 192.0.2.254");
     host.ip("-6 route add default via 2001:db8::ff");
-    // Neither of them leads out by the main table.
+    // Neither is a default route of the main table.
     host.ip("route add default dev eth3 table 100");
     host.ip("-6 route add unreachable default metric 4000");
     assert_eq!(outward(&host), ["eth0", "eth2"]);
@@ -146,7 +146,7 @@ fn the_underlay_is_what_default_routes_of_either_family_lead_through() {
     assert!(found.iter().all(|one| one.is_ethernet == one.name.starts_with("eth")), "{found:?}");
 }
 
-/// In the order of their names.
+/// Sorted by name.
 fn interfaces(host: &Namespace) -> Vec<Interface> {
     let found = host.block_on(|| async { underlay::read(&net::connect()?).await });
     let mut found = found.expect("read");
@@ -160,7 +160,7 @@ fn apply_addresses(host: &Namespace, desired: &[IpNet]) {
         .expect("applied");
 }
 
-/// Those of relay0 without what the kernel makes on its own.
+/// Addresses of relay0, without link-local ones.
 fn addresses(host: &Namespace) -> Vec<IpNet> {
     let link = host.block_on(|| async { link::read(&net::connect()?, &relay0()).await });
     let mut addresses = link.expect("read").expect("a link").addresses;

@@ -18,13 +18,13 @@ use crate::namespace::{Namespace, namespaces};
 
 const MARKS: Marks = Marks { passed: 0x1000_1000, answer: 0x3000_1000 };
 
-/// Of the datagrams that are sent; the witnesses count no other packet.
+/// Destination port of the datagrams, which the witness chains count.
 const PORT: u16 = 7777;
 
 /// WireGuard's port.
 const TUNNEL: u16 = 51820;
 
-/// What `nft` prints of the fence of relay0, with the counters of its rules at zero.
+/// The fence of relay0 as printed by `nft`, with counters at zero.
 const LISTING: &str = "\
 table inet relay_relay0 {
 \tchain forward {
@@ -159,7 +159,7 @@ fn without_the_mark_nothing_reaches_the_host_or_passes_through_it_and_with_it_al
         assert!(arrives(from, to, address, &relay), "marked, {address}");
     }
 
-    // Another interface of that name is fenced as the first one was.
+    // The fence also holds for another interface of that name.
     relay.nft("delete table inet marker");
     relay.ip("link del relay0");
     outside_link(&outside, &relay);
@@ -194,7 +194,7 @@ fn connect(outside: &Namespace, relay: &Namespace, lan: &Namespace) {
 
 fn outside_link(outside: &Namespace, relay: &Namespace) {
     relay.veth("relay0", outside, "eth0");
-    // Neighbour discovery would have to pass the fence too; WireGuard has none.
+    // WireGuard needs no neighbour discovery, which the fence would drop.
     relay.ip("link set relay0 address 02:00:00:00:00:01");
     outside.ip("link set eth0 address 02:00:00:00:00:02");
     outside.ip("addr add 10.77.0.2/24 dev eth0");
@@ -211,7 +211,7 @@ fn outside_link(outside: &Namespace, relay: &Namespace) {
     outside.ip("route add default via fd77::1");
 }
 
-/// Sends one datagram and waits until it has come to the fence; whether it got past it.
+/// Sends a datagram and waits until it reaches the fence; returns whether it passes.
 fn arrives(from: &Namespace, to: &Namespace, address: &str, relay: &Namespace) -> bool {
     let address: IpAddr = address.parse().expect("an address");
     let target = SocketAddr::new(address, PORT);
@@ -231,7 +231,7 @@ fn arrives(from: &Namespace, to: &Namespace, address: &str, relay: &Namespace) -
     receiver.set_read_timeout(Some(wait)).expect("a timeout");
     let received = loop {
         match receiver.recv(&mut [0; 16]) {
-            // With a timeout set, a receive is not restarted by the kernel.
+            // With a time-out, the kernel does not restart an interrupted receive.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             outcome => break outcome,
         }
@@ -240,17 +240,17 @@ fn arrives(from: &Namespace, to: &Namespace, address: &str, relay: &Namespace) -
     passed
 }
 
-/// Datagrams of the test that came to the fence.
+/// Datagrams that reached the fence.
 fn came(relay: &Namespace) -> u64 {
     counted(relay, "witness", "before")
 }
 
-/// Datagrams of the test that got past it.
+/// Datagrams that passed the fence.
 fn passed(relay: &Namespace) -> u64 {
     counted(relay, "witness", "after_input") + counted(relay, "witness", "after_forward")
 }
 
-/// Packets that the rules of a chain have counted.
+/// The sum of the counters of a chain.
 fn counted(relay: &Namespace, table: &str, chain: &str) -> u64 {
     let listing = relay.nft(&format!("list chain inet {table} {chain}"));
     let counts = listing.split("counter packets ").skip(1);
@@ -272,7 +272,7 @@ fn judged(host: &Namespace, fence: Fence) -> FenceState {
     host.run(move || fence::observe(&fence)).expect("read").0
 }
 
-/// What the fence says it has dropped, by reason.
+/// Packets dropped by the fence, by reason.
 fn drops(host: &Namespace) -> impl Fn(Dropped) -> u64 {
     let drops: Drops = host.run(|| fence::observe(&fence())).expect("read").1;
     move |wanted| drops.iter().find(|(why, _)| *why == wanted).map_or(0, |(_, packets)| packets)

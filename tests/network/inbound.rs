@@ -8,7 +8,7 @@ const PORT: u16 = 51820;
 fn a_chain_that_drops_the_port_is_named_and_no_rule_that_may_let_it_in_is_overlooked() {
     let Some([host]) = namespaces("inbound") else { return };
     assert_eq!(found(&host), Inbound::default(), "without any rules");
-    // Rules of a chain `inet filter input` whose policy is drop, and whether they bar the port.
+    // Rules of a chain `inet filter input` with policy drop, and whether they block the port.
     for (rules, bars) in [
         ("", true),
         ("udp dport 51820 accept", false),
@@ -82,7 +82,7 @@ fn each_version_of_ip_is_judged_by_the_chains_that_see_it() {
     );
     let inbound = found(&host);
     assert_eq!((inbound.v4.as_deref(), inbound.v6), (Some("ip filter INPUT"), None));
-    // What one chain accepts another may still drop, whatever hangs on other hooks.
+    // Another chain may drop what one chain accepts; chains of other hooks do not matter.
     host.nft(
         "flush ruleset; add table inet f; add chain inet f one { type filter hook input priority 0; \
          }; add rule inet f one udp dport 51820 accept; add chain inet f two { type filter hook \

@@ -2,14 +2,14 @@ use relay::net::marks::{self, MarkWriter};
 
 use crate::namespace::{Namespace, namespaces};
 
-/// Two bits that some rules write and some do not.
+/// The bits that the test is about.
 const BITS: u32 = 0x1000_1000;
 
 #[test]
 fn rules_that_write_the_bits_are_found_and_no_others() {
     let Some([host]) = namespaces("marks") else { return };
     assert_eq!(found(&host), [], "without any rules");
-    // Rules of a chain `inet fw pre` of hook prerouting: the bits that they set, and that they lose.
+    // Rules of a chain `inet fw pre` with hook prerouting: the bits that they set and clear.
     for (rule, set, lost) in [
         ("meta mark set 7", 0, BITS),
         ("meta mark set 0x1000", 0x1000, 0x1000_0000),
@@ -25,7 +25,7 @@ fn rules_that_write_the_bits_are_found_and_no_others() {
         ("ct mark set meta mark", 0, 0),
         ("meta mark 0x10001000 accept", 0, 0),
         ("udp dport { 53, 123 } counter meta mark set 7 accept", 0, BITS),
-        // What peers send comes from their interface.
+        // Packets of peers arrive on relay0.
         ("iifname eth0 meta mark set 7", 0, 0),
         ("iifname eth0 meta mark set 0x1000", 0x1000, 0),
         ("iifname relay0 meta mark set 7", 0, BITS),

@@ -36,7 +36,7 @@ fn a_thousand_peers_are_read_back_as_they_were_set() {
     let Some(host) = wireguard_host("thousand_peers") else { return };
     let key = PrivateKey::generate().expect("a key");
     let mut peers: Vec<DesiredPeer> = (0..1000).map(peer).collect();
-    // More than one message, setting and dumping, and both families.
+    // Needs more than one netlink message to set and to dump; both families.
     peers[7].allowed_ips = (0..700).map(|number| prefix(70_000 + number)).collect();
 
     let applied = converge(&host, &key, PORT, peers.clone());
@@ -47,7 +47,7 @@ fn a_thousand_peers_are_read_back_as_they_were_set() {
     assert_eq!(device.peers.len(), 1000);
     assert_eq!(converge(&host, &key, PORT, peers.clone()), []);
 
-    // A peer goes, one loses and one gains what it lost, one changes its preshared key.
+    // Removes a peer, moves prefixes between two, changes a preshared key.
     peers.remove(3);
     let moved = peers[6].allowed_ips.split_off(350);
     peers[7].allowed_ips.extend(moved);
@@ -113,7 +113,7 @@ fn in_the_order_of_up_it_gets_addresses_and_routes() {
         address::apply(&handle, &relay0(), &addresses).await?;
         link::set_up(&handle, &relay0(), PORT).await?;
         route::apply(&handle, &relay0(), &routes).await?;
-        // Again, nothing is left to do.
+        // A second plan is empty.
         assert_eq!(route::plan(&relay0(), &routes, &route::read(&handle).await?)?, []);
         let link = link::read(&handle, &relay0()).await?.expect("a link");
         assert_eq!((link.up, link.addresses), (true, wanted));

@@ -1,5 +1,5 @@
-//! Three answers to the same question agree: the formula, the compiled policy with the host's routing,
-//! and the program in the kernel, on a host that forwards and on one that does not.
+//! Formula, compiled policy with the host's routing, and program in the kernel agree, on a host that
+//! forwards and on one that does not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,7 +28,7 @@ use crate::{
     possible,
 };
 
-/// Configurations tried on each host, and address pairs in each: 100 000 pairs together.
+/// Configurations per host, and address pairs per configuration: 100 000 pairs in total.
 const CONFIGURATIONS: u32 = 63;
 const PAIRS: usize = 800;
 
@@ -57,7 +57,7 @@ fn agree(test: &str, forwards: bool) {
         let outcome = runner.run(&drawn, |(relay, seed)| {
             let mut programs = ProgramRun::on_host(relay, &ADDRESSES, 0);
             programs.interface = Host::INTERFACE;
-            // From a seed, since a tree of 800 pairs to shrink takes longer than all the rest.
+            // From a seed, as shrinking 800 pairs would take too long.
             let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
             for _ in 0..PAIRS {
                 let v4 = random.next_u32().is_multiple_of(2);
@@ -89,7 +89,7 @@ fn check(
         true => settle(judged, routing, || true),
         false => judged,
     };
-    // What the formula takes for granted of the host, and this one may not do.
+    // Things that the formula assumes and this host may not do.
     let expected = match (formula, routing) {
         (Ok(Verdict::Relay), Routing::Local | Routing::Unforwarded | Routing::Away)
             if !fast_path =>
@@ -97,7 +97,7 @@ fn check(
             Err(Reason::NotRouted)
         }
         (Ok(Verdict::ToStack), Routing::Back) => Err(Reason::DestinationUnknown),
-        // Not told from an address of its own.
+        // Indistinguishable from an address of the host.
         (Ok(Verdict::ToStack) | Err(Reason::DestinationUnknown), Routing::Unforwarded) => {
             Ok(Verdict::ToHost)
         }
@@ -105,7 +105,7 @@ fn check(
     };
     prop_assert_eq!(expected, settled, "compiled: {} → {}", source, destination);
 
-    // An echo reply, which the host takes whatever its ports.
+    // An echo reply, which the host accepts regardless of ports.
     let kind = if source.is_ipv4() { 0 } else { 129 };
     let protocol = if source.is_ipv4() { 1 } else { 58 };
     let mut message = [0; 40];
@@ -120,7 +120,7 @@ fn check(
         Reason::ALL.iter().find(|r| after[r.index() as usize] != before[r.index() as usize]);
     let kernel = match (verdict, moved) {
         (REDIRECT, None) if fast_path => Ok(Verdict::Relay),
-        // All of it goes up the stack; the answer above tells it apart.
+        // Both go up the stack; the probe above distinguishes them.
         (OK, None) if expected != Ok(Verdict::Relay) || !fast_path => expected,
         (SHOT, Some(&reason)) => Err(reason),
         // Sent back as an ICMP error.
@@ -131,10 +131,10 @@ fn check(
     Ok(())
 }
 
-/// Packets that go both ways.
+/// Packets sent along both paths.
 const BOTH_WAYS: usize = 5_000;
 
-/// A generation that traces takes the long way with every packet.
+/// A tracing generation sends every packet along the slow path.
 #[test]
 fn the_short_way_through_the_program_does_what_the_long_way_does() {
     let Some(mut short) = crate::four_peers("agreement::short_way") else { return };
@@ -146,7 +146,7 @@ fn the_short_way_through_the_program_does_what_the_long_way_does() {
         let ((verdict, out), moved) = short.moved(|programs| programs.ingress(&inner));
         let (expected, counted) = long.moved(|programs| programs.ingress(&inner));
         assert_eq!(moved, counted, "{inner:?}");
-        // Whether a refusal is answered depends on the time since the last answer.
+        // ICMP errors are rate limited.
         if !moved.iter().any(|counter| counter.ends_with("_packets +1")) {
             continue;
         }
@@ -172,7 +172,7 @@ fn any_packet(random: &mut TestRng) -> Inner {
         inner = inner.with_ttl(below(3).to_le_bytes()[0]);
     }
     if below(4) == 0 {
-        // Not the version, without which the packet is none.
+        // Except the version.
         let at = 1 + below(if is_v4 { 19 } else { 39 }) as usize;
         inner = inner.with_byte(at, below(256).to_le_bytes()[0]);
         if is_v4 && below(2) == 0 {
@@ -208,7 +208,7 @@ fn any_relay() -> impl Strategy<Value = Relay> {
     })
 }
 
-/// Where prefixes and addresses lie: the overlay and a routed network.
+/// Networks of prefixes and addresses: the overlay and a routed network.
 const V4_BASES: [u32; 2] = [0x0a03_0200, 0xc0a8_0000];
 const V6_BASES: [u128; 2] = [(0xfd00 << 112) + 0x3_0002_0000, 0xfd01 << 112];
 
@@ -225,7 +225,7 @@ fn prefix() -> impl Strategy<Value = IpNet> {
     prop_oneof![8 => v4, 6 => v6, 1 => prop::sample::select(whole.to_vec())]
 }
 
-/// Mostly in the overlay and the routed network, sometimes the host's, sometimes anywhere.
+/// Mostly in the overlay and the routed network, sometimes of the host, sometimes anywhere.
 fn address(random: &mut TestRng, v4: bool) -> IpAddr {
     if random.next_u32().is_multiple_of(8) {
         let mut own = ADDRESSES.into_iter().filter(|address| address.is_ipv4() == v4);

@@ -1,12 +1,12 @@
-//! The same packets through the relay and through the host's IP stack: the relay never relays what
-//! the stack drops, and what both let pass leaves alike, byte for byte.
+//! The same packets through relay and through the host's IP stack: relay drops what the stack drops,
+//! and packets that both pass are identical.
 //!
 //! ```text
 //!   write ─► relay0 (TUN) ─► relay_ingress ─► redirect ─► relay0 ─► read
 //!   write ─► relay0 (TUN) ─► ip_forward, no program    ─► relay0 ─► read      in another namespace
 //! ```
 //!
-//! A packet is known to have been dropped when one written after it has come out.
+//! A packet was dropped if one written after it has come out.
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::TcAttachType;
@@ -29,11 +29,11 @@ use relay_tests::{
 /// Packets of each family.
 const PACKETS: usize = 10_000;
 const MTU: usize = 1420;
-/// Slots of nobody and of the two peers.
+/// Slot 0 and those of the two peers.
 const SLOTS: std::ops::Range<u32> = 0..3;
 const FIRST_EXTENSION_LEN: usize = 8;
 
-/// One of the two ways that packets take.
+/// One of the two paths.
 struct Way {
     tun: Tun,
     namespace: Namespace,
@@ -41,12 +41,12 @@ struct Way {
     markers: u64,
 }
 
-/// What a packet became.
+/// The result of a packet.
 #[derive(Debug)]
 struct Fate {
-    /// What went on to its destination.
+    /// Packets sent to the destination.
     relayed: Vec<Vec<u8>>,
-    /// What it was refused for.
+    /// Why it was dropped.
     refused: Option<Reason>,
 }
 
@@ -97,7 +97,7 @@ fn compare(packet: &[u8], fast: &Fate, stack: &Fate) -> Result<()> {
         ([one], [other]) => {
             ensure!(one == other, "relayed as {one:02x?}, by the stack as {other:02x?}")
         }
-        // WireGuard takes a packet that may be fragmented whole, and its own is then fragmented.
+        // WireGuard accepts a long packet that may be fragmented, and its own packet is fragmented.
         ([one], fragments) => {
             let joined: Vec<u8> =
                 fragments.iter().flat_map(|fragment| fragment[20..].to_vec()).collect();
@@ -111,14 +111,14 @@ fn compare(packet: &[u8], fast: &Fate, stack: &Fate) -> Result<()> {
     Ok(())
 }
 
-/// What the relay refuses though a router would forward it.
+/// Packets that relay drops although a router would forward them.
 fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
     let is_v4 = packet[0] >> 4 == 4;
     match reason {
         Reason::IpOptions | Reason::SourceRouting | Reason::Hairpin => true,
         Reason::Multicast | Reason::Broadcast | Reason::LinkLocal | Reason::ReservedAddress => true,
-        // Bytes behind the packet's end, which WireGuard has cut off before, or an extension header
-        // that ends too soon, which routers do not look at.
+        // Bytes after the packet's end, which WireGuard has removed before; or a truncated extension
+        // header, which routers do not look at.
         Reason::MalformedHeader if is_v4 => {
             usize::from(u16::from_be_bytes([packet[2], packet[3]])) < packet.len()
         }
@@ -126,7 +126,7 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
             let len = 40 + usize::from(u16::from_be_bytes([packet[4], packet[5]]));
             len < packet.len() || [44, 51, 60, 135, 139, 140].contains(&packet[6])
         }
-        // The policy is not the stack's.
+        // The stack has no policy.
         Reason::NotInEitherList
         | Reason::NotInSourceList
         | Reason::NotInDestinationList
@@ -143,7 +143,7 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
     }
 }
 
-/// A packet between the two peers, mostly with something wrong.
+/// A packet between the two peers, mostly malformed.
 fn packet(random: &mut TestRng, from: &str, to: &str) -> Vec<u8> {
     let mut below = |limit: u32| random.next_u32() % limit;
     let len = match below(8) {
@@ -171,7 +171,7 @@ fn packet(random: &mut TestRng, from: &str, to: &str) -> Vec<u8> {
     if below(3) == 0 {
         inner = inner.with_ttl(below(4).to_le_bytes()[0]);
     }
-    // Of the header, without the version: TUN knows only two of them.
+    // In the header, but not the version, of which TUN accepts only two.
     for _ in 0..below(3) {
         let at = below(if is_v4 { 20 } else { 40 }) as usize;
         let value = below(256).to_le_bytes()[0];
@@ -249,13 +249,13 @@ impl Way {
         Ok(Self { tun, namespace, relay: None, markers: 0 })
     }
 
-    /// Sends a packet, and another that passes, and sees what has left until that one has.
+    /// Sends a packet and then one that passes; returns what comes out before that one.
     fn send(&mut self, packet: &[u8]) -> Result<Fate> {
         let before = self.refused()?;
         self.markers += 1;
         let marker = self.markers.to_be_bytes();
         let passes = Inner::new(address("10.3.2.2"), address("10.3.2.3"), 253, &marker);
-        // Too short for its version: the kernel does not take it, so neither way has it.
+        // Too short for its version: the kernel rejects it on both paths.
         let taken = self.tun.write(packet).is_ok();
         self.tun.write(passes.bytes())?;
         let destination = if packet[0] >> 4 == 4 { 16..20 } else { 24..40 };

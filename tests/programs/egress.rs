@@ -1,4 +1,4 @@
-//! What the host and other interfaces send to peers, and what a copy of the program leaves alone.
+//! Packets from the host and from other interfaces to peers, and copies of the program.
 
 use relay::datapath::{Direction, Packet};
 use relay_common::names::{ANSWER, PASSED};
@@ -11,7 +11,7 @@ use crate::four_peers;
 
 /// WireGuard's port in the lab's policy.
 const PORT: u16 = 51820;
-/// An interface that is neither the host nor the one that test runs take place on.
+/// An interface other than that of test runs.
 const ELSEWHERE: u32 = 7;
 
 #[test]
@@ -22,7 +22,7 @@ fn what_the_hosts_own_wireguard_sends_never_enters_the_tunnel() {
         let message = Inner::new(from, to, 17, &udp(PORT));
         let (run, moved) = programs.moved(|p| p.egress(&message, 0).0);
         assert_eq!((run, moved), (SHOT, vec!["0 own_tunnel +1".to_owned()]), "{from} → {to}");
-        // Other ports, other protocols, and what somebody else's WireGuard sends.
+        // Other ports, other protocols, and packets of another WireGuard.
         for (inner, interface) in [
             (Inner::new(from, to, 17, &udp(PORT + 1)), 0),
             (Inner::new(from, to, 6, &udp(PORT)), 0),
@@ -33,7 +33,7 @@ fn what_the_hosts_own_wireguard_sends_never_enters_the_tunnel() {
         let (run, moved) = programs.moved(|p| p.egress(&message, ELSEWHERE).0);
         assert_eq!((run, moved), (SHOT, vec!["0 forwarded_in +1".to_owned()]));
     }
-    // Behind extension headers, and as the first of several fragments.
+    // Behind extension headers, and as a first fragment.
     let (from, to) = (address("fd00::3:2:1"), address("fd00::3:2:4"));
     let options = [&[17, 0, 1, 4, 0, 0, 0, 0][..], &udp(PORT)].concat();
     let fragment = |offset: u8| [&[17, 0, 0, offset | 1, 0, 0, 0, 1][..], &udp(PORT)].concat();
@@ -77,7 +77,7 @@ fn a_copy_that_runs_behind_does_not_decide_again() {
     }
 }
 
-/// A UDP header from this port with 32 bytes behind it.
+/// A UDP header with this source port, and 32 bytes of payload.
 fn udp(from: u16) -> [u8; 40] {
     let mut bytes = [0; 40];
     bytes[..2].copy_from_slice(&from.to_be_bytes());

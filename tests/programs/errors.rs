@@ -1,4 +1,4 @@
-//! The relay's own ICMP errors: what they say, whom they come from, and when there is none.
+//! The relay's own ICMP errors: content, source, and when there is none.
 
 use relay_common::icmp::BURST;
 use relay_tests::{
@@ -8,7 +8,7 @@ use relay_tests::{
 
 use crate::{four_peers, possible};
 
-/// An ICMP or ICMPv6 error, taken apart.
+/// A parsed ICMP or ICMPv6 error.
 #[derive(Debug, PartialEq, Eq)]
 struct Error {
     source: Vec<u8>,
@@ -17,7 +17,7 @@ struct Error {
     quote: Vec<u8>,
 }
 
-/// Takes an error apart after a check of its lengths and checksums.
+/// Parses an error, and checks lengths and checksums.
 fn error(packet: &[u8]) -> Error {
     let v4 = packet[0] >> 4 == 4;
     let (header, source, destination) = if v4 { (20, 12..16, 16..20) } else { (40, 8..24, 24..40) };
@@ -164,7 +164,7 @@ fn errors_to_one_peer_are_limited_and_another_peer_has_its_own_limit() {
     let from_3 = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 9);
     let (answered, moved) =
         programs.moved(|p| (0..100).filter(|_| p.ingress(&from_3).0 == REDIRECT).count());
-    // A hundred runs may take longer than one interval, on a busy machine.
+    // On a busy machine, a hundred runs may take longer than an interval.
     let burst = usize::try_from(BURST).expect("small");
     assert!((burst..2 * burst).contains(&answered), "{answered} of 100");
     assert_eq!(moved, ["3 not_in_either_list +100"]);

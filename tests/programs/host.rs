@@ -1,4 +1,4 @@
-//! A host around the programs: a namespace with routing of its own.
+//! A host for the programs: a namespace with its own routing.
 //!
 //! ```text
 //!   wire, index 10: the relay's addresses; routes to the overlay and to half of what peers may own
@@ -16,7 +16,7 @@ use relay::model::Relay;
 use relay_common::verdict::Routing;
 use relay_tests::Namespace;
 
-/// What the host has besides the relay's: in the overlay, in networks that peers may own, elsewhere.
+/// The host's addresses besides the relay's: in the overlay, in networks of peers, elsewhere.
 pub(crate) const ADDRESSES: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(10, 3, 2, 77)),
     IpAddr::V4(Ipv4Addr::new(192, 168, 0, 9)),
@@ -28,7 +28,7 @@ pub(crate) const ADDRESSES: [IpAddr; 8] = [
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5)),
 ];
 
-/// What is routed to the interface.
+/// Prefixes routed to the interface.
 const BACK: [&str; 4] = ["10.3.2.0/24", "192.168.0.0/24", "fd00::3:2:0/120", "fd01::/120"];
 
 /// The host.
@@ -38,12 +38,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Index of the interface whose programs run.
+    /// Index of the relay's interface.
     pub(crate) const INTERFACE: u32 = 10;
 
-    /// One that forwards, or does not.
+    /// Creates a host that forwards or not.
     pub(crate) fn create(forwards: bool) -> Result<Self> {
-        // Tests run beside each other in one process.
+        // Tests run in parallel in one process.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = Namespace::create(&format!("host{number}"))?;
@@ -75,13 +75,12 @@ impl Host {
         self.namespace.enter(work)
     }
 
-    /// The namespace, for changes of it.
+    /// The namespace, for changes.
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// What its routing does with a packet to this address, of which the policy says nothing or that
-    /// it passes.
+    /// What routing does with a packet to this address that the policy passes or does not cover.
     pub(crate) fn routing(&self, relay: &Relay, destination: IpAddr) -> Routing {
         let is_overlay = relay.addresses.iter().any(|overlay| overlay.contains(&destination));
         let is_owned = relay.owner(destination).is_some();
@@ -91,7 +90,7 @@ impl Host {
             network.parse::<IpNet>().is_ok_and(|network| network.contains(&destination))
         });
         match self.forwards {
-            // The policy knows the host's addresses in the overlay.
+            // The policy includes the host's addresses in the overlay.
             false if is_overlay && !is_owned && !is_own => Routing::Away,
             false => Routing::Unforwarded,
             true if is_own => Routing::Local,

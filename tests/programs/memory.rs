@@ -1,4 +1,4 @@
-//! The kernel's memory for a policy. Time is for `cargo xtask bench`.
+//! Kernel memory of a policy. `cargo xtask bench` measures times.
 
 use relay::datapath::Loaded;
 use relay_bench::measure::{
@@ -8,10 +8,10 @@ use relay_bench::measure::{
 
 use crate::possible;
 
-/// What the maps of 10 000 peers of whom one talks to all may take.
+/// Limit for the maps of 10 000 peers, one of which talks to all.
 const MOST: u64 = 32 << 20;
 
-/// Loads a policy and gives the kernel's memory for its maps.
+/// Loads a policy and returns the kernel memory of its maps.
 fn map_bytes(fleet: Fleet) -> u64 {
     let (compiled, slots) = fleet.compile(true).expect("the policy compiles");
     let mut loaded = Loaded::load(&compiled, 1, None, slots).expect("the kernel takes it");
@@ -35,6 +35,6 @@ fn memory_grows_with_peers_and_not_with_pairs() {
         return;
     }
     let [few, many] = [1_000, 10_000].map(|peers| map_bytes(Fleet { peers, shape: Shape::Mesh }));
-    // Arrays are as large as the next power of two, and counters have room to double.
+    // Array sizes are powers of two, and counters have room to double.
     assert!(many <= few * 20, "found {few} bytes for 1 000 peers and {many} for 10 000");
 }

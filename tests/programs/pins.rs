@@ -1,6 +1,5 @@
-//! What is pinned, beside what others have pinned: relays of the same name in other network
-//! namespaces, and other versions of relay. On plain interfaces, which take the programs as a
-//! WireGuard's do, on kernels with TCX.
+//! Pins beside pins of relays of the same name in other network namespaces, and of other versions.
+//! Uses plain interfaces instead of WireGuard, on kernels with TCX.
 
 use std::{
     fs,
@@ -36,7 +35,7 @@ const RELAY: &str = "relay0";
 /// The pin of the guard's link on [`UNDERLAY`].
 const GUARD: &str = "guard_link_eth0%2e7";
 
-/// A version that there will never be.
+/// A version that does not exist.
 const OTHER: u32 = 999;
 
 #[test]
@@ -87,7 +86,7 @@ fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_r
         ip(&bed.relay, &["link", "set", "other0", "name", RELAY])?;
         relay.is_sound()?;
 
-        // With another of its name there as well.
+        // With another interface of that name here.
         let (here, there) = (bed.relay.name(), bed.other.name());
         ip(&bed.relay, &["link", "set", RELAY, "netns", there])?;
         interface(&bed.relay)?;
@@ -128,7 +127,7 @@ fn a_guard_follows_its_interface_to_another_name_and_not_to_another_namespace() 
         ensure!(said.contains("of another network namespace"), "{said}");
         ensure!(said.contains(&format!("`bpftool link detach id {link}`")), "{said}");
         ensure!(renamed.exists() && bed.programs()?.is_empty());
-        // What is no longer wanted goes wherever it is.
+        // A guard that is not desired is removed wherever it is.
         ensure!(bed.relay.enter(|| bed.datapath.unguard("wan0"))?? && !renamed.exists());
         ensure!(bed.put("wan0", None, &settings(7))??.carries_out(&settings(7)));
         Ok(())
@@ -155,7 +154,7 @@ fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
             let found = next.guarding(UNDERLAY)?;
             ensure!(found.mode == Some(XdpMode::Driver) && found.settings_hash.is_none());
 
-            // Settings that are equal are not in force in another version.
+            // Another version does not take equal settings for its own.
             next.switch()?;
             next.guard(UNDERLAY, &settings(1000))?;
             next.is_sound()?;
@@ -185,7 +184,7 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
             }
             Array::<MapData, [u8; 24]>::create(3, 0)?.pin(&path)?;
         }
-        // Programs that run would have what they count in pinned again.
+        // Running programs would cause their counters to be pinned again.
         bed.relay.run("ip", &["link", "del", RELAY])?;
         interface(&bed.relay)?;
 
@@ -214,7 +213,7 @@ fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
         let hooks = theirs.links()?;
         fs::rename(&theirs.dir, &early)?;
 
-        // Another namespace leaves them alone.
+        // A relay in another namespace does not touch them.
         let other = Relay::at(&bed, &bed.other)?;
         ensure!(other.observe()?.heritage.is_empty());
         other.switch()?;
@@ -228,7 +227,7 @@ fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
         ensure!(mine.links()? == hooks && !early.exists());
         ensure!(mine.guarding(UNDERLAY)?.carries_out(&settings(1000)));
 
-        // Where nothing of them runs any more, they are whoever's comes first.
+        // Without running programs, the first relay takes them over.
         fs::rename(&mine.dir, &early)?;
         bed.relay.run("ip", &["link", "del", RELAY])?;
         ensure!(Relay::at(&bed, &bed.other)?.observe()?.heritage.len() == 1);
@@ -241,7 +240,7 @@ fn the_link_that_runs_is_taken_over_from_a_version_that_did_not_take_over_ours()
     scenario(NEEDS, || {
         let bed = Bed::make("pins-unaware")?;
         let mine = Relay::guarded(&bed, ABI_VERSION)?;
-        // What an early version does, which knows nothing of ours: a policy of its own.
+        // An early version ignores our pins and applies a policy of its own.
         let aside = bed.bpffs().join("aside");
         fs::rename(&mine.dir, &aside)?;
         let early = Relay::at(&bed, &bed.relay)?;
@@ -297,7 +296,7 @@ struct Relay<'a> {
 }
 
 impl<'a> Relay<'a> {
-    /// The relay of the bed with its interface, a policy in force.
+    /// Creates the relay's interface and switches to a policy.
     fn up(bed: &'a Bed, version: u32) -> Result<Self> {
         interface(&bed.relay)?;
         let relay = Self::of_version(bed, &bed.relay, version)?;
@@ -327,14 +326,14 @@ impl<'a> Relay<'a> {
         Ok(place.enter(|| datapath.observe(datapath.hooks(&[])?))??)
     }
 
-    /// That it is in force and nothing is to be put right.
+    /// Checks that a policy is in force and nothing needs repair.
     fn is_sound(&self) -> Result<()> {
         let observed = self.observe()?;
         ensure!(observed.generation().is_some() && observed.repairs().is_empty(), "{observed:?}");
         Ok(())
     }
 
-    /// What `relay up` does of the policy.
+    /// Switches to the policy as `relay up` does.
     fn switch(&self) -> Result<()> {
         let observed = self.observe()?;
         let four = crate::four();
@@ -351,7 +350,7 @@ impl<'a> Relay<'a> {
         Ok(())
     }
 
-    /// What `relay up` does of the guard.
+    /// Attaches the guard as `relay up` does.
     fn guard(&self, interface: &str, settings: &GuardSettings) -> Result<()> {
         let (observed, places) =
             ([self.guarding(interface)?], [GuardPlace { interface, mode: None }]);
@@ -372,7 +371,7 @@ impl<'a> Relay<'a> {
         Ok(self.place.enter(|| self.datapath.remove())??)
     }
 
-    /// The kernel's ids of its links.
+    /// Kernel ids of its links.
     fn links(&self) -> Result<Vec<u32>> {
         ["ingress_link", "egress_link"].iter().map(|name| self.link(name)).collect()
     }
@@ -381,14 +380,14 @@ impl<'a> Relay<'a> {
         Ok(FdLink::from(PinnedLink::from_pin(self.dir.join(name))?).info()?.id())
     }
 
-    /// The kernel's ids of what outlives generation and guard.
+    /// Kernel ids of the maps that outlive generations and guards.
     fn maps(&self) -> Result<Vec<u32>> {
         let names = ["slots", "counters_0", "refused_0", "events", "guard_counts"];
         names.iter().map(|name| Ok(MapInfo::from_pin(self.dir.join(name))?.id())).collect()
     }
 }
 
-/// Makes the relay's interface.
+/// Creates the relay's interface.
 fn interface(place: &Namespace) -> Result<()> {
     place.run("ip", &["link", "add", RELAY, "type", "veth"]).map(drop)
 }

@@ -1,4 +1,4 @@
-//! For every reason a packet that moves exactly that counter and no other.
+//! For each reason, a packet that moves its counter and no other.
 
 use relay_common::{Reason, icmp::Answer};
 use relay_tests::{
@@ -8,9 +8,9 @@ use relay_tests::{
 
 use crate::four_peers;
 
-/// A packet that is refused for this reason, and the slot it is counted under. Three are shown
-/// elsewhere: `forwarded_in` and `own_tunnel` on egress, `not_routed` where the stack forwards;
-/// `inconsistent` is not to be had from outside.
+/// A packet that is dropped for this reason, and the slot that counts it. Others test `forwarded_in`
+/// and `own_tunnel` (egress) and `not_routed` (forwarding by the stack); no packet from outside
+/// causes `inconsistent`.
 fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
     let udp = |from, to| Inner::udp(address(from), address(to), 32);
     let allowed = udp("10.3.2.2", "10.3.2.3");
@@ -56,7 +56,7 @@ fn every_reason_moves_its_own_counter_and_nothing_else() {
     }
 }
 
-/// What leaves is an ICMP error to the sender, never the packet itself.
+/// Only an ICMP error to the sender may leave, never the packet itself.
 fn assert_back_to_sender(verdict: u32, inner: &Inner, out: &[u8]) {
     assert_eq!(verdict, REDIRECT);
     let (source, destination) = if out[0] >> 4 == 4 { (12..16, 16..20) } else { (8..24, 24..40) };
@@ -115,7 +115,7 @@ fn malformed_headers_are_refused_before_anybody_is_looked_up() {
 fn extension_headers_are_gone_through_to_what_they_hide() {
     const OPTIONS: u8 = 60;
     let Some(mut programs) = four_peers("refusals::extensions") else { return };
-    // `next` in an options header of 8 bytes, eight times eight more of them, then UDP.
+    // `more` options headers of 8 bytes, one with `next`, then UDP.
     let chain = |next: u8, more: usize| {
         let mut bytes = [OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(more);
         bytes.extend([next, 0, 1, 4, 0, 0, 0, 0]);
@@ -134,7 +134,7 @@ fn extension_headers_are_gone_through_to_what_they_hide() {
         (chain(43, 2), Some("source_routing")),
         (fragment(1, 17), None),
         (fragment(1, 43), Some("source_routing")),
-        // What a later fragment holds is no header, whatever it looks like.
+        // A later fragment holds no header.
         (fragment(8, 43), None),
         (chain(60, 0).with_byte(48, 60).with_byte(49, 200), Some("malformed_header")),
     ] {

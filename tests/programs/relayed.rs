@@ -1,4 +1,4 @@
-//! What is relayed, and what it looks like afterwards.
+//! Relayed packets: what comes out, and what is counted.
 
 use relay_tests::{
     inner::Inner,
@@ -36,8 +36,8 @@ fn packets_between_peers_that_list_each_other_lose_one_hop_and_are_counted_on_bo
 #[test]
 fn an_aggregate_counts_as_the_packets_it_was_made_of() {
     let Some(mut programs) = four_peers("relayed::aggregate") else { return };
-    // TCP with 12 bytes of options: 20 + 32 bytes of headers in front of 3 000 of payload, which
-    // are two segments of 1 300 and one of 400.
+    // TCP with 12 bytes of options: 20 + 32 bytes of headers and 3000 of payload, which are two
+    // segments of 1300 and one of 400.
     let mut tcp = vec![0; 32 + 3000];
     tcp[12] = 0x80;
     let inner = Inner::new(address("10.3.2.2"), address("10.3.2.3"), 6, &tcp);
@@ -87,7 +87,7 @@ fn what_the_host_sends_to_a_peer_is_counted_on_the_peer() {
 fn what_was_relayed_is_not_counted_again_on_its_way_out() {
     let Some(mut programs) = four_peers("relayed::once") else { return };
     let inner = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 10);
-    // Test runs take place on the loopback interface, whose index is 1.
+    // Test runs use the loopback interface, with index 1.
     let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 1));
     assert_eq!((verdict, moved), (OK, vec![]));
 }

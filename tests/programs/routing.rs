@@ -1,5 +1,5 @@
-//! What the host's routing has a say in: addresses that it gets and loses, and the way back to the
-//! interface where the stack forwards.
+//! Decisions by the host's routing: addresses that it gains and loses, and packets to peers that the
+//! stack forwards.
 
 use relay::model::{HostAccess, Relay};
 use relay_tests::{
@@ -9,7 +9,7 @@ use relay_tests::{
 
 use crate::{four, host::Host, possible};
 
-/// What a packet comes to: the verdict and the counter that it moves.
+/// The verdict of a packet and the counter that it moves.
 fn judged(programs: &mut ProgramRun, inner: &Inner) -> (u32, String) {
     let ((verdict, _), moved) = programs.moved(|programs| programs.ingress(inner));
     (verdict, moved.first().expect("every packet moves a counter").clone())
@@ -58,7 +58,7 @@ fn an_address_that_the_host_has_got_since_is_the_hosts_and_host_access_decides()
                 let (verdict, counter) = judged(programs, &ping(from, to));
                 assert_eq!((verdict, counter.as_str()), (OK, "1 host_rx_packets +1"), "{to}");
                 let (_, counter) = judged(programs, &udp(from, to));
-                // Without forwarding the kernel does not tell whose the address is.
+                // Without forwarding, the kernel does not report whose address it is.
                 let reason = if forwards { "host_access" } else { "destination_unknown" };
                 assert_eq!(counter, format!("1 {reason} +1"), "{to}");
             }
@@ -113,7 +113,7 @@ fn an_address_that_the_host_has_lost_is_not_forwarded_even_the_relays_own() {
     });
 }
 
-/// The switch of the whole host alone decides what the stack forwards of IPv6.
+/// For IPv6, only the sysctl of the whole host matters.
 #[test]
 fn the_interfaces_own_switch_does_not_hide_that_ipv6_is_forwarded() {
     if !possible("routing::switch") {
@@ -129,7 +129,7 @@ fn the_interfaces_own_switch_does_not_hide_that_ipv6_is_forwarded() {
     });
 }
 
-/// Peer 2 owns everything; peer 1 sends to what lies elsewhere by the host's routing.
+/// Peer 2 owns everything; peer 1 sends to addresses that the host routes elsewhere.
 fn everything() -> Relay {
     let all = ["0.0.0.0/0", "::/0"];
     let mut relay = relay(vec![
@@ -151,7 +151,7 @@ fn by_the_stack_a_packet_to_a_peer_leaves_by_the_interface_or_not_at_all() {
             let (verdict, counter) = judged(programs, &udp(from, away));
             assert_eq!((verdict, counter.as_str()), (SHOT, "1 not_routed +1"), "{away}");
         }
-        // Of the host's own since the policy was made: it stays here, so it does not leave.
+        // A new address of the host: the packet stays on the host.
         let (verdict, counter) = judged(programs, &udp(V4, "203.0.113.5"));
         assert_eq!((verdict, counter.as_str()), (SHOT, "1 not_routed +1"));
     });
@@ -167,7 +167,7 @@ fn by_the_stack_of_a_host_that_does_not_forward_nothing_is_passed_to_peers() {
     });
 }
 
-/// Rules for routing may look at ports.
+/// Routing rules may match ports.
 #[test]
 fn a_rule_that_takes_a_port_elsewhere_is_seen() {
     if !possible("routing::rule") {

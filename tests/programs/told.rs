@@ -1,5 +1,4 @@
-//! What the programs tell beside their counters: answers to questions, refused packets written
-//! down, the traffic of pairs.
+//! Output of the programs besides counters: verdicts of probes, recorded drops, traffic of pairs.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Waiting, always for something and never for ever. The only place that lets time pass.
+//! Waiting with a deadline. The only place that sleeps.
 
 use std::{
     thread,
@@ -7,28 +7,21 @@ use std::{
 
 use anyhow::{Result, bail};
 
-/// How long the lab waits for what takes a few milliseconds on hardware: an emulated machine on a
-/// busy host is slow, and a test that fails for that proves nothing.
+/// Time limit for what takes milliseconds on hardware: an emulated machine on a busy host is slow.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long counters may take to come to what was sent.
+/// Time limit for counters to settle.
 pub const SETTLING: Duration = Duration::from_secs(10);
 
-/// Between two looks.
+/// Polling interval.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Looks until `look` gives something, for at most [`PATIENCE`].
-///
-/// # Errors
-/// `look` failed, or gave nothing in time; the message says `what` was waited for.
+/// Polls until `look` returns a value, up to [`PATIENCE`].
 pub fn until<T>(what: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     within(PATIENCE, what, look)
 }
 
-/// Looks until `look` gives something, for at most `limit`.
-///
-/// # Errors
-/// `look` failed, or gave nothing in time; the message says `what` was waited for.
+/// Polls until `look` returns a value, up to `limit`.
 pub fn within<T>(
     limit: Duration,
     what: &str,
@@ -46,7 +39,7 @@ pub fn within<T>(
     }
 }
 
-/// Lets time pass that is itself the subject, such as a NAT's timeout.
+/// Sleeps, for tests about time, such as a NAT's time-out.
 pub fn pass(time: Duration) {
     let end = Instant::now() + time;
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())

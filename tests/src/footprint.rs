@@ -1,4 +1,4 @@
-//! What a host has in its kernel, to be compared before and after.
+//! The state of a host's kernel, for comparison before and after.
 
 use std::{fs, path::Path};
 
@@ -7,20 +7,16 @@ use serde_json::Value;
 
 use crate::RelayHost;
 
-/// A map that aya makes to see what the kernel can. It goes a grace period later, at any time.
+/// A map of aya's feature probes. The kernel frees it some time later.
 const PROBE: &str = "aya_global";
 
-/// Everything that `relay up` could leave on a host: interfaces, addresses, routes, rules, qdiscs
-/// and filters, netfilter tables, pins, programs and maps. Two are equal when nothing came or
-/// went.
+/// Everything that `relay up` could leave behind: interfaces, addresses, routes, rules, qdiscs and
+/// filters, netfilter tables, pins, programs and maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footprint(Vec<(&'static str, Vec<String>)>);
 
 impl Footprint {
-    /// Looks at the host.
-    ///
-    /// # Errors
-    /// One of the tools failed.
+    /// Reads the state of a host.
     pub fn read(host: &RelayHost) -> Result<Self> {
         let mut parts = Vec::new();
         let run = |program: &str, arguments: &[&str]| -> Result<Vec<String>> {
@@ -51,7 +47,7 @@ impl Footprint {
         Ok(Self(parts))
     }
 
-    /// What is in only one of the two, one a line: `+` here, `-` in `before`.
+    /// Lines that are in only one of the two: `+` here, `-` in `before`.
     pub fn difference(&self, before: &Self) -> String {
         let mut difference = String::new();
         for ((what, now), (_what, then)) in self.0.iter().zip(&before.0) {

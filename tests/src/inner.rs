@@ -1,8 +1,8 @@
-//! Inner packets, made byte by byte: right ones, and ones with something wrong.
+//! Inner packets, well-formed and malformed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A packet from one address to another, UDP inside, to be changed before it is sent.
+/// A packet from one address to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inner {
     bytes: Vec<u8>,
@@ -17,9 +17,6 @@ const UDP_LEN: usize = 8;
 
 impl Inner {
     /// UDP with `payload` bytes, TTL or hop limit 64, from port 1024 to port 7.
-    ///
-    /// # Panics
-    /// The addresses are of different families, or the payload does not fit.
     pub fn udp(source: IpAddr, destination: IpAddr, payload: usize) -> Self {
         let mut transport = vec![0; UDP_LEN + payload];
         let len = u16::try_from(UDP_LEN + payload).expect("fits a datagram").to_be_bytes();
@@ -29,9 +26,6 @@ impl Inner {
     }
 
     /// Any transport protocol.
-    ///
-    /// # Panics
-    /// The addresses are of different families, or the payload does not fit.
     pub fn new(source: IpAddr, destination: IpAddr, protocol: u8, transport: &[u8]) -> Self {
         let bytes = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -47,7 +41,7 @@ impl Inner {
         Self { bytes }
     }
 
-    /// Sets a byte and leaves the checksum wrong.
+    /// Sets a byte without updating the checksum.
     #[must_use]
     pub fn with_byte(mut self, offset: usize, value: u8) -> Self {
         self.bytes[offset] = value;
@@ -60,13 +54,13 @@ impl Inner {
         if self.is_v4() { self.with_byte(8, ttl).sealed() } else { self.with_byte(7, ttl) }
     }
 
-    /// Sets an IPv4 header's flag that forbids fragments.
+    /// Sets the "don't fragment" flag of IPv4.
     #[must_use]
     pub fn with_dont_fragment(self) -> Self {
         self.with_byte(6, 0x40).sealed()
     }
 
-    /// Makes the IPv4 header's checksum right again.
+    /// Updates the checksum of the IPv4 header.
     #[must_use]
     pub fn sealed(mut self) -> Self {
         let header = usize::from(self.bytes[0] & 15) * 4;
@@ -78,7 +72,7 @@ impl Inner {
         self
     }
 
-    /// The same packet with four more bytes of options after its IPv4 header.
+    /// Adds four bytes of options to the IPv4 header.
     #[must_use]
     pub fn with_options(mut self, options: [u8; 4]) -> Self {
         self.bytes.splice(IPV4_LEN..IPV4_LEN, options);
@@ -88,7 +82,7 @@ impl Inner {
         self.sealed()
     }
 
-    /// The packet.
+    /// The bytes of the packet.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

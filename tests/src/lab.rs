@@ -10,7 +10,7 @@ use relay::{
 
 use crate::{Family, Namespace, Peer, RelayHost, Site, deadline, peer::Identity, stats::UpReport};
 
-/// The whole of it; the drawing is at the top of this crate.
+/// The relay's host, the internet and the peers, as drawn at the top of this crate.
 #[derive(Debug)]
 pub struct Lab {
     site: Site,
@@ -21,28 +21,19 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// All namespaces and links, the relay's config file, and nothing running.
-    ///
-    /// # Errors
-    /// Something could not be made; what was made is gone again.
+    /// All namespaces and links and the relay's configuration, with nothing running.
     pub fn build(site: Site) -> Result<Self> {
         let everybody = site.names()?;
         Self::build_with(site, &everybody)
     }
 
-    /// A lab with `relay up` done and all peers connected.
-    ///
-    /// # Errors
-    /// Something could not be made or did not come up.
+    /// Runs `relay up` and connects all peers.
     pub fn start(site: Site) -> Result<Self> {
         let everybody = site.names()?;
         Self::start_with(site, &everybody)
     }
 
-    /// The same with only these of the peers on the internet; the relay knows them all.
-    ///
-    /// # Errors
-    /// Something could not be made or did not come up.
+    /// The same with only these peers on the internet; the relay has all of them configured.
     pub fn start_with(site: Site, present: &[String]) -> Result<Self> {
         let lab = Self::build_with(site, present)?;
         lab.relay.up()?;
@@ -63,10 +54,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The relay's host with its config file, and no peer on the internet.
-    ///
-    /// # Errors
-    /// Something could not be made; what was made is gone again.
+    /// The relay's host with its configuration, and no peer on the internet.
     pub fn relay_alone(mut site: Site) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("relay-lab-").tempdir()?;
         site.live_in(directory.path())?;
@@ -78,34 +66,27 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The relay's host.
     pub fn relay(&self) -> &RelayHost {
         &self.relay
     }
 
-    /// What lies between the relay and the NATs, and beyond the relay.
+    /// The router between the relay and the NATs.
     pub fn internet(&self) -> &Namespace {
         &self.internet
     }
 
-    /// The peers, in the order of the config.
+    /// The peers, in the order of the configuration.
     pub fn peers(&self) -> &[Peer] {
         &self.peers
     }
 
-    /// The first peers, in the order of the config: `let [a, b] = lab.first()?`.
-    ///
-    /// # Errors
-    /// There are fewer.
+    /// The first peers: `let [a, b] = lab.first()?`.
     pub fn first<const N: usize>(&self) -> Result<[&Peer; N]> {
         let peers: Vec<&Peer> = self.peers.iter().take(N).collect();
         peers.try_into().ok().with_context(|| format!("fewer than {N} peers"))
     }
 
     /// The peer of this name.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn peer(&self, name: &str) -> Result<&Peer> {
         self.peers
             .iter()
@@ -113,58 +94,40 @@ impl Lab {
             .with_context(|| format!("no peer {name} in the lab"))
     }
 
-    /// The configuration, to be changed; [`Self::up`] takes the change to the relay.
+    /// The configuration, for changes; [`Self::up`] applies them.
     pub fn site_mut(&mut self) -> &mut Site {
         &mut self.site
     }
 
-    /// The configuration.
     pub fn site(&self) -> &Site {
         &self.site
     }
 
-    /// The lab's own directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Writes the configuration as it now is and runs `relay up`.
-    ///
-    /// # Errors
-    /// It failed.
+    /// Writes the configuration and runs `relay up`.
     pub fn up(&self) -> Result<UpReport> {
         self.write_config()?;
         self.relay.up()
     }
 
     /// Writes the relay's config file.
-    ///
-    /// # Errors
-    /// The file could not be written.
     pub fn write_config(&self) -> Result<()> {
         self.relay.write_config(&self.site.text()?)
     }
 
-    /// The relay as the config file describes it, defaults filled in.
-    ///
-    /// # Errors
-    /// The file has problems.
+    /// The configuration as relay reads it, with defaults.
     pub fn model(&self) -> Result<Relay> {
         Ok(config::load(self.relay.config(), Options::default())?.relay)
     }
 
-    /// Name of the relay's interface.
-    ///
-    /// # Errors
-    /// The config file has problems.
     pub fn interface(&self) -> Result<String> {
         Ok(self.model()?.interface.to_string())
     }
 
     /// The relay's own overlay address of this family.
-    ///
-    /// # Errors
-    /// It has none.
     pub fn relay_address(&self, family: Family) -> Result<IpAddr> {
         let model = self.model()?;
         let mut addresses = model.addresses.iter().map(ipnet::IpNet::addr);
@@ -173,21 +136,15 @@ impl Lab {
             .with_context(|| format!("the relay has no {} address", family.name()))
     }
 
-    /// Puts a peer of the configuration, with its NAT, on the internet.
-    ///
-    /// # Errors
-    /// Something could not be made.
+    /// Puts a peer of the configuration on the internet, behind its NAT.
     pub fn join(&mut self, name: &str) -> Result<()> {
         let identity = identity(self.described(&self.model()?, name)?)?;
         self.peers.push(Peer::create(identity, &self.internet, self.directory.path())?);
         Ok(())
     }
 
-    /// Connects peers with the configs that the project renders for them, and waits for a
-    /// handshake of each that has a persistent keepalive, and so begins by itself.
-    ///
-    /// # Errors
-    /// `wg-quick` failed or there was no handshake.
+    /// Connects peers with the client files that relay renders, and waits for a handshake of each
+    /// peer with a persistent keepalive.
     pub fn connect<'a>(&self, peers: impl IntoIterator<Item = &'a Peer>) -> Result<()> {
         let model = self.model()?;
         let interface = model.interface.as_str();
@@ -206,28 +163,20 @@ impl Lab {
         Ok(())
     }
 
-    /// Lets a peer claim the whole overlay on its own side, so that only the relay stands between
-    /// it and everybody.
-    ///
-    /// # Errors
-    /// `wg` or `ip` failed.
+    /// Sets a peer's own AllowedIPs to the whole overlay, so that only the relay restricts it.
     pub fn widen(&self, peer: &Peer) -> Result<()> {
         let overlay: Vec<_> = self.model()?.addresses.iter().map(ipnet::IpNet::trunc).collect();
         peer.claim(&overlay)
     }
 
-    /// Waits until a peer and the relay have shaken hands.
-    ///
-    /// # Errors
-    /// They did not in time.
+    /// Waits for a handshake between a peer and the relay.
     pub fn await_handshake(&self, peer: &Peer) -> Result<()> {
         deadline::until(&format!("the first handshake of {}", peer.name()), || {
             Ok((peer.latest_handshake()? != 0).then_some(()))
         })
     }
 
-    /// The config file that the project renders for a peer, as its owner gets it, with the private
-    /// key that the owner adds.
+    /// The client file that relay renders for a peer, with the private key added.
     fn client_config(&self, model: &Relay, public_key: &PublicKey, peer: &Peer) -> Result<String> {
         let described = self.described(model, peer.name())?;
         let private_key = self.site.private_key(peer.name())?;
@@ -256,7 +205,7 @@ fn identity(peer: &relay::model::Peer) -> Result<Identity> {
     Ok(Identity { v4: address(Family::V4)?, v6: address(Family::V6)?, mtu: peer.mtu, name })
 }
 
-/// Does the same to each of several things at once: most of it is waiting for other programs.
+/// Runs `work` on each item in parallel.
 fn together<I: Sync, T: Send>(
     items: &[I],
     work: impl Fn(&I) -> Result<T> + Sync,

@@ -7,14 +7,13 @@ use crate::{
     stats::{Directions, Stats},
 };
 
-/// Every counter of the relay by its name, or how far each has moved; those at zero are left out.
-/// Two ledgers are equal when all counters are, so a test that names what moved has also said
-/// that nothing else did.
+/// All counters of the relay by name, or their movements; zeros are left out. Comparing ledgers
+/// therefore also shows that no other counter moved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger(BTreeMap<String, u64>);
 
 impl Ledger {
-    /// All counters as they stand.
+    /// The counters of a snapshot.
     pub fn of(stats: &Stats) -> Self {
         let mut ledger = Self::default();
         for peer in &stats.peers {
@@ -34,10 +33,7 @@ impl Ledger {
         ledger
     }
 
-    /// How far the counters have moved since `before`.
-    ///
-    /// # Errors
-    /// One of them went back.
+    /// The movements since `before`.
     pub fn since(&self, before: &Self) -> Result<Self> {
         let mut moved = self.clone();
         for (name, earlier) in &before.0 {
@@ -50,7 +46,7 @@ impl Ledger {
         Ok(moved)
     }
 
-    /// With this delivered between two peers: the sender's rx and the receiver's tx.
+    /// Adds packets relayed between two peers: the sender's rx and the receiver's tx.
     #[must_use]
     pub fn relayed(mut self, from: &str, to: &str, tally: Tally) -> Self {
         self.move_tally(from, "relayed", "rx", tally);
@@ -58,21 +54,21 @@ impl Ledger {
         self
     }
 
-    /// With this sent by a peer and refused for `reason`.
+    /// Adds packets of a peer that were dropped for `reason`.
     #[must_use]
     pub fn refused(mut self, from: &str, reason: &str, packets: u64) -> Self {
         self.move_by(format!("{from} refused {reason}"), packets);
         self
     }
 
-    /// With this taken in by the relay itself.
+    /// Adds packets received by the relay itself.
     #[must_use]
     pub fn to_host(mut self, from: &str, tally: Tally) -> Self {
         self.move_tally(from, "host", "rx", tally);
         self
     }
 
-    /// With this sent by the relay itself.
+    /// Adds packets sent by the relay itself.
     #[must_use]
     pub fn from_host(mut self, to: &str, tally: Tally) -> Self {
         self.move_tally(to, "host", "tx", tally);

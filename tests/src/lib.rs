@@ -16,10 +16,9 @@
 //!            └────────────────────┘          └─────────────────────┘
 //! ```
 //!
-//! N is the last octet of the peer's overlay address. The internet routes and knows no private
-//! address; a NAT forwards nothing inwards that did not begin inside. All names carry the process
-//! id, so that two labs fit beside each other, and everything goes when the [`Lab`] is dropped,
-//! after a panic too.
+//! N is the last byte of the peer's overlay address. The internet has no routes to private addresses;
+//! a NAT forwards only flows that began inside. All names contain the process id, so labs can run
+//! side by side. Dropping the [`Lab`] removes everything, after a panic too.
 
 pub mod deadline;
 mod family;

@@ -15,14 +15,13 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-/// Where `ip netns` keeps them.
+/// The directory of `ip netns`.
 const DIRECTORY: &str = "/run/netns";
 
-/// A named network namespace of this process's lab. Dropping it deletes it with all interfaces,
-/// routes and tables in it.
+/// A network namespace, deleted on drop with everything in it.
 ///
-/// Commands are started by a thread that has entered the namespace. `ip netns exec` would also
-/// mount a new /sys, and hide the bpffs below it from the relay.
+/// Commands are started by a thread inside the namespace: `ip netns exec` would mount a new /sys,
+/// and hide the bpffs in it from relay.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -31,9 +30,6 @@ pub struct Namespace {
 
 impl Namespace {
     /// A new namespace `lab<process id>-<role>`, with every interface down.
-    ///
-    /// # Errors
-    /// `ip` could not make it.
     pub fn create(role: &str) -> Result<Self> {
         let name = Self::name_of(role);
         succeed(Command::new("ip").args(["netns", "add", &name]))?;
@@ -42,7 +38,7 @@ impl Namespace {
         Ok(Self { name, handle })
     }
 
-    /// The name a namespace of this role has.
+    /// The name of a namespace of this process with this role.
     pub fn name_of(role: &str) -> String {
         format!("lab{}-{role}", process::id())
     }
@@ -52,14 +48,7 @@ impl Namespace {
         &self.name
     }
 
-    /// Runs `work` on a thread that is inside. A socket made by it stays inside for good, whoever
-    /// uses it later.
-    ///
-    /// # Errors
-    /// The thread could not be started or could not enter.
-    ///
-    /// # Panics
-    /// `work` panicked.
+    /// Runs `work` on a thread inside. Sockets that it opens stay inside.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         thread::scope(|scope| {
             let inside =
@@ -75,45 +64,30 @@ impl Namespace {
         })
     }
 
-    /// Runs a command inside, with nothing on its standard input, and gives what it wrote.
-    ///
-    /// # Errors
-    /// It could not be started; a command that fails is not an error here.
+    /// Runs a command inside, without input; its failure is not an error.
     pub fn output(&self, command: &mut Command) -> Result<Output> {
         command.stdin(Stdio::null());
         self.enter(|| command.output().with_context(|| format!("start {command:?}")))?
     }
 
-    /// Runs a program inside and gives its standard output.
-    ///
-    /// # Errors
-    /// It could not be started or failed.
+    /// Runs a program inside and returns its standard output.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
         self.enter(|| succeed(Command::new(program).args(arguments)))?
     }
 
-    /// Runs a program inside with `input` on its standard input: `ip -batch -`, `nft -f -`.
-    ///
-    /// # Errors
-    /// It could not be started or failed.
+    /// Runs a program inside with `input` as standard input: `ip -batch -`, `nft -f -`.
     pub fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Result<()> {
         self.enter(|| feed(Command::new(program).args(arguments), input))?
     }
 
-    /// Sets a switch under /proc/sys/net, such as `ipv4/ip_forward`.
-    ///
-    /// # Errors
-    /// The kernel has none of that name or refuses the value.
+    /// Sets a sysctl of /proc/sys/net, such as `ipv4/ip_forward`.
     pub fn set_sysctl(&self, key: &str, value: impl ToString + Sync) -> Result<()> {
         let path = Path::new("/proc/sys/net").join(key);
         self.enter(|| fs::write(&path, value.to_string()))?
             .with_context(|| format!("write {}", path.display()))
     }
 
-    /// Reads a switch under /proc/sys/net.
-    ///
-    /// # Errors
-    /// The kernel has none of that name.
+    /// Reads a sysctl of /proc/sys/net.
     pub fn sysctl(&self, key: &str) -> Result<String> {
         let path = Path::new("/proc/sys/net").join(key);
         let text = self
@@ -125,17 +99,14 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // As `ip netns del` does. Nobody is left to tell what could not be removed.
+        // As `ip netns del` does. There is nowhere to report errors.
         let path = Path::new(DIRECTORY).join(&self.name);
         let _unmounted = unmount(&path, UnmountFlags::DETACH);
         let _removed = fs::remove_file(&path);
     }
 }
 
-/// Runs `ip -batch` with these lines, outside of every namespace of the lab.
-///
-/// # Errors
-/// One of the lines failed.
+/// Runs `ip -batch` with these lines, outside of the lab's namespaces.
 pub fn ip_batch(lines: &str) -> Result<()> {
     feed(Command::new("ip").args(["-batch", "-"]), lines)
 }

@@ -4,35 +4,28 @@ use anyhow::{Context as _, Result};
 
 use crate::{Namespace, Tally, tally};
 
-/// A home router: masquerades what goes out, forwards nothing in that did not begin inside.
+/// A home router: masquerades, and forwards inwards only replies.
 #[derive(Debug)]
 pub struct Nat {
     namespace: Namespace,
 }
 
-/// How long a NAT remembers a UDP flow, seconds.
+/// Time-out of UDP flows, seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct UdpTimeout(pub u32);
 
 impl Nat {
-    /// A router for the peer `name`, between `wan` (198.51.100.N) and `lan` (192.168.N.1). Its
-    /// interfaces have to be put in by the one who joins it to the internet.
-    ///
-    /// # Errors
-    /// The namespace could not be made.
+    /// A router for the peer `name`, between `wan` (198.51.100.N) and `lan` (192.168.N.1). The
+    /// caller adds the interfaces.
     pub fn create(name: &str) -> Result<Self> {
         Ok(Self { namespace: Namespace::create(&format!("nat-{name}"))? })
     }
 
-    /// Its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// Addresses, routes and rules, once its interfaces are there.
-    ///
-    /// # Errors
-    /// `ip` or `nft` failed.
+    /// Sets up addresses, routes and rules, after the interfaces were added.
     pub fn configure(&self, n: u8) -> Result<()> {
         self.namespace.feed(
             "ip",
@@ -70,10 +63,7 @@ impl Nat {
         self.namespace.set_sysctl("ipv4/ip_forward", 1)
     }
 
-    /// Sets how long it remembers a UDP flow, answered or not.
-    ///
-    /// # Errors
-    /// The kernel refuses the value.
+    /// Sets the time-out of UDP flows, answered or not.
     pub fn forget_udp_after(&self, timeout: UdpTimeout) -> Result<()> {
         for key in ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"] {
             self.namespace.set_sysctl(&format!("netfilter/{key}"), timeout.0)?;
@@ -81,10 +71,7 @@ impl Nat {
         Ok(())
     }
 
-    /// What came from the internet and belonged to no flow from inside.
-    ///
-    /// # Errors
-    /// `nft` failed.
+    /// Packets from the internet that belong to no flow from inside.
     pub fn unsolicited(&self) -> Result<Tally> {
         let tallies = tally::read_nft(&self.namespace, "ip", "router")?;
         tallies.get("unsolicited").copied().context("the router counts nothing")

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use crate::{Family, Namespace, Tally, namespace, nat::Nat, tally};
 
-/// A peer: its namespace, the router in front of it, its config file.
+/// A peer: its namespace, its NAT, its configuration.
 #[derive(Debug)]
 pub struct Peer {
     name: String,
@@ -26,34 +26,28 @@ pub struct Peer {
     nat: Nat,
 }
 
-/// Inner packets that have passed a peer's WireGuard interface.
+/// Inner packets that passed a peer's WireGuard interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Given to it.
+    /// Sent by the peer.
     pub sent: Tally,
-    /// Come out of it, without the relay's own errors about what it refused.
+    /// Received by the peer, without ICMP errors of the relay about dropped packets.
     pub received: Tally,
 }
 
-/// What a peer is made from.
+/// What a peer is created from.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Its name, which becomes its interface's.
+    /// Name of the peer and of its interface.
     pub name: String,
-    /// Its addresses in the overlay.
     pub v4: IpAddr,
-    /// Its IPv6 address in the overlay.
     pub v6: IpAddr,
-    /// MTU of its WireGuard interface, bytes.
     pub mtu: u16,
 }
 
 impl Peer {
-    /// A peer joined to `internet` through its own NAT, not yet connected. Its config file goes to
+    /// A peer behind its own NAT at `internet`, not yet connected. Its configuration is in
     /// `directory`.
-    ///
-    /// # Errors
-    /// `ip` or `nft` failed.
     pub fn create(identity: Identity, internet: &Namespace, directory: &Path) -> Result<Self> {
         let Identity { name, v4, v6, mtu } = identity;
         let IpAddr::V4(address) = v4 else { bail!("{name}: {v4} is not an IPv4 address") };
@@ -88,7 +82,7 @@ impl Peer {
                  route add default via 192.168.{n}.1\n"
             ),
         )?;
-        // An aggregate would count as one packet, so none may pass here; see Self::counts.
+        // nftables would count an aggregate as one packet; see Self::counts.
         namespace.feed(
             "nft",
             &["-f", "-"],
@@ -113,22 +107,19 @@ impl Peer {
         Ok(Self { name, n, v4, v6, mtu, config, namespace, nat })
     }
 
-    /// Its name and that of its interface.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// The router in front of it.
+    /// Its NAT.
     pub fn nat(&self) -> &Nat {
         &self.nat
     }
 
-    /// Its address in the overlay.
     pub fn address(&self, family: Family) -> IpAddr {
         match family {
             Family::V4 => self.v4,
@@ -141,22 +132,19 @@ impl Peer {
         IpAddr::from([198, 51, 100, self.n])
     }
 
-    /// A socket address of it with any free port.
+    /// Its address with any free port.
     pub fn any_port(&self, family: Family) -> SocketAddr {
         SocketAddr::new(self.address(family), 0)
     }
 
-    /// Writes its config file and brings its interface up with `wg-quick`.
-    ///
-    /// # Errors
-    /// The file could not be written or `wg-quick` failed.
+    /// Writes its configuration and runs `wg-quick up`.
     pub fn connect(&self, config: &str) -> Result<()> {
         let _absent = fs::remove_file(&self.config);
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.config)?;
         file.write_all(config.as_bytes())?;
         self.wg_quick("up")?;
-        // Every packet is counted by itself: neither sent nor received as part of an aggregate.
+        // No aggregates in either direction, so that every packet is counted.
         self.namespace.run(
             "ip",
             &["link", "set", "dev", &self.name, "gso_max_segs", "1", "gro_max_size", "1"],
@@ -164,11 +152,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Edits its config file as its owner can, so that it claims these ranges besides what the file
-    /// says, and connects again.
-    ///
-    /// # Errors
-    /// The file has no AllowedIPs, or `wg-quick` failed.
+    /// Adds ranges to the AllowedIPs in its configuration, as its owner can, and reconnects.
     pub fn edit_config(&self, ranges: &[IpNet]) -> Result<()> {
         let mut found = false;
         let mut edited = String::new();
@@ -190,10 +174,7 @@ impl Peer {
         self.connect(&edited)
     }
 
-    /// Claims these ranges in the running interface, which keeps its session.
-    ///
-    /// # Errors
-    /// `wg` or `ip` failed.
+    /// Sets the AllowedIPs of the running interface, which keeps its session.
     pub fn claim(&self, ranges: &[IpNet]) -> Result<()> {
         let text = self.namespace.run("wg", &["show", &self.name, "peers"])?;
         let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
@@ -207,12 +188,8 @@ impl Peer {
         self.namespace.feed("ip", &["-batch", "-"], &routes)
     }
 
-    /// What has passed its WireGuard interface so far. nftables counts an aggregate of segments as
-    /// one packet with one header, so the figures are exact only because [`Self::connect`] turns
-    /// aggregation off and nothing longer than the MTU was ever seen.
-    ///
-    /// # Errors
-    /// `nft` failed, or an aggregate has passed.
+    /// The packets that passed its WireGuard interface. The counts are exact as [`Self::connect`]
+    /// turns aggregation off; a packet longer than the MTU is an error.
     pub fn counts(&self) -> Result<Counts> {
         let tallies = tally::read_nft(&self.namespace, "inet", "tally")?;
         let tally = |name: &str| {
@@ -225,10 +202,7 @@ impl Peer {
         Ok(Counts { sent: tally("sent")?, received: tally("received")? })
     }
 
-    /// Seconds since 1970 of its latest handshake with the relay; 0 is never.
-    ///
-    /// # Errors
-    /// `wg` failed.
+    /// Time of its latest handshake with the relay, seconds since 1970; 0 is never.
     pub fn latest_handshake(&self) -> Result<u64> {
         let text = self.namespace.run("wg", &["show", &self.name, "latest-handshakes"])?;
         let (_key, seconds) =

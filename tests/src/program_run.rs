@@ -1,5 +1,4 @@
-//! Programs of a policy, loaded on this machine's kernel and run on single packets: packet in,
-//! verdict, packet out, counters moved.
+//! The programs of a policy, run on single packets on this machine's kernel.
 
 use std::net::IpAddr;
 
@@ -12,54 +11,45 @@ use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT, verdict::V
 
 use crate::inner::Inner;
 
-/// `TC_ACT_UNSPEC`: on to the next program or filter, and behind the last into the stack.
+/// `TC_ACT_UNSPEC`: continues with the next program, then with the stack.
 pub const OK: u32 = u32::MAX;
 /// `TC_ACT_SHOT`: dropped.
 pub const SHOT: u32 = 2;
-/// `TC_ACT_REDIRECT`: out of the interface it came from.
+/// `TC_ACT_REDIRECT`: sent out of the interface that it arrived on.
 pub const REDIRECT: u32 = 7;
 
-/// A policy whose programs can be run. Peer number n has slot n + 1.
+/// A policy with its loaded programs. Peer number n has slot n + 1.
 pub struct ProgramRun {
     /// The policy, for the oracle.
     pub relay: Relay,
-    /// Index of the interface whose programs they are; 0 is the loopback interface.
+    /// Index of the interface to run on; 0 is the loopback interface.
     pub interface: u32,
     /// Its compiled form.
     pub compiled: Compiled,
     loaded: Loaded,
 }
 
-/// Every counter there is, at one moment.
+/// A snapshot of all counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// Traffic by slot, slot 0 first.
     pub traffic: Vec<PeerCounters>,
-    /// Refused packets by slot and reason.
+    /// Dropped packets by slot and reason.
     pub refused: Vec<[u64; Reason::COUNT]>,
 }
 
 impl ProgramRun {
     /// Compiles and loads.
-    ///
-    /// # Panics
-    /// The policy does not compile, or the kernel refuses it.
     pub fn new(relay: Relay) -> Self {
         Self::with_features(relay, 0)
     }
 
-    /// The same with more of the features of [`relay_common::names`].
-    ///
-    /// # Panics
-    /// The policy does not compile, or the kernel refuses it.
+    /// The same with additional features of [`relay_common::names`].
     pub fn with_features(relay: Relay, features: u32) -> Self {
         Self::on_host(relay, &[], features)
     }
 
     /// The same on a host with more addresses than the relay's.
-    ///
-    /// # Panics
-    /// The policy does not compile, or the kernel refuses it.
     pub fn on_host(relay: Relay, host_addresses: &[IpAddr], features: u32) -> Self {
         let slots: Vec<u32> = slots(&relay);
         let mut compiled = compile(&Sources { relay: &relay, host_addresses, slots: &slots })
@@ -72,34 +62,22 @@ impl ProgramRun {
     }
 
     /// Runs the ingress program on a packet from a peer.
-    ///
-    /// # Panics
-    /// The kernel refuses the packet.
     pub fn ingress(&mut self, inner: &Inner) -> (u32, Vec<u8>) {
         self.run(Direction::Ingress, inner, 1, (0, 0))
     }
 
     /// Runs the ingress program on an aggregate of segments with payloads of `gso_size` bytes.
-    ///
-    /// # Panics
-    /// The kernel refuses the packet.
     pub fn ingress_aggregate(&mut self, inner: &Inner, gso: (u32, u32)) -> (u32, Vec<u8>) {
         self.run(Direction::Ingress, inner, 1, gso)
     }
 
-    /// Runs the egress program on a packet that entered the host by the interface with this
-    /// index; 0 is one that the host made.
-    ///
-    /// # Panics
-    /// The kernel refuses the packet.
+    /// Runs the egress program on a packet that entered the host by this interface; 0 is a packet of
+    /// the host itself.
     pub fn egress(&mut self, inner: &Inner, ingress_interface: u32) -> (u32, Vec<u8>) {
         self.run(Direction::Egress, inner, ingress_interface, (0, 0))
     }
 
-    /// Asks the ingress program what would become of a packet from a peer.
-    ///
-    /// # Panics
-    /// The kernel refuses the packet.
+    /// Probes the ingress program with a packet from a peer.
     pub fn ask(&mut self, inner: &Inner) -> Result<Verdict, Reason> {
         self.loaded.ask(self.interface, inner.bytes()).expect("an answer")
     }
@@ -110,9 +88,6 @@ impl ProgramRun {
     }
 
     /// All counters.
-    ///
-    /// # Panics
-    /// They cannot be read.
     pub fn counts(&mut self) -> Counts {
         let slots = 0..=u32::try_from(self.relay.peers.len()).expect("few peers");
         let loaded = &mut self.loaded;
@@ -122,18 +97,12 @@ impl ProgramRun {
         }
     }
 
-    /// Refused packets of a slot, by [`Reason::index`].
-    ///
-    /// # Panics
-    /// They cannot be read.
+    /// Dropped packets of a slot, by [`Reason::index`].
     pub fn refused(&mut self, slot: u32) -> [u64; Reason::COUNT] {
         self.loaded.refused(slot).expect("counters")
     }
 
-    /// Runs `step` and tells which counters it moved, as `slot field +n`.
-    ///
-    /// # Panics
-    /// They cannot be read.
+    /// Runs `step` and returns the counters that it moved, as `slot field +n`.
     pub fn moved<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> (T, Vec<String>) {
         let before = self.counts();
         let result = step(self);
@@ -192,9 +161,6 @@ impl Counts {
 }
 
 /// A relay at 10.3.2.1/24 and fd00::3:2:1/120 with these peers.
-///
-/// # Panics
-/// Never: its literals parse.
 pub fn relay(peers: Vec<Peer>) -> Relay {
     Relay {
         interface: "relay0".parse().expect("a name"),
@@ -216,10 +182,7 @@ pub fn relay(peers: Vec<Peer>) -> Relay {
     }
 }
 
-/// A peer with addresses, routes and `allowed_ips` given as text.
-///
-/// # Panics
-/// A text does not parse.
+/// A peer, from texts.
 pub fn peer(number: u32, addresses: &[&str], routes: &[&str], allowed_ips: &[&str]) -> Peer {
     let mut key = [1; 32];
     key[..4].copy_from_slice(&number.to_le_bytes());
@@ -239,15 +202,12 @@ pub fn peer(number: u32, addresses: &[&str], routes: &[&str], allowed_ips: &[&st
     }
 }
 
-/// The slots [`ProgramRun`] gives: 1 and up, in the order of the peers.
+/// The slots of a [`ProgramRun`]: from 1, in the order of the peers.
 pub fn slots(relay: &Relay) -> Vec<u32> {
     (1..).take(relay.peers.len()).collect()
 }
 
 /// An address.
-///
-/// # Panics
-/// The text is none.
 pub fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }

@@ -16,13 +16,13 @@ use crate::{
     stats::{Stats, UpReport},
 };
 
-/// Names the `relay` binary to test; otherwise it is looked for beside the test executables.
+/// Environment variable with the path of `relay`; by default it is next to the test executables.
 pub const BINARY: &str = "RELAY_BIN";
 
 /// The relay's address on the underlay.
 pub const UNDERLAY: &str = "192.0.2.1";
 
-/// The machine in the middle: a namespace, a directory with the config, a bpffs of its own.
+/// The relay's host: a namespace, a directory with the configuration, and a bpffs.
 #[derive(Debug)]
 pub struct RelayHost {
     namespace: Namespace,
@@ -31,21 +31,15 @@ pub struct RelayHost {
     bpffs: PathBuf,
 }
 
-/// How a command ended and what it said.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Its exit code.
     pub code: i32,
-    /// Its standard output.
     pub stdout: String,
-    /// Its standard error.
     pub stderr: String,
 }
 
 /// The `relay` binary.
-///
-/// # Errors
-/// There is none where it should be.
 pub fn binary() -> Result<PathBuf> {
     let path = if let Some(path) = env::var_os(BINARY) {
         PathBuf::from(path)
@@ -61,11 +55,8 @@ pub fn binary() -> Result<PathBuf> {
 }
 
 impl RelayHost {
-    /// A host joined to `internet`, with forwarding off and nothing set up. The config and the
-    /// bpffs live below `directory`.
-    ///
-    /// # Errors
-    /// A namespace, a link or a mount could not be made.
+    /// A host connected to `internet`, with forwarding off. Configuration and bpffs are in
+    /// `directory`.
     pub fn create(internet: &Namespace, directory: &Path) -> Result<Self> {
         let namespace = Namespace::create("relay")?;
         let inside = namespace.name();
@@ -88,12 +79,12 @@ impl RelayHost {
                  route add default via 192.0.2.254\n"
             ),
         )?;
-        // The carrier comes a moment later, and routes with it.
+        // Routes need the carrier, which comes a moment later.
         deadline::until("the relay's underlay", || {
             let link = namespace.run("ip", &["-j", "link", "show", "dev", "eth0"])?;
             Ok(link.contains("\"operstate\":\"UP\"").then_some(()))
         })?;
-        // What the machine around it happens to have set must not matter.
+        // Do not inherit settings of this machine.
         namespace.set_sysctl("ipv4/ip_forward", 0)?;
         namespace.set_sysctl("ipv6/conf/all/forwarding", 0)?;
         let bpffs = directory.join("bpf");
@@ -104,12 +95,10 @@ impl RelayHost {
         Ok(Self { namespace, binary: binary()?, config, bpffs })
     }
 
-    /// Its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    /// Its config file.
     pub fn config(&self) -> &Path {
         &self.config
     }
@@ -119,24 +108,17 @@ impl RelayHost {
         &self.bpffs
     }
 
-    /// Where the pins of an interface are.
-    ///
-    /// # Errors
-    /// The namespace cannot be entered.
+    /// The directory of an interface's pins.
     pub fn pins(&self, interface: &str) -> Result<PathBuf> {
         let pins = self.namespace.enter(|| Pins::open(&self.bpffs, interface))??;
         Ok(pins.dir().to_owned())
     }
 
-    /// Writes its config file.
-    ///
-    /// # Errors
-    /// The file could not be written.
     pub fn write_config(&self, text: &str) -> Result<()> {
         fs::write(&self.config, text).with_context(|| format!("write {}", self.config.display()))
     }
 
-    /// The `relay` command with its config and bpffs set, to be run by [`Namespace::output`].
+    /// The `relay` command with configuration and bpffs set, for [`Namespace::output`].
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command
@@ -150,67 +132,44 @@ impl RelayHost {
     }
 
     /// Runs the `relay` command on this host.
-    ///
-    /// # Errors
-    /// It could not be started, or was killed; or it said the relay's private key.
     pub fn relay(&self, arguments: &[&str]) -> Result<Outcome> {
         let outcome = Outcome::of(&self.namespace.output(&mut self.command(arguments))?)?;
         if let Ok(key) = fs::read_to_string(self.config.with_file_name("private.key")) {
             let said =
                 [&outcome.stdout, &outcome.stderr].iter().any(|text| text.contains(key.trim()));
-            ensure!(!said, "relay {arguments:?} said the private key");
+            ensure!(!said, "relay {arguments:?} printed the private key");
         }
         Ok(outcome)
     }
 
     /// `relay up --json`.
-    ///
-    /// # Errors
-    /// It failed.
     pub fn up(&self) -> Result<UpReport> {
         let text = self.relay(&["up", "--json"])?.success("relay up --json")?;
         Ok(serde_json::from_value(schema::parse("up", &text)?)?)
     }
 
     /// `relay status --check`.
-    ///
-    /// # Errors
-    /// It found a problem.
     pub fn require_sound(&self) -> Result<()> {
         self.relay(&["status", "--check"])?.success("status --check").map(drop)
     }
 
     /// `relay down --json`.
-    ///
-    /// # Errors
-    /// It failed.
     pub fn down(&self) -> Result<UpReport> {
         let text = self.relay(&["down", "--json"])?.success("relay down --json")?;
         Ok(serde_json::from_value(schema::parse("up", &text)?)?)
     }
 
     /// `relay stats --json`.
-    ///
-    /// # Errors
-    /// It failed.
     pub fn stats(&self) -> Result<Stats> {
         let text = self.relay(&["stats", "--json"])?.success("relay stats --json")?;
         Ok(serde_json::from_value(schema::parse("stats", &text)?)?)
     }
 
-    /// All counters.
-    ///
-    /// # Errors
-    /// `relay stats` failed.
     pub fn ledger(&self) -> Result<Ledger> {
         Ok(Ledger::of(&self.stats()?))
     }
 
-    /// Waits until the counters have moved by exactly `expected` since `before`, and gives them as
-    /// they then stand.
-    ///
-    /// # Errors
-    /// They did not come to that; the message shows both.
+    /// Waits until the counters have moved by exactly `expected` since `before`, and returns them.
     pub fn settled(&self, before: &Ledger, expected: &Ledger) -> Result<Ledger> {
         let mut moved = Ledger::default();
         deadline::within(deadline::SETTLING, "the counters", || {
@@ -221,10 +180,7 @@ impl RelayHost {
         .with_context(|| format!("counters moved:\n{moved}expected:\n{expected}"))
     }
 
-    /// What `wg show INTERFACE KEYWORD` says of each peer, by public key.
-    ///
-    /// # Errors
-    /// `wg` failed.
+    /// The output of `wg show INTERFACE KEYWORD` for each peer, by public key.
     pub fn wg(&self, interface: &str, keyword: &str) -> Result<BTreeMap<String, String>> {
         let text = self.namespace.run("wg", &["show", interface, keyword])?;
         Ok(text
@@ -234,11 +190,8 @@ impl RelayHost {
             .collect())
     }
 
-    /// Packets that WireGuard threw away on arrival, for a source address that was not their
-    /// sender's or other faults.
-    ///
-    /// # Errors
-    /// `ip` failed.
+    /// Packets that WireGuard dropped on arrival, such as those with a source address that is not
+    /// their sender's.
     pub fn rx_errors(&self, interface: &str) -> Result<u64> {
         let text = self.namespace.run("ip", &["-j", "-s", "link", "show", "dev", interface])?;
         let links: serde_json::Value = serde_json::from_str(&text)?;
@@ -247,10 +200,7 @@ impl RelayHost {
             .with_context(|| format!("no error count in {text}"))
     }
 
-    /// What it received and sent on the underlay, as its interface counts.
-    ///
-    /// # Errors
-    /// `ip` failed.
+    /// Received and sent packets on the underlay, as counted by the interface.
     pub fn underlay(&self) -> Result<(Tally, Tally)> {
         let text = self.namespace.run("ip", &["-j", "-s", "link", "show", "dev", "eth0"])?;
         let links: serde_json::Value = serde_json::from_str(&text)?;
@@ -264,16 +214,13 @@ impl RelayHost {
 
 impl Drop for RelayHost {
     fn drop(&mut self) {
-        // Pins go with their file system, and what they held with them.
+        // Removes the pins, and with them programs and maps.
         let _unmounted = unmount(&self.bpffs, UnmountFlags::DETACH);
     }
 }
 
 impl Outcome {
-    /// How this command ended.
-    ///
-    /// # Errors
-    /// A signal ended it.
+    /// From the output of a command.
     pub fn of(output: &Output) -> Result<Self> {
         let Some(code) = output.status.code() else { bail!("killed: {}", output.status) };
         Ok(Self {
@@ -283,10 +230,7 @@ impl Outcome {
         })
     }
 
-    /// Its standard output.
-    ///
-    /// # Errors
-    /// It did not exit with 0.
+    /// The standard output of a command that exited with 0.
     pub fn success(self, what: &str) -> Result<String> {
         if self.code != 0 {
             bail!("{what}: exit code {}\n{}{}", self.code, self.stdout, self.stderr);
@@ -294,10 +238,7 @@ impl Outcome {
         Ok(self.stdout)
     }
 
-    /// The one clear sentence of a command that the host lacks something for.
-    ///
-    /// # Errors
-    /// It ended otherwise, or said more, or nothing.
+    /// The standard error, a single line, of a command that failed with this exit code.
     pub fn refusal(&self, code: i32) -> Result<&str> {
         let said = self.stderr.trim_end();
         if self.code != code || said.is_empty() || said.lines().count() > 1 {

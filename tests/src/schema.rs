@@ -1,4 +1,4 @@
-//! What `relay` prints as JSON, held against the schemas in `docs/`.
+//! Validates the JSON that `relay` prints, by the schemas in `docs/`.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -9,14 +9,11 @@ macro_rules! schemas {
     };
 }
 
-/// Taken along when this is built, because a virtual machine has no `docs/`.
+/// Compiled in, as the virtual machine has no `docs/`.
 const SCHEMAS: [(&str, &str); 7] =
     schemas!["doctor", "explain", "observe", "pairs", "stats", "status", "up"];
 
-/// The value that `text` is.
-///
-/// # Errors
-/// It is no JSON, or not as the schema of this name says.
+/// Parses and validates `text`.
 pub fn parse(name: &str, text: &str) -> Result<Value> {
     let value = serde_json::from_str(text).with_context(|| format!("{name}: no JSON: {text}"))?;
     let found = SCHEMAS.iter().find(|(known, _)| *known == name);
@@ -35,7 +32,7 @@ fn errors(schema: &Value, value: &Value) -> Result<Vec<String>> {
     Ok(errors.map(|error| format!("{}: {error}", error.instance_path())).collect())
 }
 
-/// The demonstration shows; the tests check.
+/// Parses `text`: the demonstration does not validate.
 #[cfg(not(feature = "suites"))]
 fn errors(_schema: &Value, _value: &Value) -> Result<Vec<String>> {
     Ok(Vec::new())

@@ -12,7 +12,7 @@ const ONE_TO_MANY: &str = include_str!("../../examples/one-to-many.toml");
 /// `examples/node-to-node.toml`: two nodes.
 const NODE_TO_NODE: &str = include_str!("../../examples/node-to-node.toml");
 
-/// An example as its reader would use it: with keys of real peers and paths of this machine.
+/// An example configuration with generated keys and paths of this machine.
 #[derive(Debug, Clone)]
 pub struct Site {
     table: Table,
@@ -21,17 +21,11 @@ pub struct Site {
 
 impl Site {
     /// One administrator, A, and the nodes B, C and D.
-    ///
-    /// # Errors
-    /// The example is not what the lab expects.
     pub fn one_to_many() -> Result<Self> {
         Self::of(ONE_TO_MANY).context("examples/one-to-many.toml")
     }
 
     /// The nodes A and B.
-    ///
-    /// # Errors
-    /// The example is not what the lab expects.
     pub fn node_to_node() -> Result<Self> {
         Self::of(NODE_TO_NODE).context("examples/node-to-node.toml")
     }
@@ -46,10 +40,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Puts the private key file into `directory`.
-    ///
-    /// # Errors
-    /// The example has no `[relay]`.
+    /// Sets the path of the private key to a file in `directory`.
     pub fn live_in(&mut self, directory: &Path) -> Result<()> {
         let path = directory.join("private.key");
         let path = path.to_str().context("a path in UTF-8")?;
@@ -57,40 +48,26 @@ impl Site {
         Ok(())
     }
 
-    /// The file.
-    ///
-    /// # Errors
-    /// A value that TOML cannot express.
+    /// The configuration as TOML.
     pub fn text(&self) -> Result<String> {
         Ok(toml::to_string_pretty(&self.table)?)
     }
 
-    /// The `[relay]` table.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn relay_mut(&mut self) -> Result<&mut Table> {
         self.table.get_mut("relay").and_then(Value::as_table_mut).context("no [relay]")
     }
 
-    /// The `[guard]` table, which is made where there is none.
-    ///
-    /// # Errors
-    /// Something else has that name.
+    /// The `[guard]` table, created if missing.
     pub fn guard_mut(&mut self) -> Result<&mut Table> {
         let guard = self.table.entry("guard").or_insert_with(|| Table::new().into());
         guard.as_table_mut().context("guard is no table")
     }
 
-    /// Takes the `[guard]` table out.
+    /// Removes the `[guard]` table.
     pub fn without_guard(&mut self) {
         self.table.remove("guard");
     }
 
-    /// The peers' names, in the order of the file.
-    ///
-    /// # Errors
-    /// A peer without a name.
     pub fn names(&self) -> Result<Vec<String>> {
         self.peers()?
             .iter()
@@ -99,18 +76,12 @@ impl Site {
     }
 
     /// The names of the first peers: `let [a, b] = site.first()?`.
-    ///
-    /// # Errors
-    /// There are fewer.
     pub fn first<const N: usize>(&self) -> Result<[String; N]> {
         let names: Vec<String> = self.names()?.into_iter().take(N).collect();
         names.try_into().ok().with_context(|| format!("fewer than {N} peers"))
     }
 
     /// The `[[peer]]` table of this name.
-    ///
-    /// # Errors
-    /// There is none.
     pub fn peer_mut(&mut self, name: &str) -> Result<&mut Table> {
         self.peers_mut()?
             .iter_mut()
@@ -119,19 +90,12 @@ impl Site {
             .with_context(|| format!("no peer {name}"))
     }
 
-    /// Sets one key of a peer.
-    ///
-    /// # Errors
-    /// There is no such peer.
     pub fn set(&mut self, peer: &str, key: &str, value: impl Into<Value>) -> Result<()> {
         self.peer_mut(peer)?.insert(key.to_owned(), value.into());
         Ok(())
     }
 
-    /// Puts these addresses into a peer's `allowed_ips`, besides what is there.
-    ///
-    /// # Errors
-    /// There is no such peer.
+    /// Adds addresses to a peer's `allowed_ips`.
     pub fn allow(&mut self, peer: &str, addresses: &[IpAddr]) -> Result<()> {
         let list =
             self.peer_mut(peer)?.entry("allowed_ips").or_insert_with(|| Value::Array(vec![]));
@@ -140,10 +104,7 @@ impl Site {
         Ok(())
     }
 
-    /// Takes these addresses out of a peer's `allowed_ips`.
-    ///
-    /// # Errors
-    /// There is no such peer, or its list has none of them.
+    /// Removes addresses from a peer's `allowed_ips`.
     pub fn disallow(&mut self, peer: &str, addresses: &[IpAddr]) -> Result<()> {
         let list = self.peer_mut(peer)?.get_mut("allowed_ips").and_then(Value::as_array_mut);
         let list = list.context("no allowed_ips")?;
@@ -159,10 +120,7 @@ impl Site {
         Ok(())
     }
 
-    /// A new peer with a key of its own, which lists nobody and is listed by nobody.
-    ///
-    /// # Errors
-    /// The file is not what the lab expects.
+    /// Adds a peer with a new key, which lists nobody and is not listed.
     pub fn add_peer(&mut self, name: &str, addresses: &[IpAddr]) -> Result<()> {
         let addresses: Vec<Value> =
             addresses.iter().map(|address| Value::from(address.to_string())).collect();
@@ -173,10 +131,7 @@ impl Site {
         self.new_key(name)
     }
 
-    /// Takes a peer out.
-    ///
-    /// # Errors
-    /// There is no such peer.
+    /// Removes a peer.
     pub fn remove_peer(&mut self, name: &str) -> Result<()> {
         let peers = self.peers_mut()?;
         let before = peers.len();
@@ -187,18 +142,11 @@ impl Site {
         Ok(())
     }
 
-    /// A peer's private key.
-    ///
-    /// # Errors
-    /// There is no such peer.
     pub fn private_key(&self, peer: &str) -> Result<&PrivateKey> {
         self.keys.get(peer).with_context(|| format!("no peer {peer}"))
     }
 
     /// A peer's first IPv4 and first IPv6 address.
-    ///
-    /// # Errors
-    /// It lacks one of them.
     pub fn addresses(&self, name: &str) -> Result<[IpAddr; 2]> {
         let peer = self.peers()?.iter().find(|peer| name_of(peer) == Some(name));
         let addresses = peer.and_then(|peer| peer.get("address")).and_then(Value::as_array);

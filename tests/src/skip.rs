@@ -1,4 +1,4 @@
-//! What a scenario needs from its machine, and what happens when that is not there.
+//! What tests need from the machine. A test without its needs skips, or fails if they are required.
 
 use std::{
     env,
@@ -10,13 +10,13 @@ use std::{
 
 use crate::{Namespace, relay_host};
 
-/// Names the pieces, separated by commas, whose absence is a failure; `all` names every piece.
+/// Environment variable: a comma-separated list of required needs, or `all`.
 pub const REQUIRE: &str = "RELAY_TEST_REQUIRE";
 
-/// Programs of the system that the lab runs.
+/// Programs that the lab runs.
 const TOOLS: [&str; 5] = ["ip", "wg", "wg-quick", "nft", "tc"];
 
-/// A piece that a scenario needs.
+/// Something that a test needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// User id 0, for namespaces.
@@ -37,7 +37,7 @@ pub enum Need {
     NoWireGuard,
 }
 
-/// What every scenario of the lab needs.
+/// The needs of every scenario of the lab.
 pub const LAB: &[Need] = &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard];
 
 impl Need {
@@ -55,7 +55,7 @@ impl Need {
         }
     }
 
-    /// What is missing for it on this machine, if anything is.
+    /// What this machine lacks of it, if anything.
     pub fn missing(self) -> Option<String> {
         match self {
             Self::Root => (!rustix::process::geteuid().is_root()).then(|| "user id 0".to_owned()),
@@ -83,20 +83,17 @@ impl Need {
     }
 }
 
-/// Whether `test` can run here. Otherwise says what it lacks.
-///
-/// # Panics
-/// The missing piece is named in [`REQUIRE`].
+/// Whether `test` can run here; otherwise prints what is missing.
 pub fn possible(test: &str, needs: &[Need]) -> bool {
     let required = env::var(REQUIRE).unwrap_or_default();
     for need in needs {
         let Some(missing) = need.missing() else { continue };
-        let demanded = required.split(',').map(str::trim).any(|piece| {
-            // A machine cannot have WireGuard and lack it, so `all` does not ask for both.
+        let required_here = required.split(',').map(str::trim).any(|piece| {
+            // No machine has both WireGuard and no WireGuard.
             piece == need.name() || (piece == "all" && *need != Need::NoWireGuard)
         });
-        assert!(!demanded, "{test}: missing {missing}, which {REQUIRE} demands");
-        // Past the capture of the test harness, which would swallow it.
+        assert!(!required_here, "{test}: missing {missing}, required by {REQUIRE}");
+        // Directly, as the test harness captures what `eprintln!` writes.
         let said = writeln!(io::stderr().lock(), "SKIP {test}: missing {missing}");
         assert!(said.is_ok(), "standard error is closed");
         return false;

@@ -1,4 +1,4 @@
-//! What `relay` prints as JSON.
+//! The JSON that `relay` prints.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// Version of this shape.
     pub schema_version: u32,
-    /// The WireGuard interface.
     pub interface: String,
     /// The relay's public key, base64.
     pub public_key: String,
@@ -22,13 +20,11 @@ pub struct Stats {
     pub policy_hash: String,
     /// How the programs are attached: `tcx`, `netlink` or `none`.
     pub attached: String,
-    /// The peers.
     pub peers: Vec<PeerStats>,
-    /// Refused packets that belong to no peer, by reason.
+    /// Dropped packets that belong to no peer, by reason.
     pub unattributed: BTreeMap<String, u64>,
-    /// Sums.
     pub totals: Totals,
-    /// What stands before all of it.
+    /// The guard, if there is one.
     pub guard: Guard,
 }
 
@@ -36,7 +32,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
-    /// Where it is, or is wanted.
+    /// Interfaces where it is attached or should be.
     pub interfaces: Vec<Guarded>,
     /// Messages by outcome.
     pub messages: BTreeMap<String, u64>,
@@ -46,7 +42,6 @@ pub struct Guard {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Guarded {
-    /// Its name.
     pub interface: String,
     /// `driver`, `generic` or `none`.
     pub attached: String,
@@ -56,29 +51,28 @@ pub struct Guarded {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStats {
-    /// Its name.
     pub name: String,
     /// Its public key, base64.
     pub public_key: String,
-    /// `false` for one that is switched off.
+    /// `false` for a disabled peer.
     pub enabled: bool,
-    /// Where it was last heard from; empty if never.
+    /// Its endpoint; empty if unknown.
     pub endpoint: String,
-    /// What it owns.
+    /// The addresses that it owns.
     pub allowed_ips: Vec<String>,
     /// Seconds since 1970; 0 is never.
     pub latest_handshake: u64,
-    /// Bytes of encrypted packets from it, as `wg show transfer` has them.
+    /// Bytes of encrypted packets from it, as in `wg show transfer`.
     pub transfer_rx: u64,
     /// Bytes of encrypted packets to it.
     pub transfer_tx: u64,
     /// Seconds; 0 is off.
     pub persistent_keepalive: u16,
-    /// To and from other peers.
+    /// Traffic with other peers.
     pub relayed: Directions,
-    /// To and from the relay itself.
+    /// Traffic with the relay itself.
     pub host: Directions,
-    /// Packets of it that were refused, by reason.
+    /// Its dropped packets, by reason.
     pub refused: BTreeMap<String, u64>,
 }
 
@@ -86,13 +80,9 @@ pub struct PeerStats {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Directions {
-    /// Packets from the peer.
     pub rx_packets: u64,
-    /// Bytes from the peer.
     pub rx_bytes: u64,
-    /// Packets to the peer.
     pub tx_packets: u64,
-    /// Bytes to the peer.
     pub tx_bytes: u64,
 }
 
@@ -100,11 +90,9 @@ pub struct Directions {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// Over all peers.
     pub relayed: Directions,
-    /// Over all peers.
     pub host: Directions,
-    /// Over all peers and what belongs to none.
+    /// Over all peers and packets that belong to none.
     pub refused: BTreeMap<String, u64>,
 }
 
@@ -112,15 +100,11 @@ pub struct Totals {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpReport {
-    /// Version of this shape.
     pub schema_version: u32,
-    /// The WireGuard interface.
     pub interface: String,
-    /// Whether anything was changed.
     pub changed: bool,
-    /// The changes, one a line.
     pub changes: Vec<String>,
-    /// What the operator should know.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 

@@ -10,11 +10,10 @@ use serde_json::Value;
 
 use crate::Namespace;
 
-/// Packets and the bytes of these packets, from the first of the inner IP header to the last of
-/// the payload.
+/// A number of packets and their bytes, inner IP header included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Packets, as they are on the wire: segments, not aggregates of them.
+    /// Packets on the wire: segments, not aggregates.
     pub packets: u64,
     /// Bytes of inner IP packets.
     pub bytes: u64,
@@ -61,11 +60,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// The counters of a table's rules, by the comments of the rules. Rules carry their counters
-/// themselves: counters with names of their own need one more kernel module.
-///
-/// # Errors
-/// `nft` failed, or there is no such table.
+/// The counters of a table's rules, by comment. Named counters would need another kernel module.
 pub(crate) fn read_nft(
     namespace: &Namespace,
     family: &str,

@@ -1,5 +1,5 @@
-//! A TUN interface: what is written to it comes in by it, as from a peer, and what leaves by it is
-//! read. Like a WireGuard interface it has no link-layer header.
+//! A TUN interface: writing makes it receive a packet, reading returns a packet that it sent. Like a
+//! WireGuard interface it has no link-layer header.
 
 use std::{
     fs::{File, OpenOptions},
@@ -20,16 +20,16 @@ const TUNSETIFF: rustix::ioctl::Opcode = opcode::write::<i32>(b'T', 202);
 const IFF_TUN: i16 = 1;
 const IFF_NO_PI: i16 = 0x1000;
 
-/// Longest packet there is.
+/// Length of the longest packet.
 const MAX_LEN: usize = 65_535;
 
-/// An interface that goes when this is dropped.
+/// A TUN interface, deleted on drop.
 #[derive(Debug)]
 pub struct Tun {
     file: File,
 }
 
-/// `struct ifreq` (include/uapi/linux/if.h), as far as TUN reads it.
+/// The part of `struct ifreq` (include/uapi/linux/if.h) that TUN reads.
 #[repr(C)]
 struct Request {
     name: [u8; 16],
@@ -39,9 +39,6 @@ struct Request {
 
 impl Tun {
     /// A new interface in a namespace, down.
-    ///
-    /// # Errors
-    /// The kernel has no TUN, or refuses the name.
     pub fn create(namespace: &Namespace, name: &str) -> Result<Self> {
         let mut request = Request { name: [0; 16], flags: IFF_TUN | IFF_NO_PI, rest: [0; 22] };
         ensure!(
@@ -65,20 +62,14 @@ impl Tun {
         Ok(Self { file: made? })
     }
 
-    /// Lets a packet come in.
-    ///
-    /// # Errors
-    /// It begins with no IP version, or the interface is down.
+    /// Makes it receive a packet.
     pub fn write(&self, packet: &[u8]) -> Result<()> {
         let written = (&self.file).write(packet).context("write to TUN")?;
         ensure!(written == packet.len(), "{written} of {} bytes written to TUN", packet.len());
         Ok(())
     }
 
-    /// The next packet that has left, if there is one.
-    ///
-    /// # Errors
-    /// The interface cannot be read.
+    /// The next packet that it sent, if any.
     pub fn read(&self) -> Result<Option<Vec<u8>>> {
         let mut packet = vec![0; MAX_LEN];
         match (&self.file).read(&mut packet) {

@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-/// The value that `text` is, which must be as `docs/NAME.schema.json` says.
+/// Parses `text` and validates it by `docs/NAME.schema.json`.
 pub(crate) fn parse(name: &str, text: &str) -> Value {
     let file = format!("../docs/{name}.schema.json");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

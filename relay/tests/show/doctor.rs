@@ -47,7 +47,7 @@ fn a_guard_is_looked_at_where_it_is_wanted() {
     let report = schema::parse("doctor", &stdout(&output));
     let findings = report["findings"].as_array().expect("findings").iter();
     let of_guard: Vec<_> = findings.filter(|finding| finding["check"] == "guard").collect();
-    // Without a BPF file system, or the right to it, nothing is known of the guard itself.
+    // Without access to bpffs, the guard's state is unknown.
     if let [unknown] = of_guard[..] {
         assert_eq!(unknown["level"], "warning", "{unknown}");
         return;
@@ -67,6 +67,6 @@ fn a_broken_configuration_is_one_finding_and_the_host_is_judged_all_the_same() {
     let text = stdout(&output);
     assert!(text.contains("did you mean endpoint?"), "{text}");
     assert!(text.contains("kernel") && !text.contains("overlay  "), "{text}");
-    // 3 where this host lacks something besides.
+    // 3 if this host lacks something else.
     assert!(matches!(output.status.code(), Some(2 | 3)), "{}", stderr(&output));
 }

@@ -25,7 +25,7 @@ fn the_configuration_alone_says_what_passes_and_what_to_write_where() {
     }
 }
 
-/// Two peers at a relay with this `[relay]`; `b` alone lists what it talks to and the relay.
+/// Two peers of a relay with this `[relay]`; only `b` lists the other peer and the relay.
 fn config(lines: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let text = format!(
@@ -39,7 +39,7 @@ fn config(lines: &str) -> tempfile::TempDir {
     directory
 }
 
-/// What is said of two ends, and the exit code.
+/// Output and exit code for two ends.
 fn explained(lines: &str, a: &str, b: &str) -> (String, Option<i32>) {
     let directory = config(lines);
     let path = directory.path().join("relay.toml");

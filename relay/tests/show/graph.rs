@@ -13,7 +13,7 @@ fn every_example_in_every_format() {
     }
 }
 
-/// One pair of each kind: whole, one family of two, one-sided, in different families.
+/// A pair of each kind: both families, one family, one-sided, different families.
 const PAIRS: &str = r#"
 [relay]
 address = ["10.3.2.1/24", "fd00::3:2:1/120"]

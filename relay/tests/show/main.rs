@@ -1,4 +1,4 @@
-//! The binary itself: what it shows without a running relay, and how it exits.
+//! Commands that need no running relay: output and exit codes.
 
 mod doctor;
 mod explain;
@@ -12,7 +12,7 @@ use std::{
     process::{Command, Output},
 };
 
-/// Runs relay with that configuration, without colour and the caller's settings.
+/// Runs relay with this configuration, without colour and without the caller's environment.
 fn relay(config: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_relay"))
         .arg("--config")

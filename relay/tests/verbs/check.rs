@@ -1,4 +1,4 @@
-//! A file is judged before it takes its place, as configuration management asks for it.
+//! Checks a file before it is put in place, as configuration management does.
 
 use super::site::{OTHERS, Site};
 
@@ -9,7 +9,7 @@ fn peer(name: &str, key: &str, address: &str) -> String {
 #[test]
 fn a_main_file_is_judged_with_the_fragments_and_keys_of_its_place() {
     let site = Site::with("");
-    // Relative names of key files are looked up beside the place, not beside the copy.
+    // Relative paths of key files are relative to the place, not to the copy.
     let main = "[relay]\naddress = [\"10.3.2.1/24\"]\nprivate_key_file = \"private.key\"\n";
     site.write("relay.toml", main, 0o600);
     site.write("private.key", "no key", 0o600);
@@ -22,7 +22,7 @@ fn a_main_file_is_judged_with_the_fragments_and_keys_of_its_place() {
     let before = site.tree();
     let run = site.relay("check --replace relay.toml=tmp/candidate").ended(0);
     assert!(run.out.contains("with 1 peers"), "{run}");
-    // Without its place the copy has no peers.
+    // Without --as, the copy has no peers.
     site.relay("check tmp/candidate").ended(2);
 
     site.write("tmp/candidate", "[relay]\naddress = [\"10.9.9.1/24\"]\n", 0o600);

@@ -1,4 +1,4 @@
-//! What a peer's own client is given: as text, as a code, and whether it is still what holds.
+//! Client files: as text, as QR code, and whether they are stale.
 
 use std::{fs, io::BufReader};
 

@@ -1,5 +1,5 @@
-//! A key that was made reaches somebody, or nothing is changed; and who reads what is said changes
-//! nothing.
+//! A generated key is delivered, or nothing is changed; a closed standard output changes nothing
+//! else.
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use std::{
 
 use super::site::{OTHERS, Site};
 
-/// What makes a key.
+/// Commands that generate a key.
 const MADE: [&str; 3] = ["peer rotate a", "peer add c --generate", "peer rotate a --png -"];
 
-/// Runs `relay` with standard output there: its exit code and what it said on standard error.
+/// Runs `relay` with this standard output; returns exit code and standard error.
 fn run(site: &Site, words: &str, out: impl Into<Stdio>) -> (Option<i32>, String) {
     let child = command(site, words).stdout(out).stderr(Stdio::piped()).spawn();
     let output = child.expect("relay runs").wait_with_output().expect("relay ends");
@@ -32,7 +32,7 @@ fn command(site: &Site, words: &str) -> Command {
     command
 }
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 fn unread() -> io::PipeWriter {
     let (_, writer) = io::pipe().expect("a pipe");
     writer
@@ -142,7 +142,7 @@ fn who_reads_changes_neither_exit_code_nor_message() {
         let said = String::from_utf8(read.stderr).expect("UTF-8");
         assert_eq!(run(&site, words, unread()), (Some(code), said), "{words}");
     }
-    // And standard error may be closed, too.
+    // Standard error may be closed too.
     let child = command(&site, "peer rename a c").stdout(unread()).stderr(unread()).status();
     assert_eq!(child.expect("relay runs").code(), Some(0));
     assert!(site.read("relay.toml").contains("name = \"c\""));
@@ -150,7 +150,7 @@ fn who_reads_changes_neither_exit_code_nor_message() {
 
 #[test]
 fn who_may_not_read_is_told_to_be_root_and_nothing_else() {
-    // Whoever runs the tests, the files are another's.
+    // The files belong to another user than the one who runs the tests.
     let site = Site::new();
     site.write("relay.d/b.toml", "", 0o600);
     let mode = |name: &str, mode| {
@@ -184,7 +184,7 @@ fn who_may_not_read_is_told_to_be_root_and_nothing_else() {
         all.iter().for_each(|words| refused(words));
         mode(name, open);
     }
-    // Key files are read by those that need them; those who write need the directory, too.
+    // Commands that only read need no write access to the directory.
     mode("psk", 0o000);
     mode("private.key", 0o000);
     refused("check");

@@ -1,10 +1,10 @@
-//! Hubs' files of other tools become configurations that pass the check.
+//! `relay import` of hub files gives configurations that pass `relay check`.
 
 use std::fs;
 
 use super::site::{OTHERS, PRESHARED, PRIVATE, PUBLIC, Site};
 
-/// A hub with all that a hub's file may hold.
+/// A hub file with everything that it may contain.
 fn hub() -> String {
     let [a, b, c] = OTHERS;
     format!(
@@ -119,7 +119,7 @@ fn names_come_from_the_comments_of_many_tools() {
     assert_eq!(written, expected);
 }
 
-/// A hub at 10.8.0.1/24 with what follows.
+/// A hub at 10.8.0.1/24 with these lines.
 fn small_hub(rest: &str) -> String {
     let [a, b, c] = OTHERS;
     let rest = rest.replace("{A}", a).replace("{B}", b).replace("{C}", c);
@@ -129,7 +129,7 @@ fn small_hub(rest: &str) -> String {
     )
 }
 
-/// What an import says and gives, without the lines that it always has.
+/// The output of an import, without constant lines.
 fn import(text: impl AsRef<[u8]>, code: i32) -> String {
     let site = Site::with("");
     fs::write(site.path("wg0.conf"), text).expect("written");
@@ -239,7 +239,7 @@ fn a_file_of_another_kind_is_called_what_it_is() {
         assert!(run.starts_with(&format!("relay: {said}")), "{run}");
         assert_eq!(run.lines().count(), 2, "one sentence: {run}");
     }
-    // A mesh whose nodes dial each other has one of these on each.
+    // Each node of a mesh has such a file.
     let mesh =
         small_hub("[Peer]\nPublicKey = {A}\nEndpoint = 192.0.2.1:1\nAllowedIPs = 10.8.0.2\n");
     import(mesh, 0);

@@ -1,5 +1,4 @@
-//! The verbs that work on files, run as a stranger runs them: the built binary, in a directory of
-//! its own. None of them touches the kernel.
+//! Commands that work on files: runs the binary in a directory of its own. None touches the kernel.
 
 mod check;
 mod client;

@@ -1,4 +1,4 @@
-//! Peers come, go and change their names; what nobody asked to change stays, byte for byte.
+//! Adding, removing and renaming peers; everything else in the files stays, byte for byte.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -69,7 +69,7 @@ fn a_peer_that_is_off_keeps_its_place() {
     insta::assert_snapshot!(site.relay("peer disable b").ended(0));
     assert_eq!(site.read("relay.toml"), off);
 
-    // Nobody else gets its address, it reaches nobody, and all who look are told.
+    // No other peer gets its address, it reaches no one, and commands report it.
     let add = format!("peer add c --public-key {}", OTHERS[1]);
     assert!(site.relay(&add).ended(0).out.contains("added c with 10.3.2.4 and"));
     insta::assert_snapshot!(site.relay("explain --config-only a b").ended(1));

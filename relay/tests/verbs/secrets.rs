@@ -1,8 +1,8 @@
-//! Private and preshared keys are where they must be, and nowhere else.
+//! Private and preshared keys are only where they must be.
 
 use super::site::{OTHERS, PRESHARED, PRIVATE, Run, Site};
 
-/// Everything of a run, and what is on the disk after it but for the key files.
+/// The output of a run, and all files after it except key files.
 fn traces(site: &Site, run: &Run) -> Vec<String> {
     let mut traces = vec![run.out.clone(), run.err.clone()];
     let keys = ["private.key", "a.key", "psk", "wg0.conf"].map(|name| site.path(name));
@@ -49,7 +49,7 @@ fn keys_of_the_configuration_are_in_no_output_but_the_clients_own() {
         "graph --format svg".to_owned(),
         "explain --config-only a b".to_owned(),
         "explain --config-only --json b a".to_owned(),
-        // What it takes to reach a relay is not there, which is said without a key as well.
+        // The endpoint is missing, which is reported without printing a key.
         "up --dry-run --bpffs nowhere".to_owned(),
         "status --bpffs nowhere".to_owned(),
         "stats --json --bpffs nowhere".to_owned(),

@@ -9,7 +9,7 @@ use std::{
 
 use super::schema;
 
-/// The relay's private key, and a peer's (RFC 7748, section 6.1).
+/// Private keys of the relay and of a peer (RFC 7748, section 6.1).
 pub(crate) const PRIVATE: [&str; 2] = [
     "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
     "XasIfmJKikt54X+Lg4AO5m87sSkmGLb9HC+LJ/+I4Os=",
@@ -20,17 +20,17 @@ pub(crate) const PUBLIC: [&str; 2] = [
     "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
 ];
 pub(crate) const PRESHARED: &str = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE=";
-/// Public keys of nobody in particular.
+/// Arbitrary public keys.
 pub(crate) const OTHERS: [&str; 3] = [
     "1rAoTG+RAoOxgCXxI+44FU1fe3GQ3PXU8VkiOqNQJGI=",
     "bZ2dcK55rLIRrWwkeuzr/MnjxYPbm2QohxAQAOGichQ=",
     "i6JdWpzseo7IhbqJihZqhHfySQH+TNBhV4hWKFAJ6W8=",
 ];
 
-/// A configuration in a directory of its own, which goes with the value.
+/// A configuration in a directory of its own, removed on drop.
 pub(crate) struct Site(tempfile::TempDir);
 
-/// What a run of relay gave.
+/// The result of a run of relay.
 pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -39,8 +39,8 @@ pub(crate) struct Run {
 }
 
 impl Site {
-    /// An administrator `a` with a preshared key, and a node `b`, who list each other; comments and
-    /// a layout of somebody's own.
+    /// An administrator `a` with a preshared key and a node `b`, which list each other, in a file with
+    /// comments and a custom layout.
     pub(crate) fn new() -> Self {
         let text = format!(
             "# Site: Berlin\n[relay]\naddress = [\"10.3.2.1/24\", \"fd00::3:2:1/120\"] # both\n\
@@ -85,7 +85,7 @@ impl Site {
         fs::metadata(self.path(name)).expect("a file").mode() & 0o7777
     }
 
-    /// Runs `relay` in the directory with these words.
+    /// Runs `relay` with these arguments in the directory.
     pub(crate) fn relay(&self, words: &str) -> Run {
         self.relay_with(words, "")
     }
@@ -98,7 +98,7 @@ impl Site {
             .stderr(Stdio::piped())
             .spawn()
             .expect("relay runs");
-        // A verb that reads nothing may be gone already.
+        // A command that reads no input may have exited.
         drop(child.stdin.take().expect("a pipe").write_all(input.as_bytes()));
         let output = child.wait_with_output().expect("relay ends");
         Run {
@@ -109,7 +109,7 @@ impl Site {
         }
     }
 
-    /// `relay` in the directory with these words, not yet run.
+    /// The command `relay` with these arguments in the directory.
     pub(crate) fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
         command
@@ -121,7 +121,7 @@ impl Site {
         command
     }
 
-    /// Every file with its mode and content.
+    /// All files with mode and content.
     pub(crate) fn tree(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         let mut files = BTreeMap::new();
         collect(self.0.path(), &mut files);
@@ -143,19 +143,19 @@ fn collect(directory: &Path, files: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
 }
 
 impl Run {
-    /// The run, which must have ended so.
+    /// Checks the exit code.
     pub(crate) fn ended(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self}");
         self
     }
 
-    /// What it printed, which is as `docs/NAME.schema.json` says.
+    /// Its output, validated by `docs/NAME.schema.json`.
     pub(crate) fn json(&self, name: &str) -> serde_json::Value {
         schema::parse(name, &self.out)
     }
 }
 
-/// As it looks on a terminal, with the directory as `/etc/relay`.
+/// The output with the directory replaced by `/etc/relay`.
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{}{}exit code {}", self.err, self.out, self.code);

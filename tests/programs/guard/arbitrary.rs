@@ -1,4 +1,4 @@
-//! Arbitrary frames: the program says what a plain reading of the rules says, and dies of none.
+//! Arbitrary frames: the program agrees with a plain implementation of the rules.
 
 use std::{cell::RefCell, net::SocketAddr};
 
@@ -17,11 +17,10 @@ use relay_tests::guard::{
 
 use crate::possible;
 
-/// Frames tried of each kind.
+/// Frames per kind.
 const CASES: u32 = 30_000;
 
-/// What a frame is counted as where nobody is limited. Whether an initiation is one of a flow with
-/// data depends on what came before: here it never is.
+/// The expected outcome of a frame without limits and without earlier data of its flow.
 fn expected(frame: &[u8]) -> Option<Outcome> {
     let (ip, is_v4) = match behind_tags(frame) {
         Ok(ip) => ip,
@@ -70,8 +69,7 @@ fn is_signed(payload: &[u8]) -> bool {
     message::signed(&key(), payload.to_vec())[macs..macs + 16] == payload[macs..macs + 16]
 }
 
-/// The IP packet with whatever is behind it, and whether it is IPv4; otherwise what becomes of the
-/// frame.
+/// The IP packet with all that follows, and whether it is IPv4; otherwise the outcome of the frame.
 fn behind_tags(frame: &[u8]) -> Result<(&[u8], bool), Option<Outcome>> {
     let mut at = 12;
     for tags in 0.. {
@@ -86,7 +84,7 @@ fn behind_tags(frame: &[u8]) -> Result<(&[u8], bool), Option<Outcome>> {
     Err(None)
 }
 
-/// What IP carries, with whatever is behind it; its length; whether it is a first fragment.
+/// The payload of IP with all that follows; its length; whether it is a first fragment.
 type Carried<'a> = (&'a [u8], usize, bool);
 
 fn behind_v4(ip: &[u8]) -> Result<Carried<'_>, Option<Outcome>> {
@@ -100,8 +98,8 @@ fn behind_v4(ip: &[u8]) -> Result<Carried<'_>, Option<Outcome>> {
     Ok((ip.get(len..).unwrap_or_default(), room, fragment & 0x2000 != 0))
 }
 
-/// The stack follows headers as long as there are any; the guard takes nine for one too many, and
-/// looks no further than 800 bytes into a frame, of which so many are in front of IP.
+/// The stack follows any number of headers. The guard gives up at the ninth, and after 800 bytes of
+/// the frame, of which `in_front` precede IP.
 fn behind_v6(ip: &[u8], in_front: usize) -> Result<Carried<'_>, Option<Outcome>> {
     let header = ip.get(..40).ok_or(None)?;
     if header[0] >> 4 != 6 {
@@ -150,7 +148,7 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |number, &byte| number << 8 | usize::from(byte))
 }
 
-/// Runs it on frames of a kind. Failing seeds are kept beside those of the other tests.
+/// Runs it on frames of a kind. Failing seeds are stored with those of other tests.
 fn agree(frames: impl Strategy<Value = Vec<u8>>) {
     let guard = RefCell::new(GuardRun::new(&settings(u32::MAX)));
     let config = Config { cases: CASES, source_file: Some(file!()), ..Config::default() };
@@ -161,7 +159,7 @@ fn agree(frames: impl Strategy<Value = Vec<u8>>) {
         let found = match found {
             Some(Outcome::InitiationOfFlow) => Some(Outcome::Initiation),
             Some(Outcome::CookieReplyLimited) => Some(Outcome::CookieReply),
-            // By chance, once one address and port sent many wrong ones.
+            // By chance, after many wrong ones from one address and port.
             Some(Outcome::Unverified) if expected == Some(Outcome::BadMac1) => expected,
             found => found,
         };
@@ -231,7 +229,7 @@ fn any_outer() -> impl Strategy<Value = Outer> {
     )
 }
 
-/// An extension header without its first byte, longer by so many words than the shortest.
+/// An extension header without its first byte, `words` longer than the shortest.
 fn extension_body(number: u8, words: usize, fragment: u16, filler: u8) -> Vec<u8> {
     let [high, low] = fragment.to_be_bytes();
     let mut body = match number {

@@ -1,4 +1,4 @@
-//! The guard on interfaces: put there, switched, observed, taken off.
+//! The guard on interfaces: attached, switched, observed, detached.
 
 use anyhow::{Context as _, Result, ensure};
 use aya::programs::xdp::XdpMode as AyaMode;
@@ -44,7 +44,7 @@ fn a_new_key_is_one_step_of_the_link_and_counts_stay() {
 fn it_goes_where_and_how_it_is_asked_for() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-modes")?;
-        // Loopback has no driver.
+        // The loopback interface has no driver.
         let hook = bed.put("lo", None, &settings(1))??;
         ensure!(hook.mode == Some(XdpMode::Generic), "{hook:?}");
         ensure!(bed.relay.enter(|| bed.datapath.unguard("lo"))??);
@@ -87,7 +87,7 @@ fn somebody_elses_program_is_left_alone() {
         for mode in [None, Some(XdpMode::Driver), Some(XdpMode::Generic)] {
             let error = bed.put(UNDERLAY, mode, &settings(1))?.expect_err("occupied");
             ensure!(error.to_string().contains(&foreign), "{error}");
-            // One that came after the look.
+            // A program attached after the observation.
             let places = [GuardPlace { interface: UNDERLAY, mode }];
             let put = bed.relay.enter(|| bed.datapath.guard(&settings(1), &places, &[]))?;
             let (_interface, error) = put?.into_iter().next().context("occupied")?;
@@ -108,7 +108,7 @@ fn what_was_lost_is_seen_and_repaired() {
         let genuine = message::initiation(&key(), 1);
         let counted = bed.send(&genuine, Outcome::Initiation)?;
 
-        // The pin of the counts.
+        // Without the pin of the counts.
         std::fs::remove_file(bed.pins()?.join("guard_counts"))?;
         let hook = bed.observe(UNDERLAY)?;
         ensure!(!hook.is_counted && !hook.carries_out(&settings(1000)), "{hook:?}");
@@ -116,7 +116,7 @@ fn what_was_lost_is_seen_and_repaired() {
         ensure!(hook.carries_out(&settings(1000)), "{hook:?}");
         ensure!(bed.datapath.guard_counts()?[Outcome::Initiation.index() as usize] >= counted);
 
-        // The interface.
+        // On another interface of that name.
         bed.disconnect()?;
         let hook = bed.observe(UNDERLAY)?;
         ensure!(hook.is_orphaned && hook.mode.is_none(), "{hook:?}");
@@ -127,7 +127,7 @@ fn what_was_lost_is_seen_and_repaired() {
         ensure!(hook.carries_out(&settings(1000)) && !hook.is_orphaned, "{hook:?}");
         bed.send(&genuine, Outcome::Initiation)?;
 
-        // The room for sources, which begins anew.
+        // With another size of the table of sources, which starts empty.
         let larger = GuardSettings { sources: 100, ..settings(1000) };
         ensure!(bed.put(UNDERLAY, None, &larger)??.carries_out(&larger));
         bed.send(&genuine, Outcome::Initiation)?;
@@ -145,7 +145,7 @@ fn taken_off_it_is_gone_at_once() {
         }
         let counted = bed.send(&message::initiation(&key(), 1), Outcome::Initiation)?;
         ensure!(bed.programs()?.len() == 2);
-        // One that is no longer named is seen as well.
+        // A guard on an interface that is not configured is observed too.
         let programs = bed.programs()?;
         let hooks = bed.relay.enter(|| bed.datapath.guards(&["lo"], &programs))??;
         let names: Vec<String> = hooks.into_iter().map(|hook| hook.interface).collect();

@@ -1,4 +1,4 @@
-//! What no WireGuard peer sends is dropped.
+//! Messages that no WireGuard peer sends are dropped.
 
 use std::net::SocketAddr;
 
@@ -11,12 +11,12 @@ use crate::possible;
 const FROM: &str = "198.51.100.2:4500";
 const FROM_V6: &str = "[2001:db8:1::2]:4500";
 
-/// Initiations enough for every bit of one.
+/// Enough initiations for each bit of one.
 fn unlimited() -> GuardSettings {
     settings(100_000)
 }
 
-/// Flips each bit of a message, which the guard is to take for what `expected` says of its byte.
+/// Flips each bit of a message and checks the outcome; `expected` gives that of a byte.
 fn flip_every_bit(
     guard: &mut GuardRun,
     from: &str,
@@ -32,8 +32,8 @@ fn flip_every_bit(
     }
 }
 
-/// In the last 16 bytes is MAC2, which the guard cannot judge: a bit there makes the message one
-/// with a MAC2, whose MAC1 is right still.
+/// The last 16 bytes are MAC2, which the guard cannot verify: with a bit set, the message has a MAC2,
+/// and its MAC1 is still valid.
 #[test]
 fn a_flipped_bit_in_any_byte_of_an_initiation_is_dropped() {
     if !possible("guard::forged::a_flipped_bit") {
@@ -118,7 +118,7 @@ fn a_length_that_udp_and_ip_or_the_frame_disagree_about_is_malformed() {
         for len in [0, 1, 7, 8, 12, 39, 157, 1000, 0xffff] {
             let frame = to_relay(source, &genuine).with_udp_len(len).frame();
             assert_eq!(guard.judge_frame(&frame), Outcome::Malformed, "UDP length {len}");
-            // What becomes of data the kernel compares itself.
+            // The kernel itself checks data.
             for counter in [0, 1] {
                 let frame = to_relay(source, &message::data(148, counter)).with_udp_len(len);
                 assert_eq!(guard.judge_frame(&frame.frame()), Outcome::Data, "UDP length {len}");
@@ -134,7 +134,7 @@ fn a_length_that_udp_and_ip_or_the_frame_disagree_about_is_malformed() {
     }
 }
 
-/// The rest would go round the guard.
+/// Later fragments would bypass the guard.
 #[test]
 fn a_first_fragment_passes_only_if_it_shows_that_it_is_data() {
     if !possible("guard::forged::fragments") {
@@ -162,7 +162,7 @@ fn a_first_fragment_passes_only_if_it_shows_that_it_is_data() {
                 }
             }
         }
-        // Half of UDP's header, and padding that looks like the rest with data behind it.
+        // Half of a UDP header, with padding that looks like the rest and data.
         let message = message::data(100, 1);
         for udp_bytes in 0..12 {
             let headers = if source.is_ipv4() { 20 } else { 8 };
@@ -171,7 +171,7 @@ fn a_first_fragment_passes_only_if_it_shows_that_it_is_data() {
             assert_eq!(guard.judge_frame(&frame), Outcome::Fragmented, "{udp_bytes} bytes");
         }
     }
-    // A fragment that is all there is.
+    // A fragment that is the whole packet.
     let source = FROM_V6.parse().expect("a source");
     let mut whole = message::initiation(&key(), 1);
     let outer = to_relay(source, &whole).as_fragment(0, false);
@@ -181,7 +181,7 @@ fn a_first_fragment_passes_only_if_it_shows_that_it_is_data() {
     assert_eq!(guard.judge_frame(&outer.frame()), Outcome::BadMac1);
 }
 
-/// Whatever is in front of UDP, a message is judged, or the frame is dropped for hiding it.
+/// Whatever precedes UDP, the message is judged, or the frame is dropped for hiding it.
 #[test]
 fn no_header_in_front_of_udp_lets_a_forged_message_pass() {
     if !possible("guard::forged::no_header") {
@@ -202,7 +202,7 @@ fn no_header_in_front_of_udp_lets_a_forged_message_pass() {
             assert_eq!(guard.judge_frame(&fragment), expected, "{count} × {number}");
         }
     }
-    // As long as they may be.
+    // Of maximum length.
     for len in 0..=255u8 {
         let mut rest = vec![0; 7 + 8 * usize::from(len)];
         rest[0] = len;
@@ -211,7 +211,7 @@ fn no_header_in_front_of_udp_lets_a_forged_message_pass() {
         let expected = if len <= 92 { Outcome::BadMac1 } else { Outcome::Hidden };
         assert_eq!(outcome, expected, "{len}");
     }
-    // Without a length, which the stack takes for all there is behind hop-by-hop options.
+    // With length 0, which the stack takes for a jumbogram with hop-by-hop options.
     let jumbo = options(forged.clone(), 0).with_ip_len(0);
     assert_eq!(guard.judge_frame(&jumbo.frame()), Outcome::BadMac1);
     let jumbo = options(forged.clone(), 0).as_fragment(0, false).with_ip_len(0);
@@ -226,7 +226,7 @@ fn no_header_in_front_of_udp_lets_a_forged_message_pass() {
     }
 }
 
-/// The kernel queues them with the other handshake messages.
+/// The kernel queues them with other handshake messages.
 #[test]
 fn cookie_replies_of_all_sources_have_one_limit_and_confirmed_flows_none() {
     if !possible("guard::forged::cookie_replies") {
@@ -242,7 +242,7 @@ fn cookie_replies_of_all_sources_have_one_limit_and_confirmed_flows_none() {
         passed += u32::from(outcome == Outcome::CookieReply);
         assert!(!outcome.drops() || outcome == Outcome::CookieReplyLimited);
     }
-    // Two hundred at once, and two hundred a second.
+    // A burst of two hundred, then two hundred per second.
     assert!((200..1000).contains(&passed), "{passed}");
     assert_eq!(guard.judge(FROM, &message::cookie_reply(1)), Outcome::CookieReply);
 }

@@ -1,4 +1,4 @@
-//! What a WireGuard peer sends passes, in whatever frame it comes.
+//! Messages of WireGuard peers pass, in any frame.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use relay_tests::guard::{
 
 use crate::possible;
 
-/// A message of each type, and what it is counted as.
+/// A message of each type, and its outcome.
 fn messages() -> Vec<(Vec<u8>, Outcome)> {
     vec![
         (message::initiation(&key(), 1), Outcome::Initiation),
@@ -22,7 +22,7 @@ fn messages() -> Vec<(Vec<u8>, Outcome)> {
         (message::data(32, 1), Outcome::Data),
         (message::data(33, 2), Outcome::Data),
         (message::data(1436, 3), Outcome::Data),
-        // The ones that tell of their flow.
+        // Messages that confirm their flow.
         (message::data(32, 0), Outcome::Data),
         (message::data(1436, 64), Outcome::Data),
         (message::data(48, 63), Outcome::Data),
@@ -74,7 +74,7 @@ fn ip_options_of_every_length_change_nothing() {
     }
 }
 
-/// The kernel takes the length that UDP has, where IP has more.
+/// The kernel uses the length in the UDP header if the IP packet is longer.
 #[test]
 fn what_is_behind_the_datagram_is_no_part_of_the_message() {
     if !possible("guard::genuine::behind") {

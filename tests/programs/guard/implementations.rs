@@ -1,5 +1,5 @@
-//! WireGuards in user space talk through the guard: every message of theirs passes. That of the
-//! kernel is in the lab.
+//! Userspace implementations of WireGuard talk through the guard; all their messages pass. The lab
+//! tests that of the kernel.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -25,7 +25,7 @@ use relay_tests::{
 
 use crate::possible;
 
-/// boringtun speaks for both ends; what goes to the relay goes through the guard first.
+/// Two ends of boringtun, with the guard in front of the relay's.
 struct Boring {
     guard: GuardRun,
     peer: Tunn,
@@ -33,7 +33,7 @@ struct Boring {
 }
 
 impl Boring {
-    /// With limiters that answer everything with a cookie, or nothing.
+    /// With rate limiters that answer all initiations with a cookie, or none.
     fn new(under_load: bool) -> Self {
         let keys: [PrivateKey; 2] =
             std::array::from_fn(|_| PrivateKey::generate().expect("random bytes"));
@@ -53,8 +53,7 @@ impl Boring {
         }
     }
 
-    /// Carries a message to and fro until nobody has anything to say, and tells what the guard
-    /// made of those that went to the relay.
+    /// Delivers a message and all answers; returns the outcomes of messages to the relay.
     fn talk(&mut self, mut to_the_relay: bool, first: Vec<u8>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let mut message = Some(first);
@@ -92,7 +91,7 @@ fn boringtuns_handshakes_and_data_pass_whoever_begins() {
     }
     let mut boring = Boring::new(false);
     let first = initiation(&mut boring.peer);
-    // The response goes the other way; a keepalive confirms it.
+    // The response does not pass the guard; a keepalive confirms it.
     assert_eq!(boring.talk(true, first), [Outcome::Initiation, Outcome::Data]);
     for len in [20, 84, 1420] {
         let mut packet = vec![0; len];
@@ -116,11 +115,11 @@ fn boringtuns_cookies_pass_and_what_comes_of_them() {
     let mut boring = Boring::new(true);
     let first = initiation(&mut boring.peer);
     assert_eq!(boring.talk(true, first), [Outcome::Initiation]);
-    // With the cookie that came back.
+    // With the cookie.
     let second = initiation(&mut boring.peer);
     let outcomes = boring.talk(true, second);
     assert_eq!(outcomes[0], Outcome::InitiationWithMac2);
-    // And the relay's own, which the peer answers with a cookie.
+    // An initiation of the relay, which the peer answers with a cookie.
     let mut boring = Boring::new(true);
     let first = initiation(&mut boring.relay);
     assert_eq!(boring.talk(false, first), [Outcome::CookieReply]);

@@ -1,4 +1,4 @@
-//! How many initiations a source may send, and whom a flood does not reach.
+//! Limits of initiations per source, and who is not affected by a flood.
 
 use relay::datapath::GuardSettings;
 use relay_common::guard::Outcome;
@@ -6,14 +6,14 @@ use relay_tests::guard::{GuardRun, key, message, settings, to_relay};
 
 use crate::possible;
 
-/// What one source's flood is made of; more than any bucket of a source here holds.
+/// Messages in a flood of one source; more than its bucket holds.
 const FLOOD: u32 = 2000;
 
-/// Wrong MAC1s enough for the bucket of an address and port: it holds 10 000, and 10 000 come back
-/// in a second.
+/// Wrong MAC1s that empty the bucket of an address and port, which holds 10 000 and refills in a
+/// second.
 const WRONG: u32 = 100_000;
 
-/// Sends a flood from an address and port, and tells how it was counted.
+/// Sends a flood from an address and port; returns the counts.
 fn flood(guard: &mut GuardRun, from: &str, message: &[u8], times: u32) -> Vec<(Outcome, u64)> {
     let frame = to_relay(from.parse().expect("a source"), message).frame();
     guard.run_often(&frame, times).1
@@ -23,7 +23,7 @@ fn genuine(number: u32) -> Vec<u8> {
     message::initiation(&key(), number)
 }
 
-/// Whether an initiation is dropped for the limit of its source. One in eight is not, by chance.
+/// Whether an initiation is dropped by the limit of its source; one in eight passes by chance.
 fn is_limited(guard: &mut GuardRun, from: &str) -> bool {
     (0..20).any(|number| {
         let outcome = guard.judge(from, &genuine(100 + number));
@@ -51,7 +51,7 @@ fn a_source_over_its_limit_is_dropped_but_for_one_in_eight() {
         else {
             panic!("{moved:?}");
         };
-        // One a second comes back, should the machine be so slow.
+        // One per second is refilled, on a slow machine.
         assert!((10..20).contains(&within), "{within}");
         assert_eq!(within + limited + by_chance, u64::from(FLOOD));
         // 249 on average, with a standard deviation of 15.
@@ -61,7 +61,7 @@ fn a_source_over_its_limit_is_dropped_but_for_one_in_eight() {
     }
 }
 
-/// Else whoever spoofs a victim's address and knows nothing would lock the victim out.
+/// Otherwise anyone who spoofs a victim's address could lock it out.
 #[test]
 fn a_wrong_mac1_takes_nothing_from_its_source() {
     if !possible("guard::limited::a_wrong_mac1") {
@@ -86,7 +86,7 @@ fn after_too_many_wrong_mac1s_an_address_and_port_is_looked_at_by_chance_and_oth
         ("[2001:db8:1:2::2]:4500", "[2001:db8:1:2::2]:4501"),
     ] {
         let mut guard = GuardRun::new(&settings(1000));
-        // With a MAC2 of nonsense, which buys nothing.
+        // With a random MAC2, which does not help.
         for forged in [message::forged(&key()), message::with_mac2(message::forged(&key()))] {
             let moved = flood(&mut guard, from, &forged, WRONG);
             let [(Outcome::BadMac1, looked_at), (Outcome::Unverified, unverified)] = moved[..]
@@ -108,7 +108,7 @@ fn after_too_many_wrong_mac1s_an_address_and_port_is_looked_at_by_chance_and_oth
     }
 }
 
-/// The kernel answers it with a cookie, which nobody else receives.
+/// The kernel answers with a cookie, which no one else receives.
 #[test]
 fn a_message_with_mac2_is_never_limited() {
     if !possible("guard::limited::with_mac2") {
@@ -148,7 +148,7 @@ fn a_flow_with_data_is_not_limited_by_what_others_send_from_its_address() {
         else {
             panic!("{moved:?}");
         };
-        // Forged ones in its name, as many as may be, are each looked at.
+        // Forged messages from its address are all checked.
         let moved = flood(&mut guard, peer, &message::forged(&key()), WRONG);
         assert_eq!(moved, [(Outcome::BadMac1, WRONG.into())]);
     }
@@ -162,7 +162,7 @@ fn a_flow_without_data_or_with_a_forged_beginning_has_no_privilege() {
     let (peer, attacker) = ("198.51.100.2:4500", "198.51.100.2:666");
     let mut guard = GuardRun::new(&settings(20));
     assert_eq!(guard.judge(peer, &genuine(1)), Outcome::Initiation);
-    // Not one that tells of its flow, and then none from that flow.
+    // Not a message that confirms its flow, and then none of that flow.
     assert_eq!(guard.judge(peer, &message::data(32, 1)), Outcome::Data);
     assert_eq!(guard.judge(attacker, &message::forged(&key())), Outcome::BadMac1);
     assert_eq!(guard.judge(attacker, &message::data(32, 64)), Outcome::Data);
@@ -173,8 +173,8 @@ fn a_flow_without_data_or_with_a_forged_beginning_has_no_privilege() {
     assert!(moved.iter().all(|(outcome, _)| *outcome != Outcome::InitiationOfFlow), "{moved:?}");
 }
 
-/// Far more sources than there is room for, of somebody who knows the relay's key and sends what
-/// looks like data from each, push out no flow that is confirmed.
+/// An attacker with the relay's key and data-like messages from far more sources than the tables hold
+/// does not evict a confirmed flow.
 #[test]
 fn more_sources_than_the_table_holds_lock_nobody_out() {
     if !possible("guard::limited::more_sources") {
@@ -191,10 +191,10 @@ fn more_sources_than_the_table_holds_lock_nobody_out() {
         assert_eq!(guard.judge(&from, &message::data(32, 0)), Outcome::Data);
     }
     assert_eq!(guard.judge("203.0.113.7:1", &genuine(2)), Outcome::Initiation);
-    // Its source was pushed out and begins anew; its flow is known still, without one more datum.
+    // Its source was evicted and starts again; its flow is still known, without more data.
     let moved = flood(&mut guard, peer, &genuine(3), FLOOD);
     assert!(moved.iter().any(|(outcome, _)| *outcome == Outcome::InitiationOfFlow), "{moved:?}");
-    // Without the key nothing is written down at all.
+    // Without the key, nothing is stored.
     let forged = message::forged(&key());
     for number in 0..20_000u32 {
         let [_, b, c, d] = number.to_be_bytes();

@@ -1,4 +1,4 @@
-//! Messages from addresses of the overlay.
+//! Messages from overlay addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -13,7 +13,7 @@ fn guard(networks: &[&str]) -> GuardRun {
     GuardRun::new(&GuardSettings { overlay, ..settings(1000) })
 }
 
-/// Those that tell of their flow and those that do not, which are looked at in different places.
+/// Messages that confirm their flow and messages that do not, which are checked in different places.
 fn messages() -> [(Vec<u8>, Outcome); 6] {
     [
         (message::data(1436, 1), Outcome::Data),
@@ -73,7 +73,7 @@ fn a_network_of_any_length_is_known_to_its_first_and_last_address() {
     }
 }
 
-/// Checks that the guard knows sources in the network from those outside of it.
+/// Checks that the guard drops sources inside the network and passes those outside.
 fn is_bounded(net: &str, inside: [SocketAddr; 2], outside: [SocketAddr; 2]) {
     let mut guard = guard(&[net]);
     for (sources, expected) in [(inside, Outcome::OverlaySource), (outside, Outcome::Data)] {

@@ -1,5 +1,4 @@
-//! Floods in the names of peers, from their very addresses and ports: the peers are WireGuards
-//! (boringtun), and get their sessions.
+//! Floods from the addresses and ports of peers (boringtun), which still get their sessions.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,7 +15,7 @@ use relay_tests::guard::{GuardRun, message, settings, to_relay};
 
 use crate::possible;
 
-/// Spoofed messages in the name of each victim, before each of its own.
+/// Spoofed messages before each message of a victim.
 const FLOOD: u32 = 1_000;
 
 /// A peer, and the relay's side of its tunnel.
@@ -34,8 +33,7 @@ struct Victims {
 }
 
 impl Victims {
-    /// So many, in both families; with a relay that answers what has no right MAC2 with a cookie,
-    /// or one that does not.
+    /// This number of victims, in both families, and a relay that requires cookies or not.
     fn new(count: usize, under_load: bool) -> Self {
         let secret = || {
             let key = PrivateKey::generate().expect("random bytes");
@@ -72,8 +70,8 @@ impl Victims {
         Self { guard: GuardRun::new(&GuardSettings { public_key: key, ..settings(200) }), key, all }
     }
 
-    /// Floods the relay in the name of each victim and lets each try, until all have a session;
-    /// how often they tried.
+    /// Floods the relay from the address of each victim and lets each connect, until all have a
+    /// session; returns the number of attempts.
     fn besieged(&mut self, flood: &[u8], most: u32) -> Vec<u32> {
         let Self { guard, all, .. } = self;
         let tries = all.iter_mut().map(|victim| {
@@ -91,7 +89,7 @@ impl Victims {
 }
 
 impl Victim {
-    /// One initiation, through the guard, and what comes of it: whether there is a session.
+    /// Sends an initiation through the guard; returns whether there is a session.
     fn tries(&mut self, guard: &mut GuardRun) -> bool {
         let mut room = [0; 2048];
         let TunnResult::WriteToNetwork(first) =
@@ -108,7 +106,7 @@ impl Victim {
         let answer = self.relay.decapsulate(Some(from), &first, &mut room);
         let TunnResult::WriteToNetwork(answer) = answer else { panic!("no answer") };
         let mut room = [0; 2048];
-        // A cookie is kept; a response is answered with a keepalive.
+        // boringtun stores a cookie, and answers a response with a keepalive.
         match self.peer.decapsulate(Some(from), answer, &mut room) {
             TunnResult::WriteToNetwork(keepalive) => {
                 assert_eq!(guard.judge(&self.from, keepalive), Outcome::Data);
@@ -133,7 +131,7 @@ fn without_the_relays_key_a_flood_costs_its_victims_nothing() {
         let forged = message::initiation(&other, 1);
         let forged = if with_mac2 { message::with_mac2(forged) } else { forged };
         assert_eq!(victims.besieged(&forged, 1), [1; 50]);
-        // And again, as confirmed flows.
+        // Again, as confirmed flows.
         assert_eq!(victims.besieged(&forged, 1), [1; 50]);
     }
 }
@@ -148,9 +146,9 @@ fn with_the_relays_key_it_delays_them_until_the_kernels_cookie_is_there() {
         let spoofed = message::initiation(&victims.key, 1);
         let tries = victims.besieged(&spoofed, 200);
         let sum: u32 = tries.iter().sum();
-        // One in eight is let through, and with a cookie the next.
+        // One in eight passes, and with a cookie the next.
         assert!(sum < 20 * 30, "{tries:?}");
-        // With data behind them they have a limit of their own, which the flood empties too.
+        // After data they have a limit of their own, which the flood exhausts too.
         victims.besieged(&spoofed, 200);
     }
 }

@@ -1,7 +1,7 @@
-//! The main job, for people to watch: `cargo xtask demo` runs it in a virtual machine.
+//! The demonstration of `cargo xtask demo`: `examples/one-to-many.toml` on kernel WireGuard.
 //!
-//! `examples/one-to-many.toml` with kernel WireGuard: `relay check`, `relay up`, the peers connect
-//! from behind their NATs, the administrator and the nodes reach each other, the nodes do not.
+//! `relay check`, `relay up`; the peers connect from behind their NATs; the administrator and the
+//! nodes reach each other, the nodes do not.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ use relay_tests::{
     traffic::{Echo, Udp, tcp::Connection},
 };
 
-/// Packets of each kind that are sent from one peer to another.
+/// Packets of each kind from one peer to another.
 const COUNT: u64 = 3;
 
 /// Bytes each way over TCP.
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn demo(screen: &Screen) -> Result<()> {
-    ensure!(skip::possible("demo", skip::LAB), "the demo needs what is named above");
+    ensure!(skip::possible("demo", skip::LAB), "this machine lacks what is named above");
     let lab = Lab::build(Site::one_to_many()?)?;
     screen.title("One administrator and three nodes, each behind its own NAT")?;
     picture(screen, &lab)?;
@@ -80,12 +80,12 @@ fn demo(screen: &Screen) -> Result<()> {
     let stats = lab.relay().stats()?;
     let refused: u64 = stats.totals.refused.values().sum();
     screen.title(&format!(
-        "{} packets relayed and {refused} refused, all in the kernel: no process stood in between.",
+        "{} packets relayed and {refused} dropped, all in the kernel: no process in the data path.",
         stats.totals.relayed.rx_packets
     ))
 }
 
-/// The lab as it is.
+/// Draws the lab.
 fn picture(screen: &Screen, lab: &Lab) -> Result<()> {
     let interface = lab.interface()?;
     let [v4, v6] = Family::ALL.map(|family| lab.relay_address(family).map(|a| a.to_string()));
@@ -113,7 +113,7 @@ fn picture(screen: &Screen, lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A row of the table: ping, UDP and TCP, in both families.
+/// A table row: ping, UDP and TCP, in both families.
 fn reach(screen: &Screen, from: &Peer, to: &Peer) -> Result<String> {
     let mut cells = Vec::new();
     for family in Family::ALL {
@@ -134,7 +134,7 @@ fn reach(screen: &Screen, from: &Peer, to: &Peer) -> Result<String> {
     Ok(cells.join(" "))
 }
 
-/// A row of the other table: what was sent, and why it was refused.
+/// A table row: what was sent, and why it was dropped.
 fn refusal(screen: &Screen, lab: &Lab, from: &Peer, to: &Peer) -> Result<String> {
     let refused = || -> Result<Vec<(String, u64)>> {
         let stats = lab.relay().stats()?;
@@ -181,7 +181,7 @@ impl Screen {
         self.put(&format!("  {text}\n"))
     }
 
-    /// What a command printed.
+    /// Quotes the output of a command.
     fn quote(&self, text: &str) -> Result<()> {
         text.trim_end().lines().try_for_each(|line| self.line(line))
     }
@@ -198,7 +198,7 @@ impl Screen {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// Shown at once, for the next step takes a while.
+    /// Flushes, as the next step takes a while.
     fn put(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;

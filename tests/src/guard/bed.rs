@@ -1,4 +1,4 @@
-//! A relay's underlay interface in a namespace, and somebody on the other side of it.
+//! A test bed for the guard: an underlay interface, and a host on the other side.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -17,28 +17,25 @@ use tempfile::TempDir;
 use super::PORT;
 use crate::{Namespace, deadline, namespace::ip_batch, skip::Need};
 
-/// What a [`Bed`] needs.
+/// The needs of a [`Bed`].
 pub const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf];
 
-/// Its interface: a name with a dot, which bpffs does not take.
+/// The interface. bpffs allows no dots in names.
 pub const UNDERLAY: &str = "eth0.7";
 
-/// A relay with one underlay interface, somebody on the other side of it, and a bpffs.
+/// A relay with one underlay interface, a host on the other side, and a bpffs.
 pub struct Bed {
-    /// What puts the guard there.
+    /// Attaches the guard.
     pub datapath: Datapath,
-    /// Where it runs; 192.0.2.1.
+    /// The relay's namespace, 192.0.2.1.
     pub relay: Namespace,
-    /// Somebody on the other side; 192.0.2.2.
+    /// The other side, 192.0.2.2.
     pub other: Namespace,
     directory: TempDir,
 }
 
 impl Bed {
-    /// Namespaces whose names end in what these tests call them.
-    ///
-    /// # Errors
-    /// `ip` or the mount failed.
+    /// `role` ends the names of the namespaces.
     pub fn make(role: &str) -> Result<Self> {
         let relay = Namespace::create(&format!("{role}-relay"))?;
         let other = Namespace::create(&format!("{role}-other"))?;
@@ -52,9 +49,6 @@ impl Bed {
     }
 
     /// Makes the interface.
-    ///
-    /// # Errors
-    /// `ip` failed.
     pub fn connect(&self) -> Result<()> {
         let (relay, other) = (self.relay.name(), self.other.name());
         ip_batch(&format!(
@@ -70,25 +64,16 @@ impl Bed {
     }
 
     /// Deletes the interface.
-    ///
-    /// # Errors
-    /// `ip` failed.
     pub fn disconnect(&self) -> Result<()> {
         self.relay.run("ip", &["link", "delete", UNDERLAY]).map(drop)
     }
 
-    /// What netlink says of XDP programs.
-    ///
-    /// # Errors
-    /// `ip` failed.
+    /// The XDP programs, as read by netlink.
     pub fn programs(&self) -> Result<Vec<XdpProgram>> {
         Self::programs_in(&self.relay)
     }
 
-    /// The same of a namespace.
-    ///
-    /// # Errors
-    /// `ip` failed.
+    /// The XDP programs of a namespace.
     pub fn programs_in(namespace: &Namespace) -> Result<Vec<XdpProgram>> {
         let text = namespace.run("ip", &["-json", "link", "show"])?;
         let links: Vec<serde_json::Value> = serde_json::from_str(&text)?;
@@ -106,20 +91,14 @@ impl Bed {
         Ok(found.collect())
     }
 
-    /// What there is of the guard on an interface.
-    ///
-    /// # Errors
-    /// It cannot be read.
+    /// The guard on an interface.
     pub fn observe(&self, interface: &str) -> Result<GuardHook> {
         let programs = self.programs()?;
         let hooks = self.relay.enter(|| self.datapath.guards(&[interface], &programs))??;
         hooks.into_iter().next().context("the interface that was named")
     }
 
-    /// Puts the guard on an interface, and looks again.
-    ///
-    /// # Errors
-    /// The outer one is the bed's, the inner one the guard's.
+    /// Attaches the guard to an interface, and observes it.
     pub fn put(
         &self,
         interface: &str,
@@ -137,11 +116,7 @@ impl Bed {
         })
     }
 
-    /// Sends a message over the wire until the guard has counted one more as this, and gives the
-    /// count.
-    ///
-    /// # Errors
-    /// It never does.
+    /// Sends a message until the guard has counted one with this outcome; returns the count.
     pub fn send(&self, message: &[u8], outcome: Outcome) -> Result<u64> {
         let at = outcome.index() as usize;
         let before = self.datapath.guard_counts()?[at];
@@ -154,10 +129,7 @@ impl Bed {
         })
     }
 
-    /// Where its pins are.
-    ///
-    /// # Errors
-    /// The namespace cannot be entered.
+    /// The directory of its pins.
     pub fn pins(&self) -> Result<PathBuf> {
         let pins = self.relay.enter(|| Pins::open(self.bpffs(), "relay0"))??;
         Ok(pins.dir().to_owned())
@@ -169,9 +141,6 @@ impl Bed {
     }
 
     /// The kernel's id of the link on [`UNDERLAY`].
-    ///
-    /// # Errors
-    /// None is pinned.
     pub fn link_id(&self) -> Result<u32> {
         let path = self.pins()?.join("guard_link_eth0%2e7");
         Ok(FdLink::from(PinnedLink::from_pin(path)?).info()?.id())

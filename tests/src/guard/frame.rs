@@ -1,10 +1,10 @@
-//! Ethernet frames with a datagram inside, right ones and ones with something odd.
+//! Ethernet frames with a datagram, well-formed and malformed.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::inner::Inner;
 
-/// A datagram to be put into a frame.
+/// A datagram and the headers around it.
 #[derive(Debug, Clone)]
 pub struct Outer {
     source: SocketAddr,
@@ -46,68 +46,63 @@ impl Outer {
         }
     }
 
-    /// Behind tags with these EtherTypes.
+    /// Adds tags with these EtherTypes.
     #[must_use]
     pub fn tagged(mut self, tags: &[u16]) -> Self {
         self.tags = tags.to_vec();
         self
     }
 
-    /// With so many words of options in its IPv4 header, at most ten.
+    /// Adds words of options to the IPv4 header, at most ten.
     #[must_use]
     pub fn with_options(mut self, words: usize) -> Self {
         self.option_words = words;
         self
     }
 
-    /// As a fragment: where it begins, in units of eight bytes, and whether more follow.
+    /// Makes it a fragment: its offset in units of eight bytes, and whether more follow.
     #[must_use]
     pub fn as_fragment(mut self, offset: u16, more: bool) -> Self {
         self.fragment = Some((offset, more));
         self
     }
 
-    /// With one more extension header behind that of IPv6: its number, and its bytes but for the
-    /// first.
+    /// Adds an IPv6 extension header: its number, and its bytes except the first.
     #[must_use]
     pub fn with_extension(mut self, number: u8, rest: &[u8]) -> Self {
         self.extensions.push((number, rest.to_vec()));
         self
     }
 
-    /// With an IP header that says to be so long: all of the packet in IPv4, what is behind the
-    /// header in IPv6.
+    /// Sets the length in the IP header: of the packet in IPv4, of the payload in IPv6.
     #[must_use]
     pub fn with_ip_len(mut self, len: u16) -> Self {
         self.ip_len = Some(len);
         self
     }
 
-    /// With a UDP header that says to be so long.
+    /// Sets the length in the UDP header.
     #[must_use]
     pub fn with_udp_len(mut self, len: u16) -> Self {
         self.udp_len = Some(len);
         self
     }
 
-    /// Of another protocol.
+    /// Sets the protocol.
     #[must_use]
     pub fn with_protocol(mut self, protocol: u8) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// With bytes behind the IP packet, as Ethernet pads short frames.
+    /// Adds padding after the IP packet, as in short Ethernet frames.
     #[must_use]
     pub fn with_trailer(mut self, len: usize) -> Self {
         self.trailer = len;
         self
     }
 
-    /// The frame.
-    ///
-    /// # Panics
-    /// It is longer than an IP packet can be.
+    /// The bytes of the frame.
     pub fn frame(&self) -> Vec<u8> {
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
         for tag in &self.tags {
@@ -121,10 +116,7 @@ impl Outer {
         frame
     }
 
-    /// The IP packet alone.
-    ///
-    /// # Panics
-    /// It is longer than an IP packet can be.
+    /// The bytes of the IP packet.
     pub fn packet(&self) -> Vec<u8> {
         let len = u16::try_from(8 + self.payload.len()).expect("fits a datagram");
         let mut udp = Vec::new();
@@ -162,7 +154,7 @@ impl Outer {
         inner.bytes().to_vec()
     }
 
-    /// What IPv6 carries, and its number; the fragment header is the last.
+    /// The payload of IPv6 and its protocol number; a fragment header comes last.
     fn behind_extensions(&self, udp: Vec<u8>) -> (u8, Vec<u8>) {
         let mut extensions = self.extensions.clone();
         if let Some((offset, more)) = self.fragment {

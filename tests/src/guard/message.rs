@@ -1,5 +1,5 @@
-//! WireGuard's messages (paper, section 5.4), as long and as signed as they must be; what is
-//! encrypted in them is made up. MAC1 is computed by the blake2 crate.
+//! WireGuard messages (whitepaper, section 5.4) of the right length and with valid MACs, but made-up
+//! ciphertext. The blake2 crate computes MAC1.
 
 use blake2::{
     Blake2s256, Blake2sMac, Digest as _,
@@ -7,19 +7,19 @@ use blake2::{
 };
 use relay::model::PublicKey;
 
-/// A handshake initiation to a relay. Different numbers give different messages.
+/// A handshake initiation; each number gives another message.
 pub fn initiation(relay: &PublicKey, number: u32) -> Vec<u8> {
     signed(relay, message(1, 148, number))
 }
 
-/// A handshake initiation whose MAC1 is wrong.
+/// A handshake initiation with a wrong MAC1.
 pub fn forged(relay: &PublicKey) -> Vec<u8> {
     let mut message = initiation(relay, 1);
     message[20] ^= 1;
     message
 }
 
-/// A handshake response to a relay.
+/// A handshake response.
 pub fn response(relay: &PublicKey, number: u32) -> Vec<u8> {
     signed(relay, message(2, 92, number))
 }
@@ -29,14 +29,14 @@ pub fn cookie_reply(number: u32) -> Vec<u8> {
     message(3, 64, number)
 }
 
-/// A data message of so many bytes, 32 at least, with its counter.
+/// A data message of `len` bytes, at least 32.
 pub fn data(len: usize, counter: u64) -> Vec<u8> {
     let mut message = message(4, len, 0);
     message[8..16].copy_from_slice(&counter.to_le_bytes());
     message
 }
 
-/// The same message with a MAC2, which only the relay can judge.
+/// The message with a MAC2, which only the relay can verify.
 pub fn with_mac2(mut message: Vec<u8>) -> Vec<u8> {
     let last = message.len() - 1;
     message[last] = 1;
@@ -44,9 +44,6 @@ pub fn with_mac2(mut message: Vec<u8>) -> Vec<u8> {
 }
 
 /// The message with its MAC1 and no MAC2.
-///
-/// # Panics
-/// It has no room for two MACs.
 pub fn signed(relay: &PublicKey, mut message: Vec<u8>) -> Vec<u8> {
     let key = Blake2s256::new().chain_update(b"mac1----").chain_update(relay.as_bytes());
     let mut mac = Blake2sMac::<U16>::new_from_slice(&key.finalize()).expect("32 bytes");
@@ -57,7 +54,7 @@ pub fn signed(relay: &PublicKey, mut message: Vec<u8>) -> Vec<u8> {
     message
 }
 
-/// Type, reserved bytes, the number, and bytes that differ.
+/// Type, reserved bytes, number, and filler.
 fn message(kind: u8, len: usize, number: u32) -> Vec<u8> {
     let filler = (0u8..=255).cycle().map(|byte| byte.wrapping_mul(31) ^ kind);
     let mut message: Vec<u8> = [kind, 0, 0, 0].into_iter().chain(number.to_le_bytes()).collect();

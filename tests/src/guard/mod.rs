@@ -1,5 +1,4 @@
-//! The guard on single frames: messages of WireGuard, the frames they come in, and the program
-//! that judges them.
+//! The guard: WireGuard messages, frames that carry them, runs of its program, and a test bed.
 
 pub mod bed;
 pub mod frame;

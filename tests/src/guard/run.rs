@@ -1,4 +1,4 @@
-//! A guard on this machine's kernel, run on single frames: frame in, verdict, counters moved.
+//! The guard's program, run on single frames on this machine's kernel.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use super::Outer;
 const DROP: u32 = 1;
 const PASS: u32 = 2;
 
-/// The port that is guarded.
+/// The guarded port.
 pub const PORT: u16 = 51820;
 
 /// A loaded guard.
@@ -22,13 +22,12 @@ pub struct GuardRun {
     loaded: LoadedGuard,
 }
 
-/// The key of the relay that is guarded.
+/// The key of the guarded relay.
 pub const fn key() -> PublicKey {
     PublicKey::from_bytes([7; 32])
 }
 
-/// A guard of [`PORT`] and [`key`] that lets so many initiations of a source through, and then one
-/// a second.
+/// Settings for [`PORT`] and [`key`] that pass `burst` initiations of a source, then one per second.
 pub const fn settings(burst: u32) -> GuardSettings {
     GuardSettings {
         port: PORT,
@@ -42,20 +41,13 @@ pub const fn settings(burst: u32) -> GuardSettings {
 
 impl GuardRun {
     /// Loads it.
-    ///
-    /// # Panics
-    /// The kernel refuses it.
     pub fn new(settings: &GuardSettings) -> Self {
         let loaded = LoadedGuard::load(settings, None)
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
         Self { loaded }
     }
 
-    /// Runs it on a frame: whether that passed, and what it was counted as. `None` is a frame
-    /// that is not counted.
-    ///
-    /// # Panics
-    /// The kernel refuses the frame, or more than one counter moved.
+    /// Runs it on a frame. Returns whether the frame passed, and its outcome if it was counted.
     pub fn run(&mut self, frame: &[u8]) -> (bool, Option<Outcome>) {
         let (passed, mut moved) = self.run_often(frame, 1);
         let outcome = moved.pop().map(|(outcome, count)| {
@@ -66,10 +58,8 @@ impl GuardRun {
         (passed, outcome)
     }
 
-    /// Runs it on a frame as often: whether the last one passed, and how far which counters moved.
-    ///
-    /// # Panics
-    /// The kernel refuses the frame, or the verdict is neither to pass nor to drop.
+    /// Runs it `times` times on a frame. Returns whether the last one passed, and the movements of
+    /// counters.
     pub fn run_often(&mut self, frame: &[u8], times: u32) -> (bool, Vec<(Outcome, u64)>) {
         let before = self.loaded.counts().expect("counts");
         let (verdict, _) = self.loaded.run(frame, times).expect("the frame runs");
@@ -82,20 +72,13 @@ impl GuardRun {
         (verdict == PASS, moved.collect())
     }
 
-    /// What a message is counted as that comes from an address and port to the relay. Whether it
-    /// passes is what its outcome says.
-    ///
-    /// # Panics
-    /// It is not counted, or passes where its outcome drops.
+    /// The outcome of a message to the relay from an address and port.
     pub fn judge(&mut self, from: &str, message: &[u8]) -> Outcome {
         let source: SocketAddr = from.parse().expect("address and port");
         self.judge_frame(&to_relay(source, message).frame())
     }
 
-    /// The same of a whole frame.
-    ///
-    /// # Panics
-    /// As [`Self::judge`].
+    /// The outcome of a frame.
     pub fn judge_frame(&mut self, frame: &[u8]) -> Outcome {
         let (passed, outcome) = self.run(frame);
         let outcome = outcome.expect("the frame is counted");
@@ -103,16 +86,12 @@ impl GuardRun {
         outcome
     }
 
-    /// The guard itself.
     pub fn loaded(&mut self) -> &mut LoadedGuard {
         &mut self.loaded
     }
 }
 
 /// A message to the relay.
-///
-/// # Panics
-/// Never: its literals parse.
 pub fn to_relay(source: SocketAddr, message: &[u8]) -> Outer {
     let relay = if source.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" };
     Outer::new(source, SocketAddr::new(relay.parse().expect("an address"), PORT), message)

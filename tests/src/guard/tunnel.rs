@@ -1,4 +1,4 @@
-//! A WireGuard behind the guard, and one that talks to it.
+//! WireGuard interfaces behind the guard and on the other side.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{Namespace, deadline};
 
-/// A WireGuard interface, and the process that is one where the kernel is not.
+/// A WireGuard interface, of the kernel or of wireguard-go.
 pub struct Tunnel<'a> {
     namespace: &'a Namespace,
     name: String,
@@ -27,20 +27,14 @@ pub struct Tunnel<'a> {
 }
 
 impl<'a> Tunnel<'a> {
-    /// The kernel's.
-    ///
-    /// # Errors
-    /// It has none.
+    /// A kernel interface.
     pub fn kernel(namespace: &'a Namespace, name: &str) -> Result<Self> {
         namespace.run("ip", &["link", "add", name, "type", "wireguard"])?;
         Ok(Self { namespace, name: name.to_owned(), process: None })
     }
 
-    /// That of wireguard-go. Its socket is in a directory of the machine's: the name is made this
-    /// process's own.
-    ///
-    /// # Errors
-    /// It does not start.
+    /// An interface of wireguard-go, named after this process as its control socket is in a global
+    /// directory.
     pub fn go(namespace: &'a Namespace, name: &str) -> Result<Self> {
         let name = format!("{name}{}", std::process::id());
         let mut command = Command::new("wireguard-go");
@@ -54,10 +48,7 @@ impl<'a> Tunnel<'a> {
         Ok(tunnel)
     }
 
-    /// Gives it key, port and address, and sets it up.
-    ///
-    /// # Errors
-    /// `wg` or `ip` failed.
+    /// Sets key, port and address, and brings it up.
     pub fn set_up(&self, key: &PrivateKey, address: &str) -> Result<()> {
         let arguments = ["set", &self.name, "private-key", "/proc/self/fd/0"];
         self.namespace.feed("wg", &arguments, &key.to_base64())?;
@@ -67,7 +58,7 @@ impl<'a> Tunnel<'a> {
         self.namespace.run("ip", &["link", "set", &self.name, "mtu", "1420", "up"]).map(drop)
     }
 
-    /// Forgets a peer and its session, and takes it up again.
+    /// Removes a peer with its session, and adds it again.
     fn meet(&self, peer: &PublicKey, allowed: &str, endpoint: SocketAddr) -> Result<()> {
         let (peer, endpoint) = (peer.to_string(), endpoint.to_string());
         self.namespace.run("wg", &["set", &self.name, "peer", &peer, "remove"])?;
@@ -94,11 +85,8 @@ impl Drop for Tunnel<'_> {
     }
 }
 
-/// A relay behind its guard and a peer: first the peer begins, then the relay, then the guard has
-/// another key. Every message passes up to then.
-///
-/// # Errors
-/// One does not, or nobody answers.
+/// Handshakes between a relay behind its guard and a peer: started by the peer, then by the relay,
+/// then with a guard for another key. All messages but the last pass.
 pub fn talk(bed: &Bed, relay: &Tunnel<'_>, peer: &Tunnel<'_>) -> Result<()> {
     let (relay_key, peer_key) = (PrivateKey::generate()?, PrivateKey::generate()?);
     let guard = GuardSettings { public_key: relay_key.public_key(), ..settings(200) };

@@ -23,22 +23,16 @@ pub struct Echo {
 /// Type, code, checksum, identifier, sequence number.
 const ICMP_HEADER_LEN: usize = 8;
 
-/// Payload of `ping` where nothing else is asked for, bytes.
+/// Default payload of `ping`, bytes.
 const PAYLOAD_LEN: usize = 56;
 
 impl Echo {
     /// From one peer to another.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
     pub fn between(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
         Self::open(from.namespace(), from.address(family), to.address(family))
     }
 
     /// A sender at `source` in `from`.
-    ///
-    /// # Errors
-    /// The socket could not be made or bound.
     pub fn open(from: &Namespace, source: IpAddr, target: IpAddr) -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(1);
         let family = Family::of(target);
@@ -55,15 +49,12 @@ impl Echo {
         let socket =
             from.enter(open)?.with_context(|| format!("ICMP socket {source} -> {target}"))?;
         let identifier = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Not connected: ICMP errors are for the receiver of an answer to count, not for send(2).
+        // Not connected, so that ICMP errors do not make send(2) fail.
         let target = SockAddr::from(SocketAddr::new(target, 0));
         Ok(Self { socket, target, family, identifier, sequence: 0 })
     }
 
-    /// Sends `count` requests and gives what that was in IP packets.
-    ///
-    /// # Errors
-    /// The kernel took not all of them.
+    /// Sends requests and returns their tally as IP packets.
     pub fn send(&mut self, count: u64) -> Result<Tally> {
         for _ in 0..count {
             self.sequence += 1;
@@ -74,18 +65,14 @@ impl Echo {
         Ok(Tally::of(count, len))
     }
 
-    /// How many answers have come since the last call: waits until they are `expected`, and no
-    /// longer than `limit`.
-    ///
-    /// # Errors
-    /// The socket failed.
+    /// The number of replies since the last call. Waits for `expected` replies, up to `limit`.
     pub fn answers(&mut self, expected: u64, limit: Duration) -> Result<u64> {
         let mut answers = 0;
         let waited = deadline::within(limit, "echo replies", || {
             answers += self.drain()?;
             Ok((answers >= expected).then_some(()))
         });
-        // Too few answers are a result, not a failure.
+        // Missing replies are a result, not an error.
         drop(waited);
         Ok(answers)
     }
@@ -103,7 +90,7 @@ impl Echo {
     }
 
     fn is_answer(&self, packet: &[u8]) -> bool {
-        // Raw IPv4 sockets are given the IP header too, IPv6 ones are not.
+        // Raw IPv4 sockets deliver the IP header, IPv6 ones do not.
         let (message, reply) = match self.family {
             Family::V4 => {
                 let header_len = packet.first().map_or(0, |first| usize::from(first & 0x0f) * 4);

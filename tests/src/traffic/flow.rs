@@ -12,10 +12,10 @@ use anyhow::{Result, anyhow};
 use super::Echo;
 use crate::{Family, Peer, deadline};
 
-/// Between two pings of a flow.
+/// Time between two pings.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// A steady flow of pings beside something else, to show whether that costs a packet.
+/// Steady pings during a change, which show whether it loses packets.
 #[derive(Debug)]
 pub struct Flow {
     stop: Arc<AtomicBool>,
@@ -23,10 +23,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Begins to ping.
-    ///
-    /// # Errors
-    /// The socket could not be made.
+    /// Starts to ping.
     pub fn start(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
         let mut echo = Echo::between(from, to, family)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -44,10 +41,7 @@ impl Flow {
         Ok(Self { stop, worker })
     }
 
-    /// Ends it, waits for the last answers and gives how many pings were sent and answered.
-    ///
-    /// # Errors
-    /// The socket failed.
+    /// Stops, waits for the last replies, and returns how many pings were sent and answered.
     pub fn stop(self) -> Result<(u64, u64)> {
         self.stop.store(true, Ordering::Relaxed);
         self.worker.join().map_err(|_panic| anyhow!("the flow panicked"))?

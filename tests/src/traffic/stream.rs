@@ -13,20 +13,20 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::{Family, Namespace, Peer, deadline};
 
-/// Between two datagrams of a stream.
+/// Time between two datagrams.
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Payload of a datagram: its number.
 const NUMBER_LEN: usize = size_of::<u64>();
 
-/// Numbered datagrams from one peer to another, sent steadily until it is stopped.
+/// Numbered datagrams from one peer to another, sent until stopped.
 #[derive(Debug)]
 pub struct Stream {
     shared: Arc<Shared>,
     worker: JoinHandle<Result<Vec<u64>>>,
 }
 
-/// What became of a stream.
+/// The result of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flown {
     /// How many datagrams were sent.
@@ -48,13 +48,10 @@ struct Shared {
 
 impl Stream {
     /// Begins to send.
-    ///
-    /// # Errors
-    /// A socket could not be made.
     pub fn start(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
         let receiver = bind(to.namespace(), to.any_port(family))?;
         let target = receiver.local_addr()?;
-        // Not connected: an ICMP error that comes back must not end the stream.
+        // Not connected, so that ICMP errors do not end the stream.
         let sender = bind(from.namespace(), from.any_port(family))?;
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
@@ -72,10 +69,7 @@ impl Stream {
         self.shared.received.load(Ordering::Relaxed)
     }
 
-    /// Ends it, waits for the last ones unless none arrived, and tells what became of them.
-    ///
-    /// # Errors
-    /// A socket failed.
+    /// Stops it, and waits for the last datagrams unless none arrived.
     pub fn stop(self) -> Result<Flown> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let times = self.worker.join().map_err(|_panic| anyhow!("the stream panicked"))??;
@@ -91,8 +85,8 @@ impl Stream {
 }
 
 impl Shared {
-    /// Sends and receives by turns, so that what arrives is never more than a socket holds. How
-    /// often each number arrived.
+    /// Sends and receives in turn, so that the receive buffer suffices. Returns how often each
+    /// number arrived.
     fn flow(
         &self,
         sender: &UdpSocket,
@@ -104,7 +98,7 @@ impl Shared {
             let number = times.len() as u64;
             match sender.send_to(&number.to_be_bytes(), target) {
                 Ok(_) => times.push(0),
-                // The sender's own queue, before anything was sent.
+                // The sender's queue is full.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error).context("send a datagram"),
             }
@@ -117,7 +111,7 @@ impl Shared {
                 self.drain(receiver, &mut times)?;
                 Ok(times.iter().all(|&times| times > 0).then_some(()))
             });
-            // Too few are a result, not a failure.
+            // Missing datagrams are a result, not an error.
             drop(all);
         }
         Ok(times)

@@ -20,22 +20,19 @@ pub struct Connection {
     pub server: TcpStream,
 }
 
-/// A connection that somebody is trying to make.
+/// A connection attempt.
 #[derive(Debug)]
 pub struct Attempt {
     client: Socket,
     listener: TcpListener,
 }
 
-/// The server of an attempt that was given up.
+/// The server of an abandoned attempt.
 #[derive(Debug)]
 pub struct Listening(TcpListener);
 
 impl Connection {
-    /// Connects from `source` in `from` to a port of its own at `target` in `to`.
-    ///
-    /// # Errors
-    /// The connection was not made in time.
+    /// Connects from `source` in `from` to a free port of `target` in `to`.
     pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
         let attempt = Attempt::start(from, source, to, target)?;
         deadline::until(&format!("a TCP connection {source} -> {target}"), || attempt.accepted())
@@ -50,16 +47,13 @@ impl Connection {
             })
     }
 
-    /// Sends `bytes` each way, one way after the other, compares what arrives, and closes.
-    ///
-    /// # Errors
-    /// Something else arrived, or not all of it in time.
+    /// Sends `bytes` in each direction in turn, compares what arrives, and closes.
     pub fn exchange(self, bytes: usize) -> Result<()> {
         let Self { client, server } = self;
         transfer(&client, &server, bytes).context("client to server")?;
         transfer(&server, &client, bytes).context("server to client")?;
-        // One FIN after the other: the second one carries the acknowledgement of the first, the
-        // kernel answers the second before it wakes the reader, and then neither end sends more.
+        // One FIN after the other, so that both ends have sent everything when this returns: the
+        // second FIN acknowledges the first, and the kernel answers it before it wakes the reader.
         for (from, mut to) in [(&client, &server), (&server, &client)] {
             from.shutdown(Shutdown::Write)?;
             ensure!(to.read(&mut [0; 1])? == 0, "bytes after the end");
@@ -69,10 +63,7 @@ impl Connection {
 }
 
 impl Attempt {
-    /// Starts to connect and does not wait.
-    ///
-    /// # Errors
-    /// A socket could not be made.
+    /// Starts to connect, without waiting.
     pub fn start(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
         let listener = to
             .enter(|| TcpListener::bind(SocketAddr::new(target, 0)))?
@@ -83,25 +74,19 @@ impl Attempt {
         Ok(Self { client, listener })
     }
 
-    /// The server's end, once the connection is made.
-    ///
-    /// # Errors
-    /// The listener failed.
+    /// The server's end, if the connection is established.
     pub fn accepted(&self) -> Result<Option<TcpStream>> {
         accept(&self.listener)
     }
 
-    /// Gives up: the SYN that is out is not sent again.
+    /// Abandons the attempt: the SYN is not sent again.
     pub fn abandon(self) -> Listening {
         Listening(self.listener)
     }
 }
 
 impl Listening {
-    /// The server's end, if the connection was made after all.
-    ///
-    /// # Errors
-    /// The listener failed.
+    /// The server's end, if the connection was established after all.
     pub fn accepted(&self) -> Result<Option<TcpStream>> {
         accept(&self.0)
     }
@@ -115,10 +100,7 @@ fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
     }
 }
 
-/// A client socket that has begun to connect from `source` in `from`, and does not wait.
-///
-/// # Errors
-/// The socket could not be made, or the kernel has no route.
+/// A client socket that is connecting from `source` in `from`.
 pub fn dial(from: &Namespace, source: IpAddr, target: SocketAddr) -> Result<Socket> {
     from.enter(|| -> Result<Socket> {
         let client = Socket::new(Family::of(source).domain(), Type::STREAM, None)?;

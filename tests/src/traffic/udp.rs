@@ -22,10 +22,7 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// A sender at `source` in `from`, and a receiver at `target` in `to` on a port of its own.
-    ///
-    /// # Errors
-    /// A socket could not be made.
+    /// A sender at `source` in `from`, and a receiver at a free port of `target` in `to`.
     pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
         let receiver = bind(to, SocketAddr::new(target, 0))?;
         let target = receiver.local_addr()?;
@@ -37,20 +34,14 @@ impl Udp {
         })
     }
 
-    /// The same to where nobody listens.
-    ///
-    /// # Errors
-    /// The socket could not be made.
+    /// A sender without a receiver.
     pub fn blind(from: &Namespace, source: IpAddr, target: SocketAddr) -> Result<Self> {
         let sender = bind(from, SocketAddr::new(source, 0))?;
         let receiver = sender.try_clone()?;
         Ok(Self { family: Family::of(source), sender, target, receiver })
     }
 
-    /// Sends `count` datagrams of `payload_len` bytes and gives what that was in IP packets.
-    ///
-    /// # Errors
-    /// The kernel took not all of them.
+    /// Sends datagrams of `payload_len` bytes and returns their tally as IP packets.
     pub fn send(&self, count: u64, payload_len: usize) -> Result<Tally> {
         let payload = vec![0x5a; payload_len];
         for _ in 0..count {
@@ -59,18 +50,14 @@ impl Udp {
         Ok(Tally::of(count, self.family.header_len() + UDP_HEADER_LEN + payload_len as u64))
     }
 
-    /// What has come since the last call: waits until it is `expected` packets, and no longer than
-    /// `limit`.
-    ///
-    /// # Errors
-    /// The socket failed.
+    /// The datagrams since the last call. Waits for `expected` packets, up to `limit`.
     pub fn received(&self, expected: u64, limit: Duration) -> Result<Tally> {
         let mut received = Tally::default();
         let waited = deadline::within(limit, "datagrams", || {
             received += self.drain()?;
             Ok((received.packets >= expected).then_some(()))
         });
-        // Too few datagrams are a result, not a failure.
+        // Missing datagrams are a result, not an error.
         drop(waited);
         Ok(received)
     }

@@ -1,4 +1,4 @@
-//! The measuring side of `cargo xtask bench`: a JSON object a line for each figure.
+//! The program that measures for `cargo xtask bench`: writes a line of JSON per figure.
 
 use std::{
     io::{self, Write as _},
@@ -19,32 +19,32 @@ use relay_bench::measure::{
 use relay_tests::Family;
 use serde_json::{Value, json};
 
-/// Measures one thing.
+/// Measure one subject.
 #[derive(Debug, clap::Parser)]
 enum Arguments {
-    /// Guest instructions a packet; only where the clock counts instructions.
+    /// Guest instructions per packet; needs a clock that counts instructions.
     Instructions(Sizes),
-    /// Nanoseconds a packet on this machine.
+    /// Nanoseconds per packet on this machine.
     Native {
         #[command(flatten)]
         sizes: Sizes,
         /// Rounds over all layers.
         #[arg(long, default_value_t = 5)]
         rounds: u32,
-        /// Runs of a layer in a round.
+        /// Runs per layer and round.
         #[arg(long, default_value_t = 9)]
         runs: u32,
     },
-    /// Nanoseconds a run of the relay's program alone.
+    /// Nanoseconds per run of the relay's program alone.
     Alone(Sizes),
-    /// Instructions of the guard, alone and in a flood; without a shift nanoseconds, alone.
+    /// Instructions of the guard, alone and in a flood; without --shift, nanoseconds alone.
     Guard {
-        /// Nanoseconds an instruction, as a power of two; only where the clock counts them, and
-        /// there is one processor and WireGuard in the kernel.
+        /// An instruction takes 2^SHIFT ns; needs a clock that counts instructions, one processor,
+        /// and WireGuard in the kernel.
         #[arg(long)]
         shift: Option<u32>,
     },
-    /// What commands of a running relay cost; without a shift the pace of this machine.
+    /// Instructions of commands of a running relay; without --shift, the time of one command.
     Commands {
         /// The `relay` binary.
         #[arg(long)]
@@ -52,7 +52,7 @@ enum Arguments {
         /// Numbers of peers.
         #[arg(long, value_delimiter = ',', required = true)]
         peers: Vec<u32>,
-        /// Nanoseconds an instruction, as a power of two; only where the clock counts them.
+        /// An instruction takes 2^SHIFT ns; needs a clock that counts instructions.
         #[arg(long)]
         shift: Option<u32>,
     },
@@ -61,10 +61,10 @@ enum Arguments {
         /// Number of peers.
         #[arg(long)]
         peers: u32,
-        /// Who may talk to whom.
+        /// Which peers list each other.
         #[arg(long, value_parser = shape)]
         shape: Shape,
-        /// How often; the least time counts.
+        /// Number of runs; the minimum time counts.
         #[arg(long, default_value_t = 5)]
         times: u32,
     },
@@ -75,7 +75,7 @@ struct Sizes {
     /// Numbers of peers.
     #[arg(long, value_delimiter = ',', required = true)]
     peers: Vec<u32>,
-    /// Layers by their names; all of them otherwise.
+    /// Names of layers [default: all].
     #[arg(long, value_delimiter = ',', value_parser = layer)]
     layers: Vec<Layer>,
 }
@@ -197,7 +197,7 @@ fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()>
                 for (verb, instructions) in commands.count(shift)? {
                     say(&json!({ "verb": verb, "peers": peers, "instructions": instructions }))?;
                 }
-                // The last goes with the machine: the kernel takes 20 ms a peer.
+                // Skipped for the last, since the kernel takes 20 ms per peer.
                 if turn + 1 < sizes.len() {
                     commands.down()?;
                 }

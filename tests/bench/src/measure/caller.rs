@@ -1,4 +1,4 @@
-//! A genuine peer of a relay, made of boringtun and a socket.
+//! A genuine peer: boringtun and a socket.
 
 use std::{
     io::ErrorKind,
@@ -16,7 +16,7 @@ use relay_common::guard::INITIATION_LEN;
 
 use relay_tests::{guard::PORT, relay_host::UNDERLAY};
 
-/// It calls, calls again as a WireGuard does, and hangs up never.
+/// A peer that sends initiations, with WireGuard's retries, until it has a session.
 pub(super) struct Caller {
     tunnel: Tunn,
     socket: UdpSocket,
@@ -30,10 +30,7 @@ pub(super) struct Caller {
 type Room = [u8; 2048];
 
 impl Caller {
-    /// Of this key, at this port, in the namespace that the caller of it is in.
-    ///
-    /// # Errors
-    /// There is no socket.
+    /// A peer with this key and port, in the namespace of the calling thread.
     pub(super) fn new(key: &PrivateKey, relay: &PublicKey, port: u16) -> Result<Self> {
         let secret = x25519::StaticSecret::from(*key.as_bytes());
         let relay = x25519::PublicKey::from(*relay.as_bytes());
@@ -51,9 +48,6 @@ impl Caller {
     }
 
     /// Sends its first initiation.
-    ///
-    /// # Errors
-    /// It cannot be sent.
     pub(super) fn call(&mut self) -> Result<()> {
         let mut room: Room = [0; _];
         self.called = Some(Instant::now());
@@ -66,10 +60,7 @@ impl Caller {
         self.socket.send(initiation).context("send an initiation").map(drop)
     }
 
-    /// Takes what has come, and does what is due; whether it has a session then.
-    ///
-    /// # Errors
-    /// Something cannot be received or sent.
+    /// Handles received messages and timers; returns whether there is a session.
     pub(super) fn look(&mut self) -> Result<bool> {
         let (mut datagram, mut room): (Room, Room) = ([0; _], [0; _]);
         loop {
@@ -83,7 +74,7 @@ impl Caller {
                 TunnResult::WriteToTunnelV4(..) | TunnResult::WriteToTunnelV6(..) => {
                     self.received += 1;
                 }
-                // Done: a cookie, or a keepalive; an error: what a lost session left behind.
+                // Done: a cookie or a keepalive. Error: a message of a lost session.
                 TunnResult::Done | TunnResult::Err(_) => {}
             }
         }
@@ -99,9 +90,6 @@ impl Caller {
     }
 
     /// Sends a packet through the tunnel.
-    ///
-    /// # Errors
-    /// It cannot be sent.
     pub(super) fn send(&mut self, packet: &[u8]) -> Result<()> {
         let mut room: Room = [0; _];
         let TunnResult::WriteToNetwork(message) = self.tunnel.encapsulate(packet, &mut room) else {
@@ -110,17 +98,17 @@ impl Caller {
         self.socket.send(message).context("send a packet").map(drop)
     }
 
-    /// Initiations that it has sent.
+    /// Number of initiations sent.
     pub(super) fn calls(&self) -> u64 {
         self.calls
     }
 
-    /// How long it called until it had a session.
+    /// Time from the first initiation to the session.
     pub(super) fn waited(&self) -> Option<Duration> {
         self.waited
     }
 
-    /// Packets that came through the tunnel.
+    /// Packets received through the tunnel.
     pub(super) fn received(&self) -> u64 {
         self.received
     }

@@ -1,5 +1,5 @@
-//! What the commands of a running relay cost: counted where the clock counts instructions, and one
-//! that needs no relay timed on this machine, for the pace.
+//! The cost of commands: instructions where the clock counts them, and for comparison the time of one
+//! command on this machine.
 
 use std::{
     ffi::CStr,
@@ -16,13 +16,13 @@ use rustix::mount::{MountFlags, mount};
 
 use super::fleet::Fleet;
 
-/// The one that touches nothing and runs everywhere.
+/// The command that is timed: it needs no kernel support.
 pub const PACE: &str = "check";
 
-/// What is counted; all of them read the configuration, and all but [`PACE`] the kernel.
+/// The commands. All read the configuration, and all but [`PACE`] the kernel.
 const VERBS: [&[&str]; 5] = [&[PACE], &["stats"], &["stats", "--json"], &["status"], &["up"]];
 
-/// Runs of which the least counts.
+/// Number of runs; the minimum counts.
 const TIMES: u32 = 10;
 
 /// A relay's configuration in a directory of its own.
@@ -33,10 +33,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// For the binary `relay`: peer 0 talks to all others, each listing only it.
-    ///
-    /// # Errors
-    /// A file cannot be written.
+    /// A configuration in which peer 0 and all others list each other, for the binary `relay`.
     pub fn new(relay: PathBuf, peers: u32) -> Result<Self> {
         let directory = tempfile::tempdir().context("a directory for the configuration")?;
         let mut text =
@@ -58,11 +55,8 @@ impl Commands {
         Ok(Self { relay, directory })
     }
 
-    /// Brings the relay up and counts each verb: its words and what they took, two to the `shift`
-    /// nanoseconds an instruction, the start of the process included.
-    ///
-    /// # Errors
-    /// A command failed, or there is no BPF file system to be had.
+    /// Brings the relay up and counts the instructions of each command, from the start of its
+    /// process; an instruction takes 2^shift ns.
     pub fn count(&self, shift: u32) -> Result<Vec<(String, u64)>> {
         let bpffs = self.bpffs();
         fs::create_dir(&bpffs)?;
@@ -71,7 +65,7 @@ impl Commands {
         VERBS
             .iter()
             .map(|words| {
-                // The first reads what comes from the disk.
+                // Warm-up: reads files from disk.
                 self.run(words)?;
                 let took = u64::try_from(self.run(words)?.as_nanos())?;
                 Ok((words.join(" "), took >> shift))
@@ -79,10 +73,7 @@ impl Commands {
             .collect()
     }
 
-    /// The least time that [`PACE`] takes here.
-    ///
-    /// # Errors
-    /// It fails.
+    /// Minimum time of [`PACE`].
     pub fn pace(&self) -> Result<Duration> {
         let mut least = Duration::MAX;
         for _ in 0..TIMES {
@@ -91,10 +82,7 @@ impl Commands {
         Ok(least)
     }
 
-    /// Takes the relay down, which is quick with few peers only.
-    ///
-    /// # Errors
-    /// It fails.
+    /// Takes the relay down, which is slow with many peers.
     pub fn down(&self) -> Result<()> {
         self.run(&["down"]).map(drop)
     }

@@ -14,17 +14,17 @@ pub(super) const V4_BASE: u32 = 0x0a40_0000;
 /// First address of the overlay, fd00:6472::/108.
 const V6_BASE: u128 = 0xfd00_6472 << 96;
 
-/// Host parts below this one are not peers'.
+/// Host part of the first peer.
 pub(super) const FIRST_HOST: u32 = 2;
 
-/// Who may talk to whom.
+/// Which peers list each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Peers two and two: 0 and 1, 2 and 3, …
+    /// Peers in pairs: 0 and 1, 2 and 3, …
     Pairs,
-    /// Peer 0 and every other one, each by its address.
+    /// Peer 0 and each other peer, by address.
     OneToMany,
-    /// Everybody, by one range.
+    /// All peers, by one prefix.
     Mesh,
 }
 
@@ -47,7 +47,7 @@ impl Shape {
 pub struct Fleet {
     /// How many.
     pub peers: u32,
-    /// Who may talk to whom.
+    /// Which peers list each other.
     pub shape: Shape,
 }
 
@@ -78,15 +78,12 @@ impl Fleet {
         ]
     }
 
-    /// The other one of a pair.
+    /// The other peer of a pair.
     pub const fn partner(peer: u32) -> u32 {
         peer ^ 1
     }
 
-    /// The relay as a config file would describe it.
-    ///
-    /// # Panics
-    /// Never: its names are names.
+    /// The relay's model.
     pub fn relay(&self, fast_path: bool) -> Relay {
         Relay {
             interface: "relay0".parse().expect("a name"),
@@ -105,10 +102,7 @@ impl Fleet {
         }
     }
 
-    /// The relay's policy, compiled, and how many slots its counters need.
-    ///
-    /// # Errors
-    /// It has too many pairs.
+    /// The compiled policy, and the number of slots for its counters.
     pub fn compile(&self, fast_path: bool) -> Result<(Compiled, u32)> {
         let relay = self.relay(fast_path);
         let slots: Vec<u32> = (1..=self.peers).collect();

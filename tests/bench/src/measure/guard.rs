@@ -1,37 +1,34 @@
-//! What the guard's program takes on single frames.
+//! The cost of the guard's program on single frames.
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use relay_common::guard::Outcome;
 
-use super::program::Nothing;
+use super::spoofer::Nothing;
 use relay_tests::guard::{GuardRun, Outer, frame::TAG, key, message, settings, to_relay};
 
-/// What a run of the program takes on a kind of frame.
+/// The cost of a run on one kind of frame.
 #[derive(Debug, Clone)]
 pub struct Alone {
-    /// What the frame is.
+    /// Name of the kind.
     pub frame: &'static str,
-    /// Average of a run.
+    /// Average per run.
     pub ns: u64,
-    /// Average of a run of a program that lets everything pass.
+    /// Average per run of a program that passes everything.
     pub nothing_ns: u64,
 }
 
-/// Runs of one frame that are averaged.
+/// Number of runs of a frame.
 const REPEAT: u32 = 10_000;
 
-/// Wrong MAC1s after which not every message from their address and port is looked at.
+/// Number of wrong MAC1s after which the guard samples messages of their source.
 pub(super) const ENOUGH_WRONG: u32 = 30_000;
 
-/// Sources that are each seen once.
+/// Number of sources with one frame each.
 const SOURCES: u32 = 2_000;
 
 /// Measures the program alone.
-///
-/// # Errors
-/// The kernel refuses something, or counts a frame as another.
 pub fn alone() -> Result<Vec<Alone>> {
     let source = |text: &str| text.parse::<SocketAddr>().context("a source");
     let (v4, v6) = (source("198.51.100.2:4500")?, source("[2001:db8:1::2]:4500")?);
@@ -90,7 +87,7 @@ fn repeated(
     Ok(Alone { frame: name, ns: nanoseconds(each)?, nothing_ns: nanoseconds(empty)? })
 }
 
-/// A forged initiation of an address and port that sent more of them than are looked at.
+/// A forged initiation of a source whose messages the guard samples.
 fn unverified(nothing: &mut Nothing, frame: &[u8]) -> Result<Alone> {
     let mut guard = GuardRun::new(&settings(200));
     guard.run_often(frame, ENOUGH_WRONG);
@@ -102,7 +99,7 @@ fn unverified(nothing: &mut Nothing, frame: &[u8]) -> Result<Alone> {
     Ok(Alone { frame, ns: nanoseconds(each)?, nothing_ns: nanoseconds(empty)? })
 }
 
-/// One run each of frames whose sources the guard has not seen; the median.
+/// Median of single runs on frames of unknown sources.
 fn from_new_sources(nothing: &mut Nothing) -> Result<Alone> {
     let mut guard = GuardRun::new(&settings(200));
     let mut runs = [Vec::new(), Vec::new()];

@@ -1,8 +1,8 @@
-//! Guest instructions from a decrypted packet's entry into the stack on the relay's WireGuard
-//! interface to `wg_xmit` for the same packet.
+//! Guest instructions from `netif_receive_skb` of a decrypted packet on the relay's WireGuard
+//! interface to its `wg_xmit`.
 //!
-//! In a machine whose clock is its instruction counter (QEMU's `-icount shift=5`: 32 ns each) the
-//! time-stamp counter, read by every trace event, is exact to the instruction.
+//! Under QEMU's `-icount shift=5` the clock counts instructions, 32 ns each, so the time stamps of
+//! trace events are exact to the instruction.
 
 use std::{
     collections::HashMap,
@@ -20,16 +20,16 @@ use super::{
 };
 use relay_tests::{Family, Namespace, deadline, namespace};
 
-/// Nanoseconds of the guest's time that an instruction takes: 1 << shift.
+/// Nanoseconds of guest time per instruction: 1 << shift.
 const NS_PER_INSTRUCTION: u64 = 32;
 
-/// Round trips, each of which the relay sees twice.
+/// Number of round trips; the relay forwards two packets in each.
 pub const ROUND_TRIPS: usize = 100;
 
 /// Lengths of the inner packets, bytes.
 pub const LENGTHS: [usize; 2] = [84, 1400];
 
-/// A peer's WireGuard interface; the trace tells it from the relay's by its name.
+/// A peer's WireGuard interface, which the trace distinguishes from the relay's by name.
 const TUNNEL: &str = "tunnel";
 
 const TRACING: &str = "/sys/kernel/tracing";
@@ -41,7 +41,7 @@ pub struct Bed {
     _other: Namespace,
 }
 
-/// What one kind of packet costs in a layer.
+/// The cost of one kind of packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// The fewest instructions.
@@ -53,10 +53,7 @@ pub struct Cost {
 }
 
 impl Bed {
-    /// Namespaces, links and WireGuard interfaces; nothing forwards yet.
-    ///
-    /// # Errors
-    /// A tool or the kernel refuses something.
+    /// Creates namespaces, links and WireGuard interfaces, without forwarding.
     pub fn make() -> Result<Self> {
         let relay = Namespace::create("relay")?;
         let relay_key = key()?;
@@ -120,10 +117,7 @@ impl Bed {
         &self.relay
     }
 
-    /// Measures the layer that stands on the relay.
-    ///
-    /// # Errors
-    /// Packets are lost, or the kernel cannot be traced.
+    /// Measures the layer installed on the relay.
     pub fn measure(&self, family: Family, len: usize) -> Result<Cost> {
         let to = Fleet::partner(ACTIVE);
         let to = match family {
@@ -131,7 +125,7 @@ impl Bed {
             Family::V6 => IpAddr::V6(Fleet::v6(to)),
         };
         let to = to.to_string();
-        // Handshakes, and routes that are looked up for the first time.
+        // Warm-up: handshakes and route look-ups.
         deadline::until("an echo reply through the relay", || {
             Ok(self.peer.run("ping", &["-c", "3", "-i", "0.1", "-W", "1", &to]).ok())
         })?;
@@ -152,10 +146,7 @@ impl Bed {
     }
 }
 
-/// Measures a layer at a number of peers, for every family and length.
-///
-/// # Errors
-/// What [`Bed::make`], [`Layer::put_up`] and [`Bed::measure`] say.
+/// Measures a layer with a number of peers, for each family and length.
 pub fn measure(layer: Layer, peers: u32) -> Result<Vec<(Family, usize, Cost)>> {
     let bed = Bed::make()?;
     let _standing = layer.put_up(bed.relay(), peers)?;
@@ -171,7 +162,7 @@ pub fn measure(layer: Layer, peers: u32) -> Result<Vec<(Family, usize, Cost)>> {
     Ok(costs)
 }
 
-/// The two events, switched on while it lives.
+/// The two trace events, enabled until drop.
 struct Trace;
 
 impl Trace {
@@ -180,7 +171,7 @@ impl Trace {
         for (file, text) in [
             ("tracing_on", "0"),
             ("trace_clock", "x86-tsc"),
-            // Buffers are followed by their addresses.
+            // The address of the socket buffer identifies a packet.
             ("options/hash-ptr", "0"),
             ("kprobe_events", probes),
             ("events/net/netif_receive_skb/filter", &format!("name == \"{INTERFACE}\"")),
@@ -203,7 +194,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // What stays on is switched on again by the next.
+        // An event that stays enabled does no harm.
         for file in ["events/net/netif_receive_skb/enable", "events/kprobes/relay_xmit/enable"] {
             drop(write(file, "0"));
         }
@@ -216,7 +207,7 @@ fn write(file: &str, text: &str) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("write {text:?} to {}", path.display()))
 }
 
-/// Instructions between the two events of each packet of this length.
+/// Instructions between the two events, for each packet of this length.
 fn costs(trace: &str, len: usize) -> Vec<u64> {
     let mut entered = HashMap::new();
     let mut costs = Vec::new();

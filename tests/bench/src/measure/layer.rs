@@ -1,4 +1,4 @@
-//! Ways to decide about packets between peers, put up in one network namespace.
+//! Ways to forward and filter packets between peers, installed in a network namespace.
 
 use std::fmt::Write as _;
 
@@ -19,30 +19,29 @@ use super::{
 };
 use relay_tests::{Family, Namespace};
 
-/// The interface that peers' packets come in from and go out to.
+/// The interface of peers' packets, in and out.
 pub const INTERFACE: &str = "relay0";
 
-/// A pair whose rule stands in the middle, where rules are gone through one by one.
+/// The measured pair, whose rule is in the middle of linear rule lists.
 pub const ACTIVE: u32 = 4;
 
-/// Where a layer that does not know peers is measured.
+/// The number of peers for layers without a policy.
 pub const FEWEST: u32 = 10;
 
-/// A way to decide.
+/// A way to forward or filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
-    /// A program that calls `bpf_redirect` and nothing else, on ingress: the floor.
+    /// A program on ingress that only calls `bpf_redirect`: the lower bound.
     Redirect,
-    /// The same with a program on egress that lets everything pass: the floor of what also looks
-    /// at packets that do not come from peers.
+    /// The same with an egress program that passes everything: the lower bound with both hooks.
     RedirectHooked,
     /// This relay.
     Relay,
     /// This relay with `pair_stats = true`.
     RelayPairs,
-    /// This relay with `fast_path = false`, so that the host's stack forwards.
+    /// This relay with `fast_path = false`: the host's stack forwards.
     RelaySlowPath,
-    /// The host's stack without any policy.
+    /// The host's stack without a policy.
     Forward,
     /// nftables: one set of pairs of addresses, each with a counter.
     NftSet,
@@ -50,23 +49,23 @@ pub enum Layer {
     NftConntrack,
     /// iptables: a rule for each pair.
     Iptables,
-    /// The tables that Firezone 0.7 made: for each user sets, a chain, and a jump to it.
+    /// The tables of Firezone 0.7: sets, a chain and a jump for each user.
     Firezone,
 }
 
-/// A layer that is put up, for as long as its namespace is there. Dropped, its programs go.
+/// An installed layer. Dropping it removes its programs.
 #[derive(Debug)]
 pub enum Standing {
-    /// It consists of tables of the namespace, or of nothing.
+    /// Tables of the namespace, or nothing.
     Tables,
-    /// It consists of programs of the bench.
+    /// Programs of the bench.
     Bench(Vec<Ebpf>),
-    /// It consists of the relay's programs.
+    /// The relay's programs.
     Relay(Box<Loaded>),
 }
 
 impl Layer {
-    /// All of them, cheapest first.
+    /// Cheapest first.
     pub const ALL: [Self; 10] = [
         Self::Redirect,
         Self::RedirectHooked,
@@ -96,7 +95,7 @@ impl Layer {
         }
     }
 
-    /// Why it is not measured at so many peers, if it is not.
+    /// Why it is not measured with this number of peers, if so.
     pub const fn excuse(self, peers: u32) -> Option<&'static str> {
         let ignores_peers = matches!(self, Self::Redirect | Self::RedirectHooked | Self::Forward);
         if ignores_peers && peers != FEWEST {
@@ -110,10 +109,7 @@ impl Layer {
         }
     }
 
-    /// Puts it up for so many peers, two and two allowed to talk.
-    ///
-    /// # Errors
-    /// A tool or the kernel refuses something.
+    /// Installs it for this number of peers, which may talk in pairs.
     pub fn put_up(self, namespace: &Namespace, peers: u32) -> Result<Standing> {
         let fleet = Fleet { peers, shape: Shape::Pairs };
         match self {
@@ -174,10 +170,7 @@ impl Layer {
     }
 }
 
-/// Attaches a program to an interface, by TCX where the kernel has it, which wants no qdisc.
-///
-/// # Errors
-/// The kernel refuses.
+/// Attaches a program to an interface, by TCX if the kernel has it, which needs no qdisc.
 pub fn attach(
     namespace: &Namespace,
     interface: &str,
@@ -186,7 +179,7 @@ pub fn attach(
 ) -> Result<()> {
     let attached = namespace.enter(|| {
         program.attach(interface, direction).or_else(|_no_qdisc| {
-            // There already, after the other direction.
+            // The other direction has added it.
             drop(tc::qdisc_add_clsact(interface));
             program.attach(interface, direction)
         })
@@ -194,7 +187,7 @@ pub fn attach(
     attached.map(drop).with_context(|| format!("attach to {interface}"))
 }
 
-/// Every pair in both directions, the active one in the middle.
+/// All pairs in both directions, the measured one in the middle.
 fn pairs(peers: u32) -> impl Iterator<Item = (u32, u32)> {
     let middle = peers / 2;
     (0..peers).map(move |place| {
@@ -248,11 +241,10 @@ fn pair_rules(peers: u32, family: Family) -> String {
     rules + "COMMIT\n"
 }
 
-/// As apps/fz_wall/lib/fz_wall/cli/helpers/nft.ex and sets.ex of Firezone 0.7 make it, less what
-/// they add for rules about ports: a user has two sets of devices, a set for each of two actions
-/// in two families, and a chain with a rule for each of those; the forward chain jumps there, from
-/// one rule for each user and family, newest first. The NAT chain is always there, and masquerades
-/// elsewhere.
+/// As in apps/fz_wall/lib/fz_wall/cli/helpers/nft.ex and sets.ex of Firezone 0.7, without rules for
+/// ports. Each user has two sets of devices, a set per action and family, and a chain with a rule
+/// for each of these; the forward chain jumps there from a rule per user and family, newest first.
+/// The NAT chain is always present.
 fn user_chains(users: u32) -> String {
     let mut sets = String::new();
     let mut jumps = String::new();
@@ -282,7 +274,7 @@ fn user_chains(users: u32) -> String {
     )
 }
 
-/// The sets of destinations, and the rules that look into them, newest first.
+/// The sets of destinations, and the rules that use them, newest first.
 fn filters(user: &str, accepted: [&str; 2], sets: &mut String) -> String {
     let mut rules = String::new();
     for ((family, kind), accepted) in

@@ -1,4 +1,4 @@
-//! How long a policy takes to compile and to load, and how much memory it needs.
+//! Time to compile and load a policy, and its memory.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use relay::{
 
 use super::fleet::Fleet;
 
-/// What a generation of a policy costs.
+/// The cost of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// From the configuration to the tables.
@@ -25,15 +25,12 @@ pub struct Cost {
     pub load: Duration,
     /// The kernel's memory for its maps, bytes.
     pub map_bytes: u64,
-    /// Most memory this process ever had, bytes, after the first generation.
+    /// Peak memory of this process after the first generation.
     pub peak_rss_bytes: u64,
 }
 
-/// Compiles and loads a policy `times` over; times are the least, memory that of the first, so the
-/// process should not have done anything before.
-///
-/// # Errors
-/// The policy does not compile, or the kernel refuses it.
+/// Compiles and loads a policy `times` times. Times are minima; memory is that of the first time, so
+/// this should be the first work of the process.
 pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
     let relay = fleet.relay(true);
     let slots: Vec<u32> = (1..=fleet.peers).collect();
@@ -56,10 +53,7 @@ pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
     Ok(cost)
 }
 
-/// The kernel's memory for the maps of both programs, as `bpftool map` shows it, bytes.
-///
-/// # Errors
-/// The kernel does not tell.
+/// Kernel memory of the maps of both programs in bytes, as `bpftool map` shows it.
 pub fn held_bytes(loaded: &mut Loaded) -> Result<u64> {
     let mut ids = BTreeSet::new();
     for direction in [Direction::Ingress, Direction::Egress] {
@@ -80,7 +74,7 @@ fn peak_rss_bytes() -> Result<u64> {
     Ok(field(&text, "VmHWM:").context("no VmHWM in /proc/self/status")? * 1024)
 }
 
-/// The number after a name at the beginning of a line.
+/// The number after a name at the start of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()

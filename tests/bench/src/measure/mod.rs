@@ -1,9 +1,10 @@
-//! What a relayed packet costs, and what everybody else's way of deciding about it costs beside
-//! it: `cargo xtask bench`.
+//! The measurements: relay, and other ways to forward and filter.
 
+mod assembler;
 mod caller;
 pub mod commands;
 pub mod fleet;
+mod generator;
 pub mod guard;
 pub mod instructions;
 pub mod layer;
@@ -11,3 +12,4 @@ pub mod memory;
 pub mod native;
 pub mod program;
 pub mod siege;
+mod spoofer;

@@ -1,13 +1,13 @@
-//! What a layer costs on this machine's own processor and kernel, without WireGuard.
+//! Nanoseconds of a layer on this machine's processor and kernel, without WireGuard.
 //!
 //! ```text
 //!   live frames ─► lo ingress ─ bpf_redirect(BPF_F_INGRESS) ─► relay0 ingress ─► layer ─► relay0 egress
 //!   (Ethernet)     the link-layer header goes                  IP at offset 0              counted, dropped
 //! ```
 //!
-//! `relay0` is a TUN device: like a WireGuard interface it has no link-layer header, so that the
-//! kernel takes the frames' headers off on the way to it and the relay's programs run unchanged.
-//! The sink stands before a layer's own program on egress, which therefore does not run here.
+//! `relay0` is a TUN device. Like a WireGuard interface it has no link-layer header: the kernel
+//! removes the frames' headers, and the relay's programs run unchanged. The sink precedes a layer's
+//! own egress program, which therefore does not run.
 
 use std::time::Duration;
 
@@ -21,19 +21,20 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::{
     fleet::{Fleet, Shape},
+    generator::Generator,
     layer::{self, ACTIVE, INTERFACE, Layer, Standing},
-    program::{self, Generator, Program},
+    program::{self, Program},
 };
 use relay_tests::{Family, Namespace, inner::Inner};
 
-/// How long one run should take, without what the kernel does before and after: short, so that on
-/// a machine that does other things too some runs are not disturbed. The least counts.
+/// Target time of a run. The minimum of all runs counts, so runs are short: on a busy machine, some
+/// are not disturbed.
 const RUN: Duration = Duration::from_millis(30);
 
 /// Fewest and most packets of a run.
 const PACKETS: [u32; 2] = [1_000, 300_000];
 
-/// A stretch of wire with a layer on it.
+/// Generator, layer and sink.
 struct Track {
     layer: Option<Layer>,
     namespace: Namespace,
@@ -45,12 +46,12 @@ struct Track {
     _standing: Standing,
 }
 
-/// What a packet costs.
+/// The cost of a packet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
-    /// The layer; none is the base, where packets are dropped as they come in.
+    /// The layer; none is the base, which drops packets on ingress.
     pub layer: Option<Layer>,
-    /// Least nanoseconds a packet, from the generator to the sink.
+    /// Minimum nanoseconds per packet, from generator to sink.
     pub total_ns: f64,
 }
 
@@ -81,8 +82,7 @@ impl Track {
             Some(layer) => (layer.put_up(&namespace, peers)?, TcAttachType::Egress),
             None => (Standing::Tables, TcAttachType::Ingress),
         };
-        // First of all: what comes after a program of the layer's that lets packets pass does not
-        // run.
+        // Before the layer's own program, as programs after one that passes packets do not run.
         let mut sink = Program::sink().classifier()?;
         let program = program::only(&mut sink)?;
         let first = TcAttachOptions::TcxOrder(LinkOrder::first());
@@ -104,7 +104,7 @@ impl Track {
         })
     }
 
-    /// Sends a run of packets, checks that all arrived, and keeps the least time for one.
+    /// Sends packets, checks that all arrived, and keeps the minimum time per packet.
     fn run(&mut self) -> Result<()> {
         let before = program::count(&self.sink)?;
         let (generator, packets) = (&mut self.generator, self.packets);
@@ -119,24 +119,21 @@ impl Track {
         Ok(())
     }
 
-    /// Finds how many packets take as long as a run should.
+    /// Finds the number of packets that takes the target time.
     fn warm_up(&mut self) -> Result<()> {
         self.run()?;
         let each = self.least.take().unwrap_or_default().max(Duration::from_nanos(1));
         let packets = u32::try_from(RUN.as_nanos() / each.as_nanos())?;
         self.packets = packets.clamp(PACKETS[0], PACKETS[1]);
-        // The second time, caches and tables hold what they will hold.
+        // The second time, caches and tables are warm.
         self.run()?;
         self.least = None;
         Ok(())
     }
 }
 
-/// Measures layers at a number of peers: base and layers one after the other, `rounds` times over
-/// `runs` runs each, so that what else the machine does falls on all of them.
-///
-/// # Errors
-/// A tool or the kernel refuses something, or packets are lost.
+/// Measures base and layers with a number of peers, in `rounds` rounds of `runs` runs each, so that
+/// other load on the machine affects all of them.
 pub fn measure(layers: &[Layer], peers: u32, rounds: u32, runs: u32) -> Result<Vec<Cost>> {
     stay_on_one_processor()?;
     let mut tracks = Vec::new();
@@ -162,13 +159,10 @@ pub fn measure(layers: &[Layer], peers: u32, rounds: u32, runs: u32) -> Result<V
         .collect())
 }
 
-/// Nanoseconds of one run of the relay's ingress program on a packet of 84 bytes that it relays,
-/// and of a program that does nothing.
-///
-/// # Errors
-/// The kernel refuses something.
+/// Nanoseconds of a run of the relay's ingress program on a relayed packet of 84 bytes, and of an
+/// empty program.
 pub fn program_alone(peers: u32, family: Family) -> Result<(u64, u64)> {
-    /// The TTL goes down with every repeat: from 255 it lasts for so many.
+    /// Every repeat decrements the TTL, which starts at 255.
     const REPEAT: u32 = 250;
     const RUNS: u32 = 4_000;
     stay_on_one_processor()?;
@@ -203,7 +197,8 @@ fn interface_index(namespace: &Namespace) -> Result<u32> {
     Ok(u32::try_from(index)?)
 }
 
-/// Threads started later stay there too. The last processor: the first takes most interrupts.
+/// Pins this thread, and threads that it starts, to the last processor: the first one handles most
+/// interrupts.
 fn stay_on_one_processor() -> Result<()> {
     let last = std::thread::available_parallelism()?.get() - 1;
     let mut set = CpuSet::new();

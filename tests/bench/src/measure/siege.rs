@@ -1,9 +1,8 @@
-//! A relay under a flood of forged initiations, without the guard and with it: what the machine
-//! spends on each of them, and how genuine peers fare meanwhile.
+//! A flood of forged initiations, with and without the guard: its cost per initiation, and its effect
+//! on genuine peers.
 //!
-//! Meant for a machine with one processor whose clock counts instructions. The flood is sent by
-//! `BPF_PROG_TEST_RUN` as frames that no socket buffer is made for: the relay's driver receives
-//! them as from a network card.
+//! For a machine with one processor whose clock counts instructions. `BPF_PROG_TEST_RUN` sends the
+//! flood as frames without socket buffers, which the relay's driver receives as from a network card.
 
 use std::{
     fs,
@@ -19,7 +18,7 @@ use relay::model::PublicKey;
 use super::{
     caller::Caller,
     guard::ENOUGH_WRONG,
-    program::{FIRST_PEERS_PORT, Names, Nothing, PEERS_PORTS, Spoofer},
+    spoofer::{FIRST_PEERS_PORT, Names, Nothing, PEERS_PORTS, Spoofer},
 };
 use relay_tests::{
     Lab, Namespace, Site,
@@ -28,80 +27,73 @@ use relay_tests::{
     relay_host::UNDERLAY,
 };
 
-/// What stands before the relay.
+/// The XDP program in front of the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watch {
-    /// Nothing: every frame is let in by a program that does nothing else.
+    /// A program that passes every frame.
     None,
-    /// The guard, in the driver.
+    /// The guard, in driver mode.
     Guard,
-    /// A program that drops what is spoofed for its source alone: what the flood and the wire
-    /// take by themselves.
+    /// A program that drops spoofed frames by their source, to measure the cost of the flood itself.
     Oracle,
 }
 
-/// What the machine spends on a forged initiation.
+/// The cost of a forged initiation.
 #[derive(Debug, Clone)]
 pub struct Cost {
-    /// Where they come from: `ever new sources` or `one source`.
+    /// `ever new sources` or `one source`.
     pub sources: &'static str,
-    /// Whether the guard was there.
     pub is_guarded: bool,
-    /// For each, from the driver's hook to where it is dropped.
+    /// Per initiation, from the driver's hook to the drop.
     pub ns: u64,
 }
 
-/// How genuine peers fare.
+/// Genuine peers during a flood.
 #[derive(Debug, Clone)]
 pub struct Siege {
-    /// In whose names it is: `ever new sources`, or `the peers`.
+    /// Sources of the flood: `ever new sources` or `the peers`.
     pub names: &'static str,
-    /// Whether the guard was there.
     pub is_guarded: bool,
-    /// Forged initiations that were sent.
+    /// Number of forged initiations.
     pub forged: u64,
-    /// Peers that called, one after the other.
+    /// Peers that connect, one after the other.
     pub peers: usize,
-    /// Initiations that it took them.
+    /// Initiations that they sent.
     pub calls: u64,
-    /// Time from a peer's first initiation to the response, of those that got one; ascending.
+    /// Times from a peer's first initiation to its session, ascending.
     pub waited: Vec<Duration>,
-    /// Packets from one connected peer to another that were sent, and that arrived.
+    /// Packets between two connected peers: sent and received.
     pub relayed: [u64; 2],
 }
 
-/// Frames of which the cost is an average: fewer than the 4 096 initiations that the kernel
-/// queues, of which it drops the rest.
+/// Frames to average over; fewer than the 4096 initiations that the kernel queues.
 const FLOOD: u32 = 2_000;
 
-/// Forged initiations in a salvo of a siege, and salvoes a second.
+/// Forged initiations per salvo, and salvoes per second.
 const SALVO: u32 = 7_000;
 const SALVOES: u32 = 5;
 
-/// How long a siege lasts.
+/// Duration of a siege.
 const LENGTH: Duration = Duration::from_secs(25);
 
-/// Peers that call in a siege, and how long after the one before.
+/// Number of peers that connect in a siege, and the time between two of them.
 const CALLERS: usize = 20;
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Where the callers and the two that talk are.
+/// Address of the genuine peers.
 const INTERNET: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 const _: () = assert!(CALLERS + 2 <= PEERS_PORTS as usize);
 
-/// How often everybody looks after what is due.
+/// Polling interval.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Time between two packets to be relayed.
+/// Time between two relayed packets.
 const PACE: Duration = Duration::from_millis(50);
 
-/// How long an answer may take that does come.
+/// Time limit for a session before the siege.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Measures what a forged initiation takes.
-///
-/// # Errors
-/// A tool or the kernel refuses something, or the relay does not answer.
+/// Measures the cost of a forged initiation.
 pub fn costs(tell: impl Fn(&Cost) -> Result<()>) -> Result<()> {
     for (sources, names) in [("ever new sources", Names::EverNew), ("one source", Names::One)] {
         let alone = Stage::new(Watch::Oracle, true)?.flood(names)?;
@@ -114,10 +106,7 @@ pub fn costs(tell: impl Fn(&Cost) -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Lays siege to a relay, without the guard and with it.
-///
-/// # Errors
-/// A tool or the kernel refuses something, or peers do not connect before it begins.
+/// Floods a relay, with and without the guard.
 pub fn sieges(tell: impl Fn(&Siege) -> Result<()>) -> Result<()> {
     let peers = Names::Peers { address: INTERNET };
     for (title, names) in [("ever new sources", Names::EverNew), ("the peers", peers)] {
@@ -133,12 +122,12 @@ pub fn sieges(tell: impl Fn(&Siege) -> Result<()>) -> Result<()> {
 struct Stage {
     lab: Lab,
     key: PublicKey,
-    /// Detached with it.
+    /// Detached on drop.
     _program: Option<Nothing>,
 }
 
 impl Stage {
-    /// A relay that is up, with its guard as it comes, or with a low limit for each source.
+    /// A running relay; `is_strict` sets a low limit per source.
     fn new(watch: Watch, is_strict: bool) -> Result<Self> {
         let mut site = Site::node_to_node()?;
         for number in 0..CALLERS {
@@ -156,7 +145,7 @@ impl Stage {
         let lab = Lab::relay_alone(site)?;
         lab.relay().up()?;
         let host = lab.relay().namespace();
-        // What a spoofed address meets where filters of the host's are off, as they mostly are.
+        // Reverse path filters would drop spoofed sources.
         for switch in ["ipv4/conf/all/rp_filter", "ipv4/conf/eth0/rp_filter"] {
             host.set_sysctl(switch, 0)?;
         }
@@ -169,18 +158,18 @@ impl Stage {
             .map(|mut program| host.enter(|| program.attach("eth0").map(|()| program)))
             .transpose()?
             .transpose()?;
-        // The neighbour's address is asked for once.
+        // Resolve the neighbour.
         lab.internet().run("ping", &["-c", "1", UNDERLAY])?;
         let key = lab.relay().stats()?.public_key.parse()?;
         Ok(Self { lab, key, _program: program })
     }
 
-    /// What a flood takes: the sender with what comes of each frame at once, and threads of the
-    /// kernel later.
+    /// The time of a flood: that of the sender, which includes direct processing, and that of kernel
+    /// threads afterwards.
     fn flood(&self, names: Names) -> Result<Duration> {
         let mut spoofer = self.spoofer(names)?;
         if names == Names::One {
-            // Until not every one of a single source is looked at.
+            // Until the guard samples messages of this source.
             self.lab.internet().enter(|| spoofer.send(ENOUGH_WRONG))??;
             settled()?;
         }
@@ -193,7 +182,7 @@ impl Stage {
             let later = settled()?.saturating_sub(before);
             Ok(each * FLOOD + later)
         };
-        // Once for what is done for the first time.
+        // Warm-up.
         run()?;
         run()
     }
@@ -215,7 +204,7 @@ impl Stage {
             }
             let mut spoofer = self.spoofer(names)?;
             let began = Instant::now();
-            // Of the namespace that its parent is in.
+            // Threads inherit the namespace.
             let flood = thread::scope(|scope| {
                 let flood = scope.spawn(|| assail(&mut spoofer, began));
                 let siege = self.withstand(from, to, began);
@@ -227,7 +216,7 @@ impl Stage {
         })?
     }
 
-    /// What genuine peers do in a siege: call one after the other, and talk through the relay.
+    /// Connects genuine peers one after the other, and sends packets through the relay.
     fn withstand(&self, from: &mut Caller, to: &mut Caller, began: Instant) -> Result<Siege> {
         outrank(2)?;
         let packet = self.packet()?;
@@ -266,7 +255,7 @@ impl Stage {
         })
     }
 
-    /// An IPv4 packet from one node to the other, of nothing that anybody answers.
+    /// An IPv4 packet from one node to the other, without an answer.
     fn packet(&self) -> Result<Vec<u8>> {
         let [from, to] = self.talkers()?;
         let [from, _] = self.lab.site().addresses(&from)?;
@@ -313,7 +302,7 @@ impl Link {
     }
 }
 
-/// Fires salvoes of forged initiations for the length of a siege.
+/// Sends salvoes of forged initiations for the duration of a siege.
 fn assail(spoofer: &mut Spoofer, began: Instant) -> Result<u64> {
     outrank(1)?;
     let mut salvoes = 0;
@@ -328,12 +317,12 @@ fn assail(spoofer: &mut Spoofer, began: Instant) -> Result<u64> {
     Ok(salvoes * u64::from(SALVO))
 }
 
-/// Time that kworkers and ksoftirqds have run (Documentation/scheduler/sched-stats.rst, 6.12).
+/// Run time of kworkers and ksoftirqds (Documentation/scheduler/sched-stats.rst, 6.12).
 fn threads_of_the_kernel() -> Result<Duration> {
     let mut all = 0;
     for process in fs::read_dir("/proc")? {
         let process = process?.path();
-        // One that has ended meanwhile has none.
+        // A process may have ended.
         let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
         if name.starts_with("kworker/") || name.starts_with("ksoftirqd/") {
             let times = fs::read_to_string(process.join("schedstat")).unwrap_or_default();
@@ -343,7 +332,7 @@ fn threads_of_the_kernel() -> Result<Duration> {
     Ok(Duration::from_nanos(all))
 }
 
-/// The same once they have nothing to do but what they always have.
+/// The same, after they have become idle.
 fn settled() -> Result<Duration> {
     const LITTLE: Duration = Duration::from_micros(200);
     let mut last = threads_of_the_kernel()?;
@@ -355,11 +344,11 @@ fn settled() -> Result<Duration> {
         }
         last = now;
     }
-    bail!("threads of the kernel go on working after a flood")
+    bail!("kernel threads did not become idle after a flood")
 }
 
-/// Puts this thread before those of the kernel (SCHED_FIFO): the flood, as the interrupts of a
-/// network card are; and before the flood the peers, who have processors of their own.
+/// Gives this thread priority over kernel threads (SCHED_FIFO). The flood has it as interrupts of a
+/// network card have; the peers have it over the flood as they run on other machines.
 fn outrank(priority: u8) -> Result<()> {
     let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
     let mut command = Command::new("chrt");
