@@ -22,7 +22,7 @@ fn a_main_file_is_judged_with_the_fragments_and_keys_of_its_place() {
     let before = site.tree();
     let run = site.relay("check --replace relay.toml=tmp/candidate").ended(0);
     assert!(run.out.contains("with 1 peers"), "{run}");
-    // Without --as, the copy has no peers.
+    // Without --replace, the copy has no peers.
     site.relay("check tmp/candidate").ended(2);
 
     site.write("tmp/candidate", "[relay]\naddress = [\"10.9.9.1/24\"]\n", 0o600);

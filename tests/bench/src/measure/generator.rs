@@ -20,17 +20,17 @@ const PACKET_LEN: u16 = 84;
 const BATCH: u32 = 64;
 
 /// Makes frames that the kernel receives on the loopback interface.
-pub struct Generator(Ebpf);
+pub(super) struct Generator(Ebpf);
 
 impl Generator {
     /// Loads the program for this number of peers.
-    pub fn new(peers: u32) -> Result<Self> {
+    pub(super) fn new(peers: u32) -> Result<Self> {
         Ok(Self(Program::generator(peers).xdp()?))
     }
 
     /// Has the kernel receive frames on the loopback interface of the calling thread's namespace,
     /// and returns the average time to process one, without the pauses between batches.
-    pub fn send(&mut self, frames: u32) -> Result<Duration> {
+    pub(super) fn send(&mut self, frames: u32) -> Result<Duration> {
         let mut template = [0; ETHERNET as usize + PACKET_LEN as usize];
         // EtherType of IPv4. The addresses are zeros, as that of the loopback interface.
         template[12] = 8;

@@ -25,7 +25,7 @@ pub(super) const FIRST_PEERS_PORT: u16 = 40_000;
 
 /// The sources of a flood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Names {
+pub(super) enum Names {
     /// Always new addresses.
     EverNew,
     /// One address and port.
@@ -35,18 +35,18 @@ pub enum Names {
 }
 
 /// Sends a frame repeatedly, each time from a spoofed source.
-pub struct Spoofer {
+pub(super) struct Spoofer {
     ebpf: Ebpf,
     frame: Vec<u8>,
 }
 
 /// An XDP program that does next to nothing.
-pub struct Nothing(Ebpf);
+pub(super) struct Nothing(Ebpf);
 
 impl Spoofer {
     /// For a frame with IPv4 (without options) and UDP, and an interface of the calling thread's
     /// namespace.
-    pub fn new(mut frame: Vec<u8>, interface: u32, names: Names) -> Result<Self> {
+    pub(super) fn new(mut frame: Vec<u8>, interface: u32, names: Names) -> Result<Self> {
         let header = frame.get_mut(ETHERNET as usize..).context("an Ethernet frame")?;
         let (header, udp) = header.split_first_chunk_mut::<20>().context("an IPv4 header")?;
         header[10..16].fill(0);
@@ -59,14 +59,14 @@ impl Spoofer {
 
     /// Sends the frame `times` times, and returns the average time to process one, without the
     /// pauses between batches.
-    pub fn send(&mut self, times: u32) -> Result<Duration> {
+    pub(super) fn send(&mut self, times: u32) -> Result<Duration> {
         send_live(&mut self.ebpf, &self.frame, times)
     }
 }
 
 impl Nothing {
     /// Loads a program that passes every frame.
-    pub fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let mut program = Program::default();
         program.set(R0, XDP_PASS);
         program.exit();
@@ -74,18 +74,18 @@ impl Nothing {
     }
 
     /// Loads a program that drops frames from 10.0.0.0/8 and passes all others.
-    pub fn from_the_spoofed() -> Result<Self> {
+    pub(super) fn from_the_spoofed() -> Result<Self> {
         Ok(Self(Program::refuse_spoofed().xdp()?))
     }
 
     /// Attaches it, in driver mode, to an interface of the calling thread's namespace.
-    pub fn attach(&mut self, interface: &str) -> Result<()> {
+    pub(super) fn attach(&mut self, interface: &str) -> Result<()> {
         let attached = xdp(&mut self.0)?.attach(interface, XdpMode::Driver);
         attached.map(drop).with_context(|| format!("attach to {interface}"))
     }
 
     /// Average time per run on a frame.
-    pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
+    pub(super) fn run(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         Ok(xdp(&mut self.0)?.test_run(options).context("run a program of the bench")?.duration)
     }
