@@ -1,5 +1,5 @@
-//! BLAKE2s (RFC 7693), as much of it as a keyed hash of a short message takes, in steps: the guard
-//! has rounds of its own.
+//! BLAKE2s (RFC 7693), in the steps of a keyed hash of a short message. The guard has its own
+//! implementation of the rounds.
 
 /// The chaining value: eight words.
 pub type State = [u32; 8];
@@ -19,7 +19,7 @@ const IV: State = [
     0x5be0_cd19,
 ];
 
-/// Which word of the block goes where, by round (section 2.7).
+/// Message word schedule, by round (section 2.7).
 pub const SIGMA: [[usize; 16]; 10] = [
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
     [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
@@ -33,23 +33,22 @@ pub const SIGMA: [[usize; 16]; 10] = [
     [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
 ];
 
-/// The state of a hash of `out_len` bytes before its first block, which is the key of `key_len`
-/// bytes when there is one (section 2.5).
+/// The state before the first block of a hash of `out_len` bytes with a key of `key_len` bytes,
+/// which is the first block unless it is empty (section 2.5).
 pub const fn begin(out_len: u8, key_len: u8) -> State {
     let mut state = IV;
     state[0] ^= 0x0101_0000 | (key_len as u32) << 8 | out_len as u32;
     state
 }
 
-/// Words of a [`Work`]: the local state, and a block.
+/// Words of a [`Work`]: the local state and a block.
 pub const WORK_WORDS: usize = 32;
 
-/// What the rounds work on: sixteen words of the local state, which they change, and behind them
-/// the block.
+/// What the rounds work on: sixteen words of the local state, which they change, then the block.
 pub type Work = [u32; WORK_WORDS];
 
-/// Puts the local state before a block (section 3.2): `total` is how many bytes there were with
-/// it, up to where it is padded with zeros.
+/// Puts the local state before a block (section 3.2). `total` counts all bytes up to the end of this
+/// block, without its padding.
 #[inline(always)]
 pub const fn prepare(state: &State, work: &mut Work, total: u32, is_last: bool) {
     let mut at = 0;
@@ -81,7 +80,7 @@ pub const fn rounds(work: &mut Work) {
     }
 }
 
-/// The state after a block whose rounds are done.
+/// The state after the rounds of a block.
 #[inline(always)]
 pub fn finish(state: &State, work: &Work) -> State {
     core::array::from_fn(|at| state[at] ^ work[at] ^ work[8 + at])
@@ -112,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// A whole hash out of compressions.
+    /// A whole hash, from compressions.
     fn hash(out_len: u8, key: &[u8], message: &[u8]) -> Vec<u8> {
         let mut blocks = Vec::new();
         if !key.is_empty() {
@@ -146,7 +145,7 @@ mod tests {
 
     /// RFC 7693, appendix B.
     #[test]
-    fn the_known_answer_of_the_rfc() {
+    fn the_example_of_the_rfc() {
         let answer = [
             0x50, 0x8c, 0x5e, 0x8c, 0x32, 0x7c, 0x14, 0xe2, 0xe1, 0xa7, 0x2b, 0xa3, 0x4e, 0xeb,
             0x45, 0x2f, 0x37, 0x45, 0x8b, 0x20, 0x9e, 0xd6, 0x3a, 0x29, 0x4d, 0x99, 0x9b, 0x4c,

@@ -1,13 +1,13 @@
-//! The Internet checksum (RFC 1071), on words in the order they lie in memory.
+//! The Internet checksum (RFC 1071), on words in memory order.
 
-/// Whether the checksum of an IPv4 header of 20 bytes is right: its words add up to a multiple of
+/// Whether the checksum of a 20-byte IPv4 header is valid: its words add up to a multiple of
 /// `0xffff`, whatever the byte order of the machine (RFC 1071, section 2 (B)).
 ///
-/// The sum is below 2^35, and not 0 if there is a version. Instead of folding it, it is multiplied
-/// by the inverse of `0xffff` modulo 2^64, which takes the multiples, and nothing else, to the
-/// numbers from 0 to 2^64 / `0xffff` (Warren, Hacker's Delight, section 10-17).
+/// The sum is below 2^35, and not 0 if there is a version. Instead of being folded it is multiplied
+/// by the inverse of `0xffff` modulo 2^64, which maps exactly the multiples to the numbers from 0
+/// to 2^64 / `0xffff` (Warren, Hacker's Delight, section 10-17).
 #[inline(always)]
-pub const fn is_right_ipv4(words: &[u32; 5]) -> bool {
+pub const fn is_valid_ipv4(words: &[u32; 5]) -> bool {
     const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
     const { assert!(INVERSE.wrapping_mul(0xffff) == 1) };
     let sum =
@@ -15,13 +15,13 @@ pub const fn is_right_ipv4(words: &[u32; 5]) -> bool {
     sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
 }
 
-/// Sum of words, not folded. Room for 2^32 of them.
+/// Sum of at most 2^32 words, not folded.
 #[inline(always)]
 pub fn sum(words: &[u32]) -> u64 {
     words.iter().map(|&word| word as u64).sum()
 }
 
-/// A sum folded to 16 bits, in the byte order of the words that were added.
+/// Folds a sum to 16 bits, in the byte order of the words.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "folding leaves 16 bits")]
 pub const fn fold(sum: u64) -> u32 {
@@ -32,7 +32,7 @@ pub const fn fold(sum: u64) -> u32 {
     sum as u32
 }
 
-/// A header word with the checksum of a folded sum in its last two bytes, which were zero.
+/// Puts the checksum of a folded sum into the last two bytes of a word, which are zero.
 #[inline(always)]
 pub const fn into_word(word: u32, folded: u32) -> u32 {
     let checksum = !folded & 0xffff;
@@ -40,13 +40,13 @@ pub const fn into_word(word: u32, folded: u32) -> u32 {
     if cfg!(target_endian = "little") { word | checksum << 16 } else { word | checksum }
 }
 
-/// The word of TTL, protocol and checksum with the TTL one less and the checksum updated
-/// (RFC 1624, equation 3, as ip_decrease_ttl() in include/net/ip.h does it). The TTL is not 0.
+/// Decrements the TTL in the word of TTL, protocol and checksum, and updates the checksum
+/// (RFC 1624, equation 3, as in ip_decrease_ttl(), include/net/ip.h). The TTL must not be 0.
 #[inline(always)]
 pub const fn decrement_ttl(word: u32) -> u32 {
     if cfg!(target_endian = "little") {
-        // The TTL is the lowest byte, and a ones' complement sum in its upper half does not mind
-        // the order of bytes: what one off the TTL adds there is the lowest bit of it.
+        // The TTL is the lowest byte of the word, the checksum its upper half. A ones' complement
+        // sum does not depend on the byte order: one TTL less is one checksum more.
         let added = word.wrapping_add(0x0001_0000 - 1);
         if word >= 0xfffe_0000 { added.wrapping_add(0x0001_0000) } else { added }
     } else {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// RFC 1071 by the letter: 16-bit big-endian words, end-around carry, complement.
+    /// RFC 1071, literally: 16-bit big-endian words, end-around carry, complement.
     fn checksum(bytes: &[u8; 20]) -> u16 {
         let mut sum = 0u32;
         for pair in bytes.chunks(2) {
@@ -90,26 +90,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sealed_header_is_right_and_with_a_bit_flipped_is_not(
+        fn a_header_with_its_checksum_is_valid_and_with_a_flipped_bit_is_not(
             bytes in any::<[u8; 20]>(), bit in 0usize..160
         ) {
             let mut header = seal(bytes);
             header[0] |= 1;
             let mut header = seal(header);
-            prop_assert!(is_right_ipv4(&words(&header)));
+            prop_assert!(is_valid_ipv4(&words(&header)));
             header[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!is_right_ipv4(&words(&header)));
+            prop_assert!(!is_valid_ipv4(&words(&header)));
         }
 
         #[test]
-        fn decrementing_the_ttl_keeps_the_checksum_right(bytes in any::<[u8; 20]>(), ttl in 1u8..) {
+        fn decrementing_the_ttl_keeps_the_checksum_valid(bytes in any::<[u8; 20]>(), ttl in 1u8..) {
             let mut header = bytes;
             header[0] |= 1;
             header[8] = ttl;
             let header = seal(header);
             let mut words = words(&header);
             words[2] = decrement_ttl(words[2]);
-            prop_assert!(is_right_ipv4(&words));
+            prop_assert!(is_valid_ipv4(&words));
             prop_assert_eq!(words[2].to_ne_bytes()[0], ttl - 1);
             prop_assert_eq!(words[2].to_ne_bytes()[1], header[9]);
         }

@@ -1,25 +1,25 @@
-//! What is counted, by slot.
+//! Counters, indexed by slot.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::Reason;
 
-/// Traffic of one peer, seen from the relay: rx came from the peer, tx went to it.
+/// Traffic of one peer, seen from the relay: rx is from the peer, tx to it.
 ///
 /// Bytes are those of the inner IP packets on the wire: a GRO aggregate counts as the packets it
-/// was made of, each with its header. One cache line, written with atomic adds.
+/// was made of, each with its header. One cache line, updated by atomic adds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub struct PeerCounters {
-    /// Packets from the peer that were relayed to another.
+    /// Packets from the peer that were relayed to another peer.
     pub rx_packets: u64,
     /// Their bytes.
     pub rx_bytes: u64,
-    /// Packets of others relayed to the peer.
+    /// Packets of other peers relayed to the peer.
     pub tx_packets: u64,
     /// Their bytes.
     pub tx_bytes: u64,
-    /// Packets from the peer for the relay itself, or through it beyond the overlay.
+    /// Packets from the peer to the relay itself, or through it to beyond the overlay.
     pub host_rx_packets: u64,
     /// Their bytes.
     pub host_rx_bytes: u64,
@@ -43,40 +43,40 @@ pub struct PairCounters {
 
 const _: () = assert!(size_of::<PairCounters>() == 16);
 
-/// Most pairs of peers that are counted apart.
+/// Largest number of pairs of peers with counters of their own.
 pub const MAX_PAIRS_COUNTED: u32 = 1 << 20;
 
-/// Key of the pairs that found no room of their own.
+/// Key of the counters of all pairs without counters of their own.
 pub const OTHER_PAIRS: u64 = u64::MAX;
 
-/// Key of the pair from one slot to another.
+/// Key of a pair of slots.
 #[inline(always)]
 pub const fn pair_key(source: u32, destination: u32) -> u64 {
     (source as u64) << 32 | destination as u64
 }
 
 /// The slots of a key.
-#[expect(clippy::cast_possible_truncation, reason = "the halves are what is asked for")]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of the key")]
 pub const fn pair_slots(key: u64) -> (u32, u32) {
     ((key >> 32) as u32, key as u32)
 }
 
-/// Refused counters a slot has room for, of which [`Reason::COUNT`] are used.
+/// Counters of dropped packets reserved for each slot; [`Reason::COUNT`] of them are used.
 pub const REFUSED_STRIDE: u32 = 32;
 
 const _: () = assert!(Reason::COUNT <= REFUSED_STRIDE as usize);
 
-/// Slot for packets whose source belongs to no peer.
+/// Slot of packets whose source belongs to no peer.
 pub const UNATTRIBUTED_SLOT: u32 = 0;
 
-/// Index into the array of refused packets.
+/// Index into the array of dropped packets.
 #[inline(always)]
 pub const fn refused_index(slot: u32, reason: Reason) -> u32 {
     slot * REFUSED_STRIDE + reason.index()
 }
 
-/// Bytes on the wire of an aggregate of `segments` packets, `len` bytes long with one header of
-/// `header_len` bytes (skb_gso_network_seglen(), net/core/gso.c).
+/// Bytes on the wire of a GSO aggregate of `segments` packets that is `len` bytes long with a single
+/// header of `header_len` bytes (skb_gso_network_seglen(), net/core/gso.c).
 #[inline(always)]
 pub const fn wire_bytes(len: u32, segments: u32, header_len: u32) -> u64 {
     len as u64 + (segments as u64 - 1) * header_len as u64

@@ -1,38 +1,35 @@
-//! IPv6 extension headers (RFC 8200, section 4), gone through one by one.
+//! IPv6 extension headers (RFC 8200, section 4).
 
-use crate::{Reason, header::protocol};
+use crate::{
+    Reason,
+    header::protocol::{self, AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT},
+};
 
-/// Most extension headers that a packet may have; nothing in use has more.
+/// Largest number of extension headers in a packet. No packet in practical use has more.
 pub const MAX_EXTENSIONS: u32 = 6;
 
-/// Destination options (RFC 8200, section 4.6).
-const DESTINATION_OPTIONS: u8 = 60;
-/// Fragment header (RFC 8200, section 4.5).
-const FRAGMENT: u8 = 44;
-/// Authentication header (RFC 4302, section 2).
-const AUTHENTICATION: u8 = 51;
 /// Mobility header (RFC 6275, section 6.1), HIP (RFC 7401, section 5.1), Shim6 (RFC 5533,
 /// section 5.1), each in the form of RFC 6564.
 const MOBILITY: u8 = 135;
 const HOST_IDENTITY: u8 = 139;
 const SHIM6: u8 = 140;
 
-/// Length of a fragment header, and so much of any other that is looked at, bytes.
-pub const LOOKED_AT: u32 = 4;
+/// Bytes of an extension header that are examined.
+pub const EXAMINED_LEN: u32 = 4;
 
-/// What a "next header" announces.
+/// What follows a header, by its "next header" field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announced {
-    /// An extension header that routers pass by.
+    /// An extension header that routers skip.
     Extension,
-    /// What the packet carries, or something in which no header can follow.
+    /// The payload, or something that no header can follow.
     Payload,
 }
 
-/// What a number announces.
+/// What a "next header" field announces.
 ///
 /// # Errors
-/// A header that every router on the way must look at, or one that picks the way.
+/// A header that every router must examine, or one that chooses the route.
 #[inline(always)]
 pub const fn announced(next_header: u8) -> Result<Announced, Reason> {
     match next_header {
@@ -45,10 +42,10 @@ pub const fn announced(next_header: u8) -> Result<Announced, Reason> {
     }
 }
 
-/// What comes after the extension header `kind` that begins with these bytes: the next number, and
-/// how far on it is. `None` after a fragment that is not the first, which holds no headers.
+/// What follows the extension header `kind` that begins with these bytes: the next number, and the
+/// length of this header. `None` for a fragment other than the first, which has no further headers.
 #[inline(always)]
-pub const fn step(kind: u8, beginning: [u8; LOOKED_AT as usize]) -> Option<(u8, u32)> {
+pub const fn step(kind: u8, beginning: [u8; EXAMINED_LEN as usize]) -> Option<(u8, u32)> {
     let [next, len, offset_high, offset_low] = beginning;
     let len = len as u32;
     match kind {
@@ -64,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_that_ask_routers_for_something_are_refused() {
+    fn headers_that_routers_must_examine_drop_the_packet() {
         assert_eq!(announced(0), Err(Reason::IpOptions));
         assert_eq!(announced(43), Err(Reason::SourceRouting));
         for extension in [44, 51, 60, 135, 139, 140] {
@@ -77,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_in_the_units_of_each_header() {
+    fn each_header_has_its_own_unit_of_length() {
         assert_eq!(step(DESTINATION_OPTIONS, [17, 0, 0, 0]), Some((17, 8)));
         assert_eq!(step(DESTINATION_OPTIONS, [17, 2, 9, 9]), Some((17, 24)));
         assert_eq!(step(AUTHENTICATION, [6, 4, 0, 0]), Some((6, 24)));
@@ -85,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_fragment_holds_what_follows() {
+    fn only_the_first_fragment_has_further_headers() {
         assert_eq!(step(FRAGMENT, [17, 0, 0, 1]), Some((17, 8)));
         assert_eq!(step(FRAGMENT, [17, 0, 0, 8]), None);
         assert_eq!(step(FRAGMENT, [17, 0, 1, 0]), None);

@@ -1,8 +1,8 @@
-//! What a loaded policy says of itself.
+//! Identity of a loaded policy.
 
 use bytemuck::{Pod, Zeroable};
 
-/// Identity of a generation, held in a map of its own program.
+/// Identity of a generation, in a map that its programs use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Generation {
@@ -10,7 +10,7 @@ pub struct Generation {
     pub abi_version: u32,
     /// Zero.
     pub reserved: u32,
-    /// Counts up with every switch on this interface.
+    /// Number of the generation; every switch on this interface increments it.
     pub number: u64,
     /// Hash of the compiled policy, the constants and the programs.
     pub policy_hash: [u8; 16],

@@ -1,8 +1,8 @@
-//! Inner IP headers, copied out of the packet as words in the order they lie there.
+//! Inner IP headers, copied out of the packet as words in memory order.
 
 #![expect(clippy::cast_possible_truncation, reason = "fields are cut out of wider words")]
 
-use crate::{Reason, checksum};
+use crate::{Reason, bytes::Bytes, checksum};
 
 /// Length of an IPv4 header without options, bytes.
 pub const IPV4_LEN: u32 = 20;
@@ -23,8 +23,23 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     /// IPv6 routing header.
     pub const ROUTING: u8 = 43;
+    /// IPv6 fragment header (RFC 8200, section 4.5).
+    pub const FRAGMENT: u8 = 44;
+    /// Authentication header (RFC 4302, section 2).
+    pub const AUTHENTICATION: u8 = 51;
     /// ICMPv6.
     pub const ICMPV6: u8 = 58;
+    /// IPv6 destination options (RFC 8200, section 4.6).
+    pub const DESTINATION_OPTIONS: u8 = 60;
+}
+
+/// An inner IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    /// Version 4.
+    V4(Ipv4Header),
+    /// Version 6.
+    V6(Ipv6Header),
 }
 
 /// The first 20 bytes of an IPv4 packet (RFC 791, section 3.1).
@@ -35,6 +50,30 @@ pub struct Ipv4Header([u32; 5]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv6Header([u64; 5]);
 
+impl Headers {
+    /// The header that a packet begins with, by its version; `None` if it has another version or is
+    /// shorter than its header.
+    pub fn of(packet: &(impl Bytes + ?Sized)) -> Option<Self> {
+        match packet.read::<u8>(0)? >> 4 {
+            4 => packet.read(0).map(|words| Self::V4(Ipv4Header::new(words))),
+            6 => packet.read(0).map(|words| Self::V6(Ipv6Header::new(words))),
+            _ => None,
+        }
+    }
+
+    /// Checks the header of a packet of `len` bytes.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    #[inline(always)]
+    pub fn check(&self, len: u32) -> Result<(), Reason> {
+        match self {
+            Self::V4(header) => header.check(len),
+            Self::V6(header) => header.check(len),
+        }
+    }
+}
+
 impl Ipv4Header {
     /// A header from its words.
     #[inline(always)]
@@ -42,11 +81,11 @@ impl Ipv4Header {
         Self(words)
     }
 
-    /// What ip_rcv_core() (net/ipv4/ip_input.c, 6.12) checks, for a packet of `len` bytes;
-    /// options and trailing bytes, which it lets pass, are refused.
+    /// Checks what ip_rcv_core() (net/ipv4/ip_input.c, 6.12) checks, for a packet of `len` bytes.
+    /// Unlike it, drops options and trailing bytes.
     ///
     /// # Errors
-    /// The first thing wrong.
+    /// The first field that is wrong.
     #[inline(always)]
     pub fn check(&self, len: u32) -> Result<(), Reason> {
         let [first, ..] = self.0[0].to_ne_bytes();
@@ -60,7 +99,7 @@ impl Ipv4Header {
         if u32::from_be(self.0[0]) & 0xffff != len {
             return Err(Reason::MalformedHeader);
         }
-        if !checksum::is_right_ipv4(&self.0) {
+        if !checksum::is_valid_ipv4(&self.0) {
             return Err(Reason::BadChecksum);
         }
         Ok(())
@@ -78,14 +117,14 @@ impl Ipv4Header {
         u32::from_be(self.0[4])
     }
 
-    /// Whether it says to be IPv4 without options.
+    /// Whether the first byte is that of IPv4 without options.
     #[inline(always)]
     pub const fn is_plain(&self) -> bool {
         let [first, ..] = self.0[0].to_ne_bytes();
         first == PLAIN_IPV4
     }
 
-    /// Whether the next router would be the last: a TTL of 0 or 1.
+    /// Whether the TTL does not allow another hop: it is 0 or 1.
     #[inline(always)]
     pub const fn expires(&self) -> bool {
         self.0[2] & u32::from_be_bytes([0xfe, 0, 0, 0]).to_be() == 0
@@ -103,7 +142,7 @@ impl Ipv4Header {
         (u32::from_be(self.0[2]) >> 24) as u8
     }
 
-    /// The third word with the TTL one less, as it goes back into the packet.
+    /// The third word with the TTL decremented, to be written back into the packet.
     #[inline(always)]
     pub const fn decremented(&self) -> u32 {
         checksum::decrement_ttl(self.0[2])
@@ -115,13 +154,13 @@ impl Ipv4Header {
         (u32::from_be(self.0[2]) >> 16) as u8
     }
 
-    /// Whether routers may not fragment it.
+    /// Whether routers must not fragment the packet.
     #[inline(always)]
     pub const fn dont_fragment(&self) -> bool {
         u32::from_be(self.0[1]) & 0x4000 != 0
     }
 
-    /// Whether it is a fragment other than the first, without a transport header.
+    /// Whether the packet is a fragment other than the first, without a transport header.
     #[inline(always)]
     pub const fn is_later_fragment(&self) -> bool {
         u32::from_be(self.0[1]) & 0x1fff != 0
@@ -135,11 +174,11 @@ impl Ipv6Header {
         Self(words)
     }
 
-    /// What ip6_rcv_core() (net/ipv6/ip6_input.c, 6.12) checks, for a packet of `len` bytes;
-    /// extension headers are [`crate::extension`]'s.
+    /// Checks what ip6_rcv_core() (net/ipv6/ip6_input.c, 6.12) checks, for a packet of `len` bytes,
+    /// except extension headers, which [`crate::extension`] checks.
     ///
     /// # Errors
-    /// The first thing wrong.
+    /// The first field that is wrong.
     #[inline(always)]
     pub fn check(&self, len: u32) -> Result<(), Reason> {
         let [first, ..] = self.0[0].to_ne_bytes();
@@ -191,7 +230,7 @@ mod tests {
         }))
     }
 
-    /// The example of RFC 1071's errata readers: 192.168.0.1 → 192.168.0.199, UDP, 115 bytes.
+    /// 192.168.0.1 → 192.168.0.199, UDP, 115 bytes.
     const SAMPLE: [u8; 20] = [
         0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00,
         0x01, 0xc0, 0xa8, 0x00, 0xc7,
@@ -211,7 +250,19 @@ mod tests {
     }
 
     #[test]
-    fn each_field_that_is_wrong_has_its_reason() {
+    fn the_version_tells_which_header_it_is() {
+        assert_eq!(Headers::of(&SAMPLE[..]), Some(Headers::V4(ipv4(SAMPLE))));
+        assert_eq!(Headers::of(&SAMPLE[..19]), None);
+        let mut other = SAMPLE;
+        for version in [0, 5, 7] {
+            other[0] = version << 4;
+            assert_eq!(Headers::of(&other[..]), None, "{version}");
+        }
+        assert_eq!(Headers::of(&[0x60; 39][..]), None);
+    }
+
+    #[test]
+    fn each_wrong_field_has_its_reason() {
         let wrong = |index: usize, value: u8, len| {
             let mut bytes = SAMPLE;
             bytes[index] = value;
@@ -236,14 +287,7 @@ mod tests {
         bytes[23] = 2;
         bytes[24] = 0xfe;
         bytes[39] = 3;
-        let make = |bytes: [u8; 40]| {
-            Ipv6Header::new(core::array::from_fn(|i| {
-                let mut word = [0; 8];
-                word.copy_from_slice(&bytes[8 * i..8 * i + 8]);
-                u64::from_ne_bytes(word)
-            }))
-        };
-        let header = make(bytes);
+        let Some(Headers::V6(header)) = Headers::of(&bytes[..]) else { panic!("IPv6") };
         assert_eq!(header.check(64), Ok(()));
         assert_eq!(header.check(65), Err(Reason::MalformedHeader));
         assert_eq!(header.source(), [0xfd00_0000_0000_0000, 2]);

@@ -1,45 +1,51 @@
 //! ICMP errors the relay sends on its own behalf.
 
 use crate::{
-    Reason, checksum,
-    header::{IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header, protocol},
+    Reason,
+    bucket::Bucket,
+    bytes::Bytes,
+    checksum,
+    header::{Headers, IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header, protocol},
+    transport::Transport,
 };
 
 /// Length of an ICMP or ICMPv6 header, bytes.
 pub const ICMP_LEN: u32 = 8;
 
-/// Most of the refused packet that is quoted, bytes. RFC 792 asks for its header and 8 bytes;
-/// RFC 4443 for more, as long as the error fits 1280.
+/// Largest part of the dropped packet that is quoted, bytes. RFC 792 asks for its header and 8 bytes,
+/// RFC 4443 for as much as fits an error of 1280 bytes.
 pub const MAX_QUOTE: u32 = 128;
 
-/// The beginning of a refused packet, as it is quoted.
+/// The quoted beginning of a dropped packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quoted {
-    /// Its length, bytes.
+    /// Length, bytes.
     pub len: u32,
-    /// Sum of its words ([`checksum::sum`]), the last one filled up with zeros.
+    /// Sum of its words ([`checksum::sum`]), the last one padded with zeros.
     pub sum: u64,
 }
 
-/// IPv4 header and ICMP header of an error, as words in the order they lie in the packet.
+/// IPv4 header and ICMP header of an error, as words in memory order.
 pub type ErrorV4 = [u32; (IPV4_LEN + ICMP_LEN) as usize / 4];
-/// IPv6 header and ICMPv6 header of an error.
+/// IPv6 header and ICMPv6 header of an error, as words in memory order.
 pub type ErrorV6 = [u32; (IPV6_LEN + ICMP_LEN) as usize / 4];
 
-/// What the sender of a refused packet is told.
+/// The error that answers a dropped packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Its hops are used up (RFC 792 type 11; RFC 4443 section 3.3).
+    /// The hop limit was exceeded (RFC 792 type 11; RFC 4443 section 3.3).
     TimeExceeded,
-    /// It does not fit the MTU (RFC 1191; RFC 4443 section 3.2).
+    /// The packet does not fit the MTU (RFC 1191; RFC 4443 section 3.2).
     TooBig,
-    /// The policy forbids it (RFC 1812 section 5.2.7.1 code 13; RFC 4443 section 3.1 code 1).
+    /// The policy does not allow the packet (RFC 1812 section 5.2.7.1 code 13; RFC 4443 section 3.1
+    /// code 1).
     Prohibited,
 }
 
 impl Answer {
-    /// What the sender is told for a reason. Whoever is not on a list hears the same whether or
-    /// not the other exists; what no router would forward gets no answer (RFC 1122, 3.2.2).
+    /// The error for a reason. A peer gets the same error whether the destination does not list it
+    /// or does not exist. A packet that no router would forward gets none (RFC 1122, section
+    /// 3.2.2).
     #[inline(always)]
     pub const fn to(reason: Reason) -> Option<Self> {
         match reason {
@@ -86,25 +92,30 @@ impl Answer {
     }
 }
 
-/// Whether an ICMP message of this type may be answered with an error: errors may not (RFC 1122,
-/// section 3.2.2).
+/// Whether a packet may be answered with an error: not if it is an error itself, nor, in IPv4, a
+/// fragment other than the first (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
 #[inline(always)]
-pub const fn may_answer_icmp(icmp_type: u8) -> bool {
-    matches!(icmp_type, 0 | 8 | 9 | 10 | 13..=18)
+pub fn may_answer(headers: &Headers, packet: &(impl Bytes + ?Sized)) -> bool {
+    let Ok(transport) = Transport::find(headers, packet) else { return false };
+    if transport.is_later_fragment {
+        return matches!(headers, Headers::V6(_));
+    }
+    match transport.protocol {
+        protocol::ICMP => transport
+            .icmp_type(packet)
+            .is_some_and(|icmp_type| matches!(icmp_type, 0 | 8 | 9 | 10 | 13..=18)),
+        protocol::ICMPV6 => transport.icmp_type(packet).is_some_and(|icmp_type| icmp_type >= 128),
+        _ => true,
+    }
 }
 
-/// Whether an ICMPv6 message of this type may be answered with an error (RFC 4443, section 2.4).
-#[inline(always)]
-pub const fn may_answer_icmpv6(icmp_type: u8) -> bool {
-    icmp_type >= 128
-}
-
-/// The headers of an error to the sender of an IPv4 packet, from `source` (host order). TOS is 0xc0 as in icmp_send() (net/ipv4/icmp.c, 6.12).
+/// The headers of an error to the sender of an IPv4 packet, from `source` (host order). TOS is 0xc0
+/// as in icmp_send() (net/ipv4/icmp.c, 6.12).
 #[inline(always)]
 pub fn error_v4(
     answer: Answer,
     source: u32,
-    refused: &Ipv4Header,
+    dropped: &Ipv4Header,
     mtu: u32,
     quote: Quoted,
 ) -> ErrorV4 {
@@ -116,7 +127,7 @@ pub fn error_v4(
         0x4000u32.to_be(),
         (64 << 24 | (protocol::ICMP as u32) << 16).to_be(),
         source.to_be(),
-        refused.source().to_be(),
+        dropped.source().to_be(),
     ];
     let ip_sum = checksum::fold(checksum::sum(&ip));
     [
@@ -136,7 +147,7 @@ pub fn error_v4(
 pub fn error_v6(
     answer: Answer,
     source: [u64; 2],
-    refused: &Ipv6Header,
+    dropped: &Ipv6Header,
     mtu: u32,
     quote: Quoted,
 ) -> ErrorV6 {
@@ -144,7 +155,7 @@ pub fn error_v6(
     let icmp = [answer.v6().to_be(), parameter.to_be()];
     let len = ICMP_LEN + quote.len;
     let from = words(source);
-    let to = words(refused.source());
+    let to = words(dropped.source());
     let pseudo = [len.to_be(), (protocol::ICMPV6 as u32).to_be()];
     let sum = quote.sum
         + checksum::sum(&icmp)
@@ -167,7 +178,7 @@ pub fn error_v6(
     ]
 }
 
-/// The four words of an IPv6 address as they lie in a packet.
+/// The four words of an IPv6 address in network byte order.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "halves are cut out of wider words")]
 pub const fn words([high, low]: [u64; 2]) -> [u32; 4] {
@@ -179,44 +190,54 @@ pub const fn words([high, low]: [u64; 2]) -> [u32; 4] {
     ]
 }
 
-/// Nanoseconds between errors to one peer, on average.
-pub const INTERVAL_NS: u64 = 100_000_000;
-/// Errors to one peer at once.
-pub const BURST: u64 = 10;
+/// Errors to one peer in a burst.
+pub const BURST: u32 = 10;
 
-/// Whether one more error fits the rate, by the generic cell rate algorithm (ITU-T I.371): `due`
-/// is when the bucket is empty again. Gives the new `due`.
-#[inline(always)]
-pub const fn within_rate(due: u64, now_ns: u64) -> Option<u64> {
-    let start = if due > now_ns { due } else { now_ns };
-    if start - now_ns > INTERVAL_NS * (BURST - 1) { None } else { Some(start + INTERVAL_NS) }
-}
+/// Limit of errors to one peer.
+pub const ERRORS: Bucket = Bucket::new(10, BURST);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_burst_passes_and_then_one_for_every_interval() {
-        let mut due = 0;
-        let mut passed = 0;
-        for _ in 0..100 {
-            if let Some(next) = within_rate(due, 1_000_000_000) {
-                due = next;
-                passed += 1;
-            }
-        }
-        assert_eq!(passed, BURST);
-        assert_eq!(within_rate(due, 1_000_000_000 + INTERVAL_NS - 1), None);
-        assert!(within_rate(due, 1_000_000_000 + INTERVAL_NS).is_some());
+    fn is_answered(packet: &[u8]) -> bool {
+        may_answer(&Headers::of(packet).expect("a header"), packet)
+    }
+
+    fn ipv4(carried: u8, fragment_offset: u8, icmp_type: u8) -> bool {
+        let mut packet = [0; 28];
+        packet[0] = 0x45;
+        packet[7] = fragment_offset;
+        packet[9] = carried;
+        packet[20] = icmp_type;
+        is_answered(&packet)
+    }
+
+    fn ipv6(carried: u8, icmp_type: u8) -> bool {
+        let mut packet = [0; 48];
+        packet[0] = 0x60;
+        packet[6] = carried;
+        packet[40] = icmp_type;
+        is_answered(&packet)
     }
 
     #[test]
     fn an_error_is_never_answered_with_an_error() {
         for error in [3, 4, 5, 11, 12] {
-            assert!(!may_answer_icmp(error));
+            assert!(!ipv4(protocol::ICMP, 0, error));
         }
-        assert!(may_answer_icmp(8) && may_answer_icmp(0));
-        assert!(!may_answer_icmpv6(1) && !may_answer_icmpv6(4) && may_answer_icmpv6(128));
+        assert!(ipv4(protocol::ICMP, 0, 8) && ipv4(protocol::ICMP, 0, 0));
+        assert!(!ipv6(protocol::ICMPV6, 1) && !ipv6(protocol::ICMPV6, 4));
+        assert!(ipv6(protocol::ICMPV6, 128) && ipv6(protocol::UDP, 0));
+    }
+
+    #[test]
+    fn a_fragment_other_than_the_first_is_answered_in_ipv6_alone() {
+        assert!(ipv4(protocol::UDP, 0, 0) && !ipv4(protocol::UDP, 1, 0));
+        let mut fragment = [0; 56];
+        fragment[0] = 0x60;
+        fragment[6] = protocol::FRAGMENT;
+        fragment[43] = 8;
+        assert!(is_answered(&fragment));
     }
 }

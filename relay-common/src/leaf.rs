@@ -1,4 +1,4 @@
-//! What an address is to the policy.
+//! What the policy knows about an address.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -6,27 +6,27 @@ use crate::{Reason, counters::UNATTRIBUTED_SLOT};
 
 /// A leaf of the address space: all its addresses have one owner and equal permissions.
 ///
-/// All zeros is an address that nobody owns and no list holds, so an entry that was never
-/// written refuses.
+/// All zeros is an address that nobody owns and no list contains, so an entry that was never written
+/// allows nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Leaf {
-    /// Counter index of the owning peer, [`UNATTRIBUTED_SLOT`] for nobody, or a special owner.
+    /// Slot of the owning peer, [`UNATTRIBUTED_SLOT`] for nobody, or a special owner.
     slot: u32,
-    /// Where the row of its class starts in the pairs.
+    /// Where the row of its class starts in the array of cells.
     row: u32,
     /// Column of its class in every row.
     column: u32,
-    /// Tag of its class; the pairs of its row carry it.
+    /// Tag of its class, which the cells of its row carry.
     tag: u32,
 }
 
 const _: () = assert!(size_of::<Leaf>() == 16);
 
-/// Slots from here on are no peers.
+/// Slots from here on stand for special owners.
 const FIRST_SPECIAL: u32 = 0xffff_ff00;
 
-/// An owner that is no peer.
+/// An owner other than a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Special {
@@ -40,69 +40,69 @@ pub enum Special {
     LinkLocal,
     /// Loopback, unspecified, IPv4-mapped, reserved.
     Reserved,
-    /// An address of the overlay that no peer has.
+    /// An address of the overlay that no peer owns.
     Vacant,
 }
 
-/// What an address turned out to be.
+/// Owner of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// A peer, by its slot.
     Peer(u32),
     /// Nobody.
     Nobody,
-    /// Nobody, inside the overlay.
+    /// Nobody, in the overlay.
     Vacant,
     /// The relay itself.
     Host,
-    /// An address that is never relayed, and why.
+    /// None that packets are ever relayed from or to, and why.
     Never(Reason),
 }
 
 impl Leaf {
-    /// An address nobody owns and no list holds.
+    /// An address that nobody owns and no list contains.
     pub const NOBODY: Self = Self { slot: UNATTRIBUTED_SLOT, row: 0, column: 0, tag: 0 };
 
-    /// A leaf of a class. `slot` is [`UNATTRIBUTED_SLOT`] when lists hold it but nobody owns it.
+    /// A leaf of a class. `slot` is [`UNATTRIBUTED_SLOT`] if lists contain it but nobody owns it.
     pub const fn new(slot: u32, row: u32, column: u32, tag: u32) -> Self {
         Self { slot, row, column, tag }
     }
 
-    /// A leaf that belongs to no peer whatever the lists say.
+    /// A leaf with a special owner, whatever the lists contain.
     pub const fn special(special: Special) -> Self {
         Self { slot: special as u32, row: 0, column: 0, tag: 0 }
     }
 
-    /// A leaf of the relay itself, which lists hold in this column.
+    /// A leaf of the relay itself, whose membership in lists is in this column.
     pub const fn host(column: u32) -> Self {
         Self { slot: Special::Host as u32, row: 0, column, tag: 0 }
     }
 
-    /// Counter index of the owner.
+    /// Slot of the owner.
     #[inline(always)]
     pub const fn slot(&self) -> u32 {
         self.slot
     }
 
-    /// Tag of its class, as in [`crate::Pair::new`].
+    /// Tag of its class, as in [`crate::Cell::new`].
     #[inline(always)]
     pub const fn tag(&self) -> u32 {
         self.tag
     }
 
-    /// Index of the pair (self, destination).
+    /// Index of the cell of (self, destination).
     #[inline(always)]
-    pub const fn pair_index(&self, destination: &Self) -> u64 {
+    pub const fn cell_index(&self, destination: &Self) -> u64 {
         self.row as u64 + destination.column as u64
     }
 
-    /// Slot that this leaf's refused packets are counted under.
+    /// Slot that dropped packets from this leaf count under.
     #[inline(always)]
     pub const fn counted_slot(&self) -> u32 {
         if self.slot < FIRST_SPECIAL { self.slot } else { UNATTRIBUTED_SLOT }
     }
 
-    /// What the address is.
+    /// Owner of the addresses.
     #[inline(always)]
     pub const fn owner(&self) -> Owner {
         const MULTICAST: u32 = Special::Multicast as u32;

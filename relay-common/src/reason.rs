@@ -1,9 +1,9 @@
-//! Why a packet was not relayed.
+//! Why a packet was dropped.
 
-/// What a reason tells of the sender's or the relay's side.
+/// What a reason says about the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// The policy says no: some list or setting is short.
+    /// The policy does not allow the packet: a list or a setting lacks something.
     Policy,
     /// No router would forward this packet.
     Packet,
@@ -11,111 +11,53 @@ pub enum Disposition {
     Relay,
 }
 
-macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident = $index:literal, $label:literal, $disposition:ident;)+) => {
-        /// Why a packet was not relayed: exactly one for every refused packet.
-        ///
-        /// Labels are spelled the same in text, JSON and Prometheus. Indices are part of the ABI.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum Reason {
-            $($(#[doc = $doc])+ $name = $index,)+
-        }
+labelled! {
+    /// Why a packet was dropped. Every dropped packet has exactly one reason.
+    pub enum Reason;
 
-        impl Reason {
-            /// Every reason, in the order of their indices.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+    /// What the reason says about the cause.
+    disposition: Disposition;
 
-            /// Its spelling in every output.
-            pub const fn label(self) -> &'static str {
-                match self {
-                    $(Self::$name => $label,)+
-                }
-            }
-
-            /// What it means, in the words of its documentation.
-            pub const fn describe(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc,)+).trim_ascii(),)+
-                }
-            }
-
-            /// Whose side it tells of.
-            pub const fn disposition(self) -> Disposition {
-                match self {
-                    $(Self::$name => Disposition::$disposition,)+
-                }
-            }
-        }
-    };
-}
-
-reasons! {
     /// Neither peer's allowed_ips hold the other.
-    NotInEitherList = 0, "not_in_either_list", Policy;
+    NotInEitherList = 0, "not_in_either_list", Disposition::Policy;
     /// The sender's allowed_ips lack the destination; the receiver's hold the source.
-    NotInSourceList = 1, "not_in_source_list", Policy;
+    NotInSourceList = 1, "not_in_source_list", Disposition::Policy;
     /// The receiver's allowed_ips lack the source; the sender's hold the destination.
-    NotInDestinationList = 2, "not_in_destination_list", Policy;
+    NotInDestinationList = 2, "not_in_destination_list", Disposition::Policy;
     /// No peer owns the destination and egress does not take it.
-    DestinationUnknown = 3, "destination_unknown", Policy;
+    DestinationUnknown = 3, "destination_unknown", Disposition::Policy;
     /// No peer owns the source.
-    SourceUnknown = 4, "source_unknown", Policy;
+    SourceUnknown = 4, "source_unknown", Disposition::Policy;
     /// The relay itself is the destination and host_access does not allow it.
-    HostAccess = 5, "host_access", Policy;
+    HostAccess = 5, "host_access", Disposition::Policy;
     /// Forwarded into the overlay from another interface, which egress does not allow.
-    ForwardedIn = 6, "forwarded_in", Policy;
+    ForwardedIn = 6, "forwarded_in", Disposition::Policy;
     /// Sender and receiver are the same peer.
-    Hairpin = 7, "hairpin", Packet;
+    Hairpin = 7, "hairpin", Disposition::Packet;
     /// TTL or hop limit used up.
-    TtlExceeded = 8, "ttl_exceeded", Packet;
+    TtlExceeded = 8, "ttl_exceeded", Disposition::Packet;
     /// Larger than the interface's MTU, and not to be fragmented.
-    TooBig = 9, "too_big", Packet;
+    TooBig = 9, "too_big", Disposition::Packet;
     /// Version, header length or total length contradict the packet.
-    MalformedHeader = 10, "malformed_header", Packet;
+    MalformedHeader = 10, "malformed_header", Disposition::Packet;
     /// IPv4 header checksum wrong.
-    BadChecksum = 11, "bad_checksum", Packet;
+    BadChecksum = 11, "bad_checksum", Disposition::Packet;
     /// IPv4 options or an IPv6 hop-by-hop header.
-    IpOptions = 12, "ip_options", Packet;
+    IpOptions = 12, "ip_options", Disposition::Packet;
     /// An IPv6 routing header.
-    SourceRouting = 13, "source_routing", Packet;
+    SourceRouting = 13, "source_routing", Disposition::Packet;
     /// A multicast address.
-    Multicast = 14, "multicast", Packet;
+    Multicast = 14, "multicast", Disposition::Packet;
     /// A broadcast address, of the overlay or the limited one.
-    Broadcast = 15, "broadcast", Packet;
+    Broadcast = 15, "broadcast", Disposition::Packet;
     /// A link-local address.
-    LinkLocal = 16, "link_local", Packet;
+    LinkLocal = 16, "link_local", Disposition::Packet;
     /// A loopback, unspecified, IPv4-mapped or reserved address.
-    ReservedAddress = 17, "reserved_address", Packet;
+    ReservedAddress = 17, "reserved_address", Disposition::Packet;
     /// Program and counters disagree about a slot.
-    Inconsistent = 18, "inconsistent", Relay;
+    Inconsistent = 18, "inconsistent", Disposition::Relay;
     /// fast_path is off, and the host's routing does not send the packet out of the interface.
-    NotRouted = 19, "not_routed", Relay;
-    /// A message of the relay's own WireGuard, on its way into the tunnel that it is for.
-    OwnTunnel = 20, "own_tunnel", Packet;
-}
-
-impl Reason {
-    /// How many there are.
-    pub const COUNT: usize = Self::ALL.len();
-
-    /// Its index in the ABI.
-    pub const fn index(self) -> u32 {
-        self as u32
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn indices_are_positions_and_labels_are_unique() {
-        for (position, reason) in Reason::ALL.iter().enumerate() {
-            assert_eq!(reason.index() as usize, position);
-            assert_eq!(Reason::ALL.iter().filter(|r| r.label() == reason.label()).count(), 1);
-            assert!(reason.label().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            assert!(reason.describe().ends_with('.'));
-        }
-    }
+    NotRouted = 19, "not_routed", Disposition::Relay;
+    /// A UDP message of the relay's own WireGuard, routed into the tunnel that it carries.
+    OwnTunnel = 20, "own_tunnel", Disposition::Packet;
 }

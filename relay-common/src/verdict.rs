@@ -1,31 +1,31 @@
-//! What becomes of a packet, from what its two addresses are.
+//! The verdict on a packet, from its two addresses and the host's routing.
 
-use crate::{Leaf, Pair, Reason, leaf::Owner, pair::Lists};
+use crate::{Cell, Leaf, Reason, cell::Lists, leaf::Owner};
 
-/// What the policy says of a packet that is not simply between two peers that list each other.
+/// Where a packet from a peer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// From one peer to another.
+    /// To another peer.
     Relay,
-    /// From a peer to the relay itself, if `host_access` allows what it is.
+    /// To the relay itself, if `host_access` allows it.
     ToHost,
-    /// From a peer to beyond the overlay, by the host's routing.
+    /// Beyond the overlay, by the host's routing.
     ToStack,
 }
 
-/// The verdict on a source and destination leaf and the pair they point to. What leaves the host's
-/// stack or may be the host's is judged further by [`settle`].
+/// The verdict of the policy on a source and destination leaf and their cell. [`settle`] completes it
+/// where the host's routing matters.
 ///
-/// The fast path asks [`Pair::is_mutual`] and compares slots, which is this function's
-/// [`Verdict::Relay`]; everything else comes here.
+/// The fast path tests [`Cell::is_mutual`] and compares slots, which is this function's
+/// [`Verdict::Relay`].
 ///
 /// # Errors
-/// Why the packet is refused.
+/// Why the packet is dropped.
 #[inline(always)]
 pub fn decide(
     source: &Leaf,
     destination: &Leaf,
-    pair: Pair,
+    cell: Cell,
     egress_stack: bool,
 ) -> Result<Verdict, Reason> {
     let from = match source.owner() {
@@ -38,13 +38,13 @@ pub fn decide(
         Owner::Never(reason) => Err(reason),
         Owner::Vacant => Err(Reason::DestinationUnknown),
         Owner::Peer(to) if to == from => Err(Reason::Hairpin),
-        Owner::Peer(_) => match pair.lists(source) {
+        Owner::Peer(_) => match cell.lists(source) {
             Lists::Both => Ok(Verdict::Relay),
             Lists::Source => Err(Reason::NotInDestinationList),
             Lists::Destination => Err(Reason::NotInSourceList),
             Lists::Neither => Err(Reason::NotInEitherList),
         },
-        Owner::Nobody => match pair.lists(source) {
+        Owner::Nobody => match cell.lists(source) {
             Lists::Source | Lists::Both if egress_stack => Ok(Verdict::ToStack),
             Lists::Source | Lists::Both | Lists::Destination | Lists::Neither => {
                 Err(Reason::DestinationUnknown)
@@ -53,22 +53,22 @@ pub fn decide(
     }
 }
 
-/// What the host's routing does with a packet at this moment.
+/// What the host's routing currently does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Routing {
-    /// Keeps it: the destination is an address of the host, or there is no way to it.
+    /// Delivers it to the host: the destination is an address of the host, or unreachable.
     Local,
-    /// Keeps it because nothing that comes in here is forwarded. Whether the destination is an
-    /// address of the host is not known; if it is none, the stack drops the packet.
+    /// Does not forward it, because forwarding is off. The destination may be an address of the host;
+    /// if not, the stack drops the packet.
     Unforwarded,
-    /// Sends it out of the interface it came from.
+    /// Sends it out of the interface that it came from.
     Back,
-    /// Sends it anywhere else, or drops it.
+    /// Sends it out of another interface, or drops it.
     Away,
 }
 
-/// Whether a judgement rests on the host's routing too: whatever goes up the stack, and what the
-/// policy knows nobody for, which may be an address of the host.
+/// Whether the host's routing matters: for everything that goes up the stack, and for destinations
+/// that nobody owns, which may be addresses of the host.
 #[inline(always)]
 pub const fn needs_routing(judged: Result<Verdict, Reason>, fast_path: bool) -> bool {
     match judged {
@@ -78,20 +78,20 @@ pub const fn needs_routing(judged: Result<Verdict, Reason>, fast_path: bool) -> 
     }
 }
 
-/// The verdict, now that the routing is known. What goes to the host is what the host would keep,
-/// what goes to another peer by the stack leaves by the interface, and anything else is refused.
+/// Completes a verdict by the host's routing. To the host goes what the host would deliver to itself;
+/// to another peer, by the stack, what would leave by the interface. Everything else is dropped.
 ///
-/// `may_reach` says whether `host_access` lets this packet up.
+/// `may_reach` tells whether `host_access` allows the packet.
 ///
 /// # Errors
-/// Why the packet is refused.
+/// Why the packet is dropped.
 #[inline(always)]
 pub fn settle(
     judged: Result<Verdict, Reason>,
     routing: Routing,
     may_reach: impl FnOnce() -> bool,
 ) -> Result<Verdict, Reason> {
-    // Without forwarding an address that is not the policy's keeps its reason wherever it can.
+    // With forwarding off it is unknown whether the address is the host's: the policy's reason stays.
     let otherwise = match (judged, routing) {
         (Ok(Verdict::Relay), Routing::Back) | (Ok(Verdict::ToStack), Routing::Away) => {
             return judged;
@@ -115,29 +115,30 @@ pub fn settle(
     if may_reach() { Ok(Verdict::ToHost) } else { Err(otherwise) }
 }
 
-/// What is known of a packet that is forwarded to a peer, beside its addresses.
+/// What matters about a packet forwarded to a peer, beside its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inbound {
-    /// It answers what this peer asked of a port of the host that is published from elsewhere, as
-    /// the fence has found out by connection tracking.
+    /// The packet belongs to a connection of this peer to a published port of the host, as the fence
+    /// found by connection tracking.
     pub answers_a_peer: bool,
     /// [`crate::names::EGRESS_STACK`].
     pub egress_stack: bool,
 }
 
-/// Whether a packet may be forwarded to a peer: an answer of a published port, or beyond-the-overlay
-/// traffic if the peer's list holds the source. `pair` is the one of (source, destination).
+/// Whether a packet may be forwarded to a peer: an answer from a published port, or traffic from
+/// beyond the overlay if the peer's list contains the source. `cell` is that of (source,
+/// destination).
 ///
 /// # Errors
-/// Why the packet is refused.
+/// Why the packet is dropped.
 #[inline(always)]
 pub fn decide_inbound(
     source: &Leaf,
     destination: &Leaf,
-    pair: Pair,
+    cell: Cell,
     inbound: Inbound,
 ) -> Result<(), Reason> {
-    match (source.owner(), destination.owner(), pair.lists(source)) {
+    match (source.owner(), destination.owner(), cell.lists(source)) {
         (Owner::Host | Owner::Nobody, Owner::Peer(_), _) if inbound.answers_a_peer => Ok(()),
         (Owner::Nobody, Owner::Peer(_), Lists::Destination | Lists::Both)
             if inbound.egress_stack =>
@@ -148,61 +149,41 @@ pub fn decide_inbound(
     }
 }
 
-/// What peers may reach on the relay itself; the numbers are part of the ABI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum HostPolicy {
-    /// Nothing.
-    None = 0,
-    /// Echo requests.
-    Ping = 1,
-    /// Echo requests and listed ports.
-    Ports = 2,
-    /// Everything.
-    All = 3,
-}
-
-/// Key of a port in the map of open ports: protocol number above the port, host order.
-#[inline(always)]
-pub const fn port_key(protocol: u8, port: u16) -> u32 {
-    (protocol as u32) << 16 | port as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        cell::{DESTINATION_LISTS, SOURCE_LISTS},
         leaf::Special,
-        pair::{DESTINATION_LISTS, SOURCE_LISTS},
     };
 
     fn peer(slot: u32) -> Leaf {
-        Leaf::new(slot, 0, 0, Pair::tag(0))
+        Leaf::new(slot, 0, 0, Cell::tag(0))
     }
 
-    fn pair(bits: u32) -> Pair {
-        Pair::new(Pair::tag(0), bits)
+    fn cell(bits: u32) -> Cell {
+        Cell::new(Cell::tag(0), bits)
     }
 
     #[test]
-    fn relayed_only_when_both_lists_hold_each_other() {
-        let verdict = |bits| decide(&peer(1), &peer(2), pair(bits), true);
+    fn relayed_only_if_both_lists_contain_each_other() {
+        let verdict = |bits| decide(&peer(1), &peer(2), cell(bits), true);
         assert_eq!(verdict(SOURCE_LISTS | DESTINATION_LISTS), Ok(Verdict::Relay));
         assert_eq!(verdict(SOURCE_LISTS), Err(Reason::NotInDestinationList));
         assert_eq!(verdict(DESTINATION_LISTS), Err(Reason::NotInSourceList));
-        assert_eq!(decide(&peer(1), &peer(2), Pair::EMPTY, true), Err(Reason::NotInEitherList));
+        assert_eq!(decide(&peer(1), &peer(2), Cell::EMPTY, true), Err(Reason::NotInEitherList));
     }
 
     #[test]
     fn a_peer_never_reaches_itself_through_the_relay() {
-        assert_eq!(decide(&peer(1), &peer(1), pair(3), true), Err(Reason::Hairpin));
+        assert_eq!(decide(&peer(1), &peer(1), cell(3), true), Err(Reason::Hairpin));
     }
 
     #[test]
     fn special_addresses_come_before_lists() {
         let host = Leaf::special(Special::Host);
-        assert_eq!(decide(&peer(1), &host, pair(3), false), Ok(Verdict::ToHost));
-        assert_eq!(decide(&host, &peer(1), pair(3), false), Err(Reason::SourceUnknown));
+        assert_eq!(decide(&peer(1), &host, cell(3), false), Ok(Verdict::ToHost));
+        assert_eq!(decide(&host, &peer(1), cell(3), false), Err(Reason::SourceUnknown));
         for (special, reason) in [
             (Special::Multicast, Reason::Multicast),
             (Special::Broadcast, Reason::Broadcast),
@@ -210,19 +191,19 @@ mod tests {
             (Special::Reserved, Reason::ReservedAddress),
         ] {
             let leaf = Leaf::special(special);
-            assert_eq!(decide(&peer(1), &leaf, pair(3), true), Err(reason));
-            assert_eq!(decide(&leaf, &peer(1), pair(3), true), Err(reason));
+            assert_eq!(decide(&peer(1), &leaf, cell(3), true), Err(reason));
+            assert_eq!(decide(&leaf, &peer(1), cell(3), true), Err(reason));
         }
     }
 
     #[test]
-    fn an_address_of_the_overlay_that_no_peer_has_is_nobodys_whatever_lists_hold() {
+    fn an_address_of_the_overlay_without_a_peer_is_unknown_whatever_the_lists_contain() {
         let vacant = Leaf::special(Special::Vacant);
-        assert_eq!(decide(&peer(1), &vacant, pair(3), true), Err(Reason::DestinationUnknown));
-        assert_eq!(decide(&vacant, &peer(1), pair(3), true), Err(Reason::SourceUnknown));
+        assert_eq!(decide(&peer(1), &vacant, cell(3), true), Err(Reason::DestinationUnknown));
+        assert_eq!(decide(&vacant, &peer(1), cell(3), true), Err(Reason::SourceUnknown));
         for answers_a_peer in [false, true] {
             let inbound = Inbound { answers_a_peer, egress_stack: true };
-            let decided = decide_inbound(&vacant, &peer(1), pair(3), inbound);
+            let decided = decide_inbound(&vacant, &peer(1), cell(3), inbound);
             assert_eq!(decided, Err(Reason::ForwardedIn));
         }
     }
@@ -231,7 +212,7 @@ mod tests {
         [Routing::Local, Routing::Unforwarded, Routing::Back, Routing::Away];
 
     #[test]
-    fn what_goes_to_the_host_is_what_the_host_keeps_and_host_access_opens() {
+    fn to_the_host_goes_what_routing_delivers_and_host_access_allows() {
         for judged in [Ok(Verdict::ToHost), Ok(Verdict::ToStack), Err(Reason::DestinationUnknown)] {
             let settled = |may| ROUTINGS.map(|routing| settle(judged, routing, || may));
             let unknown = Err(Reason::DestinationUnknown);
@@ -248,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_a_peer_by_the_stack_leaves_by_the_interface_or_not_at_all() {
+    fn what_goes_to_a_peer_by_the_stack_must_leave_by_the_interface() {
         let relay = Ok(Verdict::Relay);
         let settled = ROUTINGS.map(|routing| settle(relay, routing, || true));
         let lost = Err(Reason::NotRouted);
@@ -257,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn other_refusals_stand_whatever_the_routing() {
+    fn other_reasons_stand_whatever_the_routing() {
         for &reason in Reason::ALL.iter().filter(|&&r| r != Reason::DestinationUnknown) {
             assert!(!needs_routing(Err(reason), false), "{reason:?}");
             for routing in ROUTINGS {
@@ -267,24 +248,24 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_overlay_only_with_egress_and_a_list_that_holds_it() {
-        let outside = Leaf::new(0, 9, 9, Pair::tag(5));
-        assert_eq!(decide(&peer(1), &outside, pair(1), true), Ok(Verdict::ToStack));
-        assert_eq!(decide(&peer(1), &outside, pair(1), false), Err(Reason::DestinationUnknown));
-        assert_eq!(decide(&peer(1), &outside, pair(2), true), Err(Reason::DestinationUnknown));
-        let back = Pair::new(Pair::tag(5), DESTINATION_LISTS);
+    fn beyond_the_overlay_only_with_egress_and_a_list_that_contains_it() {
+        let outside = Leaf::new(0, 9, 9, Cell::tag(5));
+        assert_eq!(decide(&peer(1), &outside, cell(1), true), Ok(Verdict::ToStack));
+        assert_eq!(decide(&peer(1), &outside, cell(1), false), Err(Reason::DestinationUnknown));
+        assert_eq!(decide(&peer(1), &outside, cell(2), true), Err(Reason::DestinationUnknown));
+        let back = Cell::new(Cell::tag(5), DESTINATION_LISTS);
         let inbound = |egress_stack| Inbound { answers_a_peer: false, egress_stack };
-        let into = |from: &Leaf, pair, stack| decide_inbound(from, &peer(1), pair, inbound(stack));
+        let into = |from: &Leaf, cell, stack| decide_inbound(from, &peer(1), cell, inbound(stack));
         assert_eq!(into(&outside, back, true), Ok(()));
         assert_eq!(into(&outside, back, false), Err(Reason::ForwardedIn));
-        assert_eq!(into(&peer(2), pair(3), true), Err(Reason::ForwardedIn));
+        assert_eq!(into(&peer(2), cell(3), true), Err(Reason::ForwardedIn));
     }
 
     #[test]
-    fn an_answer_of_a_published_port_comes_from_no_peer_and_goes_to_one() {
+    fn an_answer_from_a_published_port_comes_from_no_peer_and_goes_to_one() {
         let answer = Inbound { answers_a_peer: true, egress_stack: false };
         let host = Leaf::special(Special::Host);
-        let into = |from: &Leaf, to: &Leaf| decide_inbound(from, to, Pair::EMPTY, answer);
+        let into = |from: &Leaf, to: &Leaf| decide_inbound(from, to, Cell::EMPTY, answer);
         assert_eq!(into(&host, &peer(1)), Ok(()));
         assert_eq!(into(&Leaf::NOBODY, &peer(1)), Ok(()));
         assert_eq!(into(&peer(2), &peer(1)), Err(Reason::ForwardedIn));

@@ -1,15 +1,12 @@
-//! Every packet moves exactly one counter of its kind, exactly by what it was on the wire.
+//! Counters. Every packet is counted once, by what it was on the wire.
 
 use core::arch::asm;
 
-use relay_common::{Leaf, Reason, counters::pair_key, refused_index};
+use relay_common::{Leaf, Reason, counters::pair_key, refused_index, transport::Transport};
 
-use crate::{
-    maps,
-    packet::{Packet, Transport},
-};
+use crate::{maps, packet::Packet};
 
-/// Packets and bytes from one peer to another.
+/// Counts packets and bytes from one peer to another.
 #[inline(always)]
 pub fn relayed(
     source: &Leaf,
@@ -28,7 +25,7 @@ pub fn relayed(
     Ok(())
 }
 
-/// The same for the pair.
+/// Counts them for the pair of peers.
 #[inline(always)]
 pub fn pair(source: &Leaf, destination: &Leaf, (packets, bytes): (u64, u64)) {
     if let Some(counters) = maps::pair_counters(pair_key(source.slot(), destination.slot())) {
@@ -40,7 +37,7 @@ pub fn pair(source: &Leaf, destination: &Leaf, (packets, bytes): (u64, u64)) {
     }
 }
 
-/// Packets and bytes from a peer into the host's stack.
+/// Counts packets and bytes from a peer to the host's stack.
 #[inline(always)]
 pub fn from_peer_to_host(
     packet: &Packet<'_>,
@@ -57,7 +54,7 @@ pub fn from_peer_to_host(
     Ok(())
 }
 
-/// Packets and bytes from the host's stack to a peer.
+/// Counts packets and bytes from the host's stack to a peer.
 #[inline(always)]
 pub fn from_host_to_peer(
     packet: &Packet<'_>,
@@ -74,8 +71,7 @@ pub fn from_host_to_peer(
     Ok(())
 }
 
-/// A refused packet, under its sender and reason. Bytes are not kept: they would say nothing
-/// that the packets do not.
+/// Counts a dropped packet, by sender and reason.
 #[inline(always)]
 pub fn refused(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
     if let Some(counter) = maps::refused(refused_index(source.counted_slot(), reason)) {
@@ -84,15 +80,15 @@ pub fn refused(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
     }
 }
 
-/// Adds one to a map value, and gives what it is then.
+/// Increments a map value, and returns the new value.
 ///
 /// # Safety
 /// `counter` points to an aligned word of a map value.
 #[inline(always)]
 pub unsafe fn next(counter: *mut u64) -> u64 {
     let mut by = 1u64;
-    // VERIFIER: as below; BPF_ADD | BPF_FETCH, kernel 5.12.
-    // SAFETY: the caller's promise.
+    // VERIFIER: as in `add`; BPF_ADD | BPF_FETCH, kernel 5.12.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         asm!("{by} = atomic_fetch_add((u64 *)({counter} + 0), {by})", counter = in(reg) counter, by = inout(reg) by);
     }
@@ -103,9 +99,9 @@ pub unsafe fn next(counter: *mut u64) -> u64 {
 /// `counter` points to an aligned word of a map value.
 #[inline(always)]
 unsafe fn add(counter: *mut u64, by: u64) {
-    // VERIFIER: the target has no compare-and-swap by default, for which `AtomicU64::fetch_add`
-    // is not offered; this is the one instruction it would become (BPF_XADD, every kernel).
-    // SAFETY: the caller's promise.
+    // VERIFIER: the target has no compare-and-swap by default, so Rust lacks `AtomicU64::fetch_add`
+    // on it; this is the instruction that it would compile to (BPF_XADD, every kernel).
+    // SAFETY: guaranteed by the caller.
     unsafe {
         asm!("lock *(u64 *)({counter} + 0) += {by}", counter = in(reg) counter, by = in(reg) by);
     }

@@ -1,6 +1,6 @@
-//! The short way, for the packets that are nearly all: between two peers that list each other,
-//! with addresses in the arrays, plain, and alone. It does what [`crate::ingress`] would do, with
-//! the same checks, sooner; what is anything else it leaves to that, untouched.
+//! Fast path for the common case: a single packet without options or extension headers, between two
+//! peers that list each other, with addresses in the arrays. It makes the same checks and decision as
+//! [`crate::ingress`], and leaves every other packet to it, unchanged.
 
 use relay_common::{
     Leaf,
@@ -14,7 +14,7 @@ use crate::{
     tables::{self, RangeV4, RangeV6},
 };
 
-/// Relays the packet, which is to be redirected then, or leaves it as it was.
+/// Prepares the packet for the redirect to the other peer, or leaves it unchanged.
 #[inline(always)]
 pub fn relay(packet: &Packet<'_>) -> Option<()> {
     let words = packet.linear::<[u32; 5]>()?;
@@ -53,10 +53,10 @@ fn relay_v6(packet: &Packet<'_>) -> Option<()> {
     Some(())
 }
 
-/// Counts the packet, if it is to be relayed at all.
+/// Counts the packet, if the fast path relays it.
 #[inline(always)]
 fn account(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
-    let is_plain = tables::pair(source, destination).is_mutual(source)
+    let is_plain = tables::cell(source, destination).is_mutual(source)
         && source.slot() != destination.slot()
         && packet.len() <= settings::direct_mtu()
         && packet.segments() == 1;

@@ -1,4 +1,4 @@
-//! Writes refused packets down, for `relay observe`.
+//! Records dropped packets, for `relay observe`.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use relay_common::{Reason, event};
@@ -15,16 +15,16 @@ pub enum Direction {
     Egress = 1,
 }
 
-/// Writes a refused packet into the next place of the ring, over the oldest. Its headers are taken
-/// apart by whoever reads it.
+/// Writes a dropped packet into the next place of the ring, over the oldest. Readers parse its
+/// headers.
 #[inline(always)]
 pub fn write(packet: &Packet<'_>, slot: u32, reason: Reason, direction: Direction) {
     let Some(count) = maps::event_count() else { return };
     // SAFETY: points into a map value.
     let number = unsafe { count::next(count) };
     let Some(place) = maps::event(event::place(number)) else { return };
-    // SAFETY: points into a map value, which lives as long as the program; the number is stored
-    // volatile so that it stays before and behind the rest, by which a reader tells a mixture.
+    // SAFETY: points into a map value, which lives as long as the program. The volatile stores of the
+    // number stay before and behind the others, so that a reader recognises a half-written event.
     unsafe {
         (&raw mut (*place).number).write_volatile(0);
         (*place).time_ns = bpf_ktime_get_boot_ns();

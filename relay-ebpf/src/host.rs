@@ -1,4 +1,4 @@
-//! The relay's host: where its routing takes a packet, and what peers may reach on it.
+//! The relay's host: where its routing sends a packet, and whether its sockets expect it.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -11,28 +11,16 @@ use aya_ebpf::{
 };
 use relay_common::{
     Leaf,
-    header::protocol,
+    flow::Flow,
+    header::Headers,
+    host_access::{self, Access, HostPolicy},
     icmp::words,
     leaf::Owner,
-    verdict::{HostPolicy, Routing, port_key},
+    transport::{Ports, Transport},
+    verdict::Routing,
 };
 
-use crate::{
-    maps,
-    packet::{Headers, Packet, Transport},
-    settings,
-};
-
-/// ICMP types (RFC 792) that ask; everything else a host takes is an answer it checks itself.
-const ICMP_ECHO_REQUEST: u8 = 8;
-const ICMP_ECHO_REPLY: u8 = 0;
-const ICMP_UNREACHABLE: u8 = 3;
-const ICMP_TIME_EXCEEDED: u8 = 11;
-const ICMP_PARAMETER_PROBLEM: u8 = 12;
-/// ICMPv6 types (RFC 4443).
-const ICMPV6_ECHO_REQUEST: u8 = 128;
-const ICMPV6_ECHO_REPLY: u8 = 129;
-const ICMPV6_LAST_ERROR: u8 = 4;
+use crate::{maps, packet::Packet, settings};
 
 /// Address families of include/linux/socket.h.
 const AF_INET: u8 = 2;
@@ -53,16 +41,17 @@ pub fn routing(
     packet: &Packet<'_>,
     headers: &Headers,
     transport: &Transport,
+    flow: &Flow,
     destination: &Leaf,
 ) -> Routing {
     // SAFETY: all zeros is a valid query.
     let mut query: bpf_fib_lookup = unsafe { core::mem::zeroed() };
     query.ifindex = packet.interface();
     query.l4_protocol = transport.protocol;
-    // What rules for routing may look at.
-    if matches!(transport.protocol, protocol::TCP | protocol::UDP) && !transport.is_later_fragment {
-        query.sport = packet.transport_u16(transport, 0).unwrap_or(0).to_be();
-        query.dport = packet.transport_u16(transport, 2).unwrap_or(0).to_be();
+    // Routing rules may match ports.
+    if let Some(ports) = flow.ports() {
+        query.sport = ports.source.to_be();
+        query.dport = ports.destination.to_be();
     }
     match headers {
         Headers::V4(header) => {
@@ -79,9 +68,9 @@ pub fn routing(
         }
     }
     let mut answer = look_up(packet, &mut query);
-    // Of IPv6 one switch for the whole host decides what is forwarded (ip6_forward(),
-    // net/ipv6/ip6_output.c, 6.12), and the helper asks that of the interface (bpf_ipv6_fib_lookup(),
-    // net/core/filter.c). The loopback has what all interfaces were given.
+    // For IPv6 one switch of the whole host turns forwarding on (ip6_forward(),
+    // net/ipv6/ip6_output.c, 6.12), but the helper reads that of the interface (bpf_ipv6_fib_lookup(),
+    // net/core/filter.c). The loopback interface has the value that was set for all.
     if answer == i64::from(BPF_FIB_LKUP_RET_FWD_DISABLED) && matches!(headers, Headers::V6(_)) {
         query.ifindex = LOOPBACK;
         answer = look_up(packet, &mut query);
@@ -93,10 +82,10 @@ pub fn routing(
     const TOO_BIG: i64 = BPF_FIB_LKUP_RET_FRAG_NEEDED as i64;
     match answer {
         NOT_FORWARDED => Routing::Local,
-        // Of the overlay the policy knows every address of the host.
+        // In the overlay the policy knows every address of the host.
         DISABLED if destination.owner() == Owner::Vacant => Routing::Away,
         DISABLED => Routing::Unforwarded,
-        // Only with these has the kernel set the interface.
+        // The kernel sets the interface only with these answers.
         SUCCESS | NO_NEIGHBOUR | TOO_BIG if query.ifindex == packet.interface() => Routing::Back,
         _ => Routing::Away,
     }
@@ -110,59 +99,23 @@ fn look_up(packet: &Packet<'_>, query: &mut bpf_fib_lookup) -> i64 {
     unsafe { bpf_fib_lookup(packet.context().as_ptr(), query, size, 0) }
 }
 
-/// Whether `host_access` lets this packet up: what it opens, and answers to what the host began.
+/// Whether `host_access` allows the packet: what it opens, and answers to what the host began.
 #[inline(always)]
-pub fn may_reach(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> bool {
+pub fn may_reach(packet: &Packet<'_>, headers: &Headers, flow: &Flow) -> bool {
     let policy = settings::host_policy();
     if policy == HostPolicy::All as u32 {
         return true;
     }
-    if transport.is_later_fragment {
-        return false;
-    }
-    match transport.protocol {
-        protocol::ICMP if matches!(headers, Headers::V4(_)) => {
-            match packet.transport_byte(transport, 0) {
-                Some(ICMP_ECHO_REQUEST) => policy != HostPolicy::None as u32,
-                Some(
-                    ICMP_ECHO_REPLY
-                    | ICMP_UNREACHABLE
-                    | ICMP_TIME_EXCEEDED
-                    | ICMP_PARAMETER_PROBLEM,
-                ) => true,
-                _ => false,
-            }
-        }
-        protocol::ICMPV6 if matches!(headers, Headers::V6(_)) => {
-            match packet.transport_byte(transport, 0) {
-                Some(ICMPV6_ECHO_REQUEST) => policy != HostPolicy::None as u32,
-                Some(ICMPV6_ECHO_REPLY | 1..=ICMPV6_LAST_ERROR) => true,
-                _ => false,
-            }
-        }
-        protocol::TCP | protocol::UDP => {
-            port_is_open(packet, transport) || answers_the_host(packet, headers, transport)
-        }
-        _ => false,
+    match host_access::decide(policy, flow, maps::host_port_is_open) {
+        Access::Open => true,
+        Access::IfExpected(ports) => is_expected(packet, headers, flow, ports),
+        Access::Closed => false,
     }
 }
 
+/// Whether a connection or a connected socket of the host expects this packet.
 #[inline(always)]
-fn port_is_open(packet: &Packet<'_>, transport: &Transport) -> bool {
-    settings::host_policy() == HostPolicy::Ports as u32
-        && packet
-            .transport_u16(transport, 2)
-            .is_some_and(|port| maps::host_port_is_open(port_key(transport.protocol, port)))
-}
-
-/// Whether a connection or connected socket of the host's expects this packet.
-#[inline(always)]
-fn answers_the_host(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> bool {
-    let (Some(from), Some(to)) =
-        (packet.transport_u16(transport, 0), packet.transport_u16(transport, 2))
-    else {
-        return false;
-    };
+fn is_expected(packet: &Packet<'_>, headers: &Headers, flow: &Flow, ports: Ports) -> bool {
     // SAFETY: all zeros is a valid tuple.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = match headers {
@@ -171,8 +124,8 @@ fn answers_the_host(packet: &Packet<'_>, headers: &Headers, transport: &Transpor
             let v4 = unsafe { &mut tuple.__bindgen_anon_1.ipv4 };
             v4.saddr = header.source().to_be();
             v4.daddr = header.destination().to_be();
-            v4.sport = from.to_be();
-            v4.dport = to.to_be();
+            v4.sport = ports.source.to_be();
+            v4.dport = ports.destination.to_be();
             size_of_val(v4)
         }
         Headers::V6(header) => {
@@ -180,18 +133,18 @@ fn answers_the_host(packet: &Packet<'_>, headers: &Headers, transport: &Transpor
             let v6 = unsafe { &mut tuple.__bindgen_anon_1.ipv6 };
             v6.saddr = words(header.source());
             v6.daddr = words(header.destination());
-            v6.sport = from.to_be();
-            v6.dport = to.to_be();
+            v6.sport = ports.source.to_be();
+            v6.dport = ports.destination.to_be();
             size_of_val(v6)
         }
     };
     let ctx = packet.context().as_ptr();
-    // VERIFIER: not bpf_skc_lookup_tcp, whose other type of pointer the state below could not be
-    // read through (6.1 and 6.12: "same insn cannot be used with different pointers").
+    // VERIFIER: not bpf_skc_lookup_tcp, whose pointer has another type; reading the state below
+    // through both is rejected (6.1 and 6.12: "same insn cannot be used with different pointers").
     // SAFETY: context and tuple are valid, and size is that of the family's part of the tuple.
     let socket: *mut bpf_sock = unsafe {
-        match transport.protocol {
-            protocol::TCP => bpf_sk_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
+        match flow {
+            Flow::Tcp(_) => bpf_sk_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
             _ => bpf_sk_lookup_udp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
         }
     };

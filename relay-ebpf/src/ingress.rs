@@ -1,41 +1,40 @@
-//! Every packet from a peer: the whole decision, of which [`crate::direct`] is the short way.
+//! The decision about a packet from a peer. [`crate::direct`] is its fast path.
 
 use relay_common::{
     Leaf, Reason,
+    flow::Flow,
+    header::Headers,
     names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
+    transport::Transport,
     verdict::{self, Verdict},
 };
 
-use crate::{
-    count, host, maps,
-    packet::{Headers, Packet, Transport},
-    policy, settings, tables,
-};
+use crate::{count, host, maps, packet::Packet, policy, settings, tables};
 
-/// What becomes of a packet that is not refused.
+/// What becomes of a packet that is not dropped.
 pub enum Outcome {
-    /// Out of the interface it came from, to the other peer.
+    /// Sent out of the interface that it came from, to the other peer.
     Redirected,
-    /// Up into the host's stack: for the host itself, or to be forwarded by it.
+    /// Passed up to the host's stack: to the host itself, or to be forwarded.
     Passed,
 }
 
-/// A packet that may pass, and what was found out about it.
+/// A packet that may pass, and what is known about it.
 pub struct Passing {
-    /// Where to.
+    /// Where it goes.
     pub verdict: Verdict,
     headers: Headers,
     transport: Transport,
     destination: Leaf,
 }
 
-/// Decides, and changes nothing. `source` is left with whom the packet came from.
+/// Decides, and changes nothing. Sets `source` to the leaf of the source as soon as it is known.
 ///
-/// Both programs touch the generation map, so that they hold it and the loader finds by it which
-/// policy is in force.
+/// Both programs use the generation map, so that they hold a reference to it, by which the loader
+/// finds the policy in force.
 ///
 /// # Errors
-/// Why it is refused.
+/// Why the packet is dropped.
 #[inline(always)]
 pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Passing, Reason> {
     maps::generation().ok_or(Reason::Inconsistent)?;
@@ -43,12 +42,13 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
     let transport = packet.check(&headers)?;
     let destination;
     (*source, destination) = policy::leaves(&headers);
-    let pair = tables::pair(source, &destination);
+    let cell = tables::cell(source, &destination);
     let fast_path = features & FAST_PATH != 0;
-    let judged = verdict::decide(source, &destination, pair, features & EGRESS_STACK != 0);
+    let judged = verdict::decide(source, &destination, cell, features & EGRESS_STACK != 0);
     let verdict = if verdict::needs_routing(judged, fast_path) {
-        let routing = host::routing(packet, &headers, &transport, &destination);
-        verdict::settle(judged, routing, || host::may_reach(packet, &headers, &transport))?
+        let flow = Flow::read(&headers, &transport, packet);
+        let routing = host::routing(packet, &headers, &transport, &flow, &destination);
+        verdict::settle(judged, routing, || host::may_reach(packet, &headers, &flow))?
     } else {
         judged?
     };
@@ -58,7 +58,7 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
     Ok(Passing { verdict, headers, transport, destination })
 }
 
-/// The checks a router makes. On the slow path the stack makes its own of them.
+/// The checks of a router. Without the fast path the host's stack makes them.
 #[inline(always)]
 fn may_leave(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> Result<(), Reason> {
     let (hops, may_fragment) = match headers {
@@ -74,10 +74,10 @@ fn may_leave(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> R
     Ok(())
 }
 
-/// Counts a packet that passes, and takes its TTL down, which on the slow path the stack does.
+/// Counts a packet that passes, and decrements its TTL unless the host's stack does.
 ///
 /// # Errors
-/// There are no counters, so it does not pass after all.
+/// The slot has no counters, so the packet does not pass.
 #[inline(always)]
 pub fn carry_out(
     packet: &Packet<'_>,

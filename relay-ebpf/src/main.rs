@@ -1,5 +1,5 @@
-//! The programs on the WireGuard interface: `relay_ingress` decides about what peers send,
-//! `relay_egress` about what the host and other interfaces send to peers.
+//! The programs on the WireGuard interface: `relay_ingress` decides about packets from peers,
+//! `relay_egress` about packets from the host and from other interfaces to peers.
 //!
 //! The interface has no link-layer header: the IP header is at offset 0. Kernel 6.1 or newer.
 #![no_std]
@@ -26,15 +26,15 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use relay_common::{Leaf, counters::UNATTRIBUTED_SLOT, icmp::Answer, names::PASSED, question};
+use relay_common::{Leaf, counters::UNATTRIBUTED_SLOT, icmp::Answer, names::PASSED, probe};
 
 use crate::{event::Direction, ingress::Outcome, packet::Packet};
 
-/// Lets a packet on to the programs and filters of others behind ours, and then into the stack:
-/// TCX_NEXT of a TCX program, and "no decision" of a clsact filter.
+/// Passes a packet on to the programs and filters behind ours, and then to the stack: TCX_NEXT for a
+/// TCX program, "no decision" for a clsact filter.
 const PASS: i32 = TC_ACT_UNSPEC;
 
-/// Decides about a packet a peer sent.
+/// Decides about a packet from a peer.
 #[classifier]
 pub fn relay_ingress(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
@@ -58,7 +58,7 @@ pub fn relay_ingress(ctx: TcContext) -> i32 {
     }
 }
 
-/// Decides about a packet on its way to a peer that `relay_ingress` has not already decided on.
+/// Decides about a packet to a peer, unless `relay_ingress` has.
 #[classifier]
 pub fn relay_egress(ctx: TcContext) -> i32 {
     if Packet::new(&ctx).came_from_this_interface() {
@@ -67,33 +67,33 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
     to_peer(ctx)
 }
 
-/// What is to be done with a packet that is counted.
+/// What to do with a packet after it was counted.
 enum Done {
-    /// Out of the interface it came from.
+    /// Send it out of the interface that it came from.
     Redirect,
-    /// Up the stack, with the mark that the fence wants.
+    /// Pass it up to the stack, with the mark that the fence requires.
     Pass,
-    /// Away.
+    /// Drop it.
     Drop,
-    /// Away, and its sender is told.
+    /// Drop it and send an ICMP error to its sender.
     Answer(Answer),
 }
 
-/// What [`direct`] leaves. A function of its own, so that the registers and the stack it takes
-/// cost a plain packet nothing, and are given back before an answer is made.
+/// Decides about what [`direct`] leaves. A function of its own, so that its registers and stack cost
+/// the fast path nothing, and are free again before an error is built.
 #[inline(never)]
 fn from_peer(ctx: TcContext) -> Done {
     let packet = Packet::new(&ctx);
-    // A copy of this program ran before and has decided.
+    // Another copy of this program has already decided.
     if packet.has_passed() {
         return Done::Pass;
     }
-    // Once, so that each test of a feature is one instruction.
+    // Read once, so that each test of a feature is one instruction.
     let features = settings::features();
     let mut source = Leaf::NOBODY;
     let judged = ingress::judge(&packet, features, &mut source);
-    if packet.is_question() {
-        ctx.set_mark(question::encode(judged.map(|passing| passing.verdict)));
+    if packet.is_probe() {
+        ctx.set_mark(probe::encode(judged.map(|passing| passing.verdict)));
         return Done::Drop;
     }
     let outcome =
@@ -129,17 +129,17 @@ fn to_peer(ctx: TcContext) -> i32 {
     }
 }
 
-/// The same packet for another function.
+/// The same context, for a call.
 #[inline(always)]
 fn again(ctx: &TcContext) -> TcContext {
     TcContext::new(ctx.skb.skb)
 }
 
-/// Sends the packet out of the interface it came from. Never with `BPF_F_INGRESS`, which loops
-/// in the kernel without end.
+/// Sends the packet out of the interface that it came from. Never with `BPF_F_INGRESS`, which would
+/// loop in the kernel without end.
 #[inline(always)]
 fn redirect_back(packet: &Packet<'_>) -> i32 {
-    // SAFETY: bpf_redirect takes two numbers and touches no memory of the program's.
+    // SAFETY: bpf_redirect takes two numbers and no memory of the program.
     unsafe { bpf_redirect(packet.interface(), 0) as i32 }
 }
 

@@ -1,4 +1,4 @@
-//! The maps and the look-ups in them.
+//! The maps of the programs, and look-ups in them.
 
 use aya_ebpf::{
     macros::map,
@@ -11,13 +11,13 @@ use relay_common::{
 };
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
-/// It excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) refuses to write then.
+/// Excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) denies writing with it.
 const MMAPABLE: u32 = 1 << 10;
-/// `BPF_F_RDONLY_PROG`: the policy is not the programs' to change.
+/// `BPF_F_RDONLY_PROG`: the programs cannot change the policy.
 const READ_ONLY: u32 = 1 << 7;
 /// `BPF_NOEXIST`: insert, never replace.
 const BPF_NOEXIST: u64 = 1;
-/// `BPF_F_NO_PREALLOC`, which LPM tries demand.
+/// `BPF_F_NO_PREALLOC`, which LPM tries require.
 const NO_PREALLOC: u32 = 1;
 
 #[map]
@@ -42,13 +42,13 @@ static EVENTS: Array<Event> = Array::with_max_entries(EVENTS_KEPT, MMAPABLE);
 #[map]
 static EVENT_COUNT: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 
-/// The leaf of the longest prefix that holds an IPv4 address in host order.
+/// The leaf of the longest prefix that contains an IPv4 address in host order.
 #[inline(always)]
 pub fn prefix_v4(address: u32) -> Option<&'static Leaf> {
     PREFIXES_V4.get(Key::new(32, address.to_be_bytes()))
 }
 
-/// The leaf of the longest prefix that holds an IPv6 address in host order, upper and lower half.
+/// The leaf of the longest prefix that contains an IPv6 address in host order, upper and lower half.
 #[inline(always)]
 pub fn prefix_v6([high, low]: [u64; 2]) -> Option<&'static Leaf> {
     let mut address = [0; 16];
@@ -60,7 +60,7 @@ pub fn prefix_v6([high, low]: [u64; 2]) -> Option<&'static Leaf> {
 /// Whether a port of the host is open to peers.
 #[inline(always)]
 pub fn host_port_is_open(key: u32) -> bool {
-    // SAFETY: no program deletes entries, so the value cannot be reused while it is looked at.
+    // SAFETY: no program deletes entries, so the value is not reused meanwhile.
     unsafe { HOST_PORTS.get(key).is_some() }
 }
 
@@ -70,38 +70,38 @@ pub fn counters(slot: u32) -> Option<*mut PeerCounters> {
     COUNTERS.get_ptr_mut(slot)
 }
 
-/// Refused packets of a slot and reason.
+/// Dropped packets of a slot and reason.
 #[inline(always)]
 pub fn refused(index: u32) -> Option<*mut u64> {
     REFUSED.get_ptr_mut(index)
 }
 
-/// Counters of a pair of slots, made if absent; those of all others when there is no room.
+/// Counters of a pair of slots, created if absent; the shared ones if the map is full.
 #[inline(always)]
 pub fn pair_counters(key: u64) -> Option<*mut PairCounters> {
     if let Some(counters) = PAIR_COUNTERS.get_ptr_mut(key) {
         return Some(counters);
     }
-    // Another processor may have been first, which is as well.
-    let _made = PAIR_COUNTERS.insert(key, PairCounters { packets: 0, bytes: 0 }, BPF_NOEXIST);
+    // Another processor may have inserted the entry first.
+    let _inserted = PAIR_COUNTERS.insert(key, PairCounters { packets: 0, bytes: 0 }, BPF_NOEXIST);
     PAIR_COUNTERS.get_ptr_mut(key).or_else(|| PAIR_COUNTERS.get_ptr_mut(OTHER_PAIRS))
 }
 
-/// How many refused packets were written down.
+/// Number of the latest event.
 #[inline(always)]
 pub fn event_count() -> Option<*mut u64> {
     EVENT_COUNT.get_ptr_mut(0)
 }
 
-/// A place in the ring of refused packets.
+/// A place in the ring of dropped packets.
 #[inline(always)]
 pub fn event(place: u32) -> Option<*mut Event> {
     EVENTS.get_ptr_mut(place)
 }
 
-/// When the next ICMP error to a peer is due, nanoseconds of the monotonic clock.
+/// State of the bucket of ICMP errors to a peer, nanoseconds of the monotonic clock.
 #[inline(always)]
-pub fn error_due(slot: u32) -> Option<*mut u64> {
+pub fn errors(slot: u32) -> Option<*mut u64> {
     ERRORS_DUE.get_ptr_mut(slot)
 }
 

@@ -1,10 +1,9 @@
-//! What the policy says of addresses, wherever it is held.
+//! Leaves of addresses, from the arrays or the tries.
 
-use relay_common::Leaf;
+use relay_common::{Leaf, header::Headers};
 
 use crate::{
     maps,
-    packet::Headers,
     tables::{RangeV4, RangeV6},
 };
 

@@ -1,5 +1,5 @@
 //! Constants of a generation, set when it is loaded. The verifier knows their values and removes
-//! what they make unreachable.
+//! unreachable code.
 
 use core::ptr::read_volatile;
 
@@ -12,8 +12,8 @@ macro_rules! settings {
             $(#[doc = $doc])+
             #[inline(always)]
             pub fn $function() -> $kind {
-                // SAFETY: the static is initialised and never written by a program. The volatile
-                // read keeps the compiler from using the zero above.
+                // SAFETY: the static is initialised, and no program writes it. The volatile read
+                // keeps the compiler from using the zero above.
                 unsafe { read_volatile(&raw const $name) }
             }
         )+
@@ -31,9 +31,9 @@ settings! {
     V6_BASE_LOW, v6_base_low: u64;
     /// Host part of the IPv6 array's range.
     V6_HOST_MASK, v6_host_mask: u32;
-    /// Highest index of a pair.
-    LAST_PAIR, last_pair: u32;
-    /// The relay's IPv4 overlay address, host order; 0 is none.
+    /// Highest index of a cell.
+    LAST_CELL, last_cell: u32;
+    /// The relay's IPv4 overlay address, host order; 0 if it has none.
     RELAY_V4, relay_v4: u32;
     /// Upper half of the relay's IPv6 overlay address, host order.
     RELAY_V6_HIGH, relay_v6_high: u64;
@@ -43,10 +43,10 @@ settings! {
     LISTEN_PORT, listen_port: u32;
     /// MTU of the interface, bytes.
     MTU, mtu: u32;
-    /// Longest packet that takes the short way, bytes; 0 is none.
+    /// Longest packet that takes the fast path, bytes; 0 turns the fast path off.
     DIRECT_MTU, direct_mtu: u32;
     /// Feature bits of `relay_common::names`.
     FEATURES, features: u32;
-    /// Number of a `relay_common::verdict::HostPolicy`.
+    /// Number of a `relay_common::host_access::HostPolicy`.
     HOST_POLICY, host_policy: u32;
 }

@@ -1,12 +1,12 @@
-//! The policy's tables: read-only data of the program, which the verifier lets be read without a
-//! call and without a test for null.
+//! The policy's tables: read-only data of the program, which it reads without a call and without a
+//! null check.
 //!
-//! What is declared here is the least of each. The loader puts the policy's own tables in their
-//! place, and their sizes into [`crate::settings`]; the verifier sees that no index leaves them.
+//! Each is declared here with one entry. The loader replaces them by the policy's tables, and sets
+//! their sizes in [`crate::settings`]; the verifier checks that no index is out of bounds.
 
 use core::arch::asm;
 
-use relay_common::{Leaf, Pair};
+use relay_common::{Cell, Leaf};
 
 use crate::settings;
 
@@ -19,15 +19,15 @@ static LEAVES_V4: Leaf = Leaf::NOBODY;
 static LEAVES_V6: Leaf = Leaf::NOBODY;
 
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".rodata.pairs")]
-static PAIRS: Pair = Pair::EMPTY;
+#[unsafe(link_section = ".rodata.cells")]
+static CELLS: Cell = Cell::EMPTY;
 
-/// The address of a table, of which the compiler knows nothing: it would otherwise hold that the
-/// one entry declared is all there is.
+/// The address of a table, hidden from the compiler, which would otherwise assume that the one
+/// declared entry is all there is.
 macro_rules! start_of {
     ($table:ident) => {{
         let start;
-        // SAFETY: puts the address of a static into a register.
+        // SAFETY: loads the address of a static into a register.
         unsafe {
             asm!(
                 "{start} = {table} ll",
@@ -42,8 +42,8 @@ macro_rules! start_of {
 
 /// The IPv4 addresses that are in the array.
 ///
-/// Indices are computed in 64 bits, since the target must clear the upper half of a register after
-/// every computation in 32; an address below the base wraps to far above the mask.
+/// Indices are 64 bits wide: the target would clear the upper half of a register after every 32-bit
+/// operation. An address below the base wraps to far above the mask.
 #[derive(Clone, Copy)]
 pub struct RangeV4 {
     base: u64,
@@ -59,7 +59,7 @@ pub struct RangeV6 {
 }
 
 impl RangeV4 {
-    /// Read once for both addresses of a packet.
+    /// Reads the settings, once for both addresses of a packet.
     #[inline(always)]
     pub fn read() -> Self {
         Self { base: settings::v4_base().into(), mask: settings::v4_host_mask().into() }
@@ -73,13 +73,13 @@ impl RangeV4 {
             return None;
         }
         let start: *const Leaf = start_of!(LEAVES_V4);
-        // SAFETY: the table has V4_HOST_MASK + 1 entries; the verifier checks that.
+        // SAFETY: the table has V4_HOST_MASK + 1 entries, as the verifier checks.
         Some(unsafe { &*start.wrapping_add(index as usize) })
     }
 }
 
 impl RangeV6 {
-    /// Read once for both addresses of a packet.
+    /// Reads the settings, once for both addresses of a packet.
     #[inline(always)]
     pub fn read() -> Self {
         Self {
@@ -97,19 +97,19 @@ impl RangeV6 {
             return None;
         }
         let start: *const Leaf = start_of!(LEAVES_V6);
-        // SAFETY: the table has V6_HOST_MASK + 1 entries; the verifier checks that.
+        // SAFETY: the table has V6_HOST_MASK + 1 entries, as the verifier checks.
         Some(unsafe { &*start.wrapping_add(index as usize) })
     }
 }
 
-/// What the lists of two leaves' classes say.
+/// The cell of two leaves' classes.
 #[inline(always)]
-pub fn pair(source: &Leaf, destination: &Leaf) -> Pair {
-    let index = source.pair_index(destination);
-    if index > settings::last_pair().into() {
-        return Pair::EMPTY;
+pub fn cell(source: &Leaf, destination: &Leaf) -> Cell {
+    let index = source.cell_index(destination);
+    if index > settings::last_cell().into() {
+        return Cell::EMPTY;
     }
-    let start: *const Pair = start_of!(PAIRS);
-    // SAFETY: the table has LAST_PAIR + 1 entries; the verifier checks that.
+    let start: *const Cell = start_of!(CELLS);
+    // SAFETY: the table has LAST_CELL + 1 entries, as the verifier checks.
     unsafe { *start.wrapping_add(index as usize) }
 }

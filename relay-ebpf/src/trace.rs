@@ -1,17 +1,17 @@
-//! A line for every packet, through aya-log. It is called behind a constant, so that the verifier
-//! removes it all from a generation that does not trace.
+//! A log line for every packet, through aya-log. A constant guards it, so that the verifier removes
+//! it from a generation that does not trace.
 
 use aya_log_ebpf::info;
-use relay_common::names::TRACE;
+use relay_common::{header::Headers, names::TRACE};
 
-use crate::packet::{Headers, Packet};
+use crate::packet::Packet;
 
-/// Outcomes of packets that pass, as numbers; the others are indices of reasons.
+/// Outcomes of packets that pass; other outcomes are indices of reasons.
 pub const RELAYED: i32 = -2;
 pub const PASSED: i32 = -1;
 
-/// Logs what became of a packet from a peer, if the generation traces: addresses, protocol, length,
-/// and the outcome as a number.
+/// Logs a packet from a peer, if the generation traces: addresses, protocol, length and the number of
+/// the outcome.
 #[inline(always)]
 pub fn outcome(packet: &Packet<'_>, features: u32, outcome: i32) {
     if features & TRACE != 0 {

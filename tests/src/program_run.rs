@@ -79,7 +79,7 @@ impl ProgramRun {
 
     /// Probes the ingress program with a packet from a peer.
     pub fn ask(&mut self, inner: &Inner) -> Result<Verdict, Reason> {
-        self.loaded.ask(self.interface, inner.bytes()).expect("an answer")
+        self.loaded.probe(self.interface, inner.bytes()).expect("an answer")
     }
 
     /// The programs and maps themselves.

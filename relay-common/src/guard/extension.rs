@@ -1,35 +1,25 @@
-use crate::header::protocol;
+use crate::header::protocol::{AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
 
-/// IPv6 fragment header (RFC 8200, section 4.5).
-const FRAGMENT: u8 = 44;
-/// Authentication header (RFC 4302).
-const AUTHENTICATION: u8 = 51;
-/// IPv6 destination options (RFC 8200, section 4.6).
-const DESTINATION_OPTIONS: u8 = 60;
-
-/// A header between that of IPv6 and what IPv6 carries.
+/// An extension header of the underlay's IPv6 that the host's stack looks behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extension {
-    /// What follows it.
+    /// Next header.
     pub next_header: u8,
-    /// Its length, bytes.
+    /// Length, bytes.
     pub len: usize,
-    /// Of a fragment: where it begins, in units of eight bytes, times eight; and whether more
-    /// follow, as the lowest bit. 0 is no fragment, or one that is all there is, which counts as
-    /// none (RFC 6946).
+    /// Offset of a fragment in bytes, and in the lowest bit whether more fragments follow. 0 is no
+    /// fragment, or an atomic one, which counts as none (RFC 6946).
     pub fragment: u16,
 }
 
 impl Extension {
-    /// The header that another announced, by its first four bytes; `None` where that is none that
-    /// the stack looks behind (inet6_add_protocol() in net/ipv6, and ip6_rcv_core(); 6.12).
+    /// Reads the first four bytes of a header of the announced number; `None` if the stack does not
+    /// look behind it (inet6_add_protocol() in net/ipv6, and ip6_rcv_core(); 6.12).
     #[inline(always)]
     pub const fn new(announced: u8, first: [u8; 4]) -> Option<Self> {
         let [next_header, len, high, low] = first;
         let (len, fragment) = match announced {
-            protocol::HOP_BY_HOP | protocol::ROUTING | DESTINATION_OPTIONS => {
-                (8 + len as usize * 8, 0)
-            }
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => (8 + len as usize * 8, 0),
             AUTHENTICATION => (8 + len as usize * 4, 0),
             FRAGMENT => (8, u16::from_be_bytes([high, low]) & 0xfff9),
             _ => return None,
@@ -37,7 +27,7 @@ impl Extension {
         Some(Self { next_header, len, fragment })
     }
 
-    /// Whether what it announces is one of them.
+    /// Whether a number announces one.
     #[inline(always)]
     pub const fn is_one(announced: u8) -> bool {
         Self::new(announced, [0; 4]).is_some()
@@ -49,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_and_fragments_are_read_as_the_standards_have_them() {
+    fn lengths_and_fragments_are_read_as_the_standards_define_them() {
         let extension = |len, fragment| Some(Extension { next_header: 17, len, fragment });
         for options in [0, 43, 60] {
             assert_eq!(Extension::new(options, [17, 0, 9, 9]), extension(8, 0));

@@ -1,18 +1,18 @@
 use bytemuck::{Pod, Zeroable};
 
-use super::Limit;
+use crate::bucket::Bucket;
 
-/// How long a flow counts as one that data came from, nanoseconds: longer than the 180 s after
-/// which a session is over (REJECT_AFTER_TIME; WireGuard paper, section 6.1).
+/// How long a flow stays confirmed after its last data, nanoseconds: longer than the 180 s after
+/// which a session ends (REJECT_AFTER_TIME; WireGuard paper, section 6.1).
 pub const CONFIRMED_FOR_NS: u64 = 300_000_000_000;
 
-/// After how long a peer without an answer begins anew, nanoseconds (REKEY_TIMEOUT; section 6.1).
+/// Time after which a peer without an answer retries, nanoseconds (REKEY_TIMEOUT; section 6.1).
 const REKEY_TIMEOUT_NS: u64 = 5_000_000_000;
 
-/// A confirmed flow's own bucket. A peer tries every 5 s.
-pub const OWN: Limit = Limit { interval_ns: 2_000_000_000, tolerance_ns: 8_000_000_000 };
+/// The bucket that each confirmed flow has. A peer retries every 5 s.
+pub const OWN: Bucket = Bucket { interval_ns: 2_000_000_000, tolerance_ns: 8_000_000_000 };
 
-/// An address and port that messages come from.
+/// Address and port of a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct FlowKey {
@@ -22,48 +22,48 @@ pub struct FlowKey {
 
 const _: () = assert!(size_of::<FlowKey>() == 24);
 
-/// What is known of an address and port that data came from after an initiation was let through.
+/// A confirmed flow: data came from its address and port after an initiation passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Flow {
-    /// When data came last, nanoseconds of the boot clock.
+    /// Time of its last data, nanoseconds of the boot clock.
     pub data_ns: u64,
-    /// Its own bucket, as in [`Limit`].
+    /// State of its bucket [`OWN`].
     pub full_at: u64,
 }
 
 const _: () = assert!(size_of::<Flow>() == 16);
 
-/// Initiations that were let through from an address and port, since data last came from there.
+/// Initiations that passed from an address and port since data last came from there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Attempt {
-    /// When the first came, nanoseconds of the boot clock.
+    /// Time of the first, nanoseconds of the boot clock.
     pub first_ns: u64,
-    /// When the last came.
+    /// Time of the last.
     pub last_ns: u64,
-    /// How many.
+    /// Number of initiations.
     pub initiations: u64,
-    /// When data came last; 0 is never.
+    /// Time of the last data; 0 is never.
     pub data_ns: u64,
 }
 
 const _: () = assert!(size_of::<Attempt>() == 32);
 
 impl FlowKey {
-    /// An address, upper and lower half in host order, and a port.
+    /// Key of an address (upper and lower half, host order) and a port.
     #[inline(always)]
     pub const fn new(address: [u64; 2], port: u16) -> Self {
         Self { address, port: port as u64 }
     }
 
-    /// Its address, as in [`Self::new`].
+    /// Address, as in [`Self::new`].
     #[inline(always)]
     pub const fn address(&self) -> [u64; 2] {
         self.address
     }
 
-    /// Its port.
+    /// Port.
     #[inline(always)]
     pub const fn port(&self) -> u64 {
         self.port
@@ -76,22 +76,22 @@ impl FlowKey {
     }
 }
 
-/// Whether an address and port counts as one that data came from.
+/// Whether a flow with data at `data_ns` is confirmed.
 #[inline(always)]
 pub const fn is_confirmed(data_ns: u64, now: u64) -> bool {
     data_ns != 0 && now.saturating_sub(data_ns) <= CONFIRMED_FOR_NS
 }
 
-/// How many flows may be confirmed in a while, of as many as there is room for: no more than fit
-/// into the table for as long as one counts, so that new ones push out none that does.
-pub const fn confirmations(room: u32) -> Limit {
-    let half = if room < 2 { 1 } else { (room / 2) as u64 };
+/// Limit of new confirmed flows, for a table of this capacity: within [`CONFIRMED_FOR_NS`] at most as
+/// many as fit, so that new ones evict no flow that is still confirmed.
+pub const fn confirmations(capacity: u32) -> Bucket {
+    let half = if capacity < 2 { 1 } else { (capacity / 2) as u64 };
     let interval_ns = CONFIRMED_FOR_NS / half;
-    Limit { interval_ns, tolerance_ns: interval_ns * (half - 1) }
+    Bucket { interval_ns, tolerance_ns: interval_ns * (half - 1) }
 }
 
 impl Attempt {
-    /// With one initiation more.
+    /// Adds an initiation.
     #[inline(always)]
     pub const fn again(self, now: u64) -> Self {
         if self.initiations == 0 || self.data_ns >= self.last_ns {
@@ -100,8 +100,8 @@ impl Attempt {
         Self { last_ns: now, initiations: self.initiations + 1, ..self }
     }
 
-    /// How long ago the last initiation came, nanoseconds, where no session followed it for as
-    /// long as a peer takes to begin anew.
+    /// Age of the last initiation in nanoseconds, if no session has followed although the peer has
+    /// retried or had the time to.
     pub const fn unanswered(&self, now: u64) -> Option<u64> {
         let age = now.saturating_sub(self.last_ns);
         if self.data_ns >= self.last_ns || self.initiations < 2 && age < REKEY_TIMEOUT_NS {
@@ -122,16 +122,16 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
-    fn only_data_confirms_and_only_for_a_while() {
+    fn only_data_confirms_a_flow_and_only_for_a_while() {
         let now = 1000 * SECOND;
         assert!(!is_confirmed(0, now) && !is_confirmed(0, 1));
         assert!(is_confirmed(now, now) && is_confirmed(now, now + CONFIRMED_FOR_NS));
         assert!(!is_confirmed(now, now + CONFIRMED_FOR_NS + 1));
-        assert!(is_confirmed(now, now - 5_000), "by another processor, a moment later");
+        assert!(is_confirmed(now, now - 5_000), "written by another processor, slightly later");
     }
 
     #[test]
-    fn a_peer_that_retries_never_empties_its_bucket_and_a_flood_does_at_once() {
+    fn a_retrying_peer_never_empties_its_bucket_and_a_flood_empties_it_at_once() {
         let bucket = AtomicU64::new(0);
         for second in 1..250 {
             let took = OWN.take(&bucket, second * SECOND);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn confirmations_never_outnumber_the_room() {
+    fn confirmations_never_exceed_the_capacity() {
         for room in [1, 2, 1024, 65_536, 1 << 20] {
             let limit = confirmations(room);
             let bucket = AtomicU64::new(0);

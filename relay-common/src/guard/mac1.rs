@@ -1,15 +1,15 @@
 use super::{INITIATION_LEN, RESPONSE_LEN};
 use crate::blake2s::{BLOCK_LEN, State, WORK_WORDS, Work, begin, finish, prepare, rounds};
 
-/// Words of the local state of BLAKE2s, for which there is room in front of a message.
+/// Words of space in front of a message, for the local state of BLAKE2s.
 pub const ROOM: usize = 16;
 
-/// A handshake initiation behind its room, as words in little-endian order.
+/// Space for the local state, then a handshake initiation as little-endian words.
 pub type Initiation = [u32; ROOM + INITIATION_LEN as usize / 4];
-/// A handshake response behind its room, as words in little-endian order.
+/// Space for the local state, then a handshake response as little-endian words.
 pub type Response = [u32; ROOM + RESPONSE_LEN as usize / 4];
 
-/// Bytes of a MAC, and words of both.
+/// Bytes of a MAC, and words of MAC1 and MAC2 together.
 const MAC_LEN: u8 = 16;
 const MACS_WORDS: usize = 8;
 
@@ -26,13 +26,13 @@ pub fn keyed(key: &[u8; 32]) -> State {
     finish(&state, &work)
 }
 
-/// Whether the MAC1 of an [`Initiation`] or a [`Response`] is right; nothing is left of it after.
-/// `rounds` is [`rounds`] or does the same.
+/// Whether the MAC1 of an [`Initiation`] or a [`Response`] is valid. Overwrites the message. `rounds`
+/// is [`rounds`] or an equivalent.
 ///
-/// All of MAC1 is compared, though the time it takes tells nobody anything: the key is public.
+/// The comparison takes constant time, which the key, being public, would not need.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a message is a few words")]
-pub fn is_right<const N: usize>(
+pub fn is_valid<const N: usize>(
     keyed: &State,
     message: &mut [u32; N],
     rounds: impl Fn(&mut Work),
@@ -45,7 +45,7 @@ pub fn is_right<const N: usize>(
     }
     let mut state = *keyed;
     for block in 0..blocks {
-        // The block before it is done with: its words are room.
+        // The words of the previous block serve as the local state.
         let at = block * (WORK_WORDS - ROOM);
         let Some(work) = message[at..].first_chunk_mut() else { return false };
         let is_last = block + 1 == blocks;
@@ -74,12 +74,12 @@ mod tests {
     const INITIATION: usize = ROOM + 37;
     const RESPONSE: usize = ROOM + 23;
 
-    /// HASH("mac1----" ‖ public key), by the other implementation.
+    /// HASH("mac1----" ‖ public key), by another implementation.
     fn key(public_key: &[u8; 32]) -> [u8; 32] {
         Blake2s256::new().chain_update(b"mac1----").chain_update(public_key).finalize().into()
     }
 
-    /// A message with its MAC1, by the other implementation.
+    /// A message with its MAC1, by another implementation.
     fn signed(public_key: &[u8; 32], mut message: Vec<u8>) -> Vec<u8> {
         let end = message.len() - 32;
         let mut mac = Blake2sMac::<U16>::new_from_slice(&key(public_key)).expect("a key");
@@ -91,13 +91,13 @@ mod tests {
     fn verdict(public_key: &[u8; 32], message: &[u8]) -> bool {
         let keyed = keyed(&key(public_key));
         match message.len() {
-            148 => is_right(&keyed, &mut behind_room::<INITIATION>(message), rounds),
-            92 => is_right(&keyed, &mut behind_room::<RESPONSE>(message), rounds),
+            148 => is_valid(&keyed, &mut with_space::<INITIATION>(message), rounds),
+            92 => is_valid(&keyed, &mut with_space::<RESPONSE>(message), rounds),
             len => panic!("{len} bytes"),
         }
     }
 
-    fn behind_room<const N: usize>(message: &[u8]) -> [u32; N] {
+    fn with_space<const N: usize>(message: &[u8]) -> [u32; N] {
         let mut words = [0; N];
         for (word, bytes) in words[ROOM..].iter_mut().zip(message.as_chunks().0) {
             *word = u32::from_le_bytes(*bytes);
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mac1_is_right_where_another_implementation_says_so(
+        fn another_implementation_s_mac1_is_valid(
             public_key: [u8; 32],
             initiation in proptest::collection::vec(any::<u8>(), 148..=148),
             response in proptest::collection::vec(any::<u8>(), 92..=92),
@@ -118,9 +118,9 @@ mod tests {
             }
         }
 
-        /// In MAC2, the last 16 bytes, nothing is MAC1's concern.
+        /// MAC1 does not cover MAC2, the last 16 bytes.
         #[test]
-        fn every_bit_up_to_mac2_matters(
+        fn every_bit_before_mac2_matters(
             public_key: [u8; 32],
             message in proptest::collection::vec(any::<u8>(), 148..=148),
             bit in 0u8..8,

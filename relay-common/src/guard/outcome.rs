@@ -1,98 +1,40 @@
-macro_rules! outcomes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $index:literal, $label:literal, $drops:literal;)+) => {
-        /// What became of a message to the relay's port: exactly one for every message.
-        ///
-        /// Labels are spelled the same in text, JSON and Prometheus. Indices are part of the ABI.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u32)]
-        pub enum Outcome {
-            $($(#[doc = $doc])+ $name = $index,)+
-        }
+labelled! {
+    /// What the guard did with a message to the relay's port. Every message has exactly one outcome.
+    pub enum Outcome;
 
-        impl Outcome {
-            /// Every outcome, in the order of their indices.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+    /// Whether the message is dropped.
+    drops: bool;
 
-            /// Its spelling in every output.
-            pub const fn label(self) -> &'static str {
-                match self {
-                    $(Self::$name => $label,)+
-                }
-            }
-
-            /// What it means, in the words of its documentation.
-            pub const fn describe(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc,)+).trim_ascii(),)+
-                }
-            }
-
-            /// Whether the message is dropped.
-            pub const fn drops(self) -> bool {
-                match self {
-                    $(Self::$name => $drops,)+
-                }
-            }
-        }
-    };
-}
-
-outcomes! {
     /// A data message.
     Data = 0, "data", false;
-    /// A handshake initiation whose MAC1 is right, within the limit of its source.
+    /// A handshake initiation with a valid MAC1, within the limit of its source.
     Initiation = 1, "initiation", false;
-    /// A handshake initiation with a MAC2, whose MAC1 is right.
+    /// A handshake initiation with a valid MAC1 and a MAC2.
     InitiationWithMac2 = 2, "initiation_with_mac2", false;
-    /// A handshake initiation whose MAC1 is right, from an address and port that sent data lately.
+    /// A handshake initiation with a valid MAC1, from an address and port that sent data recently.
     InitiationOfFlow = 3, "initiation_of_flow", false;
-    /// A handshake response whose MAC1 is right.
+    /// A handshake response with a valid MAC1.
     Response = 4, "response", false;
     /// A cookie reply.
     CookieReply = 5, "cookie_reply", false;
-    /// A type that is none, or a length that is not the type's.
+    /// An unknown message type, or a length that does not fit the type.
     Malformed = 6, "malformed", true;
-    /// A datagram in fragments whose first does not show that it is data.
+    /// A fragmented datagram whose first fragment does not show that it is data.
     Fragmented = 7, "fragmented", true;
-    /// A handshake message whose MAC1 is wrong.
+    /// A handshake message with an invalid MAC1.
     BadMac1 = 8, "bad_mac1", true;
-    /// A handshake initiation whose MAC1 is right, of a source over its limit.
+    /// A handshake initiation with a valid MAC1, from a source over its limit.
     Limited = 9, "limited", true;
-    /// A handshake initiation whose MAC1 is right, of a source over its limit: one in eight, let
-    /// through by chance.
+    /// A handshake initiation with a valid MAC1, from a source over its limit: one in eight is let
+    /// through at random.
     InitiationByChance = 10, "initiation_by_chance", false;
-    /// A handshake message from an address and port with too many wrong MAC1s, whose own was not
-    /// looked at.
+    /// A handshake message from an address and port with too many invalid MAC1s; its own MAC1 was
+    /// not checked.
     Unverified = 11, "unverified", true;
-    /// A cookie reply beyond the limit of all cookie replies, from no flow that sent data lately.
+    /// A cookie reply over the limit of all cookie replies, from a flow that sent no data recently.
     CookieReplyLimited = 12, "cookie_reply_limited", true;
-    /// A frame with so many tags or extension headers that what it carries is not found.
+    /// A frame with so many tags or extension headers that its payload was not reached.
     Hidden = 13, "hidden", true;
-    /// A message from an address of the overlay, which is inside the tunnel or nowhere.
+    /// A message from an address of the overlay, which must not appear outside the tunnel.
     OverlaySource = 14, "overlay_source", true;
-}
-
-impl Outcome {
-    /// How many there are.
-    pub const COUNT: usize = Self::ALL.len();
-
-    /// Its index in the ABI.
-    pub const fn index(self) -> u32 {
-        self as u32
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn indices_are_positions_and_labels_are_unique() {
-        for (position, outcome) in Outcome::ALL.iter().enumerate() {
-            assert_eq!(outcome.index() as usize, position);
-            assert_eq!(Outcome::ALL.iter().filter(|o| o.label() == outcome.label()).count(), 1);
-            assert!(outcome.label().bytes().all(|b| b.is_ascii_lowercase() || b"_12".contains(&b)));
-            assert!(outcome.describe().ends_with('.'));
-        }
-    }
 }

@@ -1,16 +1,16 @@
-//! The rounds of BLAKE2s, by hand: the compiler's version takes twice the instructions. It has no
-//! turn of a word in its instruction set, ten registers for a state of sixteen words, and a
-//! scheduler that fills the stack.
+//! The rounds of BLAKE2s in assembly: compiled code takes twice the instructions. BPF has no rotate
+//! instruction, and ten registers for a state of sixteen words; the compiler's scheduler spills.
 
 use core::arch::asm;
 
 use relay_common::blake2s::{SIGMA, Work};
 
-/// A word twice, side by side, is the word times this; shifted, its lower half is the word turned.
+/// A word times this is the word twice, side by side; shifted right, its lower half is the rotated
+/// word.
 const TWICE: u64 = 0x1_0000_0001;
 
-/// The function G (RFC 7693, section 3.1) on words in four registers, with two of the block.
-/// Computed in 32 bits, which clear the upper half, but for the turns. r7 is [`TWICE`], r9 the
+/// The function G (RFC 7693, section 3.1) on words in four registers, with two words of the block.
+/// In 32-bit operations, which clear the upper half, except for the rotations. r7 is [`TWICE`], r9 the
 /// work, r8 free.
 #[rustfmt::skip]
 macro_rules! mix {
@@ -40,7 +40,7 @@ macro_rules! mix {
     };
 }
 
-/// Words of the local state out of registers into their places, and others into the registers.
+/// Stores words of the local state from registers, and loads others.
 #[rustfmt::skip]
 macro_rules! swap {
     ($($old:literal $register:literal $new:literal),*) => {
@@ -51,8 +51,8 @@ macro_rules! swap {
     };
 }
 
-/// One round. Words 0, 3, 4, 8, 9, 12 and 14 are in r0 to r6 before and after it: with this choice
-/// and this order, eighteen others come and go, which is the least for seven registers.
+/// One round. Words 0, 3, 4, 8, 9, 12 and 14 are in r0 to r6 before and after it. This choice and
+/// order need eighteen exchanges, the minimum for seven registers.
 macro_rules! round {
     ($round:literal, $work:ident, $twice:ident, $words:ident) => {
         asm!(
@@ -100,14 +100,13 @@ macro_rules! round {
     };
 }
 
-/// What [`relay_common::blake2s::rounds`] does, of which it leaves words of the local state that
-/// are in registers at the end.
+/// The same as [`relay_common::blake2s::rounds`].
 #[inline(never)]
 pub fn rounds(work: &mut Work) {
     const KEPT: [usize; 7] = [0, 3, 4, 8, 9, 12, 14];
     let mut words = KEPT.map(|at| u64::from(work[at]));
     let place = work.as_mut_ptr();
-    // SAFETY: reads and writes the words of `work`, by constant offsets below its length.
+    // SAFETY: reads and writes words of `work`, at constant offsets below its length.
     unsafe {
         round!(0, place, TWICE, words);
         round!(1, place, TWICE, words);
@@ -125,7 +124,7 @@ pub fn rounds(work: &mut Work) {
     }
 }
 
-/// Bytes from the beginning of the work to the word of the block that is the n-th of a round.
+/// Offset in the work of the n-th message word of a round, bytes.
 const fn place(round: usize, number: usize) -> usize {
     4 * (16 + SIGMA[round][number])
 }

@@ -1,4 +1,4 @@
-//! Every message to the relay's port moves exactly one counter.
+//! Counters. Every message to the relay's port moves exactly one.
 
 use core::arch::asm;
 
@@ -7,31 +7,31 @@ use relay_common::guard::Outcome;
 
 use crate::maps;
 
-/// Counts a message, in the lines of this processor: shared ones would be handed from one to the
-/// other with every packet.
+/// Counts a message, in the cache lines of this processor: shared ones would move between processors
+/// with every packet.
 #[inline(always)]
 pub fn one(outcome: Outcome) {
-    // SAFETY: takes nothing, touches nothing.
+    // SAFETY: the helper takes no arguments.
     let processor = unsafe { bpf_get_smp_processor_id() };
     if let Some(counts) = maps::counts(processor) {
         let counter = counts.cast::<u64>().wrapping_add(outcome.index() as usize);
-        // VERIFIER: as in the policy's `count.rs`, the instruction that `AtomicU64` would be.
-        // SAFETY: a word of a map value, which lives as long as the program: outcomes are fewer
-        // than the words of a row.
+        // VERIFIER: as in the policy's `count.rs`, the instruction that `AtomicU64` would compile to.
+        // SAFETY: a word of a map value, which lives as long as the program; there are fewer outcomes
+        // than words in a row.
         unsafe {
             asm!("lock *(u64 *)({counter} + 0) += {by}", counter = in(reg) counter, by = in(reg) 1u64);
         }
     }
 }
 
-/// The same of a data message, down to the end of the program, which lets it pass. The compiler
-/// would save what the look-up gives before it puts the verdict into that register, and jump.
+/// Counts a data message, and ends the program with XDP_PASS. The compiler would save the result of
+/// the look-up before it puts the verdict into the same register, and jump.
 #[inline(always)]
 pub fn data_and_pass() -> ! {
-    // SAFETY: takes nothing, touches nothing.
+    // SAFETY: the helper takes no arguments.
     let processor = unsafe { bpf_get_smp_processor_id() };
     let counts = maps::counts(processor).map_or(0, |counts| counts as usize);
-    // SAFETY: as in [`one`]; and ends the program with a verdict of XDP.
+    // SAFETY: as in [`one`]; ends the program with a verdict of XDP.
     unsafe {
         asm!(
             "if r0 == 0 goto +2",
@@ -47,7 +47,7 @@ pub fn data_and_pass() -> ! {
     }
 }
 
-/// Lets a frame pass that is no message, in the same way.
+/// Ends the program with XDP_PASS, for a frame that is no message.
 #[inline(always)]
 pub fn nothing_and_pass() -> ! {
     // SAFETY: ends the program with a verdict of XDP.

@@ -1,13 +1,16 @@
-//! Where messages come from: an address and a port, and what is known of it.
+//! Senders: an address and a port, and what the guard knows about them.
 
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_boot_ns};
-use relay_common::guard::{Attempt, Flow, FlowKey, Limit, OWN, Suspicion, WRONG, is_confirmed};
+use relay_common::{
+    bucket::Bucket,
+    guard::{Attempt, Flow, FlowKey, OWN, Suspicion, WRONG, is_confirmed},
+};
 
-use crate::{bucket::Place, maps, network::Datagram, settings};
+use crate::{maps, network::Datagram, settings, word::MapWord};
 
-/// Where a message comes from.
+/// The sender of a message.
 pub struct Source {
-    /// As the limit has it.
+    /// Key of its bucket in the table of sources.
     pub key: u64,
     /// Address and port.
     pub flow: FlowKey,
@@ -20,13 +23,13 @@ impl Source {
         Self { key: datagram.source, flow: FlowKey::new(datagram.address, port) }
     }
 
-    /// Data came that tells of its flow.
+    /// Records data that updates its flow.
     #[inline(always)]
     pub fn sent_data(&self) {
         let now = now();
         if let Some(attempt) = maps::attempt(&self.flow) {
-            // SAFETY: a map value; at worst another flow has taken its place, whose attempts are
-            // then taken for answered.
+            // SAFETY: a map value; at worst another flow has taken its place, whose attempts then count
+            // as answered.
             unsafe { (&raw mut (*attempt).data_ns).write(now) };
             if maps::flow(&self.flow).is_none()
                 && takes(&settings::confirmed(), maps::confirmations(), now)
@@ -36,52 +39,51 @@ impl Source {
         }
         let Some(flow) = maps::flow(&self.flow) else { return };
         maps::forget_attempts(&self.flow);
-        // SAFETY: a map value; at worst another flow has taken its place, which is confirmed as
-        // well.
+        // SAFETY: a map value; at worst another confirmed flow has taken its place.
         unsafe { (&raw mut (*flow).data_ns).write(now) };
         if let Some(suspicion) = self.suspicion() {
-            // SAFETY: a map value, of a table that keeps its places.
+            // SAFETY: a value of an array.
             unsafe { (&raw mut (*suspicion).data_ns).write(now) };
         }
     }
 
-    /// An initiation was let through.
+    /// Records an initiation that passed.
     #[inline(always)]
-    pub fn was_let_through(&self, now: u64) {
+    pub fn passed(&self, now: u64) {
         match maps::attempt(&self.flow) {
-            // SAFETY: a map value; at worst another flow has taken its place, which then has an
-            // attempt more.
+            // SAFETY: a map value; at worst another flow has taken its place, which then counts one more
+            // attempt.
             Some(known) => unsafe { known.write((*known).again(now)) },
             None => maps::add_attempt(&self.flow, &Attempt::default().again(now)),
         }
     }
 
-    /// Whether its MAC1s are looked at.
+    /// Whether its MAC1 is checked.
     #[inline(always)]
-    pub fn is_looked_at(&self, now: u64) -> bool {
+    pub fn is_checked(&self, now: u64) -> bool {
         // SAFETY: a map value.
-        self.suspicion().is_none_or(|held| unsafe { *held }.looks(now, random))
+        self.suspicion().is_none_or(|held| unsafe { *held }.checks(now, random))
     }
 
-    /// A MAC1 was wrong.
+    /// Records an invalid MAC1.
     #[inline(always)]
-    pub fn was_wrong(&self, now: u64) {
+    pub fn forged(&self, now: u64) {
         // SAFETY: a word of a map value.
-        let place =
-            self.suspicion().map(|held| Place::new(unsafe { &raw mut (*held).wrong_full_at }));
-        takes(&WRONG, place, now);
+        let word =
+            self.suspicion().map(|held| MapWord::new(unsafe { &raw mut (*held).wrong_full_at }));
+        takes(&WRONG, word, now);
     }
 
-    /// Takes from its own bucket, if data came from it lately.
+    /// Takes a token from its own bucket, if it is confirmed.
     #[inline(always)]
     pub fn takes_own(&self, now: u64) -> bool {
         let Some(flow) = maps::flow(&self.flow) else { return false };
-        // SAFETY: a map value; another flow may have taken its place, which then has a token less.
-        let (data_ns, bucket) = unsafe { ((*flow).data_ns, Place::new(&raw mut (*flow).full_at)) };
-        is_confirmed(data_ns, now) && OWN.take(&bucket, now)
+        // SAFETY: a map value; at worst another flow has taken its place, which then loses a token.
+        let (data_ns, word) = unsafe { ((*flow).data_ns, MapWord::new(&raw mut (*flow).full_at)) };
+        is_confirmed(data_ns, now) && OWN.take(&word, now)
     }
 
-    /// Whether data came from it lately.
+    /// Whether it is confirmed.
     #[inline(always)]
     pub fn is_confirmed(&self, now: u64) -> bool {
         // SAFETY: a map value.
@@ -94,16 +96,16 @@ impl Source {
     }
 }
 
-/// Takes from a bucket; nothing where there is none.
+/// Takes a token from a bucket; `false` if its state is not there.
 #[inline(always)]
-pub fn takes(limit: &Limit, bucket: Option<Place>, now: u64) -> bool {
-    bucket.is_some_and(|bucket| limit.take(&bucket, now))
+pub fn takes(bucket: &Bucket, word: Option<MapWord>, now: u64) -> bool {
+    word.is_some_and(|word| bucket.take(&word, now))
 }
 
 /// Nanoseconds of the boot clock.
 #[inline(always)]
 pub fn now() -> u64 {
-    // SAFETY: takes nothing, touches nothing.
+    // SAFETY: the helper takes no arguments.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 

@@ -20,10 +20,10 @@ pub struct Frame<'a> {
 #[derive(Clone, Copy)]
 pub struct Head<const LEN: usize>(usize);
 
-/// Nothing is looked for further behind.
+/// Largest offset that is read.
 const FURTHEST: usize = 1023;
 
-/// Where UDP begins at the latest, so that a whole handshake message is within that.
+/// Largest offset of the UDP header, so that a whole handshake message is within [`FURTHEST`].
 pub const LAST_HEADER: usize = 800;
 
 impl<'a> Frame<'a> {
@@ -33,32 +33,32 @@ impl<'a> Frame<'a> {
         Self { ctx, start: ctx.data(), end: ctx.data_end() }
     }
 
-    /// Its first bytes, if so many are in the first buffer.
+    /// The first `LEN` bytes, if they are in the first buffer.
     #[inline(always)]
     pub fn head<const LEN: usize>(&self) -> Option<Head<LEN>> {
         (self.start + LEN <= self.end).then_some(Head(self.start))
     }
 
-    /// Whether there are so many bytes in its first buffer.
+    /// Whether the first buffer has at least `len` bytes.
     #[inline(always)]
     pub fn reaches(&self, len: usize) -> bool {
         len <= self.end - self.start
     }
 
-    /// Whether its first buffer is so long, and no longer.
+    /// Whether the first buffer has exactly `len` bytes.
     #[inline(always)]
     pub fn is_long(&self, len: usize) -> bool {
         len == self.end - self.start
     }
 
-    /// Its length in bytes, with what is in further buffers.
+    /// Length in bytes, all buffers included.
     #[inline(always)]
     pub fn len(&self) -> usize {
         // SAFETY: the context is valid while the program runs.
         unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
     }
 
-    /// Words from a place on, as they lie there, out of all buffers, if there are so many.
+    /// `N` words from an offset on, in memory order, from any buffer; `None` if the frame is shorter.
     #[inline(always)]
     pub fn words<const N: usize>(&self, at: usize) -> Option<[u32; N]> {
         let Some(from) = self.place(at, size_of::<[u32; N]>()) else {
@@ -70,7 +70,7 @@ impl<'a> Frame<'a> {
         Some(core::array::from_fn(|word| unsafe { from.add(word).read() }))
     }
 
-    /// Copies words from a place on, out of all buffers; whether there are so many.
+    /// Copies words from an offset on, from any buffer; `false` if the frame is shorter.
     #[inline(always)]
     pub fn copy(&self, at: usize, words: &mut [u32]) -> bool {
         let len = size_of_val(words);
@@ -78,7 +78,7 @@ impl<'a> Frame<'a> {
         let to = words.as_mut_ptr();
         let from = from as *const u32;
         for pair in 0..words.len() / 2 {
-            // SAFETY: before data_end, and as many words.
+            // SAFETY: before data_end, and within `words`.
             unsafe { to.cast::<u64>().add(pair).write(from.cast::<u64>().add(pair).read()) };
         }
         if let Some(last) = words.len().checked_sub(1).filter(|last| last % 2 == 0) {
@@ -88,7 +88,7 @@ impl<'a> Frame<'a> {
         true
     }
 
-    /// The same by the kernel, which knows where further buffers are.
+    /// Copies by a helper, which reaches all buffers.
     #[inline(always)]
     fn load(&self, at: usize, words: &mut [u32]) -> bool {
         let context: *mut xdp_md = self.ctx.as_ptr().cast();
@@ -97,14 +97,14 @@ impl<'a> Frame<'a> {
         unsafe { bpf_xdp_load_bytes(context, at as u32, to.cast(), len as u32) == 0 }
     }
 
-    /// The address of so many bytes, if they are in the first buffer. They are read by whole
-    /// words, wherever they lie: unaligned reads would be put together from bytes.
+    /// The address of `len` bytes, if they are in the first buffer. Callers read whole words from it,
+    /// whatever its alignment: unaligned reads would be assembled from bytes.
     #[inline(always)]
     fn place(&self, at: usize, len: usize) -> Option<usize> {
         let mut from = at;
-        // VERIFIER: 6.18 takes an address only for what was compared itself. Computed in assembly,
-        // this one is not computed again, apart from its end, by the compiler.
-        // SAFETY: computes with registers.
+        // VERIFIER: 6.18 accepts only the address that was itself compared. The assembly keeps the
+        // compiler from computing it a second time.
+        // SAFETY: changes a register.
         unsafe {
             asm!("{0} &= {furthest}", "{0} += {1}", inout(reg) from, in(reg) self.start, furthest = const FURTHEST);
         }
@@ -113,25 +113,25 @@ impl<'a> Frame<'a> {
 }
 
 impl<const LEN: usize> Head<LEN> {
-    /// The byte at a place.
+    /// The byte at an offset.
     #[inline(always)]
     pub fn u8<const AT: usize>(self) -> u8 {
         self.read::<u8, AT>()
     }
 
-    /// Two bytes, as they lie there.
+    /// Two bytes, in memory order.
     #[inline(always)]
     pub fn u16<const AT: usize>(self) -> u16 {
         self.read::<u16, AT>()
     }
 
-    /// Four bytes, as they lie there.
+    /// Four bytes, in memory order.
     #[inline(always)]
     pub fn u32<const AT: usize>(self) -> u32 {
         self.read::<u32, AT>()
     }
 
-    /// The same, read anew: nobody has to keep it.
+    /// Four bytes, in memory order, read again instead of being kept in a register.
     #[inline(always)]
     pub fn u32_again<const AT: usize>(self) -> u32 {
         const { assert!(AT + size_of::<u32>() <= LEN) };
@@ -142,7 +142,7 @@ impl<const LEN: usize> Head<LEN> {
     #[inline(always)]
     fn read<T: Copy, const AT: usize>(self) -> T {
         const { assert!(AT + size_of::<T>() <= LEN) };
-        // SAFETY: before data_end, and an integer; whole, as above.
+        // SAFETY: before data_end, and an integer; read as a whole word, as above.
         unsafe { ((self.0 + AT) as *const T).read() }
     }
 }

@@ -1,7 +1,8 @@
-//! What nearly every frame is: a data message in a plain frame, or nothing of the relay's.
+//! Fast path for the common cases: a data message in a frame without tags, options or extension
+//! headers, or a frame that is not for the relay.
 //!
-//! Fields that lie side by side are compared as one word. That a message of data is as long as
-//! UDP says is the kernel's to compare.
+//! Adjacent fields are compared as one word. The kernel checks the length in the UDP header of a data
+//! message.
 
 use core::arch::asm;
 
@@ -12,33 +13,32 @@ use relay_common::{
 
 use crate::{
     frame::{Frame, Head},
-    judge::UDP_LEN,
-    network::{ETHERNET_LEN, IPV6_LEN},
+    network::{ETHERNET_LEN, IPV6_LEN, UDP_LEN},
     settings,
 };
 
-/// What a glance tells of a frame.
+/// Result of the fast path.
 pub enum Glance {
-    /// A data message that tells nothing of its flow.
+    /// A data message that does not update its flow.
     Data,
     /// Not for the relay's port.
     Foreign,
-    /// Anything else, and whatever wants a closer look.
+    /// Undecided.
     Unclear,
 }
 
-/// EtherType, version and header length, as they lie there, and what of that word they are.
+/// EtherType, version and header length, and their bits of the word.
 const V4: (u32, u32) = (word([0x08, 0, PLAIN_IPV4, 0]), word([0xff, 0xff, 0xff, 0]));
-/// EtherType and version.
+/// EtherType and version, and their bits of the word.
 const V6: (u32, u32) = (word([0x86, 0xdd, 0x60, 0]), word([0xff, 0xff, 0xf0, 0]));
-/// Fragment offset, that more follow, and the protocol, of IPv4; between them is the TTL.
+/// IPv4 fragment offset, "more fragments" and protocol; the TTL between them is masked out.
 const WHOLE_UDP: (u32, u32) = (word([0, 0, 0, protocol::UDP]), word([0x3f, 0xff, 0, 0xff]));
 
-/// Bytes of the shortest frame with a data message in IPv6. In IPv4 no packet of IP makes for a
-/// shorter one: only a keepalive does.
+/// Length of the shortest frame with a data message in IPv6, bytes. In IPv4 only the frame of a
+/// keepalive is shorter.
 const SHORTEST: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + DATA_LEN_MIN as usize;
 
-/// Looks at a frame without tags, and at IPv4 without options or IPv6 without extensions.
+/// Classifies a frame.
 #[inline(always)]
 pub fn at(frame: &Frame<'_>) -> Glance {
     let Some(head): Option<Head<SHORTEST>> = frame.head() else { return short(frame) };
@@ -76,7 +76,7 @@ pub fn at(frame: &Frame<'_>) -> Glance {
     message(head.u32::<62>(), head.u8::<70>())
 }
 
-/// Of a frame too short for data: acknowledgements of TCP, for instance.
+/// Classifies a frame too short for data, such as a TCP acknowledgement.
 #[inline(always)]
 fn short(frame: &Frame<'_>) -> Glance {
     let Some(head): Option<Head<38>> = frame.head() else { return Glance::Unclear };
@@ -84,8 +84,8 @@ fn short(frame: &Frame<'_>) -> Glance {
     if is_v4 && head.u8::<23>() != protocol::UDP { Glance::Foreign } else { Glance::Unclear }
 }
 
-/// By the word of its type and the lowest byte of its counter, of a message that is all there is
-/// in a frame long enough for data.
+/// Classifies a message by the word of its type and the lowest byte of its counter. The frame is long
+/// enough for data and contains nothing else.
 #[inline(always)]
 fn message(first: u32, counter: u8) -> Glance {
     if u32::from_le(first) == DATA && !is_sample(counter.into()) {
@@ -95,26 +95,26 @@ fn message(first: u32, counter: u8) -> Glance {
     }
 }
 
-/// What a mask with its uppermost bit set leaves of a word. The instruction has room for it as a
-/// negative number; the compiler takes a register for the positive one.
+/// Masks a word by a mask with its highest bit set. As a negative number it fits the instruction;
+/// the compiler would load the positive one into a register.
 #[inline(always)]
 fn masked<const MASK: u32>(word: u32) -> u64 {
     let mut masked = u64::from(word);
-    // SAFETY: computes with a register.
+    // SAFETY: changes a register.
     unsafe { asm!("{0} &= {mask}", inout(reg) masked, mask = const MASK.cast_signed()) };
     masked
 }
 
-/// What a mask leaves of an address. The compiler would clear the upper half once more.
+/// Masks an address. The compiler would clear the upper half again.
 #[inline(always)]
 fn inside(address: u32, mask: u32) -> u64 {
     let mut inside = u64::from(address);
-    // SAFETY: computes with registers.
+    // SAFETY: changes a register.
     unsafe { asm!("{0} &= {1}", inout(reg) inside, in(reg) u64::from(mask)) };
     inside
 }
 
-/// Bytes as a word, as they lie there.
+/// A word from bytes in memory order.
 const fn word(bytes: [u8; 4]) -> u32 {
     u32::from_ne_bytes(bytes)
 }

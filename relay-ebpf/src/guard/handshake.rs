@@ -1,9 +1,8 @@
-//! Handshake messages: whether MAC1 is looked at, whether it is right, and what their source may
-//! send.
+//! Handshake messages: whether MAC1 is checked and valid, and what their source may send.
 
 use relay_common::guard::{
-    BY_CHANCE, COOKIE_REPLIES, INITIATION_LEN, Initiation, Outcome, ROOM, Response, is_right,
-    is_share,
+    BY_CHANCE, COOKIE_REPLIES, INITIATION_LEN, Initiation, Outcome, ROOM, Response, is_share,
+    is_valid,
 };
 
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
 /// Bytes of a MAC.
 const MAC_LEN: usize = 16;
 
-/// A response at a place of the frame.
+/// The outcome of a response at an offset of the frame.
 #[inline(always)]
 pub fn response(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
     let now = flow::now();
@@ -26,8 +25,8 @@ pub fn response(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
     }
 }
 
-/// An initiation at a place of the frame. Only one whose MAC1 is right takes anything from its
-/// source, or leaves anything in a table that others could be pushed out of.
+/// The outcome of an initiation at an offset of the frame. Only one with a valid MAC1 takes a token
+/// of its source, or leaves an entry in a table from which it could evict others.
 #[inline(always)]
 pub fn initiation(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
     let now = flow::now();
@@ -37,13 +36,13 @@ pub fn initiation(frame: &Frame<'_>, at: usize, source: &Source) -> Outcome {
     }
     let outcome = admitted(frame, at, source, now);
     if !outcome.drops() {
-        source.was_let_through(now);
+        source.passed(now);
     }
     outcome
 }
 
-/// A cookie reply, which only the kernel can judge, and which it queues with the other handshake
-/// messages.
+/// The outcome of a cookie reply, which only the kernel can verify, and which it queues with the
+/// other handshake messages.
 #[inline(always)]
 pub fn cookie_reply(source: &Source) -> Outcome {
     let now = flow::now();
@@ -54,7 +53,7 @@ pub fn cookie_reply(source: &Source) -> Outcome {
     }
 }
 
-/// Whether MAC1 of the message at a place of the frame is right, of which this is to be a copy.
+/// Checks MAC1 of the message at an offset of the frame, in a copy.
 #[inline(always)]
 fn is_signed<const N: usize>(
     frame: &Frame<'_>,
@@ -63,20 +62,20 @@ fn is_signed<const N: usize>(
     source: &Source,
     now: u64,
 ) -> Result<(), Outcome> {
-    if !source.is_looked_at(now) {
+    if !source.is_checked(now) {
         return Err(Outcome::Unverified);
     }
     let (Some(identity), Some(copy)) = (maps::identity(), copy) else {
         return Err(Outcome::BadMac1);
     };
-    if frame.copy(at, &mut copy[ROOM..]) && is_right(&identity.mac1_state, copy, blake2s::rounds) {
+    if frame.copy(at, &mut copy[ROOM..]) && is_valid(&identity.mac1_state, copy, blake2s::rounds) {
         return Ok(());
     }
-    source.was_wrong(now);
+    source.forged(now);
     Err(Outcome::BadMac1)
 }
 
-/// What becomes of an initiation whose MAC1 is right.
+/// The outcome of an initiation with a valid MAC1.
 #[inline(always)]
 fn admitted(frame: &Frame<'_>, at: usize, source: &Source, now: u64) -> Outcome {
     if has_mac2(frame, at + INITIATION_LEN as usize - MAC_LEN) {
@@ -95,7 +94,7 @@ fn admitted(frame: &Frame<'_>, at: usize, source: &Source, now: u64) -> Outcome 
     }
 }
 
-/// Whether there is a MAC2 at a place of the frame.
+/// Whether there is a MAC2 at an offset of the frame.
 #[inline(always)]
 fn has_mac2(frame: &Frame<'_>, at: usize) -> bool {
     let mac2: Option<[u32; MAC_LEN / 4]> = frame.words(at);

@@ -1,4 +1,4 @@
-//! The closer look: any frame, and what the datagram in it is.
+//! The full decision, for any frame.
 
 use relay_common::guard::{DATA, DATA_LEN_MIN, Kind, Outcome, is_sample, kind};
 
@@ -6,14 +6,11 @@ use crate::{
     flow::Source,
     frame::Frame,
     handshake, maps,
-    network::{self, Found, halves},
+    network::{self, Found, UDP_LEN, halves},
     settings,
 };
 
-/// Bytes of a UDP header.
-pub const UDP_LEN: usize = 8;
-
-/// What becomes of a frame; `None` where it is no message to the relay's port, or not understood.
+/// The outcome of a frame; `None` if it is no message to the relay's port, or not understood.
 #[inline(always)]
 pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
     let datagram = match network::carried(frame) {
@@ -22,7 +19,7 @@ pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
         Found::Hidden => return Some(Outcome::Hidden),
     };
     if datagram.len < UDP_LEN {
-        // A header in two fragments, or none.
+        // The UDP header is in two fragments, or absent.
         return datagram.is_first_fragment.then_some(Outcome::Fragmented);
     }
     let [ports, length] = frame.words(datagram.at)?;
@@ -34,10 +31,10 @@ pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
         return Some(Outcome::OverlaySource);
     }
     let at = datagram.at + UDP_LEN;
-    // What is behind the IP packet is padding.
+    // Bytes behind the IP packet are padding.
     let first = match frame.words(at) {
         Some([first]) if datagram.len >= UDP_LEN + 4 => u32::from_le(first),
-        // Shorter than its type: of none.
+        // Too short for a type.
         Some(_) | None => 0,
     };
     if datagram.is_first_fragment {
@@ -45,7 +42,7 @@ pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
     }
     let source = Source::new(&datagram, u16::from_be(source_port));
     if first == DATA {
-        // As IP has its length. UDP's is the kernel's to compare: nothing else becomes of it.
+        // By the length in the IP header. The kernel compares UDP's and drops the message if it differs.
         if datagram.len < UDP_LEN + DATA_LEN_MIN as usize
             || !is_whole(frame, datagram.at + datagram.len)
         {
@@ -69,7 +66,7 @@ pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
     })
 }
 
-/// Whether a frame reaches as far.
+/// Whether a frame has bytes up to `end`.
 #[inline(always)]
 fn is_whole(frame: &Frame<'_>, end: usize) -> bool {
     frame.reaches(end) || end <= frame.len()

@@ -1,14 +1,13 @@
 //! The program on the underlay interfaces: `relay_guard` drops WireGuard messages to the relay's
-//! port that are malformed, forged, or more than a source may send. What it decides, and why, is
-//! in `relay_common::guard`.
+//! port that are malformed, forged, or over the limit of their source. The decisions are in
+//! `relay_common::guard`.
 //!
-//! Kernel 6.1 or newer; in drivers that have XDP, and in the stack's generic one.
+//! Kernel 6.1 or newer, native or generic XDP.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
 mod blake2s;
-mod bucket;
 mod count;
 mod flow;
 mod frame;
@@ -18,6 +17,7 @@ mod judge;
 mod maps;
 mod network;
 mod settings;
+mod word;
 
 use crate::{frame::Frame, glance::Glance};
 use aya_ebpf::{
@@ -36,8 +36,8 @@ pub fn relay_guard(ctx: XdpContext) -> u32 {
     }
 }
 
-/// What [`glance`] leaves. A function of its own, so that the registers and the stack it takes
-/// cost a data message nothing.
+/// Decides about what [`glance`] leaves. A function of its own, so that its registers and stack cost
+/// a data message nothing.
 #[inline(never)]
 fn judged(ctx: XdpContext) -> u32 {
     let Some(outcome) = judge::message(&Frame::new(&ctx)) else { return XDP_PASS };

@@ -1,4 +1,4 @@
-//! The maps and the look-ups in them.
+//! The maps of the guard, and look-ups in them.
 
 use aya_ebpf::{
     macros::map,
@@ -6,11 +6,11 @@ use aya_ebpf::{
 };
 use relay_common::guard::{Attempt, Counts, Flow, FlowKey, Identity, Initiation, Suspicion};
 
-use crate::bucket::Place;
+use crate::word::MapWord;
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 const MMAPABLE: u32 = 1 << 10;
-/// `BPF_F_NO_PREALLOC`, which LPM tries demand.
+/// `BPF_F_NO_PREALLOC`, which LPM tries require.
 const NO_PREALLOC: u32 = 1;
 /// `BPF_NOEXIST`: insert, never replace.
 const BPF_NOEXIST: u64 = 1;
@@ -34,36 +34,36 @@ static GUARD_SUSPICIONS: Array<Suspicion> = Array::with_max_entries(Suspicion::P
 #[map]
 static GUARD_SHARED: Array<u64> = Array::with_max_entries(2, 0);
 
-/// VERIFIER: on the stack, 6.1 says "combined stack size of 3 calls is 544. Too large".
+/// VERIFIER: on the stack, 6.1 reports "combined stack size of 3 calls is 544. Too large".
 #[map]
 static GUARD_MESSAGE: PerCpuArray<Initiation> = PerCpuArray::with_max_entries(1, 0);
 
-/// What this guard is.
+/// The identity of this guard.
 #[inline(always)]
 pub fn identity() -> Option<&'static Identity> {
     GUARD.get(0)
 }
 
-/// Where a processor puts the message that it looks at: an [`Initiation`], or what is shorter.
+/// The buffer of this processor for a message: an [`Initiation`] or a shorter one.
 #[inline(always)]
 pub fn message<T>() -> Option<&'static mut T> {
     const { assert!(size_of::<T>() <= size_of::<Initiation>()) };
     let place = GUARD_MESSAGE.get_ptr_mut(0)?;
-    // SAFETY: words of a map value that this processor alone has; nothing else runs there
-    // meanwhile, for XDP programs run with bottom halves off.
+    // SAFETY: words of a map value of this processor alone; no other XDP program runs on it
+    // meanwhile, since bottom halves are off.
     Some(unsafe { &mut *place.cast::<T>() })
 }
 
-/// The same numbers, by way of a map.
+/// Returns the same numbers through a map, so that the verifier forgets their values.
 ///
-/// VERIFIER: 6.1 says "BPF program is too large. Processed 1000001 insn" otherwise: it follows what
-/// comes after for each way through the headers, with the offsets that it knows on each.
+/// VERIFIER: otherwise 6.1 reports "BPF program is too large. Processed 1000001 insn": it verifies
+/// the rest of the program once for each path through the headers, with its offsets.
 #[inline(always)]
 pub fn forgotten<const N: usize>(numbers: [u64; N]) -> Option<[u64; N]> {
     let place: *mut [u64; N] = message()?;
     let word = |at: usize| place.cast::<u64>().wrapping_add(at);
     for (at, number) in numbers.into_iter().enumerate() {
-        // SAFETY: a word of a map value that this processor alone has.
+        // SAFETY: a word of a map value of this processor alone.
         unsafe { word(at).write_volatile(number) };
     }
     // SAFETY: as above.
@@ -78,54 +78,53 @@ pub fn counts(processor: u32) -> Option<*mut Counts> {
 
 /// The bucket of a source.
 #[inline(always)]
-pub fn source(key: &u64) -> Option<Place> {
-    GUARD_SOURCES.get_ptr_mut(key).map(Place::new)
+pub fn source(key: &u64) -> Option<MapWord> {
+    GUARD_SOURCES.get_ptr_mut(key).map(MapWord::new)
 }
 
-/// Writes the bucket of a source that has none. Where there is no room it goes without: nobody is
-/// locked out for that.
+/// Inserts the bucket of a source that has none. If that fails, the source has no limit.
 #[inline(always)]
 pub fn add_source(key: &u64, full_at: &u64) {
-    let _another_was_first = GUARD_SOURCES.insert(key, full_at, BPF_NOEXIST);
+    let _inserted = GUARD_SOURCES.insert(key, full_at, BPF_NOEXIST);
 }
 
-/// A flow that data came from after an initiation was let through.
+/// A confirmed flow.
 #[inline(always)]
 pub fn flow(key: &FlowKey) -> Option<*mut Flow> {
     GUARD_FLOWS.get_ptr_mut(key)
 }
 
-/// Writes one down, if it is new.
+/// Inserts a confirmed flow, if it is new.
 #[inline(always)]
 pub fn add_flow(key: &FlowKey, flow: &Flow) {
-    let _there_already = GUARD_FLOWS.insert(key, flow, BPF_NOEXIST);
+    let _inserted = GUARD_FLOWS.insert(key, flow, BPF_NOEXIST);
 }
 
-/// Initiations that were let through from an address and port.
+/// Initiations that passed from an address and port.
 #[inline(always)]
 pub fn attempt(key: &FlowKey) -> Option<*mut Attempt> {
     GUARD_ATTEMPTS.get_ptr_mut(key)
 }
 
-/// Writes the first of them down.
+/// Inserts the first of them.
 #[inline(always)]
 pub fn add_attempt(key: &FlowKey, attempt: &Attempt) {
-    let _another_was_first = GUARD_ATTEMPTS.insert(key, attempt, BPF_NOEXIST);
+    let _inserted = GUARD_ATTEMPTS.insert(key, attempt, BPF_NOEXIST);
 }
 
-/// Deletes them, which data answered.
+/// Deletes them, after data came.
 #[inline(always)]
 pub fn forget_attempts(key: &FlowKey) {
-    let _there_are_none = GUARD_ATTEMPTS.remove(key);
+    let _removed = GUARD_ATTEMPTS.remove(key);
 }
 
-/// What is held against an address and port, by [`Suspicion::place`].
+/// Invalid MAC1s at a [`Suspicion::place`].
 #[inline(always)]
 pub fn suspicion(place: u32) -> Option<*mut Suspicion> {
     GUARD_SUSPICIONS.get_ptr_mut(place)
 }
 
-/// Whether an address, upper and lower half in host order, is one of the overlay.
+/// Whether an address (upper and lower half, host order) is in the overlay.
 #[inline(always)]
 pub fn is_overlay([high, low]: [u64; 2]) -> bool {
     let address = u128::from(high) << 64 | u128::from(low);
@@ -134,12 +133,12 @@ pub fn is_overlay([high, low]: [u64; 2]) -> bool {
 
 /// The bucket of confirmations.
 #[inline(always)]
-pub fn confirmations() -> Option<Place> {
-    GUARD_SHARED.get_ptr_mut(0).map(Place::new)
+pub fn confirmations() -> Option<MapWord> {
+    GUARD_SHARED.get_ptr_mut(0).map(MapWord::new)
 }
 
 /// The bucket of cookie replies.
 #[inline(always)]
-pub fn cookie_replies() -> Option<Place> {
-    GUARD_SHARED.get_ptr_mut(1).map(Place::new)
+pub fn cookie_replies() -> Option<MapWord> {
+    GUARD_SHARED.get_ptr_mut(1).map(MapWord::new)
 }

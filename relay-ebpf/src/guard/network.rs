@@ -10,48 +10,49 @@ use crate::{
     maps,
 };
 
-/// EtherTypes as they lie in the header (IEEE 802 Numbers, IANA).
+/// EtherTypes in network byte order (IEEE 802 Numbers, IANA).
 const IPV4: u16 = 0x0800u16.to_be();
 const IPV6: u16 = 0x86ddu16.to_be();
 const TAG: u16 = 0x8100u16.to_be();
 const SERVICE_TAG: u16 = 0x88a8u16.to_be();
 
-/// Bytes of headers.
+/// Lengths of headers, bytes.
 pub const ETHERNET_LEN: usize = 14;
 pub const IPV6_LEN: usize = 40;
+pub const UDP_LEN: usize = 8;
 const TAG_LEN: usize = 4;
 
-/// Tags and extension headers that are looked behind. The stack takes off any number of tags with
-/// VLAN 0, and follows any number of extensions; nobody sends so many.
+/// Largest number of tags and of extension headers. The stack removes any number of tags with VLAN
+/// 0, and skips any number of extension headers; no packet in practical use has more.
 const TAGS: usize = 4;
 const EXTENSIONS: usize = 8;
 
-/// What a frame carries.
+/// The payload of a frame.
 pub enum Found {
     /// UDP.
     Udp(Datagram),
-    /// Something else.
+    /// Another protocol.
     Nothing,
-    /// It was not found behind all its headers.
+    /// Behind too many headers.
     Hidden,
 }
 
-/// What IP carries, UDP's header included.
+/// The payload of an IP packet, UDP header included.
 pub struct Datagram {
-    /// Where it begins.
+    /// Offset in the frame.
     pub at: usize,
-    /// Bytes of it, as the IP header has it.
+    /// Length by the IP header, bytes.
     pub len: usize,
     /// Whether it is the first of several fragments.
     pub is_first_fragment: bool,
-    /// Source, as the limit has it.
+    /// Key of the source's bucket.
     pub source: u64,
-    /// Source address as a flow has it, upper and lower half.
+    /// Source address, upper and lower half, host order; IPv4 as IPv4-mapped.
     pub address: [u64; 2],
 }
 
 impl Datagram {
-    /// The same, of which the verifier knows nothing.
+    /// The same, with all values unknown to the verifier.
     #[inline(always)]
     pub fn forgotten(self) -> Option<Self> {
         let Self { at, len, is_first_fragment, source, address: [high, low] } = self;
@@ -62,7 +63,7 @@ impl Datagram {
     }
 }
 
-/// Past Ethernet, tags and IP.
+/// Skips Ethernet, tags and IP.
 #[inline(always)]
 pub fn carried(frame: &Frame<'_>) -> Found {
     let Some(ethernet) = frame.head::<ETHERNET_LEN>() else { return Found::Nothing };
@@ -117,7 +118,7 @@ fn v6(frame: &Frame<'_>, at: usize) -> Found {
     let mut at = at + IPV6_LEN;
     let mut len = usize::from(u16::from_be(halves(second)[0]));
     if len == 0 && next_header == protocol::HOP_BY_HOP {
-        // The stack takes what there is (ip6_rcv_core(), net/ipv6/ip6_input.c, 6.12).
+        // The stack takes the rest of the frame (ip6_rcv_core(), net/ipv6/ip6_input.c, 6.12).
         len = frame.len().saturating_sub(at);
     }
     let mut is_first_fragment = false;
@@ -148,14 +149,14 @@ fn v6(frame: &Frame<'_>, at: usize) -> Found {
     }
 }
 
-/// The halves of a word, as they lie there.
+/// The halves of a word, in memory order.
 #[inline(always)]
 pub fn halves(word: u32) -> [u16; 2] {
     let [a, b, c, d] = word.to_ne_bytes();
     [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
 }
 
-/// Two words of an address, in host order.
+/// Two words of an address as a number in host order.
 #[inline(always)]
 fn wide(high: u32, low: u32) -> u64 {
     u64::from(u32::from_be(high)) << 32 | u64::from(u32::from_be(low))

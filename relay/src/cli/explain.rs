@@ -162,7 +162,7 @@ impl Explain {
         let mut directions = Vec::new();
         for (source, destination) in self.pairs(&ends)? {
             let packet = echo(source, destination);
-            let answer = kernel.datapath.ask(&kernel.running.hooks, &packet)?;
+            let answer = kernel.datapath.probe(&kernel.running.hooks, &packet)?;
             directions.push(Direction {
                 from: None,
                 source,
@@ -290,7 +290,7 @@ impl Kernel {
             })
         };
         let answer = match explanation.sender {
-            Sender::Peer => self.datapath.ask(&self.running.hooks, packet)?,
+            Sender::Peer => self.datapath.probe(&self.running.hooks, packet)?,
             Sender::Host | Sender::Outside => explanation.verdict,
         };
         Ok(match answer {

@@ -159,17 +159,18 @@ pub enum DatapathError {
     /// The programs lack what the loader expects of them.
     #[error("the BPF object lacks {0}; this binary is broken, build it again")]
     Lacks(&'static str),
-    /// The program in force does not answer questions.
+    /// The program in force does not answer probes.
     #[error(
-        "program relay_ingress: found the mark {mark:#x} on the packet it was asked about          ({question:#x}), expected an answer; it is of another version: run `relay up`"
+        "program relay_ingress: found mark {mark:#x} after the probe {probe:#x}, expected that of a \
+         verdict; the program is of another version: run `relay up`"
     )]
     NoAnswer {
-        /// What the packet came back with.
+        /// The mark after the run.
         mark: u32,
-        /// What it was asked with.
-        question: u32,
+        /// The mark of the probe.
+        probe: u32,
     },
-    /// Nothing is attached that could be asked.
+    /// No program is attached that could be probed.
     #[error("interface {interface}: found no relay_ingress on it, expected one; run `relay up`")]
     NotAttached {
         /// The interface.

@@ -1,17 +1,19 @@
 //! Refused packets that the programs wrote down, read from their ring.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
     path::PathBuf,
 };
 
 use aya::maps::MapData;
 use relay_common::{
     Event, Reason,
+    bytes::Bytes as _,
     event::{EVENTS_KEPT, place},
-    extension::{self, Announced, LOOKED_AT},
-    header::{IPV6_LEN, protocol},
+    extension::{self, Announced},
+    header::{Headers, protocol},
     names,
+    transport::Transport,
 };
 
 use super::{DatapathError, Direction, Pins, mapped::Mapped, shape::Shape};
@@ -143,8 +145,8 @@ impl Recorder {
             return Found::Unfinished;
         }
         let event: Event = bytemuck::cast(words);
-        match Reason::ALL.iter().find(|reason| reason.index() == event.reason) {
-            Some(&reason) => Found::Refusal(refusal(&event, reason)),
+        match Reason::from_index(event.reason) {
+            Some(reason) => Found::Refusal(refusal(&event, reason)),
             None => Found::Overwritten,
         }
     }
@@ -170,49 +172,47 @@ fn refusal(event: &Event, reason: Reason) -> Refusal {
     }
 }
 
-/// What can be read of the beginning of a packet, whatever is wrong with it.
+/// Reads what the beginning of a packet shows, however malformed the packet is.
 fn headers(head: &[u8]) -> Option<Inner> {
-    let octets = |at: usize| {
-        let octets: [u8; 16] = head.get(at..at + 16)?.try_into().ok()?;
-        Some(Ipv6Addr::from(octets))
-    };
-    let quad = |at: usize| {
-        let quad: [u8; 4] = head.get(at..at + 4)?.try_into().ok()?;
-        Some(Ipv4Addr::from(quad))
-    };
-    let (source, destination, mut protocol, mut offset, mut is_later) = match head.first()? >> 4 {
-        4 => {
-            let fragment = u16::from_be_bytes([*head.get(6)?, *head.get(7)?]);
-            let header_len = usize::from(head[0] & 15) * 4;
-            let (source, destination) = (quad(12)?.into(), quad(16)?.into());
-            (source, destination, *head.get(9)?, header_len, fragment & 0x1fff != 0)
+    let headers = Headers::of(head)?;
+    let mut transport = Transport::after(&headers);
+    let (source, destination): (IpAddr, IpAddr) = match headers {
+        Headers::V4(header) => {
+            transport.offset = u32::from(head.first()? & 15) * 4;
+            (header.source().to_be_bytes().into(), header.destination().to_be_bytes().into())
         }
-        6 => (octets(8)?.into(), octets(24)?.into(), *head.get(6)?, IPV6_LEN as usize, false),
-        _ => return None,
-    };
-    let is_v6 = matches!(source, IpAddr::V6(_));
-    while is_v6 && !is_later && extension::announced(protocol) != Ok(Announced::Payload) {
-        let Some(beginning) = head.get(offset..offset + LOOKED_AT as usize) else { break };
-        let Ok(beginning) = beginning.try_into() else { break };
-        match extension::step(protocol, beginning) {
-            Some((next, len)) => {
-                protocol = next;
-                offset += len as usize;
-            }
-            None => is_later = true,
+        Headers::V6(header) => {
+            pass_extensions(head, &mut transport);
+            (address(header.source()).into(), address(header.destination()).into())
         }
+    };
+    let ports = match transport.protocol {
+        _ if transport.is_later_fragment => None,
+        protocol::TCP | protocol::UDP => {
+            transport.ports(head).map(|ports| (ports.source, ports.destination))
+        }
+        protocol::ICMP | protocol::ICMPV6 => {
+            head.read(transport.offset).map(|type_and_code| (u16::from_be(type_and_code), 0))
+        }
+        _ => None,
+    };
+    let protocol = transport.protocol;
+    Some(Inner { source, destination, protocol, ports: ports.unwrap_or_default() })
+}
+
+/// Follows IPv6 extension headers as far as the head goes, also those that drop the packet.
+fn pass_extensions(head: &[u8], transport: &mut Transport) {
+    while extension::announced(transport.protocol) != Ok(Announced::Payload) {
+        let Some(beginning) = head.read(transport.offset) else { return };
+        let Some((next, len)) = extension::step(transport.protocol, beginning) else {
+            transport.is_later_fragment = true;
+            return;
+        };
+        transport.protocol = next;
+        transport.offset += len;
     }
-    let word = |at: usize| {
-        let at = offset + at;
-        (!is_later)
-            .then(|| head.get(at..at + 2))
-            .flatten()
-            .map_or(0, |word| u16::from_be_bytes([word[0], word[1]]))
-    };
-    let ports = match protocol {
-        protocol::TCP | protocol::UDP => (word(0), word(2)),
-        protocol::ICMP | protocol::ICMPV6 => (word(0), 0),
-        _ => (0, 0),
-    };
-    Some(Inner { source, destination, protocol, ports })
+}
+
+fn address([high, low]: [u64; 2]) -> Ipv6Addr {
+    (u128::from(high) << 64 | u128::from(low)).into()
 }

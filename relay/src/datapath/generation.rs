@@ -6,23 +6,23 @@ use std::{sync::LazyLock, time::Duration};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, LpmTrie, Map, MapData, lpm_trie::Key},
-    programs::{SchedClassifier, TestRun as _, TestRunOptions},
+    programs::SchedClassifier,
 };
 use blake2::{Blake2s256, Digest as _};
 use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
-    Generation, Leaf, Pair, PairCounters, PeerCounters,
+    Cell, Generation, Leaf, PairCounters, PeerCounters,
     counters::REFUSED_STRIDE,
     names::{self, ABI_VERSION},
-    question::QUESTION,
 };
 
 use super::{
     DatapathError, Direction, Epoch, Pins, Recorder, RefusedCounts, counters,
     mapped::Mapped,
     object, pairs,
-    question::{self, Answer},
+    probe::{self, Answer},
+    test_run::{Packet, Run, run, time},
 };
 use crate::policy::Compiled;
 
@@ -96,8 +96,8 @@ impl Loaded {
         let is_direct = compiled.features & decisive == names::FAST_PATH;
         let direct_mtu = if is_direct { compiled.mtu } else { 0 };
         // A map wants one entry at least.
-        let pairs = if compiled.pairs.is_empty() { &[Pair::EMPTY] } else { &compiled.pairs[..] };
-        let last_pair = size(pairs.len()) - 1;
+        let cells = if compiled.pairs.is_empty() { &[Cell::EMPTY] } else { &compiled.pairs[..] };
+        let last_cell = size(cells.len()) - 1;
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
             size(count)
@@ -114,7 +114,7 @@ impl Loaded {
             .override_global(names::V6_BASE_HIGH, &v6_high, true)
             .override_global(names::V6_BASE_LOW, &v6_low, true)
             .override_global(names::V6_HOST_MASK, &v6_host, true)
-            .override_global(names::LAST_PAIR, &last_pair, true)
+            .override_global(names::LAST_CELL, &last_cell, true)
             .override_global(names::RELAY_V4, &relay_v4, true)
             .override_global(names::RELAY_V6_HIGH, &relay_v6_high, true)
             .override_global(names::RELAY_V6_LOW, &relay_v6_low, true)
@@ -152,7 +152,7 @@ impl Loaded {
             &[
                 (names::LEAVES_V4, bytemuck::cast_slice(&compiled.leaves_v4)),
                 (names::LEAVES_V6, bytemuck::cast_slice(&compiled.leaves_v6)),
-                (names::PAIRS, bytemuck::cast_slice(pairs)),
+                (names::CELLS, bytemuck::cast_slice(cells)),
             ],
         )?;
         let object = bytemuck::cast_slice(&object);
@@ -184,60 +184,35 @@ impl Loaded {
             .map_err(DatapathError::program(direction.program(), "find"))
     }
 
-    /// Runs a program on a packet, as `BPF_PROG_TEST_RUN` does: nothing is sent.
+    /// Runs a program on a packet by `BPF_PROG_TEST_RUN`; nothing is sent.
     ///
     /// # Errors
-    /// The kernel refuses the packet, which must have 54 bytes at least to be sure: it takes the
-    /// first 14 for an Ethernet header, and wants behind that what its type says.
+    /// The kernel does not take the packet, which must have at least [`super::SHORTEST_PROBE`] bytes.
     pub fn run(&mut self, direction: Direction, packet: &Packet<'_>) -> Result<Run, DatapathError> {
-        let mut out = vec![0; packet.bytes.len() + 256];
-        let context = packet.context();
-        let options = TestRunOptions {
-            data_in: Some(packet.bytes),
-            data_out: Some(&mut out),
-            ctx_in: Some(&context),
-            ..TestRunOptions::default()
-        };
-        let program = self.program(direction)?;
-        let result = program
-            .test_run(options)
-            .map_err(DatapathError::program(direction.program(), "run"))?;
-        out.truncate(result.data_size_out as usize);
-        Ok(Run { verdict: result.return_value, packet: out })
+        run(self.program(direction)?, direction, packet)
     }
 
-    /// Asks what would become of a packet from a peer behind the interface with this index; 0 is the
+    /// Asks for the verdict on a packet from a peer behind the interface with this index; 0 is the
     /// loopback interface.
     ///
     /// # Errors
-    /// The kernel refuses the packet, which must have [`super::SHORTEST_QUESTION`] bytes at least.
-    pub fn ask(&mut self, interface: u32, packet: &[u8]) -> Result<Answer, DatapathError> {
-        question::ask(self.program(Direction::Ingress)?, interface, packet)
+    /// The kernel does not take the packet, which must have at least [`super::SHORTEST_PROBE`] bytes.
+    pub fn probe(&mut self, interface: u32, packet: &[u8]) -> Result<Answer, DatapathError> {
+        probe::run(self.program(Direction::Ingress)?, interface, packet)
     }
 
-    /// Runs a program on a packet `repeat` times, each time on what the last left of it, and gives
-    /// the last verdict and the average time of a run.
+    /// Runs a program on a packet `repeat` times, each time on the result of the last run, and
+    /// returns the last verdict and the average time of a run.
     ///
     /// # Errors
-    /// The kernel refuses the packet, which must have 14 bytes at least.
+    /// The kernel does not take the packet, which must have at least 14 bytes.
     pub fn time(
         &mut self,
         direction: Direction,
         packet: &Packet<'_>,
         repeat: u32,
     ) -> Result<(u32, Duration), DatapathError> {
-        let context = packet.context();
-        let options = TestRunOptions {
-            data_in: Some(packet.bytes),
-            ctx_in: Some(&context),
-            repeat,
-            ..TestRunOptions::default()
-        };
-        let result = self
-            .program(direction)?
-            .test_run(options)
-            .map_err(DatapathError::program(direction.program(), "time"))?;
-        Ok((result.return_value, result.duration))
+        time(self.program(direction)?, direction, packet, repeat)
     }
 
     /// Traffic counted by this generation's own counters, loaded without pins.
@@ -333,69 +308,6 @@ impl Loaded {
 
     fn map(&mut self, name: &'static str) -> Result<&mut Map, DatapathError> {
         self.ebpf.map_mut(name).ok_or(DatapathError::Lacks(name))
-    }
-}
-
-/// A packet to run a program on, and what the kernel would say of it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Packet<'a> {
-    /// It, from its IP header on.
-    pub bytes: &'a [u8],
-    /// Payload bytes of each segment of an aggregate; 0 is none.
-    pub gso_size: u32,
-    /// Segments of an aggregate; 0 is none.
-    pub gso_segs: u32,
-    /// Index of the interface whose program runs; 0 is the loopback interface.
-    pub interface: u32,
-    /// Index of the interface it entered by; 0 is none.
-    pub ingress_interface: u32,
-    /// Its mark.
-    pub mark: u32,
-}
-
-/// What a program did with a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Its return code, a `TC_ACT_*` of include/uapi/linux/pkt_cls.h.
-    pub verdict: u32,
-    /// The packet afterwards.
-    pub packet: Vec<u8>,
-}
-
-/// Offset of the mark in `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12).
-const MARK: usize = 8;
-
-impl<'a> Packet<'a> {
-    /// One that asks: an aggregate of two, which the short way through the program leaves alone.
-    pub(super) fn question(bytes: &'a [u8], interface: u32) -> Self {
-        Self { bytes, gso_size: 1, gso_segs: 2, interface, ingress_interface: 0, mark: QUESTION }
-    }
-
-    /// The mark in what the kernel made of a context.
-    pub(super) fn mark_of(context: &[u8; 192]) -> u32 {
-        let mut mark = [0; 4];
-        mark.copy_from_slice(&context[MARK..MARK + 4]);
-        u32::from_ne_bytes(mark)
-    }
-
-    /// `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12), of which the kernel takes the fields
-    /// set here and wants zeros elsewhere.
-    pub(super) fn context(&self) -> [u8; 192] {
-        const INGRESS_IFINDEX: usize = 36;
-        const IFINDEX: usize = 40;
-        const GSO_SEGS: usize = 164;
-        const GSO_SIZE: usize = 176;
-        let mut context = [0; 192];
-        for (offset, value) in [
-            (MARK, self.mark),
-            (INGRESS_IFINDEX, self.ingress_interface),
-            (IFINDEX, self.interface),
-            (GSO_SEGS, self.gso_segs),
-            (GSO_SIZE, self.gso_size),
-        ] {
-            context[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
-        }
-        context
     }
 }
 

@@ -19,10 +19,11 @@ mod mapped;
 mod object;
 mod pairs;
 mod pins;
-mod question;
+mod probe;
 mod shape;
 mod slots;
 mod tcx;
+mod test_run;
 mod trace;
 
 use std::{collections::BTreeMap, fmt, path::Path};
@@ -34,7 +35,7 @@ pub use bpffs::is_open as is_bpffs_open;
 pub use counters::{Counters, Epoch, RefusedCounts};
 pub use error::DatapathError;
 pub use events::{Inner, Recorded, Recorder, Refusal};
-pub use generation::{Loaded, Packet, Run, policy_hash};
+pub use generation::{Loaded, policy_hash};
 pub use guard::{
     GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, Obstacle,
     XdpMode, XdpProgram,
@@ -43,8 +44,9 @@ pub use heritage::Heritage;
 pub use hook::{Classifier, Direction, Hook, Mode, Twin};
 pub use pairs::PairTraffic;
 pub use pins::Pins;
-pub use question::{Answer, SHORTEST as SHORTEST_QUESTION, echo};
+pub use probe::{Answer, SHORTEST as SHORTEST_PROBE, echo};
 pub use slots::Slots;
+pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};
 
 use crate::{model::PublicKey, policy::Compiled};
@@ -287,17 +289,17 @@ impl Datapath {
         Recorder::open(&self.pins, last)
     }
 
-    /// Asks the program that is attached what it would do with a packet from a peer, of
-    /// [`SHORTEST_QUESTION`] bytes at least. Nothing is counted and nothing sent.
+    /// Asks the attached program for its verdict on a packet from a peer, of at least
+    /// [`SHORTEST_PROBE`] bytes. Nothing is counted or sent.
     ///
     /// # Errors
-    /// Nothing is attached, or it does not answer.
-    pub fn ask(&self, hooks: &[Hook; 2], packet: &[u8]) -> Result<Answer, DatapathError> {
+    /// No program is attached, or it does not answer.
+    pub fn probe(&self, hooks: &[Hook; 2], packet: &[u8]) -> Result<Answer, DatapathError> {
         let missing = || DatapathError::NotAttached { interface: self.interface.clone() };
         let program = hook::program(&hooks[0])?.ok_or_else(missing)?;
         let index = tcx::index(&self.interface)
             .map_err(DatapathError::hook(Direction::Ingress.program(), "find"))?;
-        question::ask(&program, index.ok_or_else(missing)?, packet)
+        probe::run(&program, index.ok_or_else(missing)?, packet)
     }
 
     /// Removes every pin. The hooks go with them on TCX, and with the interface otherwise; the

@@ -69,11 +69,7 @@ fn in_words(text: &str) -> Option<String> {
     let outcome = match outcome.parse::<i32>().ok()? {
         -2 => "relayed".to_owned(),
         -1 => "passed to the host".to_owned(),
-        index => {
-            let reason =
-                Reason::ALL.iter().find(|reason| i64::from(reason.index()) == i64::from(index));
-            format!("refused: {}", reason?.label())
-        }
+        index => format!("refused: {}", Reason::from_index(index.try_into().ok()?)?.label()),
     };
     let short = |address: &str| {
         address.parse::<IpAddr>().map_or_else(|_none| address.to_owned(), |ip| ip.to_string())

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use relay_common::{
+    cell::{DESTINATION_LISTS, SOURCE_LISTS},
     leaf::Special,
-    pair::{DESTINATION_LISTS, SOURCE_LISTS},
 };
 
 use super::space::{Group, Owner, Space};

@@ -7,11 +7,12 @@ use std::{
 
 use ipnet::IpNet;
 use relay_common::{
-    Leaf, Pair, Reason,
+    Cell, Leaf, Reason,
     header::protocol,
+    host_access::{HostPolicy, port_key},
     leaf::Special,
     names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
-    verdict::{HostPolicy, Verdict, decide, port_key},
+    verdict::{Verdict, decide},
 };
 
 use super::{
@@ -39,7 +40,7 @@ pub struct Compiled {
     /// Leaf of each prefix, for addresses outside the ranges: longest match wins.
     pub prefixes: Vec<(IpNet, Leaf)>,
     /// Class pairs, rows displaced.
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<Cell>,
     /// The relay's own IPv4 address, source of its ICMP errors.
     pub relay_v4: Option<Ipv4Addr>,
     /// The relay's own IPv6 address.
@@ -96,8 +97,8 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
         .map_err(|TooManyPairs(found)| CompileError::TooManyPairs { found })?;
     let placed = displace(&classes.rows);
     let pairs = placed.cells.iter().map(|cell| match cell {
-        Some((class, bits)) => Pair::new(Pair::tag(*class), *bits),
-        None => Pair::EMPTY,
+        Some((class, bits)) => Cell::new(Cell::tag(*class), *bits),
+        None => Cell::EMPTY,
     });
 
     let leaf = |cut: &Cut, class: Option<u32>| match (cut.owner, class) {
@@ -109,7 +110,7 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
                 Owner::Peer(peer) => sources.slots[peer],
                 Owner::Nobody | Owner::Special(_) => 0,
             };
-            Leaf::new(slot, placed.starts[class as usize], Classes::column(class), Pair::tag(class))
+            Leaf::new(slot, placed.starts[class as usize], Classes::column(class), Cell::tag(class))
         }
     };
     let prefixes: Vec<(IpNet, Leaf)> = space
@@ -163,10 +164,10 @@ impl Compiled {
     /// Why the packet is refused.
     pub fn decide(&self, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
         let (source, destination) = (self.leaf(source), self.leaf(destination));
-        let index = usize::try_from(source.pair_index(&destination)).unwrap_or(usize::MAX);
+        let index = usize::try_from(source.cell_index(&destination)).unwrap_or(usize::MAX);
         let pair = self.pairs.get(index).copied();
         let stack = self.features & EGRESS_STACK != 0;
-        decide(&source, &destination, pair.unwrap_or(Pair::EMPTY), stack)
+        decide(&source, &destination, pair.unwrap_or(Cell::EMPTY), stack)
     }
 
     /// Slot that refused packets from an address are counted under.

@@ -13,7 +13,8 @@ use aya::{
 };
 use blake2::{Blake2s256, Digest as _};
 use relay_common::{
-    guard::{Attempt, Flow, FlowKey, Identity, Limit, keyed},
+    bucket::Bucket,
+    guard::{Attempt, Flow, FlowKey, Identity, keyed},
     names::{self, ABI_VERSION, GUARD_PROGRAM},
 };
 
@@ -88,7 +89,7 @@ impl LoadedGuard {
     /// # Errors
     /// The kernel refuses a map or the program. What is pinned is of another shape.
     pub fn load(settings: &GuardSettings, pins: Option<&Pins>) -> Result<Self, DatapathError> {
-        let limit = Limit::new(settings.initiations_per_second, settings.burst);
+        let limit = Bucket::new(settings.initiations_per_second, settings.burst);
         let glance = overlay::glance(settings.port, &settings.overlay);
         let room = settings.sources.max(1);
         let networks = u32::try_from(settings.overlay.len()).unwrap_or(u32::MAX);

@@ -1,29 +1,31 @@
-//! Asks a program in the kernel what it would do with a packet. Nothing is counted and nothing sent.
+//! Probes: asks a program in the kernel for its verdict on a packet. Nothing is counted or sent.
 
 use std::net::IpAddr;
 
-use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
+use aya::programs::SchedClassifier;
 use relay_common::{
     Reason, checksum,
     header::protocol,
-    question::{QUESTION, decode},
+    probe::{PROBE, decode},
     verdict::Verdict,
 };
 
-use super::{DatapathError, Direction, generation::Packet};
+use super::{
+    DatapathError, Direction,
+    test_run::{Packet, mark_after},
+};
 
-/// What a program answers.
+/// The verdict of a program.
 pub type Answer = Result<Verdict, Reason>;
 
-/// Shortest packet that is surely taken: `BPF_PROG_TEST_RUN` looks at the first 14 bytes as an
-/// Ethernet header, and wants behind it what its type says (bpf_prog_test_run_skb(),
+/// Length of the shortest packet that `BPF_PROG_TEST_RUN` always takes, bytes: it reads the first 14
+/// as an Ethernet header, and requires the header of its type behind it (bpf_prog_test_run_skb(),
 /// net/bpf/test_run.c, 6.18).
 pub const SHORTEST: usize = 54;
 
-/// An echo request of 84 bytes with 64 hops to go, as `ping` sends it: what is asked about when
-/// nothing else is.
+/// An echo request of 84 bytes with a TTL of 64, as `ping` sends it: the default packet of a probe.
 ///
-/// Both addresses are of one family; of two, the packet is one that is refused.
+/// Both addresses must be of one family; otherwise the packet is malformed.
 pub fn echo(source: IpAddr, destination: IpAddr) -> Vec<u8> {
     const LEN: usize = 84;
     const TTL: u8 = 64;
@@ -55,28 +57,25 @@ fn word(bytes: &[u8]) -> u32 {
     u32::from_ne_bytes(word)
 }
 
-/// Asks about a packet from a peer behind the interface with this index, whose routing the answer may
-/// rest on; from its IP header on, of [`SHORTEST`] bytes or more.
+/// Asks for the verdict on a packet from a peer behind the interface with this index, whose routing
+/// may matter. The packet begins with its IP header and has at least [`SHORTEST`] bytes.
 ///
 /// # Errors
-/// The kernel does not take the packet, or the program does not know questions.
-pub(super) fn ask(
+/// The kernel does not take the packet, or the program does not know probes.
+pub(super) fn run(
     program: &SchedClassifier,
     interface: u32,
     packet: &[u8],
 ) -> Result<Answer, DatapathError> {
-    const NAME: &str = Direction::Ingress.program();
-    let question = Packet::question(packet, interface);
-    let context = question.context();
-    let mut told = context;
-    program
-        .test_run(TestRunOptions {
-            data_in: Some(packet),
-            ctx_in: Some(&context),
-            ctx_out: Some(&mut told),
-            ..TestRunOptions::default()
-        })
-        .map_err(DatapathError::program(NAME, "ask"))?;
-    let mark = Packet::mark_of(&told);
-    decode(mark).ok_or(DatapathError::NoAnswer { mark, question: QUESTION })
+    // The fast path of the program leaves an aggregate alone.
+    let probe = Packet {
+        bytes: packet,
+        gso_size: 1,
+        gso_segs: 2,
+        interface,
+        ingress_interface: 0,
+        mark: PROBE,
+    };
+    let mark = mark_after(program, Direction::Ingress, &probe)?;
+    decode(mark).ok_or(DatapathError::NoAnswer { mark, probe: PROBE })
 }

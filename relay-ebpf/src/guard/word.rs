@@ -1,23 +1,23 @@
-//! Buckets in map values, which several processors take from.
+//! Words of map values that several processors write to.
 
 use core::arch::asm;
 
-use relay_common::guard::Bucket;
+use relay_common::bucket::Word;
 
-/// Where the number of a bucket lies.
+/// A word of a map value.
 #[derive(Clone, Copy)]
-pub struct Place(*mut u64);
+pub struct MapWord(*mut u64);
 
-impl Place {
-    /// A word of a map value. Something else may have taken its place in the table, which then has
-    /// a token less.
+impl MapWord {
+    /// A word of a map value. In an LRU hash another entry may have taken its place, whose bucket
+    /// then loses a token.
     #[inline(always)]
     pub fn new(word: *mut u64) -> Self {
         Self(word)
     }
 }
 
-impl Bucket for Place {
+impl Word for MapWord {
     #[inline(always)]
     fn get(&self) -> u64 {
         // SAFETY: a word of a map value, which lives as long as the program.
@@ -29,7 +29,7 @@ impl Bucket for Place {
         let mut found = old;
         // SAFETY: as above; one instruction (kernel 5.12).
         unsafe {
-            asm!("r0 = cmpxchg_64({place} + 0, r0, {new})", place = in(reg) self.0, new = in(reg) new, inout("r0") found);
+            asm!("r0 = cmpxchg_64({word} + 0, r0, {new})", word = in(reg) self.0, new = in(reg) new, inout("r0") found);
         }
         if found == old { Ok(()) } else { Err(found) }
     }

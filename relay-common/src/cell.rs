@@ -1,0 +1,94 @@
+//! Cells of the class matrix: whether the lists of two classes contain each other.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Leaf;
+
+/// Two bits for a source class and a destination class, marked with the tag of the source class.
+///
+/// Rows of the class matrix are displaced into one array so that they interlock; the tag tells
+/// which row a cell belongs to. All zeros is an empty cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Cell(u32);
+
+/// Which of the two lists contain the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// Neither list.
+    Neither,
+    /// Only the sender's list contains the receiver.
+    Source,
+    /// Only the receiver's list contains the sender.
+    Destination,
+    /// Both lists.
+    Both,
+}
+
+/// Bit: the sender's list contains the receiver.
+pub const SOURCE_LISTS: u32 = 1;
+/// Bit: the receiver's list contains the sender.
+pub const DESTINATION_LISTS: u32 = 2;
+
+const BITS: u32 = 3;
+
+impl Cell {
+    /// An empty cell.
+    pub const EMPTY: Self = Self(0);
+
+    /// The tag of a class, of which there are at most 2^30 - 1: never zero, its two lowest bits
+    /// clear.
+    pub const fn tag(class: u32) -> u32 {
+        (class + 1) << 2
+    }
+
+    /// A cell in the row of the class with this tag.
+    pub const fn new(tag: u32, bits: u32) -> Self {
+        Self(tag | bits)
+    }
+
+    /// Whether the cell belongs to no row.
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether both lists contain each other, in one comparison.
+    #[inline(always)]
+    pub const fn is_mutual(&self, source: &Leaf) -> bool {
+        // In 64 bits: a comparison of 32 bits makes the target clear the upper half first.
+        self.0 as u64 ^ source.tag() as u64 == BITS as u64
+    }
+
+    /// The lists, for this source; a cell of another row is [`Lists::Neither`].
+    #[inline(always)]
+    pub const fn lists(&self, source: &Leaf) -> Lists {
+        match self.0 ^ source.tag() {
+            1 => Lists::Source,
+            2 => Lists::Destination,
+            BITS => Lists::Both,
+            _ => Lists::Neither,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_never_written_allows_nothing() {
+        assert!(!Cell::EMPTY.is_mutual(&Leaf::NOBODY));
+        assert_eq!(Cell::EMPTY.lists(&Leaf::NOBODY), Lists::Neither);
+        let mutual = Cell::new(Cell::tag(0), SOURCE_LISTS | DESTINATION_LISTS);
+        assert!(!mutual.is_mutual(&Leaf::NOBODY));
+    }
+
+    #[test]
+    fn a_cell_counts_for_its_own_class_only() {
+        let cell = Cell::new(Cell::tag(7), SOURCE_LISTS | DESTINATION_LISTS);
+        assert!(cell.is_mutual(&Leaf::new(1, 0, 0, Cell::tag(7))));
+        for class in [0, 6, 8, 1 << 29] {
+            assert_eq!(cell.lists(&Leaf::new(1, 0, 0, Cell::tag(class))), Lists::Neither);
+        }
+    }
+}
