@@ -24,9 +24,7 @@ fn a_relay_of_the_same_name_in_another_namespace_leaves_the_first_alone() {
         let lab = Lab::start(guarded(&[])?)?;
         let [a, b] = lab.first()?;
         let second = Namespace::create("second")?;
-        second.feed(
-            "ip",
-            &["-batch", "-"],
+        second.ip_batch(
             "link add eth0 type veth\n\
              link set eth0 up\n\
              address add 198.51.100.1/24 dev eth0\n\

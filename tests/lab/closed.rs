@@ -259,7 +259,7 @@ fn make_interface_again(siege: &Siege) -> Result<()> {
     fs::write(&saved, host.run("wg", &["showconf", &interface])?)?;
     let mut lines =
         format!("link del {interface}\nlink add {interface} mtu {} type wireguard\n", model.mtu);
-    host.feed("ip", &["-batch", "-"], &lines)?;
+    host.ip_batch(&lines)?;
     host.run("wg", &["setconf", &interface, saved.to_str().context("a path in UTF-8")?])?;
     lines = model
         .addresses
@@ -267,7 +267,7 @@ fn make_interface_again(siege: &Siege) -> Result<()> {
         .map(|address| format!("address add {address} dev {interface} nodad\n"))
         .collect();
     lines.push_str(&format!("link set {interface} up\n"));
-    host.feed("ip", &["-batch", "-"], &lines)?;
+    host.ip_batch(&lines)?;
     // Peers still use sessions of the deleted interface; sending to them starts new ones.
     for peer in siege.lab.peers() {
         let address = peer.address(relay_tests::Family::V4).to_string();

@@ -45,7 +45,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
 
         // New addresses of the host are its own, although not in the policy.
         let lines = gained.map(|address| format!("address add {address} dev lo\n")).concat();
-        lab.relay().namespace().feed("ip", &["-batch", "-"], &lines)?;
+        lab.relay().namespace().ip_batch(&lines)?;
         for address in gained {
             governs_host_access(&lab, lab.peer(&a)?, address)?;
         }
@@ -86,9 +86,7 @@ fn route_outwards(lab: &Lab) -> Result<()> {
     let host = lab.relay().namespace();
     host.set_sysctl("ipv4/ip_forward", 1)?;
     host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
-    host.feed(
-        "ip",
-        &["-batch", "-"],
+    host.ip_batch(
         "address add 2001:db8::1/64 dev eth0 nodad\nroute add default via 2001:db8::fe\n",
     )?;
     host.feed(
@@ -101,9 +99,7 @@ fn route_outwards(lab: &Lab) -> Result<()> {
             }
         }\n",
     )?;
-    lab.internet().feed(
-        "ip",
-        &["-batch", "-"],
+    lab.internet().ip_batch(
         "address add 2001:db8::fe/64 dev relay nodad
          address add 203.0.113.10/32 dev lo
          address add 2001:db8:99::10/128 dev lo

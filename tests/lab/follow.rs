@@ -90,7 +90,7 @@ fn the_guard_follows_the_default_route_and_waits_for_interfaces_that_are_named()
         let mut lab = Lab::start(site)?;
         let host = lab.relay().namespace();
         let mut follower = Follower::start(&lab)?;
-        let ip = |line: &str| host.feed("ip", &["-batch", "-"], line);
+        let ip = |line: &str| host.ip_batch(line);
         ip("link add eth1 type dummy\naddress add 198.51.100.1/24 dev eth1\nlink set eth1 up\n")?;
         for (route, interface) in [
             ("route replace default dev eth1\n", "eth1"),
@@ -113,7 +113,7 @@ fn the_guard_follows_the_default_route_and_waits_for_interfaces_that_are_named()
         without.guard_mut()?.insert("enabled".to_owned(), false.into());
         lab.relay().write_config(&without.text()?)?;
         let host = lab.relay().namespace();
-        let ip = |line: &str| host.feed("ip", &["-batch", "-"], line);
+        let ip = |line: &str| host.ip_batch(line);
         ip("link set eth1 mtu 1400\n")?;
         deadline::pass(A_WHILE);
         stands_on(&lab, &["eth0"]).context("edited, not applied")?;

@@ -190,11 +190,9 @@ fn by_the_stack_nothing_to_a_peer_leaves_by_another_interface() {
 /// Adds a default route for IPv6: without one, routing would not forward.
 fn route_v6(lab: &Lab) -> Result<()> {
     lab.internet().run("ip", &["address", "add", "2001:db8::fe/64", "dev", "relay", "nodad"])?;
-    lab.relay().namespace().feed(
-        "ip",
-        &["-batch", "-"],
-        "address add 2001:db8::1/64 dev eth0 nodad\nroute add ::/0 via 2001:db8::fe\n",
-    )
+    lab.relay()
+        .namespace()
+        .ip_batch("address add 2001:db8::1/64 dev eth0 nodad\nroute add ::/0 via 2001:db8::fe\n")
 }
 
 /// Checks that packets to an address do not reach the internet, to which it has moved.

@@ -118,9 +118,7 @@ fn the_fence_holds_in_a_vrf() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let host = siege.lab.relay().namespace();
-        host.feed(
-            "ip",
-            &["-batch", "-"],
+        host.ip_batch(
             "link add vrf0 type vrf table 100\nlink set vrf0 up\nlink set relay0 master vrf0\n",
         )?;
         // The kernel takes the interface down and up, which removes its IPv6 addresses.
@@ -153,24 +151,14 @@ fn publish(lab: &Lab) -> Result<Namespace> {
     let arguments = ["link", "add", "bridge0", "type", "veth", "peer", "name", "eth0", "netns"];
     host.run("ip", &[&arguments[..], &[service.name()]].concat())?;
     let [v4, v6] = SERVICE;
-    service.feed(
-        "ip",
-        &["-batch", "-"],
-        &format!(
-            "link set eth0 up\naddress add {v4}/16 dev eth0\naddress add {v6}/64 dev eth0 nodad\n"
-        ),
-    )?;
-    host.feed(
-        "ip",
-        &["-batch", "-"],
+    service.ip_batch(&format!(
+        "link set eth0 up\naddress add {v4}/16 dev eth0\naddress add {v6}/64 dev eth0 nodad\n"
+    ))?;
+    host.ip_batch(
         "link set bridge0 up\naddress add 172.17.0.1/16 dev bridge0\n\
          address add fd17::1/64 dev bridge0 nodad\n",
     )?;
-    service.feed(
-        "ip",
-        &["-batch", "-"],
-        "route add default via 172.17.0.1\nroute add default via fd17::1\n",
-    )?;
+    service.ip_batch("route add default via 172.17.0.1\nroute add default via fd17::1\n")?;
     host.feed(
         "nft",
         &["-f", "-"],

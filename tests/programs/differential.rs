@@ -237,15 +237,11 @@ impl Way {
     fn make(role: &str) -> Result<Self> {
         let namespace = Namespace::create(role)?;
         let tun = Tun::create(&namespace, INTERFACE)?;
-        namespace.feed(
-            "ip",
-            &["-batch", "-"],
-            &format!(
-                "link set {INTERFACE} addrgenmode none mtu {MTU} up\n\
+        namespace.ip_batch(&format!(
+            "link set {INTERFACE} addrgenmode none mtu {MTU} up\n\
                  address add 10.3.2.1/24 dev {INTERFACE}\n\
                  address add fd00::3:2:1/120 dev {INTERFACE} nodad\n"
-            ),
-        )?;
+        ))?;
         Ok(Self { tun, namespace, relay: None, markers: 0 })
     }
 

@@ -63,7 +63,7 @@ impl Host {
             lines += &format!("route add {network} dev wire\n");
         }
         lines += "route add default dev out\nroute add ::/0 dev out\n";
-        namespace.feed("ip", &["-batch", "-"], &lines)?;
+        namespace.ip_batch(&lines)?;
         let forwarding = u8::from(forwards);
         namespace.set_sysctl("ipv4/ip_forward", forwarding)?;
         namespace.set_sysctl("ipv6/conf/all/forwarding", forwarding)?;

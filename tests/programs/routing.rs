@@ -94,9 +94,7 @@ fn an_address_that_the_host_has_lost_is_not_forwarded_even_the_relays_own() {
     let host = Host::create(true).expect("a namespace");
     let open = Relay { host_access: HostAccess::All, ..four() };
     host.namespace()
-        .feed(
-            "ip",
-            &["-batch", "-"],
+        .ip_batch(
             "address del 203.0.113.5/32 dev out\naddress del 2001:db8::5/128 dev out\n\
              address del 10.3.2.1/32 dev wire\naddress del fd00::3:2:1/128 dev wire\n",
         )

@@ -33,7 +33,7 @@ pub fn within<T>(
             return Ok(found);
         }
         if Instant::now() >= end {
-            bail!("waited {} s in vain for {what}", limit.as_secs());
+            bail!("{what}: not seen within {} s", limit.as_secs());
         }
         pass(STEP);
     }

@@ -80,6 +80,11 @@ impl Namespace {
         self.enter(|| feed(Command::new(program).args(arguments), input))?
     }
 
+    /// Runs `ip -batch` with these lines inside.
+    pub fn ip_batch(&self, lines: &str) -> Result<()> {
+        self.feed("ip", &["-batch", "-"], lines)
+    }
+
     /// Sets a sysctl of /proc/sys/net, such as `ipv4/ip_forward`.
     pub fn set_sysctl(&self, key: &str, value: impl ToString + Sync) -> Result<()> {
         let path = Path::new("/proc/sys/net").join(key);

@@ -27,11 +27,8 @@ impl Nat {
 
     /// Sets up addresses, routes and rules, after the interfaces were added.
     pub fn configure(&self, n: u8) -> Result<()> {
-        self.namespace.feed(
-            "ip",
-            &["-batch", "-"],
-            &format!(
-                "link set wan addrgenmode none\n\
+        self.namespace.ip_batch(&format!(
+            "link set wan addrgenmode none\n\
                  link set wan up\n\
                  link set lan addrgenmode none\n\
                  link set lan up\n\
@@ -39,8 +36,7 @@ impl Nat {
                  address add 192.168.{n}.1/24 dev lan\n\
                  route add 198.51.100.254/32 dev wan\n\
                  route add default via 198.51.100.254\n"
-            ),
-        )?;
+        ))?;
         self.namespace.feed(
             "nft",
             &["-f", "-"],

@@ -61,27 +61,19 @@ impl Peer {
             "link add {name} netns {outside} type veth peer name wan netns {router}\n\
              link add lan netns {router} type veth peer name eth0 netns {inside}\n"
         ))?;
-        internet.feed(
-            "ip",
-            &["-batch", "-"],
-            &format!(
-                "link set {name} addrgenmode none\n\
+        internet.ip_batch(&format!(
+            "link set {name} addrgenmode none\n\
                  link set {name} up\n\
                  address add 198.51.100.254/32 dev {name}\n\
                  route add 198.51.100.{n}/32 dev {name}\n"
-            ),
-        )?;
+        ))?;
         nat.configure(n)?;
-        namespace.feed(
-            "ip",
-            &["-batch", "-"],
-            &format!(
-                "link set eth0 addrgenmode none\n\
+        namespace.ip_batch(&format!(
+            "link set eth0 addrgenmode none\n\
                  link set eth0 up\n\
                  address add 192.168.{n}.2/24 dev eth0\n\
                  route add default via 192.168.{n}.1\n"
-            ),
-        )?;
+        ))?;
         // nftables would count an aggregate as one packet; see Self::counts.
         namespace.feed(
             "nft",
@@ -185,7 +177,7 @@ impl Peer {
             .iter()
             .map(|range| format!("route replace {range} dev {}\n", self.name))
             .collect();
-        self.namespace.feed("ip", &["-batch", "-"], &routes)
+        self.namespace.ip_batch(&routes)
     }
 
     /// The packets that passed its WireGuard interface. The counts are exact as [`Self::connect`]

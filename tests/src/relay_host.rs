@@ -64,21 +64,14 @@ impl RelayHost {
         namespace::ip_batch(&format!(
             "link add relay netns {outside} type veth peer name eth0 netns {inside}\n"
         ))?;
-        internet.feed(
-            "ip",
-            &["-batch", "-"],
-            "link set relay addrgenmode none\nlink set relay up\naddress add 192.0.2.254/24 dev relay\n",
+        internet.ip_batch("link set relay addrgenmode none\nlink set relay up\naddress add 192.0.2.254/24 dev relay\n",
         )?;
-        namespace.feed(
-            "ip",
-            &["-batch", "-"],
-            &format!(
-                "link set eth0 addrgenmode none\n\
+        namespace.ip_batch(&format!(
+            "link set eth0 addrgenmode none\n\
                  link set eth0 up\n\
                  address add {UNDERLAY}/24 dev eth0\n\
                  route add default via 192.0.2.254\n"
-            ),
-        )?;
+        ))?;
         // Routes need the carrier, which comes a moment later.
         deadline::until("the relay's underlay", || {
             let link = namespace.run("ip", &["-j", "link", "show", "dev", "eth0"])?;

@@ -11,13 +11,11 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::{Family, Namespace, Peer, deadline};
+use super::udp::{bind, receive_all};
+use crate::{Family, Peer, deadline};
 
 /// Time between two datagrams.
 const INTERVAL: Duration = Duration::from_millis(10);
-
-/// Payload of a datagram: its number.
-const NUMBER_LEN: usize = size_of::<u64>();
 
 /// Numbered datagrams from one peer to another, sent until stopped.
 #[derive(Debug)]
@@ -118,26 +116,13 @@ impl Shared {
     }
 
     fn drain(&self, receiver: &UdpSocket, times: &mut [u64]) -> Result<()> {
-        let mut buffer = [0; NUMBER_LEN];
-        loop {
-            match receiver.recv(&mut buffer) {
-                Ok(NUMBER_LEN) => {
-                    let number = usize::try_from(u64::from_be_bytes(buffer))?;
-                    *times.get_mut(number).context("a number that was not sent")? += 1;
-                    self.received.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(len) => anyhow::bail!("a datagram of {len} bytes"),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error).context("receive a datagram"),
-            }
-        }
+        receive_all(receiver, |datagram| {
+            let number = datagram.try_into().map(u64::from_be_bytes);
+            let number =
+                number.with_context(|| format!("a datagram of {} bytes", datagram.len()))?;
+            *times.get_mut(usize::try_from(number)?).context("a number that was not sent")? += 1;
+            self.received.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
     }
-}
-
-fn bind(namespace: &Namespace, address: SocketAddr) -> Result<UdpSocket> {
-    let socket = namespace
-        .enter(|| UdpSocket::bind(address))?
-        .with_context(|| format!("bind UDP {address} in {}", namespace.name()))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }

@@ -64,21 +64,32 @@ impl Udp {
 
     fn drain(&self) -> Result<Tally> {
         let mut received = Tally::default();
-        let mut buffer = [0; 65536];
-        loop {
-            match self.receiver.recv(&mut buffer) {
-                Ok(len) => {
-                    let len = self.family.header_len() + UDP_HEADER_LEN + len as u64;
-                    received += Tally::of(1, len);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(received),
-                Err(error) => return Err(error).context("receive a datagram"),
-            }
+        receive_all(&self.receiver, |datagram| {
+            let len = self.family.header_len() + UDP_HEADER_LEN + datagram.len() as u64;
+            received += Tally::of(1, len);
+            Ok(())
+        })?;
+        Ok(received)
+    }
+}
+
+/// Passes each datagram that has arrived to `take`.
+pub(super) fn receive_all(
+    socket: &UdpSocket,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = [0; 65536];
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(len) => take(&buffer[..len])?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error).context("receive a datagram"),
         }
     }
 }
 
-fn bind(namespace: &Namespace, address: SocketAddr) -> Result<UdpSocket> {
+/// A non-blocking socket in a namespace.
+pub(super) fn bind(namespace: &Namespace, address: SocketAddr) -> Result<UdpSocket> {
     let socket = namespace
         .enter(|| UdpSocket::bind(address))?
         .with_context(|| format!("bind UDP {address} in {}", namespace.name()))?;

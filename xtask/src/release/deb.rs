@@ -19,10 +19,12 @@ pub(super) fn pack(version: &str, output: &Path) -> Result<PathBuf> {
     command.args(["deb", "--no-build", "--no-strip", "--quiet", "--package", "relay"]);
     command.args(["--target", TARGET, "--deb-version", version, "--output"]).arg(output);
     command.env("SOURCE_DATE_EPOCH", released_at()?.to_string());
-    let said = process::read(command.current_dir(workspace::root()))?;
-    match said.lines().last() {
+    let output = process::read(command.current_dir(workspace::root()))?;
+    match output.lines().last() {
         Some(path) if Path::new(path).is_file() => Ok(PathBuf::from(path)),
-        Some(_) | None => bail!("`cargo deb` succeeded but printed no path of a package: {said:?}"),
+        Some(_) | None => {
+            bail!("`cargo deb` succeeded but printed no path of a package: {output:?}")
+        }
     }
 }
 
@@ -38,8 +40,8 @@ pub(super) fn complaints(package: &Path) -> Result<String> {
     if output.status.success() {
         return Ok(String::new());
     }
-    let said = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    let output = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 #[cfg(test)]

@@ -74,16 +74,9 @@ impl Bed {
                 peer.name()
             ))?;
             let subnet = format!("192.168.{number}");
-            relay.feed(
-                "ip",
-                &["-batch", "-"],
-                &format!("address add {subnet}.1/24 dev {name}\nlink set {name} up\n"),
-            )?;
-            peer.feed(
-                "ip",
-                &["-batch", "-"],
-                &format!("address add {subnet}.2/24 dev eth0\nlink set eth0 up\n"),
-            )?;
+            relay
+                .ip_batch(&format!("address add {subnet}.1/24 dev {name}\nlink set {name} up\n"))?;
+            peer.ip_batch(&format!("address add {subnet}.2/24 dev eth0\nlink set eth0 up\n"))?;
             let peer_key = key()?;
             let (v4, v6) = (Fleet::v4(number), Fleet::v6(number));
             let addresses = [format!("{v4}/12"), format!("{v6}/108")];
@@ -261,7 +254,7 @@ fn wireguard(
         commands += &format!("address add {address} dev {interface} nodad\n");
     }
     commands += &format!("link set {interface} up\n");
-    namespace.feed("ip", &["-batch", "-"], &commands)?;
+    namespace.ip_batch(&commands)?;
     namespace.feed(
         "wg",
         &["set", interface, "private-key", "/proc/self/fd/0"],

@@ -67,16 +67,12 @@ impl Track {
             namespace.set_sysctl(switch, value)?;
         }
         let [v4, v6] = Fleet::relay_addresses();
-        namespace.feed(
-            "ip",
-            &["-batch", "-"],
-            &format!(
-                "tuntap add {INTERFACE} mode tun\n\
+        namespace.ip_batch(&format!(
+            "tuntap add {INTERFACE} mode tun\n\
                  address add {v4} dev {INTERFACE}\n\
                  address add {v6} dev {INTERFACE} nodad\n\
                  link set {INTERFACE} up\n"
-            ),
-        )?;
+        ))?;
         namespace.set_sysctl("ipv4/ip_forward", 1)?;
         let (standing, sink_at) = match layer {
             Some(layer) => (layer.put_up(&namespace, peers)?, TcAttachType::Egress),
