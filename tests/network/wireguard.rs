@@ -139,7 +139,7 @@ fn nothing_is_created_by_reading_or_applying() {
 
 fn wireguard_host(test: &str) -> Option<Namespace> {
     let [host] = namespaces(test)?;
-    if !skip::possible(test, &[Need::WireGuard]) {
+    if !skip::possible_here(test, &[Need::WireGuard]) {
         return None;
     }
     create(&host).expect("WireGuard in the kernel");
