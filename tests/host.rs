@@ -1,6 +1,6 @@
 //! Behaviour on a kernel without WireGuard.
 
-use anyhow::ensure;
+use anyhow::{Result, ensure};
 use relay_tests::{Lab, Site, footprint::Footprint, scenario, skip::Need};
 
 #[test]
@@ -65,6 +65,40 @@ fn ipv6_that_is_off_is_named_before_anything_is_touched() {
         ensure!(said.is_some_and(|line| line.starts_with("problem")), "{doctor:?}");
         let after = Footprint::read(lab.relay())?;
         ensure!(after == before, "left behind:\n{}", after.difference(&before));
+        Ok(())
+    });
+}
+
+#[test]
+fn forwarding_that_is_off_and_needed_is_told_by_up_and_status() {
+    scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
+        let mut lab = Lab::relay_alone(Site::node_to_node()?)?;
+        let told = |lab: &Lab| -> Result<[String; 2]> {
+            let up = lab.relay().relay(&["up", "--dry-run"])?;
+            ensure!(up.code == 0, "{up:?}");
+            Ok([up.stderr, lab.relay().relay(&["status"])?.success("status")?])
+        };
+        for said in told(&lab)? {
+            ensure!(!said.contains("ip_forward"), "on the fast path nothing is forwarded: {said}");
+        }
+        lab.site_mut().relay_mut()?.insert("fast_path".to_owned(), false.into());
+        lab.write_config()?;
+        let (v4, v6) = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding");
+        for said in told(&lab)? {
+            let expected = format!(
+                "fast_path = false needs {v4} and {v6} = 1, found 0; sysctl -w {v4}=1; sysctl -w {v6}=1"
+            );
+            ensure!(said.contains(&expected), "{said}");
+        }
+        lab.relay().namespace().set_sysctl("ipv4/ip_forward", 1)?;
+        for said in told(&lab)? {
+            let expected = format!("fast_path = false needs {v6} = 1, found 0");
+            ensure!(said.contains(&expected), "{said}");
+        }
+        lab.relay().namespace().set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        for said in told(&lab)? {
+            ensure!(!said.contains("fast_path = false needs"), "{said}");
+        }
         Ok(())
     });
 }

@@ -6,6 +6,7 @@ mod atomic;
 mod authority;
 mod beside;
 mod change;
+mod clock;
 mod closed;
 mod down;
 mod egress;

@@ -16,6 +16,10 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
         ensure!(allowed.contains("10.3.2.2 → node-b 10.3.2.3: allowed\n"), "{allowed}");
         ensure!(allowed.contains("fd00::3:2:3 → node-a fd00::3:2:2: allowed\n"), "{allowed}");
         ensure!(allowed.contains("generation 1\n"), "{allowed}");
+        // Of the two only a is there.
+        let absent = format!("{b} has never connected: what is sent to it is lost");
+        ensure!(allowed.matches(&absent).count() == 2, "once a family: {allowed}");
+        ensure!(!allowed.contains(&format!("{a} has never connected")), "{allowed}");
 
         let denied = lab.relay().relay(&["explain", &b, &c])?;
         ensure!(denied.code == 1 && denied.stderr.is_empty(), "{denied:?}");

@@ -20,6 +20,7 @@
 //! a NAT forwards only flows that began inside. All names contain the process id, so labs can run
 //! side by side. Dropping the [`Lab`] removes everything, after a panic too.
 
+pub mod clock;
 pub mod deadline;
 mod family;
 pub mod footprint;

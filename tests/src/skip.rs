@@ -1,7 +1,7 @@
 //! What tests need from the machine. A test without its needs skips, or fails if they are required.
 
 use std::{
-    env,
+    env, fs,
     io::{self, Write as _},
     path::Path,
     process::{Command, Stdio},
@@ -15,6 +15,9 @@ pub const REQUIRE: &str = "RELAY_TEST_REQUIRE";
 
 /// Programs that the lab runs.
 const TOOLS: [&str; 5] = ["ip", "wg", "wg-quick", "nft", "tc"];
+
+/// What the virtual machine calls itself.
+const MACHINE: &str = "relay-vm";
 
 /// Something that a test needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub enum Need {
     WireGuardGo,
     /// A kernel that has no WireGuard.
     NoWireGuard,
+    /// The virtual machine of `xtask vm`, which nobody else uses.
+    OwnMachine,
 }
 
 /// The needs of every scenario of the lab.
@@ -52,6 +57,7 @@ impl Need {
             Self::WireGuard => "wireguard",
             Self::WireGuardGo => "wireguard-go",
             Self::NoWireGuard => "no-wireguard",
+            Self::OwnMachine => "own-machine",
         }
     }
 
@@ -78,6 +84,12 @@ impl Need {
             }
             Self::NoWireGuard => {
                 kernel_has_wireguard().then(|| "a kernel without WireGuard".to_owned())
+            }
+            Self::OwnMachine => {
+                let is_own = fs::read_to_string("/proc/sys/kernel/hostname")
+                    .is_ok_and(|name| name.trim() == MACHINE)
+                    && Path::new("/vm/modules/order").is_file();
+                (!is_own).then(|| "a machine of the lab's own (cargo xtask vm)".to_owned())
             }
         }
     }

@@ -159,7 +159,7 @@ pub(super) fn forwarding(forwarding: Forwarding, relay: &Relay) -> Finding {
         [] => Finding::ok("forwarding", format!("on, as {} needs it", setting(relay))),
         off => Finding::problem(
             "forwarding",
-            format!("{} needs {}, which is off", setting(relay), off.join(" and ")),
+            format!("{} needs {} = 1, found 0", setting(relay), off.join(" and ")),
             off.iter().map(|key| format!("sysctl -w {key}=1")).collect::<Vec<_>>().join("; "),
         ),
     }

@@ -257,9 +257,16 @@ impl Snapshot {
 
     /// How many peers are there at this time.
     pub fn attendance(&self, now: SystemTime) -> Attendance {
-        let mut attendance = Attendance::default();
-        for peer in &self.peers {
-            match peer.presence(now) {
+        Attendance::of(self.peers.iter().map(|peer| peer.presence(now)))
+    }
+}
+
+impl Attendance {
+    /// How many peers there are of each presence.
+    pub(super) fn of(presences: impl Iterator<Item = Presence>) -> Self {
+        let mut attendance = Self::default();
+        for presence in presences {
+            match presence {
                 Presence::Online => attendance.online += 1,
                 Presence::Offline => attendance.offline += 1,
                 Presence::NeverSeen => attendance.never_seen += 1,

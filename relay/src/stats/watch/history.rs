@@ -32,6 +32,8 @@ pub(super) struct Rates {
 pub(super) struct History {
     counts: Counts,
     at: Duration,
+    /// When packets from it were last counted.
+    heard: Option<Duration>,
     /// Over the time since the snapshot before; `None` when there was none.
     pub rates: Option<Rates>,
     samples: VecDeque<Sample>,
@@ -104,7 +106,7 @@ impl History {
     /// The history with the counts of the time `at`.
     pub(super) fn after(before: Option<Self>, counts: Counts, at: Duration) -> Self {
         let Some(mut history) = before else {
-            return Self { counts, at, rates: None, samples: VecDeque::new() };
+            return Self { counts, at, heard: None, rates: None, samples: VecDeque::new() };
         };
         let over = at.saturating_sub(history.at);
         if over.is_zero() {
@@ -116,7 +118,13 @@ impl History {
         while history.samples.front().is_some_and(|sample| sample.to + KEPT <= at) {
             history.samples.pop_front();
         }
-        Self { counts, at, rates: Some(rates), samples: history.samples }
+        let heard = if rates.rx_packets > 0.0 { Some(at) } else { history.heard };
+        Self { counts, at, heard, rates: Some(rates), samples: history.samples }
+    }
+
+    /// Whether packets from it were counted in the last minute.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard.is_some_and(|heard| self.at.saturating_sub(heard) <= KEPT)
     }
 
     /// Bytes a second over the last minute, cut into so many parts; `None` where nothing is known.

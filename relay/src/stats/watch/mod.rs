@@ -165,6 +165,16 @@ impl Watch {
         self.arrange();
     }
 
+    /// Whether the peer at this place of the snapshot is there. Packets that the programs counted
+    /// came by a live session, whatever age this host's clock gives its handshake.
+    fn presence(&self, peer: &Peer, at: usize) -> Presence {
+        let is_heard = self.peers[&self.identities[at]].is_heard();
+        match peer.presence(self.now) {
+            Presence::Offline | Presence::Unknown if is_heard => Presence::Online,
+            presence => presence,
+        }
+    }
+
     /// Filters and sorts. Peers that are equal in the column stay in the configuration's order.
     fn arrange(&mut self) {
         let peers = self.snapshot.as_ref().map_or(&[][..], |snapshot| &snapshot.peers);
@@ -176,7 +186,7 @@ impl Watch {
         match self.sort {
             Column::Config => {}
             Column::Name => order.sort_by_key(|at| &peers[*at].name),
-            Column::State => order.sort_by_key(|at| match peers[*at].presence(self.now) {
+            Column::State => order.sort_by_key(|at| match self.presence(&peers[*at], *at) {
                 Presence::Online => 0,
                 Presence::Offline => 1,
                 Presence::NeverSeen => 2,
@@ -252,6 +262,25 @@ mod tests {
         });
         let rates = watch.peers[&watch.identities[0]].rates.expect("rates");
         assert_eq!(rates.rx_bytes, 512.0, "not a negative or a huge number");
+    }
+
+    #[test]
+    fn a_peer_that_sends_is_online_whatever_the_clock_makes_of_its_handshake() {
+        let mut watch = watch();
+        let hour = Duration::from_secs(3600);
+        for (second, now, packets, expected) in [
+            (0, sample::now() + hour, 0, "0 online, 1 offline, 1 never seen"),
+            (1, sample::now() + hour, 1, "1 online, 0 offline, 1 never seen"),
+            (2, sample::now() - hour, 1, "1 online, 0 offline, 1 never seen"),
+            (61, sample::now() - hour, 1, "1 online, 0 offline, 1 never seen"),
+            (62, sample::now() - hour, 1, "0 online, 0 offline, 1 never seen, 1 unknown"),
+        ] {
+            let mut snapshot = sample::snapshot();
+            snapshot.peers[0].relayed.rx_packets += packets;
+            watch.feed(snapshot, Duration::from_secs(second), now);
+            let text = screen(&mut watch, 110, 8);
+            assert!(text.contains(expected), "after {second} s: {text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{Column, Watch, history::Rates};
 use crate::{
     stats::{
         Snapshot,
-        snapshot::{Peer, Presence},
+        snapshot::{Attendance, Peer, Presence},
     },
     units,
 };
@@ -54,11 +54,13 @@ fn relay<'a>(watch: &Watch, snapshot: &'a Snapshot) -> Line<'a> {
         "none" => Span::styled("NO POLICY IN FORCE", watch.style(Color::Red)),
         mode => Span::raw(format!("generation {} by {mode}", snapshot.generation)),
     };
+    let peers = snapshot.peers.iter().enumerate();
+    let attendance = Attendance::of(peers.map(|(at, peer)| watch.presence(peer, at)));
     Line::from(vec![
         Span::styled(&*snapshot.interface, watch.style(Color::Green).add_modifier(Modifier::BOLD)),
         Span::raw("  "),
         policy,
-        Span::raw(format!("  {}", snapshot.attendance(watch.now))),
+        Span::raw(format!("  {attendance}")),
     ])
 }
 
@@ -95,7 +97,14 @@ fn peers<'a>(watch: &'a Watch, area: Rect) -> Table<'a> {
     let first = watch.first.min(watch.order.len());
     let rows = watch.order[first..].iter().take(watch.rows).map(|&at| {
         let history = &watch.peers[&watch.identities[at]];
-        row(watch, peers[at], history.rates, || spark(&history.minute(u32::from(MINUTE))), shown)
+        let presence = watch.presence(peers[at], at);
+        row(
+            watch,
+            (peers[at], presence),
+            history.rates,
+            || spark(&history.minute(u32::from(MINUTE))),
+            shown,
+        )
     });
     let mut heads = vec![("PEER", Column::Name, false), ("STATE", Column::State, false)];
     let mut widths = vec![Constraint::Fill(1), Constraint::Length(10)];
@@ -148,12 +157,11 @@ impl Shown {
 
 fn row<'a>(
     watch: &Watch,
-    peer: &'a Peer,
+    (peer, presence): (&'a Peer, Presence),
     rates: Option<Rates>,
     minute: impl FnOnce() -> String,
     shown: Shown,
 ) -> Row<'a> {
-    let presence = peer.presence(watch.now);
     let style = match presence {
         Presence::Online => watch.style(Color::Green),
         Presence::Offline => watch.style(Color::Yellow),

@@ -1,0 +1,66 @@
+//! The host's clock is set while the relay is up. WireGuard keeps handshakes by the time of day.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use relay_tests::{
+    Family, Lab, Site, clock::MachineClock, deadline, scenario, skip::Need, traffic::Flow,
+};
+
+use crate::watch::Watch;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_clock_that_is_set_costs_no_packet_and_is_named_where_it_misleads() {
+    let needs = [Need::Root, Need::Tools, Need::Relay, Need::WireGuard, Need::OwnMachine];
+    scenario(&needs, || {
+        let lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.first()?;
+        let all = lab.peers().len();
+        let mut watch = Watch::start(&lab)?;
+        let clock = MachineClock::take()?;
+
+        clock.set_ahead(HOUR)?;
+        let status = said(&lab, "status")?;
+        ensure!(status.contains(&format!("peers: 0 online, {all} offline")), "{status}");
+        ensure!(status.contains("no peer has completed a handshake lately"), "{status}");
+        let stats = said(&lab, "stats")?;
+        ensure!(stats.contains("latest handshake: 1 hour"), "{stats}");
+        for family in Family::ALL {
+            watch.delivers(a, b, family)?;
+        }
+        let flow = Flow::start(a, b, Family::V4)?;
+        deadline::until("the sign of peers that send", || {
+            Ok(said(&lab, "status")?.contains("this host's clock was set forward").then_some(()))
+        })?;
+        let (sent, answered) = flow.stop()?;
+        ensure!(sent == answered, "of {sent} pings {answered} were answered");
+        said(&lab, "status --check")?;
+
+        clock.set_behind(HOUR)?;
+        let mut watch = Watch::start(&lab)?;
+        for family in Family::ALL {
+            watch.delivers(b, a, family)?;
+        }
+        let status = said(&lab, "status")?;
+        ensure!(status.contains(&format!("0 never seen, {all} unknown")), "{status}");
+        let why = format!("the latest handshakes of {all} peers lie in the future");
+        ensure!(status.contains(&why), "{status}");
+        let stats = said(&lab, "stats")?;
+        ensure!(stats.contains("in the future: this host's clock was set back"), "{stats}");
+        let metrics = said(&lab, "stats --prometheus")?;
+        ensure!(!metrics.contains("wgrelay_peer_up{"), "{metrics}");
+        said(&lab, "status --check")?;
+
+        drop(clock);
+        let status = said(&lab, "status")?;
+        ensure!(status.contains(&format!("peers: {all} online")), "{status}");
+        Ok(())
+    });
+}
+
+fn said(lab: &Lab, words: &str) -> Result<String> {
+    let arguments: Vec<_> = words.split(' ').collect();
+    lab.relay().relay(&arguments)?.success(words)
+}
