@@ -2,6 +2,7 @@
 
 mod addressing;
 mod fence;
+mod firewalls;
 mod inbound;
 mod marks;
 mod namespace;
