@@ -40,6 +40,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("an upgrade swaps the generation and loses no packet and no count", upgrade),
     scenario("a reboot comes back relaying", reboot),
     scenario("a second relay on one host, by the template", second_relay),
+    scenario("a purge takes a relay down whose directory somebody removed", purge_of_a_relay_alone),
     scenario("removing the package keeps the configuration, a purge keeps the keys", package_alone),
     scenario("removal leaves nothing", removal),
 ];
@@ -317,6 +318,32 @@ fn second_relay(fleet: &mut Fleet) -> Result<()> {
         fleet.peers[1].public_key
     ))?;
     require_same(&before, &trace_of(&fleet.two)?)
+}
+
+fn purge_of_a_relay_alone(fleet: &mut Fleet) -> Result<()> {
+    let said = fleet.two.run(
+        "relay status --check && cp -a /etc/relay /root/kept && rm -r /etc/relay\n\
+         dpkg --purge relay 2>&1",
+    )?;
+    for words in ["is left", "and stay"] {
+        if said.contains(words) {
+            bail!("expected a purge that leaves nothing, found:\n{}", said.trim_end());
+        }
+    }
+    let left = fleet.two.run(
+        "ls -d /etc/relay /run/relay /var/lib/relay 2>/dev/null || true\n\
+         find /sys/fs/bpf -mindepth 1\n\
+         ip -o link show type wireguard\n\
+         nft list tables | grep relay || true",
+    )?;
+    if !left.trim().is_empty() {
+        bail!("two still has:\n{}", left.trim_end());
+    }
+    fleet.two.run(
+        "cp -a /root/kept /etc/relay && rm -r /root/kept\n\
+         dpkg --install /var/cache/relay.deb && systemctl is-enabled relay && relay status --check",
+    )?;
+    Ok(())
 }
 
 fn package_alone(fleet: &mut Fleet) -> Result<()> {
