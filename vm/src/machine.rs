@@ -47,6 +47,8 @@ pub struct Machine {
     /// Processors of the guest; they take turns on one processor of the host.
     pub processors: u8,
     pub memory_mib: u32,
+    /// Kernel parameters besides the machine's own.
+    pub parameters: Vec<String>,
     /// Do not fail when the guest's kernel logs a warning.
     pub allow_kernel_warnings: bool,
 }
@@ -64,6 +66,7 @@ impl Machine {
             clock: Clock::Host,
             processors: Self::PROCESSORS,
             memory_mib: 2048,
+            parameters: Vec::new(),
             allow_kernel_warnings: false,
         }
     }
@@ -175,10 +178,9 @@ impl Machine {
         command.arg("-kernel").arg(self.kernel.image());
         command.arg("-initrd").arg(&place.initramfs);
         // On a shared host, watchdogs would report the host's load.
-        command.arg("-append").arg(
-            "console=ttyS0 panic=-1 oops=panic mitigations=off quiet nowatchdog \
-             rcupdate.rcu_cpu_stall_suppress=1 rdinit=/init",
-        );
+        let own = "console=ttyS0 panic=-1 oops=panic mitigations=off quiet nowatchdog \
+                   rcupdate.rcu_cpu_stall_suppress=1 rdinit=/init";
+        command.arg("-append").arg(format!("{own} {}", self.parameters.join(" ")));
         let mut line = std::ffi::OsString::from("file:");
         line.push(&place.console);
         command.arg("-serial").arg(line);

@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Machine::PROCESSORS,
           value_parser = clap::value_parser!(u8).range(1..))]
     processors: u8,
+    /// Add a kernel parameter, such as `ipv6.disable=1`
+    #[arg(long = "parameter", value_name = "PARAMETER")]
+    parameters: Vec<String>,
     /// Drive the guest's clock by its instructions, 2^SHIFT ns each, on one processor
     #[arg(long, value_name = "SHIFT")]
     icount: Option<u8>,
@@ -50,6 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     machine.files = arguments.files;
     machine.environment = arguments.environment.into_iter().collect();
     machine.processors = arguments.processors;
+    machine.parameters = arguments.parameters;
     if let Some(shift) = arguments.icount {
         machine.clock = Clock::Instructions { shift };
     }
