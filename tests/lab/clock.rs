@@ -36,7 +36,7 @@ fn a_clock_that_is_set_costs_no_packet_and_is_named_where_it_misleads() {
         })?;
         let (sent, answered) = flow.stop()?;
         ensure!(sent == answered, "of {sent} pings {answered} were answered");
-        said(&lab, "status --check")?;
+        lab.relay().require_sound()?;
 
         clock.set_behind(HOUR)?;
         let mut watch = Watch::start(&lab)?;
@@ -51,7 +51,7 @@ fn a_clock_that_is_set_costs_no_packet_and_is_named_where_it_misleads() {
         ensure!(stats.contains("in the future: this host's clock was set back"), "{stats}");
         let metrics = said(&lab, "stats --prometheus")?;
         ensure!(!metrics.contains("wgrelay_peer_up{"), "{metrics}");
-        said(&lab, "status --check")?;
+        lab.relay().require_sound()?;
 
         drop(clock);
         let status = said(&lab, "status")?;
