@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod datapath;
 pub mod doctor;
+pub mod engine;
 pub mod graph;
 pub mod model;
 pub mod net;

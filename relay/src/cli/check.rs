@@ -3,31 +3,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
 use clap::Args;
 
 use super::{exit::UsageError, output};
 use crate::{
     config::{Draft, Loaded, Options, Secrets, read_regular},
+    engine::{ErrorContext as _, Result},
     policy::{self, Compiled, Sources},
 };
 
 /// `relay check`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    relay check                          the configuration as it is\n  \
-    relay check draft.toml               another one, with the fragments in draft.d\n  \
+    relay check                          validate the configuration\n  \
+    relay check draft.toml               another file, with the fragments in draft.d\n  \
     relay check --replace /etc/relay/relay.toml=new.toml\n                                       \
-    what it would be with new.toml in that place\n\nFor configuration management:\n  \
+    the configuration with new.toml in place of the file\n\nFor configuration management:\n  \
     validate: relay check --replace /etc/relay/relay.toml=%s")]
 pub(super) struct Check {
-    /// The main file to check instead of --config.
+    /// Check this main file instead of --config.
     file: Option<PathBuf>,
-    /// Judge the configuration as it would be with FILE in the place of PLACE, which is the main
-    /// file or a fragment, there already or not. May be given more than once.
+    /// Check the configuration with FILE in place of PLACE, the main file or a fragment, which need
+    /// not exist. May be repeated.
     #[arg(long, value_name = "PLACE=FILE", value_parser = parse_replacement)]
     replace: Vec<(PathBuf, PathBuf)>,
-    /// Take a configuration without peers for right.
+    /// Allow an empty peer list.
     #[arg(long)]
     allow_empty: bool,
 }
@@ -38,17 +38,16 @@ impl Check {
         let mut draft = Draft::read(path);
         for (place, candidate) in &self.replace {
             let shown = candidate.display();
-            let bytes = read_regular(candidate).map_err(|error| {
-                match error.kind() == ErrorKind::PermissionDenied {
-                    true => anyhow::Error::from(error).context(shown.to_string()),
-                    false => {
-                        UsageError::Request(format!("{shown}: {error}; name a regular file")).into()
-                    }
+            let bytes = match read_regular(candidate) {
+                Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                    let text = format!("{shown}: {error}; name a regular file");
+                    return Err(UsageError::Request(text).into());
                 }
-            })?;
+                read => read.with_context(|| shown.to_string())?,
+            };
             let text = String::from_utf8(bytes).map_err(|error| {
                 let at = error.utf8_error().valid_up_to();
-                UsageError::Request(format!("{shown}: is not UTF-8 (byte {at}); save it as UTF-8"))
+                UsageError::Request(format!("{shown}: not UTF-8 at byte {at}; save it as UTF-8"))
             })?;
             draft.put(place, text)?;
         }
@@ -60,22 +59,20 @@ impl Check {
         let counts = compiled.counts();
         writeln!(
             output::stdout(),
-            "{}: {} with {} peers is right; the policy takes {} addresses in arrays, {} prefixes \
-             and {} pairs of classes{}",
+            "{}: configuration valid: {}, {}; policy: {} array entries, {} prefixes, {} cells",
             path.display(),
-            relay.interface,
-            relay.peers.len(),
+            count(relay.peers.len(), "peer"),
+            count(loaded.warnings.len(), "warning"),
             counts.leaves,
             counts.prefixes,
             counts.pairs,
-            match loaded.warnings.len() {
-                0 => String::new(),
-                1 => "; 1 warning".to_owned(),
-                many => format!("; {many} warnings"),
-            },
         )?;
         Ok(())
     }
+}
+
+fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn parse_replacement(text: &str) -> Result<(PathBuf, PathBuf), String> {
@@ -89,7 +86,10 @@ fn parse_replacement(text: &str) -> Result<(PathBuf, PathBuf), String> {
     }
 }
 
-/// That the policy of a configuration can be compiled, whatever addresses the host has.
+/// Compiles the policy of a configuration, without the host's addresses.
+///
+/// # Errors
+/// The policy is too large.
 pub(super) fn compile(loaded: &Loaded) -> Result<Compiled> {
     let relay = &loaded.relay;
     let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();

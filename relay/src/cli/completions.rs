@@ -1,10 +1,10 @@
 use std::io::Write as _;
 
-use anyhow::Result;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::{Cli, output};
+use super::{command, output};
+use crate::engine::Result;
 
 /// `relay completions`.
 #[derive(Debug, Args)]
@@ -18,9 +18,9 @@ pub(super) struct Completions {
 
 impl Completions {
     pub(super) fn run(&self) -> Result<()> {
-        // Written in one go: the generator panics when a pipe closes.
+        // Into a buffer first: the generator panics when a pipe closes.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "relay", &mut script);
+        clap_complete::generate(self.shell, &mut command(), "relay", &mut script);
         output::stdout().write_all(&script)?;
         Ok(())
     }

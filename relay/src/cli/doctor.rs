@@ -1,17 +1,20 @@
-use std::{io::Write as _, path::Path};
+use std::io::Write as _;
 
-use anyhow::Result;
 use clap::Args;
 
-use super::{exit::Unfit, facts, output};
-use crate::doctor::{Level, Report, render_report_into};
+use super::{Place, exit::Unfit, output};
+use crate::{
+    doctor::{Level, Report, render_report_into},
+    engine::{self, Result},
+};
 
 /// `relay doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 3 if the host lacks something, 2 if the configuration is wrong.\n\n\
-                  Examples:\n  relay doctor                before the first `relay up`, and when \
-                  something is odd\n  relay doctor --json         the same for machines"
+    after_help = "Exit codes: 3 if the host lacks something, 2 if only the configuration is \
+                  invalid.\n\nExamples:\n  \
+                  relay doctor                before the first `relay up`, and when something fails\n  \
+                  relay doctor --json         the same for machines"
 )]
 pub(super) struct Doctor {
     /// Print one JSON object.
@@ -20,12 +23,12 @@ pub(super) struct Doctor {
 }
 
 impl Doctor {
-    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        let report = Report::of(&facts::observe(config, bpffs)?);
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let facts = engine::block_on(engine::facts(place.site("doctor")))?;
+        let report = Report::of(&facts);
         let mut out = output::stdout();
         if self.json {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
+            output::json(&mut out, &report)?;
         } else {
             render_report_into(&mut out, &report, output::color())?;
         }

@@ -1,35 +1,33 @@
 use std::{io::Write as _, path::Path};
 
-use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{
-    claim, exit, host,
-    lock::Lock,
-    output::{self, Changes},
+    Place,
+    exit::{self, StillUp},
+    output,
 };
 use crate::{
-    config::{self, Options},
-    datapath::Datapath,
+    config::Problems,
+    engine::{self, Changes, Result, Scope},
     model::InterfaceName,
-    net::{self, Handle, NetError, fence, link},
 };
 
 /// `relay down`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Counters end with it; configuration and keys stay. The kernel knows which \
-                  interface a configuration was brought up on, so its relay goes also when the \
-                  file is gone or broken.\n\nExamples:\n  \
+    after_help = "Counters are removed too; configuration and keys stay. The kernel keeps which \
+                  interface a configuration was brought up on, so its relay is taken down even if \
+                  the file is gone or broken.\n\nExamples:\n  \
                   relay down                      the relay of the configuration\n  \
-                  relay down --interface relay1   one that no file describes any more\n  \
-                  relay down --all                all of them, whatever the files say"
+                  relay down --interface relay1   a relay without a configuration\n  \
+                  relay down --all                every relay, whatever the files say"
 )]
 pub(super) struct Down {
     /// Take down the relay on this interface instead of the configuration's.
     #[arg(long, value_name = "NAME", conflicts_with = "all")]
     interface: Option<InterfaceName>,
-    /// Take down every relay of this network namespace that the kernel knows of.
+    /// Take down every relay in this network namespace.
     #[arg(long)]
     all: bool,
     /// Print one JSON object with `changed` and `changes` for each interface.
@@ -38,79 +36,46 @@ pub(super) struct Down {
 }
 
 impl Down {
-    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        host::require_capabilities("down")?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let handle = net::connect()?;
-            let interfaces = self.interfaces(&handle, config, bpffs).await?;
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let scope = match &self.interface {
+            Some(interface) => Scope::Interface(interface),
+            None if self.all => Scope::All,
+            None => Scope::Configured,
+        };
+        engine::block_on(async {
+            let mut down = engine::Down::find(place.site("down"), scope).await?;
+            if let Some(problems) = down.problems.take() {
+                report(place.config, &down.interfaces, problems)?;
+            }
             let mut remaining = Vec::new();
-            for interface in &interfaces {
-                match take_down(&handle, interface, bpffs).await {
-                    Ok(changes) => self.tell(interface, &changes)?,
-                    Err(error) if interfaces.len() == 1 => return Err(error),
+            for interface in &down.interfaces {
+                match down.take_down(interface).await {
+                    Ok(changes) => self.print(interface, changes)?,
+                    Err(error) if down.interfaces.len() == 1 => return Err(error),
                     Err(error) => {
-                        // The others are to go whether or not somebody reads this.
+                        // The others are taken down whether or not somebody reads this.
                         output::say(exit::describe(&error));
-                        remaining.push(interface.as_str());
+                        remaining.push(interface.to_string());
                     }
                 }
             }
             if !remaining.is_empty() {
-                bail!("still there: {}", remaining.join(", "));
+                return Err(StillUp(remaining).into());
             }
-            if interfaces.is_empty() && !self.json {
+            if down.interfaces.is_empty() && !self.json {
                 writeln!(output::stdout(), "no relay is up")?;
             }
             Ok(())
         })
     }
 
-    async fn interfaces(
-        &self,
-        handle: &Handle,
-        config: &Path,
-        bpffs: &Path,
-    ) -> Result<Vec<InterfaceName>> {
-        if let Some(interface) = &self.interface {
-            return Ok(vec![interface.clone()]);
-        }
-        if self.all {
-            return claim::all(handle, bpffs).await;
-        }
-        // The file may name another interface than when it was brought up.
-        let mut interfaces = claim::of(handle, config).await?;
-        match config::load(config, Options { allow_empty: true }) {
-            Ok(loaded) if interfaces.contains(&loaded.relay.interface) => {}
-            Ok(loaded) => interfaces.push(loaded.relay.interface),
-            Err(problems) if interfaces.is_empty() => {
-                output::warn(&[format!(
-                    "no interface was brought up from {}; `relay down --interface NAME` and `relay \
-                     down --all` ask no file",
-                    config.display()
-                )]);
-                return Err(problems.into());
-            }
-            Err(problems) => {
-                let names: Vec<_> = interfaces.iter().map(InterfaceName::as_str).collect();
-                let (config, names) = (config.display(), names.join(", "));
-                let problems = problems.to_string();
-                let problems = problems.trim_end();
-                output::warn(&[format!(
-                    "{config} is not right, so what the kernel says was brought up from it goes: \
-                     {names}\n{problems}"
-                )]);
-            }
-        }
-        Ok(interfaces)
-    }
-
-    fn tell(&self, interface: &InterfaceName, changes: &[String]) -> Result<()> {
+    fn print(&self, interface: &InterfaceName, changes: Vec<String>) -> Result<()> {
         let mut out = output::stdout();
         if self.json {
-            return Ok(Changes::new(interface, false, changes, &[]).print(&mut out)?);
+            let changes = Changes::new(interface, false, changes, Vec::new());
+            return output::json(&mut out, &changes);
         }
-        for change in changes {
+        for change in &changes {
             writeln!(out, "{change}")?;
         }
         let state = if changes.is_empty() { "was not up" } else { "is down" };
@@ -118,37 +83,22 @@ impl Down {
     }
 }
 
-/// Takes one relay down, and gives what went.
-async fn take_down(
-    handle: &Handle,
-    interface: &InterfaceName,
-    bpffs: &Path,
-) -> Result<Vec<String>> {
-    let _lock = Lock::relay(interface, "down")?;
-    let datapath = Datapath::open(bpffs, interface.as_str())?;
-    let mut changes = Vec::new();
-    // The interface first: with it go peers, addresses, routes and filters. While it goes, policy
-    // and fence still stand.
-    if let Some(link) = link::read(handle, interface).await? {
-        link.require_wireguard(interface)?;
-        claim::require(handle, interface, &link, &datapath).await?;
-        link::delete(handle, interface).await?;
-        changes.push(format!("- interface {interface}"));
+/// Warns about an invalid configuration, which is an error if no interface was brought up from it.
+fn report(config: &Path, interfaces: &[InterfaceName], problems: Problems) -> Result<()> {
+    let config = config.display();
+    if interfaces.is_empty() {
+        output::warn(&[format!(
+            "no interface was brought up from {config}; `relay down --interface NAME` and `relay \
+             down --all` need no file"
+        )]);
+        return Err(problems.into());
     }
-    if datapath.exists() {
-        // With its name alone an interface is listed for which a link is pinned.
-        for hook in datapath.guards(&[], &[])? {
-            datapath.unguard(&hook.interface)?;
-            changes.push(format!("- guard on {}", hook.interface));
-        }
-    }
-    if datapath.remove()? {
-        changes.push("- policy and counters".to_owned());
-    }
-    match fence::take_down(interface) {
-        Ok(true) => changes.push(format!("- fence inet {}", fence::table_name(interface))),
-        Ok(false) | Err(NetError::NetfilterMissing { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(changes)
+    let names: Vec<_> = interfaces.iter().map(InterfaceName::as_str).collect();
+    let names = names.join(", ");
+    let problems = problems.to_string();
+    output::warn(&[format!(
+        "{config} is invalid; taking down what was brought up from it: {names}\n{}",
+        problems.trim_end()
+    )]);
+    Ok(())
 }

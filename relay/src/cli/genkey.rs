@@ -1,13 +1,15 @@
 use std::io::{self, Read as _, Write as _};
 
-use anyhow::{Context as _, Result};
 use clap::Args;
 use zeroize::Zeroizing;
 
 use super::{exit::UsageError, output};
-use crate::model::{PresharedKey, PrivateKey};
+use crate::{
+    engine::{ErrorContext as _, Result},
+    model::{PresharedKey, PrivateKey},
+};
 
-/// What is read of standard input, bytes: a key takes 44.
+/// Bytes read from standard input; a key has 44.
 const INPUT_MAX: u64 = 4096;
 
 /// `relay genkey`.
@@ -20,7 +22,7 @@ pub(super) struct Genkey {
     /// Read a private key from standard input and print its public key, like `wg pubkey`.
     #[arg(long)]
     public: bool,
-    /// Make a preshared key, like `wg genpsk`.
+    /// Generate a preshared key, like `wg genpsk`.
     #[arg(long, conflicts_with = "public")]
     psk: bool,
 }
@@ -36,7 +38,7 @@ impl Genkey {
             true => PresharedKey::generate()?.to_base64(),
             false => PrivateKey::generate()?.to_base64(),
         };
-        // In one piece, so that a file has all of it or nothing.
+        // In one write, so that a file has the whole line or nothing.
         let mut line = Zeroizing::new(Vec::with_capacity(key.len() + 1));
         line.extend_from_slice(key.as_bytes());
         line.push(b'\n');
@@ -46,12 +48,12 @@ impl Genkey {
 }
 
 fn private_key() -> Result<PrivateKey> {
-    // Room for all of it leaves no copy behind by growing.
+    // With room for all of it, the buffer never moves and leaves no copy of the key.
     let mut text = Zeroizing::new(String::with_capacity(2 * 4096));
     let input = io::stdin().lock();
     input.take(INPUT_MAX).read_to_string(&mut text).context("cannot read standard input")?;
     text.trim().parse().map_err(|error| {
-        let remedy = "write one private key into it, as `relay genkey` prints it";
+        let remedy = "expected one private key, as `relay genkey` prints it";
         UsageError::Request(format!("standard input {error}; {remedy}")).into()
     })
 }

@@ -1,56 +1,59 @@
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
-use super::{host, output, stats};
+use super::{Place, output};
 use crate::{
     config::{self, Options},
-    datapath::Datapath,
+    engine::{self, Context, ErrorContext as _, Result},
     graph::{self, Picture, Traffic, render_dot_into, render_matrix_into, render_svg_into},
-    model::Relay,
-    stats::Snapshot,
 };
 
 /// `relay graph`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  relay graph                 a matrix\n  relay graph --output who.svg --live\n                              \
-                  a picture, wider where more was relayed\n  relay graph --format dot | dot -Tpdf > who.pdf"
-)]
+#[command(after_help = "Examples:\n  \
+    relay graph                 a matrix\n  \
+    relay graph --output who.svg --live\n                              \
+    a picture, with wider lines for more traffic\n  \
+    relay graph --format dot | dot -Tpdf > who.pdf")]
 pub(super) struct Graph {
-    /// What to draw; by the ending of --output where that says svg or dot, else a matrix.
+    /// What to draw; by default what the extension of --output says, else a matrix.
     #[arg(long)]
     format: Option<Format>,
-    /// The file to write instead of standard output.
+    /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Draw what the running relay has counted, too.
+    /// Draw the traffic that the running relay has counted, too.
     #[arg(long)]
     live: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A picture.
+    /// An SVG picture.
     Svg,
-    /// Text for Graphviz.
+    /// Input for Graphviz.
     Dot,
     /// A table for the terminal.
     Matrix,
 }
 
 impl Graph {
-    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        let relay = config::load(config, Options { allow_empty: true })?.relay;
-        let traffic = if self.live { Some(traffic(&relay, bpffs)?) } else { None };
-        let graph = graph::Graph::new(&relay);
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let options = Options { allow_empty: true };
+        let (graph, traffic) = match self.live {
+            false => (graph::Graph::new(&config::load(place.config, options)?.relay), None),
+            true => engine::block_on(async {
+                let context = Context::preview(place.site("graph --live"), options)?;
+                let traffic = engine::traffic(&context).await?;
+                Ok((graph::Graph::new(context.relay()), Some(traffic)))
+            })?,
+        };
         let Some(path) = &self.output else {
             return self.draw(output::stdout(), &graph, traffic.as_ref(), output::color());
         };
@@ -88,41 +91,4 @@ impl Graph {
             Some(_) | None => Format::Matrix,
         })
     }
-}
-
-/// What the running relay counted of each peer, and of pairs where it counts them.
-fn traffic(relay: &Relay, bpffs: &Path) -> Result<Traffic> {
-    host::require_capabilities("graph --live")?;
-    let interface = relay.interface.as_str();
-    let datapath = Datapath::open(bpffs, interface)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let snapshot = Snapshot::new(&runtime.block_on(stats::observe(relay, &datapath))?);
-    let relayed: HashMap<&str, u64> = snapshot
-        .peers
-        .iter()
-        .map(|peer| (&*peer.name, peer.relayed.rx_bytes + peer.relayed.tx_bytes))
-        .collect();
-    let of = |name: &str| relayed.get(name).copied().unwrap_or(0);
-    let peers = relay.peers.iter().map(|peer| of(peer.name.as_str())).collect();
-    let pairs = if relay.pair_stats { Some(pairs(relay, &datapath)?) } else { None };
-    Ok(Traffic::new(peers, pairs))
-}
-
-/// Bytes between two peers both ways, by their places in the configuration.
-fn pairs(relay: &Relay, datapath: &Datapath) -> Result<HashMap<(usize, usize), u64>> {
-    let slots = datapath.slots()?;
-    let place_of: HashMap<u32, usize> = relay
-        .peers
-        .iter()
-        .enumerate()
-        .filter_map(|(place, peer)| Some((*slots.get(&peer.public_key)?, place)))
-        .collect();
-    let mut pairs = HashMap::new();
-    for ((from, to), counters) in datapath.pairs()?.pairs {
-        // A peer that has left the configuration is in no picture.
-        if let Some((&from, &to)) = place_of.get(&from).zip(place_of.get(&to)) {
-            *pairs.entry((from.min(to), from.max(to))).or_default() += counters.bytes;
-        }
-    }
-    Ok(pairs)
 }

@@ -3,27 +3,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{check, exit::UsageError, output, wg_quick};
+use super::{check, exit::UsageError, output};
 use crate::{
     config::{self, ImportError, Remark, Secrets},
+    engine::{self, Error, ErrorContext as _, Result},
     model::InterfaceName,
 };
 
 /// `relay import`.
 #[derive(Debug, Args)]
-#[command(after_help = "Names of peers are taken from comments. What is not carried over is said \
-    line by line on standard error. Keys are never printed.\n\nExamples:\n  \
-    relay import /etc/wireguard/wg0.conf                                    what would it be?\n  \
-    relay import /etc/wireguard/wg0.conf --output /etc/relay/relay.toml     with files for the keys\n  \
-    ssh hub sudo cat /etc/wireguard/wg0.conf | relay import -               from another host")]
+#[command(
+    after_help = "Comments become names of peers. Lines that are not converted are reported \
+    on standard error. Keys are never printed.\n\nExamples:\n  \
+    relay import /etc/wireguard/wg0.conf                                    print the configuration\n  \
+    relay import /etc/wireguard/wg0.conf --output /etc/relay/relay.toml     write it, and files for the keys\n  \
+    ssh hub sudo cat /etc/wireguard/wg0.conf | relay import -               from another host"
+)]
 pub(super) struct Import {
     /// The hub's wg-quick file; `-` reads standard input.
     file: PathBuf,
-    /// Write the configuration here, and its keys into files of mode 0600 beside it.
+    /// Write the configuration to FILE, and its keys to files of mode 0600 beside it.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -43,20 +45,19 @@ impl Import {
         let import = import.map_err(|error| match error {
             ImportError::Lines(lines) => {
                 let lines: Vec<_> = lines.iter().map(|line| self.located(line)).collect();
-                anyhow::Error::from(UsageError::Request(lines.join("\n")))
+                Error::from(UsageError::Request(lines.join("\n")))
             }
             problems @ ImportError::Problems(_) => problems.into(),
         })?;
         let loaded = import.load(output)?;
-        let compiled = check::compile(&loaded);
-        compiled?;
+        check::compile(&loaded)?;
         let remarks: Vec<_> = import.remarks().iter().map(|line| self.located(line)).collect();
         output::warn(&remarks);
         if interface.is_none() {
             let own = &loaded.relay.interface;
             let why = match has_name {
-                true => "an interface cannot be called like this file, so it is",
-                false => "has no file name to call the interface by, so it is",
+                true => "the file name is no interface name, so the interface is named",
+                false => "there is no file name, so the interface is named",
             };
             output::warn(&[format!("{file}: {why} {own}")]);
         }
@@ -65,7 +66,7 @@ impl Import {
         match &self.output {
             Some(path) => {
                 let remedy = "nothing is written; name another file with --output, or move away \
-                              what is there";
+                              the one that exists";
                 import.write(path).context(remedy)?;
                 Secrets::read(&loaded)?;
                 let keys = import.key_files().len();
@@ -85,8 +86,8 @@ impl Import {
                     let files: Vec<_> = files.iter().map(|it| it.display().to_string()).collect();
                     writeln!(
                         err,
-                        "warning: keys are not printed; --output writes them into files, or write \
-                         them into these beside the configuration, mode 0600: {}",
+                        "warning: keys are not printed; use --output to write them to files, or write \
+                         them yourself to these beside the configuration, mode 0600: {}",
                         files.join(", ")
                     )?;
                 }
@@ -94,14 +95,14 @@ impl Import {
         }
         writeln!(
             err,
-            "warning: EVERYBODY MAY TALK TO EVERYBODY in the overlay, as on the hub: whom each peer \
-             may talk to does not stand in a hub's file. Write it into allowed_ips, then `relay \
+            "warning: EVERY PEER MAY TALK TO EVERY OTHER in the overlay, as on the hub: a hub's file \
+             does not say whom each peer may talk to. Write that into allowed_ips, then run `relay \
              check` and `relay up --dry-run`"
         )?;
         let interface = &loaded.relay.interface;
-        let handover = wg_quick::warning(interface).unwrap_or_else(|| {
+        let handover = engine::wg_quick_warning(interface).unwrap_or_else(|| {
             format!(
-                "where wg-quick@{interface} has brought it up, hand over with `systemctl disable \
+                "if wg-quick@{interface} has brought it up, run `systemctl disable \
                  wg-quick@{interface}`, without --now, which would delete {interface}"
             )
         });

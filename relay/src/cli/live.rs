@@ -1,4 +1,4 @@
-//! The live table on a terminal, which is given back as it was: at the end, on a signal, on a panic.
+//! The live table on a terminal, which is restored at the end, on a signal and on a panic.
 
 use std::{
     io,
@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::Result;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
 use futures_util::StreamExt as _;
 use ratatui::DefaultTerminal;
@@ -15,10 +14,12 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use super::exit;
-use crate::stats::{Key, Snapshot, Watch};
+use crate::{
+    engine::Result,
+    stats::{Key, Snapshot, Watch},
+};
 
-/// The terminal for as long as this value lives; ratatui's own hook gives it back on a panic.
+/// The terminal in raw mode until this is dropped; ratatui's own hook restores it on a panic.
 struct Screen(DefaultTerminal);
 
 impl Screen {
@@ -37,10 +38,10 @@ impl Drop for Screen {
     }
 }
 
-/// Shows what `look` sees, again after every interval, until a key or a signal ends it.
+/// Shows what `look` reads, after each interval, until a key or a signal ends it.
 ///
 /// # Errors
-/// The first look fails, or the terminal does. A later look that fails is told on the screen.
+/// The first read or the terminal fails. Later errors of `look` are shown on the screen.
 pub(super) async fn run(
     mut watch: Watch,
     every: Duration,
@@ -63,7 +64,7 @@ pub(super) async fn run(
             _ = hang_up.recv() => return Ok(()),
             _ = ticks.tick() => match look().await {
                 Ok(snapshot) => watch.feed(snapshot, began.elapsed(), SystemTime::now()),
-                Err(error) => watch.trouble(exit::causes(&error)),
+                Err(error) => watch.trouble(error.chain()),
             },
             event = events.next() => match event {
                 None => return Ok(()),
@@ -78,13 +79,13 @@ pub(super) async fn run(
 }
 
 fn press(watch: &mut Watch, event: &Event) -> ControlFlow<()> {
-    // A new size draws again, which every turn of the loop does.
+    // A new size needs a new drawing, which each turn of the loop makes.
     let Event::Key(event) = event else { return ControlFlow::Continue(()) };
     if event.kind == KeyEventKind::Release {
         return ControlFlow::Continue(());
     }
     if event.modifiers.contains(KeyModifiers::CONTROL) {
-        // In raw mode the terminal sends no signal for it.
+        // In raw mode the terminal sends no signal for Ctrl-C.
         return match event.code == KeyCode::Char('c') {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -1,10 +1,10 @@
 use std::{fs, io::Write as _, path::PathBuf};
 
-use anyhow::{Context as _, Result};
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_mangen::Man as Page;
 
-use super::{Cli, output};
+use super::{command, output};
+use crate::engine::{ErrorContext as _, Result};
 
 /// `relay man`.
 #[derive(Debug, Args)]
@@ -12,7 +12,7 @@ use super::{Cli, output};
     relay man | man -l -\n  \
     relay man --output /usr/share/man/man1")]
 pub(super) struct Man {
-    /// Write a page for each verb into this directory, instead of printing that of relay.
+    /// Write one page per verb into this directory instead of printing relay's own.
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -20,14 +20,14 @@ pub(super) struct Man {
 impl Man {
     pub(super) fn run(&self) -> Result<()> {
         let Some(directory) = &self.output else {
-            Page::new(Cli::command()).render(&mut output::stdout())?;
+            Page::new(command()).render(&mut output::stdout())?;
             return Ok(());
         };
         let shown = directory.display();
         fs::create_dir_all(directory).with_context(|| format!("cannot create {shown}"))?;
-        clap_mangen::generate_to(Cli::command(), directory)
-            .with_context(|| format!("cannot write the pages into {shown}"))?;
-        writeln!(output::stdout(), "{shown}: relay.1, and a page for each verb")?;
+        clap_mangen::generate_to(command(), directory)
+            .with_context(|| format!("cannot write the pages to {shown}"))?;
+        writeln!(output::stdout(), "{shown}: relay.1 and one page per verb")?;
         Ok(())
     }
 }

@@ -1,62 +1,58 @@
-//! The command line: one file per verb. Parsing validates and does nothing else; the verbs read,
-//! plan, print and apply.
+//! The command line: one file per verb. Parsing validates and does nothing else; the verbs call the
+//! engine and print.
 
 mod check;
-mod claim;
 mod completions;
 mod doctor;
 mod down;
 mod exit;
 mod explain;
-mod facts;
 mod follow;
 mod genkey;
 mod graph;
-mod guard;
-mod host;
 mod import;
 mod live;
-mod lock;
 mod man;
 mod observe;
 mod output;
 mod peer;
-mod plan;
 mod qr;
 mod reload;
-mod running;
 mod stats;
 mod status;
 mod subject;
 mod trace;
 mod up;
-mod wg_quick;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Command, CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Relays packets between WireGuard peers that list each other, in the kernel.
+use crate::engine::{Kind, Site};
+
+/// Relay packets between WireGuard peers that list each other, in the kernel.
 ///
 /// Configures a WireGuard interface from /etc/relay/relay.toml and attaches eBPF programs that
-/// decide who may talk to whom, count it and send packets straight back out. No process stays
-/// in the data path.
+/// decide who may talk to whom, count packets and send them straight back out. No process stays in
+/// the data path.
 #[derive(Debug, Parser)]
 #[command(
+    name = "relay",
     version,
-    after_help = "Exit codes: 0 done or allowed, 1 failed or denied, 2 usage or configuration, \
-                  3 the host lacks something.\n\nExamples:\n  relay check                 \
-                  is the configuration right?\n  relay up --dry-run          what would change?\n  \
-                  relay up                    make it so\n  relay status                \
-                  is it still so?\n  relay stats                 who talked, who was refused and \
-                  why"
+    after_help = "Exit codes: 0 success or allowed, 1 failure or not allowed, 2 usage or configuration \
+                  error, 3 the host lacks something.\n\nExamples:\n  \
+                  relay check                 validate the configuration\n  \
+                  relay up --dry-run          show what would change\n  \
+                  relay up                    apply the configuration\n  \
+                  relay status                compare the relay with its configuration\n  \
+                  relay stats                 show traffic and dropped packets"
 )]
 struct Cli {
-    /// The main configuration file; fragments are read from relay.d beside it.
+    /// Main configuration file; fragments are read from relay.d beside it.
     #[arg(
         long,
         global = true,
@@ -66,7 +62,7 @@ struct Cli {
         help_heading = "Global options"
     )]
     config: PathBuf,
-    /// The BPF file system that keeps programs and counters.
+    /// BPF file system for programs and counters.
     #[arg(
         long,
         global = true,
@@ -82,44 +78,58 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make the kernel what the configuration says; run again, it changes nothing.
+    /// Apply the configuration (idempotent).
     Up(up::Up),
-    /// The same, but only where the relay is up; costs no packet.
+    /// Apply the configuration if the relay is up, without packet loss.
     Reload(reload::Reload),
-    /// Keep fence and guard where they belong, for as long as it runs.
+    /// Keep fence and guard in place until stopped.
     Follow(follow::Follow),
-    /// Show whether the relay is what the configuration says.
+    /// Compare the relay with its configuration.
     Status(status::Status),
     /// Remove the interface, the programs, the counters and the fence.
     Down(down::Down),
-    /// Show traffic, handshakes and refused packets of each peer.
+    /// Show traffic, handshakes and dropped packets of each peer.
     Stats(stats::Stats),
-    /// Say whether A reaches B, and what to write where if not.
+    /// Explain whether A can reach B, and which lines to change if not.
     Explain(explain::Explain),
-    /// Show refused packets: the last ones, or as they come.
+    /// Show dropped packets: the last ones, or live.
     Observe(observe::Observe),
-    /// Show every packet and what becomes of it, for as long as it runs.
+    /// Show every packet and its verdict until stopped.
     Trace(trace::Trace),
     /// Show who may talk to whom.
     Graph(graph::Graph),
-    /// Check the host, and say what to do about what is wrong.
+    /// Check the host and suggest remedies.
     Doctor(doctor::Doctor),
-    /// Check the configuration and report every problem; touch nothing.
+    /// Validate the configuration and report every problem.
     Check(check::Check),
-    /// Add, remove, rename and show peers, and the configurations of their clients.
+    /// Add, remove, rename and show peers and their clients' configurations.
     Peer(peer::Peer),
-    /// Make a private key, like `wg genkey`.
+    /// Generate a private key, like `wg genkey`.
     Genkey(genkey::Genkey),
-    /// Make a configuration of a WireGuard hub's wg-quick file.
+    /// Convert a wg-quick hub file.
     Import(import::Import),
-    /// Print what a shell needs to complete relay's command line.
+    /// Print a completion script for a shell.
     Completions(completions::Completions),
-    /// Print relay's manual page, or write all of them.
+    /// Print relay's manual page, or write all pages.
     Man(man::Man),
 }
 
-/// The definition of the command line, from which its documentation is made.
-pub fn command() -> Command {
+/// The files and pins that the global options name.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    config: &'a Path,
+    bpffs: &'a Path,
+}
+
+impl<'a> Place<'a> {
+    /// As the engine takes it.
+    fn site(self, verb: &'static str) -> Site<'a> {
+        Site { config: self.config, bpffs: self.bpffs, verb, notice: output::notice }
+    }
+}
+
+/// The definition of the command line, for completions, manual pages and references.
+pub fn command() -> clap::Command {
     Cli::command()
 }
 
@@ -128,7 +138,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed terminal is no reason to fail differently.
+            // A closed terminal changes nothing about the exit code.
             drop(error.print());
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
         }
@@ -138,20 +148,21 @@ pub fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
+    let place = Place { config: &cli.config, bpffs: &cli.bpffs };
     let outcome = match &cli.verb {
-        Verb::Up(up) => up.run(&cli.config, &cli.bpffs),
-        Verb::Reload(reload) => reload.run(&cli.config, &cli.bpffs),
-        Verb::Follow(follow) => follow.run(&cli.config, &cli.bpffs),
-        Verb::Status(status) => status.run(&cli.config, &cli.bpffs),
-        Verb::Down(down) => down.run(&cli.config, &cli.bpffs),
-        Verb::Stats(stats) => stats.run(&cli.config, &cli.bpffs),
-        Verb::Explain(explain) => explain.run(&cli.config, &cli.bpffs),
-        Verb::Observe(observe) => observe.run(&cli.config, &cli.bpffs),
-        Verb::Trace(trace) => trace.run(&cli.config, &cli.bpffs),
-        Verb::Graph(graph) => graph.run(&cli.config, &cli.bpffs),
-        Verb::Doctor(doctor) => doctor.run(&cli.config, &cli.bpffs),
-        Verb::Check(check) => check.run(&cli.config),
-        Verb::Peer(peer) => peer.run(&cli.config, &cli.bpffs),
+        Verb::Up(up) => up.run(place),
+        Verb::Reload(reload) => reload.run(place),
+        Verb::Follow(follow) => follow.run(place),
+        Verb::Status(status) => status.run(place),
+        Verb::Down(down) => down.run(place),
+        Verb::Stats(stats) => stats.run(place),
+        Verb::Explain(explain) => explain.run(place),
+        Verb::Observe(observe) => observe.run(place),
+        Verb::Trace(trace) => trace.run(place),
+        Verb::Graph(graph) => graph.run(place),
+        Verb::Doctor(doctor) => doctor.run(place),
+        Verb::Check(check) => check.run(place.config),
+        Verb::Peer(peer) => peer.run(place),
         Verb::Genkey(genkey) => genkey.run(),
         Verb::Import(import) => import.run(),
         Verb::Completions(completions) => completions.run(),
@@ -161,8 +172,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) => {
             let code = exit::code(&error);
-            if code != exit::DONE && error.downcast_ref::<exit::Denied>().is_none() {
-                // Nobody reads a closed pipe.
+            // An answer is printed already, and nobody reads a closed pipe.
+            if code != exit::DONE && error.kind() != Kind::Denied {
                 drop(writeln!(io::stderr(), "{}", exit::describe(&error)));
             }
             ExitCode::from(code)

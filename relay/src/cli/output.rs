@@ -1,4 +1,4 @@
-//! Where text goes and how it looks there.
+//! Standard output and standard error, and who reads them.
 
 use std::{
     env,
@@ -15,12 +15,12 @@ use rustix::{
 };
 use serde::Serialize;
 
-use crate::model::InterfaceName;
+use crate::engine::Result;
 
-/// How long the reader of a secret may take.
+/// How long a secret waits for its reader.
 const READING: Duration = Duration::from_secs(2);
 
-/// Whether standard output takes colour: `WG_COLOR_MODE` and `NO_COLOR` before the terminal.
+/// Whether to colour standard output: as `WG_COLOR_MODE` or `NO_COLOR` say, else on a terminal.
 pub(super) fn color() -> bool {
     match env::var("WG_COLOR_MODE").as_deref() {
         Ok("always") => true,
@@ -29,20 +29,25 @@ pub(super) fn color() -> bool {
     }
 }
 
-/// Warnings, a line each, on standard error.
+/// Prints warnings to standard error, a line each.
 pub(super) fn warn(warnings: &[impl Display]) {
     for warning in warnings {
         say(format_args!("warning: {warning}"));
     }
 }
 
-/// A line on standard error. Nobody can be told that nobody can be told.
+/// Prints a line to standard error, if anybody reads it.
 pub(super) fn say(line: impl Display) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 
-/// Standard output for what a verb has to say besides what it does: when nobody reads it any more,
-/// the rest is dropped, and the verb goes on and ends with the exit code that it would have had.
+/// Prints that another command holds a lock.
+pub(super) fn notice(line: &str) {
+    say(line);
+}
+
+/// Standard output for a verb that does more than print: once its reader closes it, the rest of the
+/// text is discarded, and the verb finishes with the exit code that it would have had.
 pub(super) fn stdout() -> Stdout {
     Stdout { is_closed: false }
 }
@@ -60,8 +65,8 @@ impl Stdout {
                 self.is_closed = true;
                 return Ok(instead);
             }
-            let said = format!("cannot write to standard output: {error}");
-            Err(io::Error::new(error.kind(), said))
+            let text = format!("cannot write to standard output: {error}");
+            Err(io::Error::new(error.kind(), text))
         })
     }
 }
@@ -84,7 +89,7 @@ impl Write for Stdout {
     }
 }
 
-/// Standard error, which tells what it can.
+/// Standard error; a text that nobody reads is discarded.
 #[derive(Debug)]
 pub(super) struct Stderr;
 
@@ -99,8 +104,8 @@ impl Write for Stderr {
     }
 }
 
-/// Hands a secret over that exists nowhere else: it is written, and whoever reads it was there to
-/// the end.
+/// Delivers a secret that exists nowhere else: it is written to the end, and a pipe's reader has
+/// read it.
 ///
 /// # Errors
 /// It was not delivered.
@@ -116,12 +121,12 @@ pub(super) fn deliver(secret: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// That a secret given to standard output would reach somebody.
+/// Checks that a secret on standard output would reach somebody.
 ///
 /// # Errors
-/// It is closed, or leads nowhere.
+/// Standard output is closed or /dev/null.
 pub(super) fn require_reader() -> io::Result<()> {
-    // Rust opens /dev/null in the place of a descriptor that is closed.
+    // Rust opens /dev/null in place of a closed descriptor.
     let null = stat("/dev/null").map(|null| null.st_rdev);
     let leads_nowhere = fstat(io::stdout()).is_ok_and(|out| {
         FileType::from_raw_mode(out.st_mode) == FileType::CharacterDevice && null == Ok(out.st_rdev)
@@ -134,19 +139,19 @@ pub(super) fn require_reader() -> io::Result<()> {
     }
 }
 
-/// What standard output is; `None` when it is closed.
+/// The type of standard output; `None` if it is closed.
 fn kind() -> Option<FileType> {
     fstat(io::stdout()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
 }
 
-/// Waits until a pipe is read to its end, or for a moment: a pager takes its time.
+/// Waits until a pipe is read to its end, but not for ever: a pager reads when its user scrolls.
 fn drained(out: &impl AsFd) -> io::Result<()> {
     let end = Instant::now() + READING;
     loop {
         if ioctl_fionread(out)? == 0 || Instant::now() > end {
             return Ok(());
         }
-        // Without an event to wait for, only the end of the reader is told.
+        // Without events, poll reports only that the reader has closed the pipe.
         let mut look = [PollFd::new(out, PollFlags::empty())];
         let step = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
         poll(&mut look, Some(&step))?;
@@ -156,41 +161,18 @@ fn drained(out: &impl AsFd) -> io::Result<()> {
     }
 }
 
-/// What a verb changed, or would change: its JSON.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Changes<'a> {
-    schema_version: u32,
-    interface: &'a str,
-    changed: bool,
-    dry_run: bool,
-    changes: &'a [String],
-    warnings: &'a [String],
+/// Prints a value as one JSON object.
+pub(super) fn json(out: &mut (impl Write + ?Sized), value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
 }
 
-impl<'a> Changes<'a> {
-    pub(super) fn new(
-        interface: &'a InterfaceName,
-        dry_run: bool,
-        changes: &'a [String],
-        warnings: &'a [String],
-    ) -> Self {
-        let (interface, changed) = (interface.as_str(), !changes.is_empty());
-        Self { schema_version: 1, interface, changed, dry_run, changes, warnings }
-    }
-
-    pub(super) fn print(&self, out: &mut (impl io::Write + ?Sized)) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *out, self)?;
-        writeln!(out)
-    }
-}
-
-/// Warns, as `wg genkey` does, when a secret goes to a file that everybody can read.
+/// Warns, as `wg genkey` does, that others can read the file that a secret is written to.
 pub(super) fn warn_if_open() {
     let is_open = fstat(io::stdout()).is_ok_and(|stat| {
         FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_mode & 0o077 != 0
     });
     if is_open {
-        warn(&["others can read the file that this is written to; set the umask to 077"]);
+        warn(&["others can read the file that this is written to; use umask 077"]);
     }
 }

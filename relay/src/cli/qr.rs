@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal as _};
 
-use anyhow::{Context as _, Result};
 use qrcode::{
     Color, EcLevel, QrCode, Version,
     bits::Bits,
@@ -13,17 +12,18 @@ use rustix::termios::tcgetwinsize;
 use zeroize::Zeroizing;
 
 use super::exit::UsageError;
+use crate::engine::{ErrorContext as _, Result};
 
 /// Light modules around a code (ISO/IEC 18004, section 9.1).
 const QUIET: usize = 4;
-/// So many are enough for readers where the terminal has no room for more.
+/// Enough for most readers, if the terminal has no room for more.
 const QUIET_LEAST: usize = 2;
 /// Bytes in the largest code at level L (ISO/IEC 18004, table 7).
 const BYTES_MAX: usize = 2953;
 /// Pixels of a module's side in a picture.
 const MODULE: usize = 8;
 
-/// Encodes a configuration without its comments and empty lines, for larger modules.
+/// Encodes a configuration without its comments and empty lines, so that modules are larger.
 pub(super) fn encode(text: &str) -> Result<QrCode> {
     let mut short = Zeroizing::new(String::with_capacity(text.len()));
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -33,8 +33,8 @@ pub(super) fn encode(text: &str) -> Result<QrCode> {
     match of(short.as_bytes()) {
         Ok(code) => Ok(code),
         Err(QrError::DataTooLong) => Err(UsageError::Request(format!(
-            "the configuration has {} bytes, and a QR code holds {BYTES_MAX}; shorten allowed_ips, \
-             or hand over the text",
+            "the configuration has {} bytes, but a QR code holds {BYTES_MAX}; shorten allowed_ips, \
+             or deliver the text",
             short.len()
         ))
         .into()),
@@ -44,7 +44,7 @@ pub(super) fn encode(text: &str) -> Result<QrCode> {
 
 fn of(bytes: &[u8]) -> Result<QrCode, QrError> {
     match QrCode::with_error_correction_level(bytes, EcLevel::L) {
-        // What the search for the shortest encoding makes of it can be longer than its plain bytes.
+        // The encoder's mix of modes can be longer than plain bytes.
         Err(QrError::DataTooLong) if bytes.len() <= BYTES_MAX => {
             let mut bits = Bits::new(Version::Normal(40));
             bits.push_byte_data(bytes)?;
@@ -55,17 +55,17 @@ fn of(bytes: &[u8]) -> Result<QrCode, QrError> {
     }
 }
 
-/// Draws it for a terminal: dark on light, whatever the terminal's colours are if it has some.
+/// Draws a code for a terminal: dark on light, whatever colours the terminal has.
 ///
 /// # Errors
-/// The terminal is too narrow, so that its lines would be broken and nobody could read it.
+/// The terminal is too narrow for its lines.
 pub(super) fn draw(code: &QrCode, color: bool) -> Result<Zeroizing<String>> {
     let columns = match io::stdout().is_terminal() {
         true => tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)),
         false => None,
     };
     let quiet = u32::try_from(quiet(code.width(), columns)?)?;
-    // Full blocks are in the foreground's colour, which is the light one.
+    // A full block has the foreground's colour, the light one.
     let drawing = Renderer::<Dense1x2>::new(&code.to_colors(), code.width(), quiet)
         .dark_color(Dense1x2::Light)
         .light_color(Dense1x2::Dark)
@@ -81,21 +81,21 @@ pub(super) fn draw(code: &QrCode, color: bool) -> Result<Zeroizing<String>> {
     Ok(lines)
 }
 
-/// How many light modules around a code of this width a terminal has room for.
+/// Light modules around a code of this width, as many as the terminal has room for.
 fn quiet(width: usize, columns: Option<usize>) -> Result<usize, UsageError> {
-    // Zero is a terminal that does not know.
+    // A terminal that does not know its width reports zero.
     let Some(columns) = columns.filter(|&columns| columns > 0) else { return Ok(QUIET) };
     match columns.checked_sub(width + 2 * QUIET_LEAST) {
         Some(room) => Ok(QUIET.min(QUIET_LEAST + room / 2)),
         None => Err(UsageError::Request(format!(
-            "the QR code is {} columns wide, and the terminal has {columns}; widen it, choose a \
-             smaller font, or write a picture with --png FILE",
+            "the QR code is {} columns wide, but the terminal has {columns}; widen the terminal, use \
+             a smaller font, or write a picture with --png FILE",
             width + 2 * QUIET_LEAST
         ))),
     }
 }
 
-/// A PNG picture of it, black on white.
+/// A PNG picture of a code, black on white.
 pub(super) fn picture(code: &QrCode) -> Result<Zeroizing<Vec<u8>>> {
     let modules = code.width() + 2 * QUIET;
     let side = modules * MODULE;
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_fits_the_terminal_or_is_refused() {
+    fn a_code_that_does_not_fit_the_terminal_is_an_error() {
         let of = |columns| quiet(77, columns).map_err(|error| error.to_string());
         assert_eq!([None, Some(0), Some(85), Some(200)].map(of), [const { Ok(4) }; 4]);
         assert_eq!([84, 83, 82, 81].map(|columns| of(Some(columns))), [Ok(3), Ok(3), Ok(2), Ok(2)]);
         let error = of(Some(80)).expect_err("too narrow");
-        assert!(error.starts_with("the QR code is 81 columns wide, and the terminal has 80;"));
+        assert!(error.starts_with("the QR code is 81 columns wide, but the terminal has 80;"));
     }
 }

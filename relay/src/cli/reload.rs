@@ -1,23 +1,20 @@
-use std::path::Path;
-
-use anyhow::Result;
 use clap::Args;
 
-use super::{output, up::Up};
+use super::{Place, output, up::Up};
+use crate::engine::Result;
 
 /// `relay reload`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  relay reload --dry-run      what would be done\n  relay reload                \
-                  after a change of the files, for service managers"
-)]
+#[command(after_help = "Examples:\n  \
+    relay reload --dry-run      show what would change\n  \
+    relay reload                apply edited files, for service managers")]
 pub(super) struct Reload {
     #[command(flatten)]
     up: Up,
 }
 
 impl Reload {
-    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        self.up.bring_about(config, bpffs, true, &mut output::stdout())
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        self.up.bring_up(place, true, &mut output::stdout())
     }
 }

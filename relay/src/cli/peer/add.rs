@@ -1,6 +1,5 @@
 use std::{net::IpAddr, path::PathBuf};
 
-use anyhow::Result;
 use clap::Args;
 use ipnet::IpNet;
 
@@ -15,6 +14,7 @@ use crate::{
         NewPeer, Options, free_addresses, parse_address, parse_network, parse_peer_name,
         parse_public_key,
     },
+    engine::Result,
     model::{PeerName, PrivateKey},
 };
 
@@ -22,33 +22,33 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     relay peer add node-c --public-key K= --allow 10.3.2.2\n                              \
-    with the next free address, as relay.d/node-c.toml\n  \
+    with the next free address, into relay.d/node-c.toml\n  \
     relay peer add phone --generate --qr --allow 10.3.2.0/24 --apply\n                              \
-    with a key made here, shown once, in force at once\n  \
+    with a key generated here, shown once, applied now\n  \
     relay peer add node-c --public-key K= --file /etc/relay/relay.toml --dry-run\n                              \
-    what would be written there")]
+    show what would be written")]
 pub(super) struct Add {
-    /// Its name: 1 to 63 of a-z 0-9 _ . -
+    /// Name of the peer: 1 to 63 characters of a-z 0-9 _ . -
     #[arg(value_parser = parse_peer_name)]
     name: PeerName,
-    /// An address it owns; without any, the next free one of each network of the overlay.
+    /// Address of the peer [default: the next free one of each overlay network].
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = parse_address)]
     address: Vec<IpAddr>,
-    /// Networks behind it.
+    /// Network behind the peer.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = parse_network)]
     routes: Vec<IpNet>,
-    /// Whom it may talk to, instead of what [defaults] says.
+    /// Network it may talk to, instead of those in [defaults].
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = parse_network)]
     allow: Vec<IpNet>,
-    // Not parsed by clap, which would show what may be a private key taken for the public one.
-    /// Its public key, as `wg pubkey` prints it there.
+    // Not parsed by clap, which would print it: it may be a private key by mistake.
+    /// Public key, as `wg pubkey` prints it on the peer.
     #[arg(long, value_name = "KEY", conflicts_with = "generate")]
     public_key: Option<String>,
-    /// Make its key pair here; the private key is shown once, in its client's configuration, and
-    /// kept nowhere.
+    /// Generate the key pair here; the private key is shown once, in the client's configuration, and
+    /// stored nowhere.
     #[arg(long)]
     generate: bool,
-    /// Add it to this file of the configuration instead of a fragment of its own.
+    /// Add the peer to this configuration file instead of a new fragment.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -72,8 +72,8 @@ impl Add {
                 .map_err(|fault| UsageError::Request(format!("--public-key: {fault}")))?,
             (None, None) => {
                 return Err(UsageError::Request(format!(
-                    "{} needs a key; write --public-key with what `wg pubkey` prints there, or \
-                     --generate to make its key pair here",
+                    "{} needs a key; use --public-key with what `wg pubkey` prints on the peer, or \
+                     --generate for a new key pair",
                     self.name
                 ))
                 .into());

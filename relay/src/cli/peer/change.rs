@@ -1,6 +1,5 @@
 use std::{cell::Cell, collections::HashSet, io::Write};
 
-use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{
@@ -8,31 +7,32 @@ use super::{
     client::{Client, Prepared, Show},
 };
 use crate::{
-    cli::{check, host, lock::Lock, output, up::Up},
+    cli::{check, output, up::Up},
     config::{Draft, Edit, Loaded, Options, Secrets},
+    engine::{self, ErrorContext as _, Lock, Result},
 };
 
-/// What becomes of a change besides its file.
+/// What to do with a change.
 #[derive(Debug, Args)]
 pub(super) struct Change {
     /// Run `relay up` afterwards.
     #[arg(long, conflicts_with = "dry_run")]
     apply: bool,
-    /// Show what would change in the files, and touch nothing.
+    /// Show what would change in the files, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// The configuration, kept from other changes for as long as this one takes.
+/// The configuration, locked against other changes.
 pub(super) struct Open {
     pub(super) draft: Draft,
     pub(super) loaded: Loaded,
-    /// How many warnings of the change were shown.
+    /// How many warnings about the change were shown.
     warned: Cell<usize>,
     _lock: Lock,
 }
 
-/// What the configuration is after a change that passes every check.
+/// The configuration after a valid change.
 pub(super) struct Checked {
     pub(super) loaded: Loaded,
     pub(super) secrets: Secrets,
@@ -41,14 +41,14 @@ pub(super) struct Checked {
 impl Open {
     pub(super) fn new(site: Site<'_>) -> Result<Self> {
         let options = Options { allow_empty: true };
-        // Says more of a file that is not there than the lock would.
-        Draft::read(site.config).load(options)?;
-        let lock = Lock::files(site.config)?;
-        let draft = Draft::read(site.config);
+        // Its errors about a missing file say more than the lock's.
+        Draft::read(site.place.config).load(options)?;
+        let lock = Lock::files(site.place.config, output::notice)?;
+        let draft = Draft::read(site.place.config);
         Ok(Self { loaded: draft.load(options)?, draft, warned: Cell::new(0), _lock: lock })
     }
 
-    /// That what `edit` makes is right, as `relay check` says it. Warns of what is new in it.
+    /// Checks what `edit` makes, as `relay check` does, and prints its new warnings.
     pub(super) fn check(&self, edit: &Edit, options: Options) -> Result<Checked> {
         let loaded = self.draft.load_with(edit, options)?;
         let secrets = Secrets::read(&loaded)?;
@@ -66,17 +66,17 @@ impl Open {
 }
 
 impl Change {
-    /// That the host can do what is to follow, before anything is touched.
+    /// Checks that the host can apply the change, before anything is changed.
     pub(super) fn require_host(&self) -> Result<()> {
         if self.apply {
-            host::require_kernel()?;
-            host::require_capabilities("up")?;
+            engine::require_kernel()?;
+            engine::require_capabilities("up")?;
         }
         Ok(())
     }
 
-    /// Hands over the client's configuration if there is one, then puts the change in its place, says
-    /// `done` and applies.
+    /// Delivers the client's configuration if there is one, then writes the change, prints `done` and
+    /// applies.
     pub(super) fn carry_out(
         &self,
         site: Site<'_>,
@@ -88,22 +88,22 @@ impl Change {
         if self.dry_run {
             let mut out = output::stdout();
             edit.render_into(&mut out)?;
-            let another = if client.is_some() { "; a new key pair is made each time" } else { "" };
-            writeln!(out, "nothing done{another}")?;
+            let another = if client.is_some() { "; each run generates a new key pair" } else { "" };
+            writeln!(out, "nothing changed{another}")?;
             return Ok(());
         }
         let prepared = client.map(|(client, show)| show.prepare(client)).transpose()?;
-        // What goes to a client goes to standard output alone, so that it can be piped.
+        // Standard output has the client's configuration alone, so that it can be piped.
         let mut report: Box<dyn Write> = match prepared.as_ref().is_some_and(Prepared::is_printed) {
             true => Box::new(output::Stderr),
             false => Box::new(output::stdout()),
         };
         let staged = if edit.is_empty() { None } else { Some(edit.stage()?) };
-        // First of all: a private key that nobody was given is lost.
+        // Before the change: a private key that reaches nobody is lost.
         let delivered = prepared.map(Prepared::deliver).transpose()?;
         if let Some(staged) = staged {
             staged.commit().context(match delivered {
-                Some(_) => "the configuration of the client that was made is of no use",
+                Some(_) => "nothing was changed; discard the client's configuration",
                 None => "nothing was changed",
             })?;
         }
@@ -117,9 +117,9 @@ impl Change {
         let warned = open.warned.get();
         drop(open);
         if self.apply {
-            return Up::after_edit(warned).bring_about(site.config, site.bpffs, false, &mut report);
+            return Up::after_edit(warned).bring_up(site.place, false, &mut report);
         }
-        writeln!(report, "`relay up` makes it so")?;
+        writeln!(report, "run `relay up` to apply")?;
         Ok(())
     }
 }

@@ -3,32 +3,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
 use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::{
     cli::{
-        exit::{self, Undelivered, UsageError},
+        exit::{Undelivered, UsageError},
         output, qr,
     },
     config::{Loaded, Rendered, Secrets, Staged, render_client_into},
+    engine::{Error, ErrorContext as _, Result},
     model::{Peer, PrivateKey, Relay},
 };
 
-/// Room for a client's configuration, so that no copy of its key is left by growing.
+/// Capacity for a client's configuration: a buffer that grows would leave a copy of the key.
 const TEXT_BYTES: usize = 64 * 1024;
 
-/// What errors call it.
+/// Its name in errors.
 const STDOUT: &str = "standard output";
 
-/// How a client's configuration is shown.
+/// How to show a client's configuration.
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// Draw a QR code for the WireGuard app instead of printing the text.
+    /// Draw a QR code for the WireGuard app instead of printing text.
     #[arg(long)]
     qr: bool,
-    /// Write the QR code into a new PNG picture of mode 0600 instead; - is standard output.
+    /// Write the QR code to a new PNG file of mode 0600; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
 }
@@ -41,11 +41,11 @@ pub(super) struct Client<'l> {
     /// The same without the private key.
     known: Zeroizing<String>,
     has_private_key: bool,
-    /// Whether the private key was made just now and exists nowhere else.
+    /// Whether the private key is new and exists nowhere else.
     is_new: bool,
 }
 
-/// A client's configuration that only needs to be handed over.
+/// A client's configuration that is ready to be delivered.
 pub(super) struct Prepared<'l> {
     client: Client<'l>,
     printed: Option<Printed>,
@@ -69,8 +69,8 @@ impl<'l> Client<'l> {
         let Some(own) = secrets.private_key() else {
             let file = relay.private_key_file.display();
             return Err(UsageError::Request(format!(
-                "the relay has no key yet, which its clients need: {file} does not exist; run \
-                 `relay up`, or make it with (umask 077; relay genkey > {file})"
+                "{file} does not exist, and clients need the relay's key; run `relay up`, or generate \
+                 it with (umask 077; relay genkey > {file})"
             ))
             .into());
         };
@@ -91,39 +91,39 @@ impl<'l> Client<'l> {
         })
     }
 
-    /// Of a private key that exists nowhere else: it is delivered, or the client is not made.
+    /// With a private key that exists nowhere else: unless it is delivered, nothing is changed.
     pub(super) fn with_new_key(self) -> Self {
         Self { is_new: true, ..self }
     }
 
-    /// What the client will miss, a line each.
+    /// What the client lacks, a line each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let Peer { name, allowed_ips, endpoint, enabled, .. } = self.peer;
         let mut warnings = Vec::new();
         if !enabled {
             warnings.push(format!(
-                "{name} is disabled, so it cannot connect; `relay peer enable {name}` lets it in"
+                "{name} is disabled, so it cannot connect; run `relay peer enable {name}`"
             ));
         }
         if endpoint.is_none() && self.relay.endpoint.is_none() {
             warnings.push(format!(
-                "{name} is not told where the relay is; write endpoint = \"host:port\" into [relay]"
+                "{name} gets no endpoint of the relay; write endpoint = \"host:port\" into [relay]"
             ));
         }
         if allowed_ips.is_empty() {
-            warnings.push(format!("the allowed_ips of {name} are empty, so it reaches nobody"));
+            warnings.push(format!("the allowed_ips of {name} are empty, so it can reach nobody"));
         }
         warnings
     }
 
-    /// Keeps below `state` that the client was given this.
+    /// Records below `state` that the client was given this.
     pub(super) fn note(&self, state: &Path) {
         let noted = Rendered::read(state, &self.relay.interface)
             .and_then(|rendered| rendered.note(self.relay, &self.peer.public_key, &self.known))
-            .context("`relay peer config --stale` will not know of this");
-        // The configuration is in its owner's hands all the same.
+            .context("`relay peer config --stale` will not know this");
+        // The client has its configuration all the same.
         if let Err(error) = noted {
-            output::warn(&[exit::causes(&error)]);
+            output::warn(&[Error::chain(&error)]);
         }
     }
 
@@ -134,17 +134,17 @@ impl<'l> Client<'l> {
 }
 
 impl Show {
-    /// Whether a QR code is asked for.
+    /// Whether a QR code is requested.
     pub(super) const fn is_code(&self) -> bool {
         self.qr || self.png.is_some()
     }
 
-    /// Does everything that can fail but the delivery itself.
+    /// Does everything that can fail, except the delivery.
     pub(super) fn prepare<'l>(&self, client: Client<'l>) -> Result<Prepared<'l>> {
         let to_stdout = self.png.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if to_stdout && (self.qr || io::stdout().is_terminal()) {
-            let text = "--png - is for a pipe or a file; name a file, or write --qr alone to draw \
-                        the code here";
+            let text = "--png - needs a pipe or a file; name a file, or use --qr alone to draw the \
+                        code here";
             return Err(UsageError::Request(text.to_owned()).into());
         }
         let code = if self.is_code() { Some(qr::encode(&client.text)?) } else { None };
@@ -174,10 +174,10 @@ impl<'l> Prepared<'l> {
         self.printed.is_some()
     }
 
-    /// Hands it over.
+    /// Delivers it.
     ///
     /// # Errors
-    /// It did not arrive. No picture is left then.
+    /// It was not delivered. No picture is left.
     pub(super) fn deliver(self) -> Result<Client<'l>> {
         let Self { client, printed, picture } = self;
         output::warn(&client.warnings());
@@ -191,7 +191,7 @@ impl<'l> Prepared<'l> {
                 (Err(source), true) => {
                     return Err(Undelivered { to: STDOUT.into(), source }.into());
                 }
-                // Whoever has the key can be shown it again.
+                // The key still exists elsewhere.
                 (Err(error), false) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 (Err(error), false) => {
                     return Err(error).context("cannot write to standard output");
@@ -201,7 +201,7 @@ impl<'l> Prepared<'l> {
         if let Some(picture) = picture {
             let path = picture.path().to_owned();
             picture.commit()?;
-            output::say(format_args!("{}: the QR code, with mode 0600", path.display()));
+            output::say(format_args!("{}: QR code, mode 0600", path.display()));
         }
         Ok(client)
     }

@@ -1,8 +1,6 @@
 use std::{io::Write as _, path::PathBuf};
 
-use anyhow::Result;
 use clap::Args;
-use serde_json::json;
 
 use super::{
     Site,
@@ -16,26 +14,27 @@ use crate::{
     config::{
         Draft, Fault, Options, Rendered, Secrets, Standing, parse_peer_name, read_private_key,
     },
+    engine::{Error, Result, StaleClients},
     model::{PeerName, PrivateKey},
 };
 
 /// `relay peer config`.
 #[derive(Debug, Args)]
-#[command(after_help = "Without --private-key-file a comment stands where the private key goes, \
+#[command(after_help = "Without --private-key-file a comment takes the place of the private key, \
     which only the peer has.\n\nExamples:\n  \
-    relay peer config node-c                                     what its wg0.conf should be\n  \
+    relay peer config node-c                                     print the client's configuration\n  \
     relay peer config phone --private-key-file phone.key --qr    for the WireGuard app\n  \
-    relay peer config --stale                                    whose file is out of date?")]
+    relay peer config --stale                                    list outdated clients")]
 pub(super) struct Config {
-    /// The peer's name.
+    /// Name of the peer.
     #[arg(required_unless_present = "stale", value_parser = parse_peer_name)]
     name: Option<PeerName>,
     #[command(flatten)]
     show: Show,
-    /// The file with the peer's private key, to stand in its configuration.
+    /// File with the peer's private key, to include in its configuration.
     #[arg(long, value_name = "FILE")]
     private_key_file: Option<PathBuf>,
-    /// List the peers whose configuration is another than the one shown last.
+    /// List the peers whose configuration has changed since it was last shown.
     #[arg(long, conflicts_with_all = ["name", "qr", "png", "private_key_file"])]
     stale: bool,
     /// Print the list as one JSON object.
@@ -52,7 +51,7 @@ impl Config {
     }
 
     fn one(&self, site: Site<'_>, name: &PeerName) -> Result<()> {
-        let draft = Draft::read(site.config);
+        let draft = Draft::read(site.place.config);
         let loaded = draft.load(Options::default())?;
         let secrets = Secrets::read(&loaded)?;
         let Some(peer) = loaded.relay.peers.iter().find(|peer| peer.name == *name) else {
@@ -63,8 +62,8 @@ impl Config {
                 let key: PrivateKey = read_private_key(file).map_err(unread)?;
                 if key.public_key() != peer.public_key {
                     return Err(UsageError::Request(format!(
-                        "{} holds another key: its public key is {}, that of {name} is {}; name \
-                         the file of {name}, or correct public_key",
+                        "{} has another key: its public key is {}, that of {name} is {}; name the \
+                         file of {name}, or correct public_key",
                         file.display(),
                         key.public_key(),
                         peer.public_key
@@ -74,8 +73,8 @@ impl Config {
                 Some(key)
             }
             None if self.show.is_code() => {
-                let text = "no app takes a QR code without the private key; name its file with \
-                            --private-key-file, or make a new key with `relay peer rotate`";
+                let text = "apps need the private key in a QR code; name its file with \
+                            --private-key-file, or generate a new key with `relay peer rotate`";
                 return Err(UsageError::Request(text.to_owned()).into());
             }
             None => None,
@@ -86,7 +85,7 @@ impl Config {
     }
 
     fn stale(&self, site: Site<'_>) -> Result<()> {
-        let loaded = Draft::read(site.config).load(Options { allow_empty: true })?;
+        let loaded = Draft::read(site.place.config).load(Options { allow_empty: true })?;
         let secrets = Secrets::read(&loaded)?;
         let relay = &loaded.relay;
         let rendered = Rendered::read(site.state, &relay.interface)?;
@@ -95,21 +94,13 @@ impl Config {
             let client = Client::render(&loaded, &secrets, peer, None)?;
             match rendered.standing(&peer.public_key, client.known()) {
                 Standing::Current => {}
-                Standing::Stale => stale.push(peer.name.as_str()),
-                Standing::Never => never.push(peer.name.as_str()),
+                Standing::Stale => stale.push(peer.name.to_string()),
+                Standing::Never => never.push(peer.name.to_string()),
             }
         }
         let mut out = output::stdout();
         if self.json {
-            let answer = json!({
-                "schemaVersion": 1,
-                "interface": relay.interface.as_str(),
-                "stale": stale,
-                "neverShown": never,
-            });
-            serde_json::to_writer_pretty(&mut out, &answer)?;
-            writeln!(out)?;
-            return Ok(());
+            return output::json(&mut out, &StaleClients::new(&relay.interface, stale, never));
         }
         for name in &stale {
             writeln!(out, "{name}: changed since it was shown")?;
@@ -118,13 +109,13 @@ impl Config {
             writeln!(out, "{name}: never shown")?;
         }
         if stale.is_empty() && never.is_empty() {
-            writeln!(out, "{}: every client was shown what holds now", relay.interface)?;
+            writeln!(out, "{}: every client was shown its current configuration", relay.interface)?;
         }
         Ok(())
     }
 }
 
-fn unread(fault: Fault) -> anyhow::Error {
+fn unread(fault: Fault) -> Error {
     match fault.is_denied() {
         true => Unreadable(fault).into(),
         false => UsageError::Request(fault.to_string()).into(),

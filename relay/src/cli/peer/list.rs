@@ -3,19 +3,18 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
-use anyhow::Result;
 use clap::Args;
 use comfy_table::{Table, presets};
-use serde_json::json;
 
 use super::Site;
 use crate::{
     cli::output,
     config::{self, Options, one_sided},
-    model::{Peer, Relay},
+    engine::{PeerList, Result},
+    model::Relay,
 };
 
-/// Values of a list that are shown; `--json` has all.
+/// Values of a list that are shown; `--json` has all of them.
 const SHOWN: usize = 4;
 
 /// `relay peer list`.
@@ -32,12 +31,12 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        let relay = config::load(site.config, Options { allow_empty: true })?.relay;
+        let relay = config::load(site.place.config, Options { allow_empty: true })?.relay;
         let one_sided = one_sided(&relay);
-        // Standard output writes line by line, which thousands of peers make slow.
+        // Unbuffered, standard output flushes each line, which is slow for thousands of peers.
         let mut out = BufWriter::new(output::stdout());
         if self.json {
-            render_json_into(&mut out, &relay, one_sided.as_deref())?;
+            output::json(&mut out, &PeerList::new(&relay, one_sided.as_deref()))?;
         } else {
             render_text_into(&mut out, &relay, one_sided.as_deref())?;
         }
@@ -82,12 +81,12 @@ fn render_text_into(
         }
     }
     if one_sided.is_none() {
-        writeln!(out, "* too many wide lists to look for one-sided pairs")?;
+        writeln!(out, "* too many wide lists to find one-sided pairs")?;
     }
     Ok(())
 }
 
-/// Values beside each other, and how many more there are.
+/// The first values, and how many more there are.
 fn cell<T: Display>(values: &[T]) -> String {
     let mut shown: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
     match values.len().saturating_sub(SHOWN) {
@@ -95,40 +94,4 @@ fn cell<T: Display>(values: &[T]) -> String {
         more => shown.push(format!("{more} more")),
     }
     if shown.is_empty() { "-".to_owned() } else { shown.join(", ") }
-}
-
-fn render_json_into(
-    out: &mut impl Write,
-    relay: &Relay,
-    one_sided: Option<&[Vec<usize>]>,
-) -> Result<()> {
-    let name = |index: &usize| relay.peers[*index].name.as_str();
-    let peer = |(index, peer): (usize, &Peer)| {
-        json!({
-            "name": peer.name.as_str(),
-            "description": peer.description,
-            "enabled": peer.enabled,
-            "publicKey": peer.public_key.to_string(),
-            "addresses": texts(&peer.addresses),
-            "routes": texts(&peer.routes),
-            "allowedIps": texts(&peer.allowed_ips),
-            "persistentKeepalive": peer.persistent_keepalive,
-            "mtu": peer.mtu,
-            "dns": texts(&peer.dns),
-            "endpoint": peer.endpoint.as_ref().or(relay.endpoint.as_ref()),
-            "oneSided": one_sided.map(|all| all[index].iter().map(name).collect::<Vec<_>>()),
-        })
-    };
-    let answer = json!({
-        "schemaVersion": 1,
-        "interface": relay.interface.as_str(),
-        "peers": relay.peers.iter().enumerate().map(peer).collect::<Vec<_>>(),
-    });
-    serde_json::to_writer_pretty(&mut *out, &answer)?;
-    writeln!(out)?;
-    Ok(())
-}
-
-fn texts<T: Display>(values: &[T]) -> Vec<String> {
-    values.iter().map(ToString::to_string).collect()
 }

@@ -1,5 +1,5 @@
-//! `relay peer`: one file per verb. Files are changed whole or not at all, and only when what they
-//! become would pass `relay check`.
+//! `relay peer`: one file per verb. A change replaces whole files, and only if the configuration
+//! then passes `relay check`.
 
 mod add;
 mod change;
@@ -13,13 +13,15 @@ mod switch;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use clap::{Args, Subcommand};
+
+use super::Place;
+use crate::engine::Result;
 
 /// `relay peer`.
 #[derive(Debug, Args)]
 pub(super) struct Peer {
-    /// Where it is kept which clients were given which configuration.
+    /// The directory that records which configuration each client was given.
     #[arg(
         long,
         global = true,
@@ -39,31 +41,30 @@ enum Verb {
     Add(add::Add),
     /// Remove a peer from the configuration.
     Remove(remove::Remove),
-    /// Give a peer another name; its counters stay with its key.
+    /// Rename a peer; its key and counters stay.
     Rename(rename::Rename),
-    /// Cut a peer off; it keeps its addresses, key and counts.
+    /// Disconnect a peer; its addresses, key and counters stay.
     Disable(switch::Disable),
-    /// Let a peer in again that was disabled.
+    /// Enable a disabled peer.
     Enable(switch::Enable),
-    /// Show the peers of the configuration and mark one-sided pairs.
+    /// List the configured peers and mark one-sided pairs.
     List(list::List),
-    /// Show the configuration of a peer's own client.
+    /// Print the configuration of a peer's client.
     Config(config::Config),
-    /// Give a peer a new key pair; counts begin anew with it.
+    /// Give a peer a new key pair; its counters restart.
     Rotate(rotate::Rotate),
 }
 
-/// The places the verbs work on.
+/// Where the verbs work.
 #[derive(Debug, Clone, Copy)]
 struct Site<'a> {
-    config: &'a Path,
-    bpffs: &'a Path,
+    place: Place<'a>,
     state: &'a Path,
 }
 
 impl Peer {
-    pub(super) fn run(&self, config: &Path, bpffs: &Path) -> Result<()> {
-        let site = Site { config, bpffs, state: &self.state };
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let site = Site { place, state: &self.state };
         match &self.verb {
             Verb::Add(add) => add.run(site),
             Verb::Remove(remove) => remove.run(site),

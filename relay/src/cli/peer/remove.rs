@@ -1,4 +1,3 @@
-use anyhow::Result;
 use clap::Args;
 
 use super::{
@@ -8,20 +7,21 @@ use super::{
 use crate::{
     cli::output,
     config::{Options, parse_peer_name},
+    engine::Result,
     model::PeerName,
 };
 
 /// `relay peer remove`.
 #[derive(Debug, Args)]
-#[command(after_help = "Comments that touch the peer's table go with it. A fragment in which \
-    nothing is left goes too.\n\nExamples:\n  \
-    relay peer remove node-c --dry-run   what would go?\n  \
-    relay peer remove node-c --apply     out of the files, and off the relay")]
+#[command(after_help = "Comments next to the peer's table are removed with it, and so is a \
+    fragment that becomes empty.\n\nExamples:\n  \
+    relay peer remove node-c --dry-run   show what would be removed\n  \
+    relay peer remove node-c --apply     remove it and apply")]
 pub(super) struct Remove {
-    /// Its name.
+    /// Name of the peer.
     #[arg(value_parser = parse_peer_name)]
     name: PeerName,
-    /// Accept that no peer is left.
+    /// Allow an empty peer list.
     #[arg(long)]
     allow_empty: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ impl Remove {
         open.check(&edit, Options { allow_empty: self.allow_empty })?;
         let peer = open.loaded.relay.peers.iter().find(|peer| peer.name == self.name);
         if let Some(file) = peer.and_then(|peer| peer.preshared_key_file.as_ref()) {
-            output::say(format_args!("its preshared key is left in {}", file.display()));
+            output::say(format_args!("its preshared key stays in {}", file.display()));
         }
         let done = format!("removed {}", self.name);
         self.change.carry_out(site, open, &edit, &done, None)

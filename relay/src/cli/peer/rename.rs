@@ -1,4 +1,3 @@
-use anyhow::Result;
 use clap::Args;
 
 use super::{
@@ -7,21 +6,19 @@ use super::{
 };
 use crate::{
     config::{Options, parse_peer_name},
+    engine::Result,
     model::PeerName,
 };
 
 /// `relay peer rename`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Only the name changes: the rest of the file stays as it is, and a fragment \
-    keeps its file's name.\n\nExamples:\n  \
-    relay peer rename node-c node-cellar"
-)]
+#[command(after_help = "Only the name changes; a fragment keeps its file name.\n\nExamples:\n  \
+    relay peer rename node-c node-cellar")]
 pub(super) struct Rename {
-    /// Its name now.
+    /// Current name.
     #[arg(value_parser = parse_peer_name)]
     old: PeerName,
-    /// Its name from now on: 1 to 63 of a-z 0-9 _ . -
+    /// New name: 1 to 63 characters of a-z 0-9 _ . -
     #[arg(value_parser = parse_peer_name)]
     new: PeerName,
     #[command(flatten)]

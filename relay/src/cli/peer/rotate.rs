@@ -1,4 +1,3 @@
-use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{
@@ -8,18 +7,19 @@ use super::{
 };
 use crate::{
     config::{Options, parse_peer_name},
+    engine::Result,
     model::{PeerName, PrivateKey},
 };
 
 /// `relay peer rotate`.
 #[derive(Debug, Args)]
-#[command(after_help = "The private key is made here, shown once in the client's configuration, \
-    and kept nowhere. The client is cut off from the time the change is applied until it has its \
-    new configuration.\n\nExamples:\n  \
-    relay peer rotate node-c --apply > node-c.conf   a new key, in force at once\n  \
-    relay peer rotate phone --qr                     in force with the next `relay up`")]
+#[command(after_help = "The private key is generated here, shown once in the client's \
+    configuration, and stored nowhere. Once applied, the client is disconnected until it uses its new \
+    configuration.\n\nExamples:\n  \
+    relay peer rotate node-c --apply > node-c.conf   a new key, applied now\n  \
+    relay peer rotate phone --qr                     a new key, applied by the next `relay up`")]
 pub(super) struct Rotate {
-    /// Its name.
+    /// Name of the peer.
     #[arg(value_parser = parse_peer_name)]
     name: PeerName,
     #[command(flatten)]
@@ -36,7 +36,9 @@ impl Rotate {
         let edit = open.draft.rekey(&self.name, &private_key.public_key())?;
         let checked = open.check(&edit, Options::default())?;
         let mut peers = checked.loaded.relay.peers.iter();
-        let peer = peers.find(|peer| peer.name == self.name).context("the peer is gone")?;
+        let Some(peer) = peers.find(|peer| peer.name == self.name) else {
+            return Err(open.draft.no_peer(&self.name).into());
+        };
         let client = Client::render(&checked.loaded, &checked.secrets, peer, Some(&private_key))?;
         let done = format!("gave {} a new key", self.name);
         self.change.carry_out(site, open, &edit, &done, Some((client.with_new_key(), &self.show)))

@@ -1,4 +1,3 @@
-use anyhow::Result;
 use clap::Args;
 
 use super::{
@@ -7,15 +6,18 @@ use super::{
 };
 use crate::{
     config::{Options, parse_peer_name},
+    engine::Result,
     model::PeerName,
 };
 
 /// `relay peer disable`.
 #[derive(Debug, Args)]
-#[command(after_help = "The peer keeps its place: name, addresses, key, lists and counts. Nobody \
-    else gets its addresses. In the file it has `enabled = false`.\n\nExamples:\n  \
-    relay peer disable node-c --apply    cut it off now\n  \
-    relay peer enable node-c --apply     let it in again")]
+#[command(
+    after_help = "The peer keeps its name, addresses, key, lists and counters, and no other \
+    peer gets its addresses. The file gets `enabled = false`.\n\nExamples:\n  \
+    relay peer disable node-c --apply    disconnect it now\n  \
+    relay peer enable node-c --apply     let it connect again"
+)]
 pub(super) struct Disable {
     #[command(flatten)]
     of: Of,
@@ -23,7 +25,7 @@ pub(super) struct Disable {
 
 /// `relay peer enable`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  relay peer enable node-c --apply     let it in again, now")]
+#[command(after_help = "Examples:\n  relay peer enable node-c --apply     let it connect again")]
 pub(super) struct Enable {
     #[command(flatten)]
     of: Of,
@@ -31,7 +33,7 @@ pub(super) struct Enable {
 
 #[derive(Debug, Args)]
 struct Of {
-    /// Its name.
+    /// Name of the peer.
     #[arg(value_parser = parse_peer_name)]
     name: PeerName,
     #[command(flatten)]
@@ -59,7 +61,7 @@ impl Of {
         open.check(&edit, Options::default())?;
         let verb = if enabled { "enabled" } else { "disabled" };
         let done = match edit.is_empty() {
-            true => format!("{name} is {verb} already"),
+            true => format!("{name} is already {verb}"),
             false => format!("{verb} {name}"),
         };
         change.carry_out(site, open, &edit, &done, None)

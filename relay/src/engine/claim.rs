@@ -1,14 +1,12 @@
-//! Which interfaces are relay's, by what the kernel keeps: the alias that `up` gives, and programs
-//! that are attached. No file is asked.
+//! Which interfaces are relay's, as the kernel tells: by the alias that `up` sets, and by relay's
+//! programs on them. No file is read.
 
 use std::{
     fs, io,
     path::{self, Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
-
-use super::running;
+use super::{Classified, Error, ErrorContext as _, Kind, Result, observe};
 use crate::{
     datapath::{Datapath, Hook},
     model::{InterfaceName, PublicKey},
@@ -22,25 +20,41 @@ use crate::{
 /// What an alias begins with.
 const MARK: &str = "relay";
 
-/// IFALIASZ of linux/if.h, less the end of the string.
+/// IFALIASZ of linux/if.h, less the terminating zero.
 const ALIAS_LEN_MAX: usize = 255;
 
-/// An interface that relay leaves alone.
+/// The interface belongs to something else.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClaimError {
+    /// `up` would replace somebody else's configuration.
     #[error(
-        "interface {interface} is there already: found {found}, expected none or one that \
-         `relay up` has made; `relay up --adopt` gives it the configuration's key and peers in the \
-         place of its own, or choose another interface"
+        "interface {interface} exists: found {found}, expected no interface or one created by `relay \
+         up`; `relay up --adopt` replaces its key and peers with those of the configuration, or \
+         choose another interface name"
     )]
-    Foreign { interface: InterfaceName, found: String },
+    Foreign {
+        /// The interface.
+        interface: InterfaceName,
+        /// What WireGuard has there.
+        found: String,
+    },
+    /// `down` would delete an interface that `up` has not created.
     #[error(
-        "interface {interface}: found no mark and no program of relay's on it, expected one that \
-         `relay up` has made or adopted; it is left alone. Where it is not needed, remove it with \
-         `ip link delete {interface}`, and run `relay down --interface {interface}` for what is left \
-         of a relay of that name"
+        "interface {interface}: found neither relay's alias nor its programs, expected an interface \
+         that `relay up` created or adopted; nothing is changed. If it is not needed, remove it with \
+         `ip link delete {interface}`, then run `relay down --interface {interface}` for what is \
+         left of a relay of that name"
     )]
-    NotARelay { interface: InterfaceName },
+    NotARelay {
+        /// The interface.
+        interface: InterfaceName,
+    },
+}
+
+impl Classified for ClaimError {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
 }
 
 /// The alias of the interface that a configuration is brought up on.
@@ -49,14 +63,14 @@ pub(super) fn mark(config: &Path) -> String {
     if mark.len() <= ALIAS_LEN_MAX { mark } else { MARK.to_owned() }
 }
 
-/// Whether `up` has made or adopted an interface.
+/// Whether `up` has created or adopted an interface.
 pub(super) fn is_ours(link: &Link, hooks: &[Hook; 2]) -> bool {
     link.alias.as_deref().is_some_and(is_mark)
         || hooks.iter().any(|hook| hook.mode.is_some() || !hook.twins.is_empty())
 }
 
-/// That nobody else's interface is taken over: one that is there is relay's, has the key of the
-/// configuration already, or has neither key nor peers.
+/// Checks that `up` takes over nobody else's interface: one that exists is relay's, has the key of
+/// the configuration already, or has neither key nor peers.
 ///
 /// # Errors
 /// It is somebody else's.
@@ -78,7 +92,7 @@ pub(super) fn require_consent(
     Err(ClaimError::Foreign { interface: interface.clone(), found })
 }
 
-/// That an interface is relay's.
+/// Checks that an interface is relay's.
 ///
 /// # Errors
 /// It is not, or the kernel does not answer.
@@ -89,37 +103,43 @@ pub(super) async fn require(
     datapath: &Datapath,
 ) -> Result<()> {
     if link.alias.as_deref().is_some_and(is_mark)
-        || is_ours(link, &running::hooks(handle, interface, datapath).await?)
+        || is_ours(link, &observe::hooks(handle, interface, datapath).await?)
     {
         return Ok(());
     }
     Err(ClaimError::NotARelay { interface: interface.clone() }.into())
 }
 
-/// The interfaces that `config` was brought up on, whether or not the file is there.
+/// The interfaces that `config` was brought up on, whether or not the file still exists.
+///
+/// # Errors
+/// The kernel does not answer.
 pub(super) async fn of(handle: &Handle, config: &Path) -> Result<Vec<InterfaceName>> {
     let mark = mark(config);
     let links = link::wireguards(handle).await?.into_iter();
-    // Without a file's name it is nobody's in particular.
+    // A mark without a file name belongs to no file in particular.
     let links = links.filter(|(_, alias)| alias.as_ref() == Some(&mark) && mark != MARK);
     Ok(links.map(|(interface, _)| interface).collect())
 }
 
-/// Every interface that there is a relay on, or something left of one.
+/// Every interface that has a relay or remains of one.
+///
+/// # Errors
+/// The kernel does not answer, or the pins cannot be listed.
 pub(super) async fn all(handle: &Handle, bpffs: &Path) -> Result<Vec<InterfaceName>> {
     let mut found = Vec::new();
     for (interface, alias) in link::wireguards(handle).await? {
         let has_program = async || {
-            let datapath = datapath(bpffs, &interface)?;
-            let hooks = running::hooks(handle, &interface, &datapath).await?;
-            anyhow::Ok(hooks.iter().any(|hook| hook.mode.is_some() || !hook.twins.is_empty()))
+            let datapath = Datapath::open(bpffs, interface.as_str())?;
+            let hooks = observe::hooks(handle, &interface, &datapath).await?;
+            Ok::<_, Error>(hooks.iter().any(|hook| hook.mode.is_some() || !hook.twins.is_empty()))
         };
         if alias.as_deref().is_some_and(is_mark) || has_program().await? {
             found.push(interface);
         }
     }
     for interface in pinned(bpffs)? {
-        if datapath(bpffs, &interface)?.exists() {
+        if Datapath::open(bpffs, interface.as_str())?.exists() {
             found.push(interface);
         }
     }
@@ -133,30 +153,25 @@ pub(super) async fn all(handle: &Handle, bpffs: &Path) -> Result<Vec<InterfaceNa
     Ok(found)
 }
 
-/// The datapath of an interface.
-fn datapath(bpffs: &Path, interface: &InterfaceName) -> Result<Datapath> {
-    Ok(Datapath::open(bpffs, interface.as_str())?)
-}
-
-/// The names that something is pinned under.
+/// The interfaces that something is pinned for.
 fn pinned(bpffs: &Path) -> Result<Vec<InterfaceName>> {
     let directory = bpffs.join("relay");
+    let failed = || format!("list {}", directory.display());
     let entries = match fs::read_dir(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(|| format!("list {}", directory.display()))?,
+        entries => entries.with_context(failed)?,
     };
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().parse().ok()));
     let names: io::Result<Vec<Option<InterfaceName>>> = names.collect();
-    let names = names.with_context(|| format!("list {}", directory.display()))?;
-    Ok(names.into_iter().flatten().collect())
+    Ok(names.with_context(failed)?.into_iter().flatten().collect())
 }
 
-/// Aliases of people's own need not begin with a path.
+/// An alias that somebody else set may begin with the word, but not with the word and a path.
 fn is_mark(alias: &str) -> bool {
     alias == MARK || alias.strip_prefix(MARK).is_some_and(|rest| rest.starts_with(" /"))
 }
 
-/// The path by which a file is known also when it is gone: no link on the way to it is left.
+/// The path of a file with the links in its directory resolved, which does not need the file.
 fn lasting(config: &Path) -> PathBuf {
     let path = path::absolute(config).unwrap_or_else(|_unknown| config.to_owned());
     match (path.parent().map(fs::canonicalize), path.file_name()) {

@@ -1,4 +1,4 @@
-//! What a host must have before anything is touched.
+//! What a host must have before `up` touches anything.
 
 use std::{
     fs,
@@ -7,20 +7,78 @@ use std::{
     path::Path,
 };
 
-use anyhow::Result;
-
-use super::exit::HostError;
+use super::{Classified, Kind, Result};
 use crate::{datapath::MINIMUM_KERNEL, doctor::Ipv6Off, model::InterfaceName};
 
-/// Capability numbers (include/uapi/linux/capability.h). What runs is found by the ids of programs,
-/// maps and links, and BPF_PROG_GET_FD_BY_ID asks for CAP_SYS_ADMIN (kernel/bpf/syscall.c, 6.12).
+/// Something that the host lacks and that no module's own error says.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A capability of this process.
+    #[error(
+        "this process lacks {missing}; run `relay {verb}` as root, or give it CAP_NET_ADMIN, \
+         CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN"
+    )]
+    Capability {
+        /// Names, comma-separated.
+        missing: String,
+        /// The verb that needs them.
+        verb: &'static str,
+    },
+    /// The kernel is too old.
+    #[error("found kernel {found}, expected {}.{} or newer; boot a newer kernel", expected.0, expected.1)]
+    Kernel {
+        /// Its release.
+        found: String,
+        /// The oldest version that works.
+        expected: (u32, u32),
+    },
+    /// The UDP port of the underlay is in use.
+    #[error(
+        "UDP port {port} is in use by another socket; stop what holds it (`ss -ulpn sport = \
+         :{port}`) or choose another listen_port"
+    )]
+    Port {
+        /// The port.
+        port: u16,
+    },
+    /// IPv6 is disabled.
+    #[error("IPv6 is off ({found}), but {address} is configured for {interface}; {remedy}")]
+    NoIpv6 {
+        /// The interface.
+        interface: String,
+        /// The address or route that cannot be added.
+        address: String,
+        /// What disables it.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The relay is not up.
+    #[error("interface {interface} does not exist; run `relay up`")]
+    NotUp {
+        /// The interface.
+        interface: InterfaceName,
+    },
+}
+
+impl Classified for HostError {
+    fn kind(&self) -> Kind {
+        Kind::Lacking
+    }
+}
+
+/// Capability numbers (include/uapi/linux/capability.h). Attached programs are found by id, and
+/// BPF_PROG_GET_FD_BY_ID needs CAP_SYS_ADMIN (kernel/bpf/syscall.c, 6.12).
 const CAPABILITIES: [(u32, &str); 4] =
     [(12, "CAP_NET_ADMIN"), (39, "CAP_BPF"), (38, "CAP_PERFMON"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")];
-/// Holds CAP_BPF and CAP_PERFMON within itself (include/linux/capability.h, `bpf_capable()`).
+/// Implies CAP_BPF and CAP_PERFMON (include/linux/capability.h, `bpf_capable()`).
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// That this process may do what `verb` does.
-pub(super) fn require_capabilities(verb: &'static str) -> Result<()> {
+/// Checks that this process has the capabilities that `verb` needs.
+///
+/// # Errors
+/// It lacks one.
+pub fn require_capabilities(verb: &'static str) -> Result<()> {
     let missing = missing_capabilities();
     if missing.is_empty() {
         return Ok(());
@@ -45,8 +103,11 @@ pub(super) fn missing_capabilities() -> Vec<&'static str> {
         .collect()
 }
 
-/// That the kernel is new enough.
-pub(super) fn require_kernel() -> Result<()> {
+/// Checks that the kernel is new enough.
+///
+/// # Errors
+/// It is older.
+pub fn require_kernel() -> Result<()> {
     let (release, found) = kernel();
     if found.is_some_and(|found| found >= MINIMUM_KERNEL) {
         return Ok(());
@@ -54,14 +115,17 @@ pub(super) fn require_kernel() -> Result<()> {
     Err(HostError::Kernel { found: release, expected: MINIMUM_KERNEL }.into())
 }
 
-/// The kernel's release, and the version in it.
+/// The kernel's release, and its version.
 pub(super) fn kernel() -> (String, Option<(u32, u32)>) {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let version = version(&release);
     (release, version)
 }
 
-/// That WireGuard will get its port: the kernel would tell only when the link goes up.
+/// Checks that WireGuard can open its port, which the kernel does only when the link goes up.
+///
+/// # Errors
+/// Another socket has it.
 pub(super) fn require_port(port: u16) -> Result<()> {
     if is_port_taken(port) { Err(HostError::Port { port }.into()) } else { Ok(()) }
 }
@@ -70,13 +134,13 @@ pub(super) fn require_port(port: u16) -> Result<()> {
 pub(super) fn is_port_taken(port: u16) -> bool {
     let addresses: [SocketAddr; 2] =
         [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()];
-    // Without IPv6 in the kernel there is nothing to hold the port there.
+    // A kernel without IPv6 fails otherwise, and has no socket there.
     addresses.into_iter().any(|address| {
         UdpSocket::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
     })
 }
 
-/// What IPv6 is switched off by for an interface; `None` where it is on.
+/// What disables IPv6 on an interface; `None` if it is enabled.
 pub(super) fn ipv6_off(interface: &InterfaceName) -> Option<Ipv6Off> {
     let all = Path::new("/proc/sys/net/ipv6/conf");
     if !all.exists() {
@@ -87,7 +151,7 @@ pub(super) fn ipv6_off(interface: &InterfaceName) -> Option<Ipv6Off> {
                 .to_owned(),
         });
     }
-    // What is not there yet begins as `default` says; `all` is written into both.
+    // A new interface starts with `default`; a write to `all` sets both.
     let of = [interface.as_str(), "default"].into_iter().find(|name| all.join(name).exists())?;
     let value = fs::read_to_string(all.join(of).join("disable_ipv6")).ok()?;
     let key = format!("net.ipv6.conf.{of}.disable_ipv6");

@@ -1,4 +1,4 @@
-//! The unit by which wg-quick has an interface in its hands.
+//! wg-quick's systemd unit for an interface.
 
 use std::{fs, path::Path};
 
@@ -7,19 +7,19 @@ use crate::model::InterfaceName;
 /// Where units are enabled.
 const ENABLED: &str = "/etc/systemd/system";
 
-/// Where systemd links the invocation of each unit that is active (src/core/unit.c,
+/// Where systemd links the invocation of each active unit (src/core/unit.c,
 /// `unit_export_invocation_id`, version 252).
 const ACTIVE: &str = "/run/systemd/units";
 
-/// What to know where wg-quick's unit of this name runs, or would at boot.
-pub(super) fn warning(interface: &InterfaceName) -> Option<String> {
+/// A warning if wg-quick's unit for this interface is active or enabled.
+pub fn warning(interface: &InterfaceName) -> Option<String> {
     warning_in(Path::new(ENABLED), Path::new(ACTIVE), interface)
 }
 
 fn warning_in(enabled: &Path, active: &Path, interface: &InterfaceName) -> Option<String> {
     let unit = format!("wg-quick@{interface}");
     let file = format!("{unit}.service");
-    // They are links, which lead nowhere when the package is gone.
+    // Links, which dangle when the package is removed.
     let wanted = |directory: &Path| {
         let name = directory.to_string_lossy();
         (name.ends_with(".wants") || name.ends_with(".requires"))
@@ -31,16 +31,14 @@ fn warning_in(enabled: &Path, active: &Path, interface: &InterfaceName) -> Optio
     let disable = format!("`systemctl disable {unit}`, without --now");
     match (is_enabled, is_active) {
         (true, true) => Some(format!(
-            "{unit} is active and enabled: whoever stops it deletes {interface}, relay or not, and at \
-             boot it makes {interface} again. Hand over for good with {disable}, and do not stop it \
-             before the next boot"
+            "{unit} is active and enabled: stopping it deletes {interface}, and at boot it creates \
+             {interface} again. Run {disable}, and do not stop the unit before the next boot"
         )),
-        (true, false) => Some(format!(
-            "{unit} is enabled: at boot it makes {interface} too. Hand over for good with {disable}"
-        )),
+        (true, false) => {
+            Some(format!("{unit} is enabled: at boot it creates {interface} too. Run {disable}"))
+        }
         (false, true) => Some(format!(
-            "{unit} is active: whoever stops it deletes {interface}, relay or not. Do not stop it \
-             before the next boot"
+            "{unit} is active: stopping it deletes {interface}. Do not stop it before the next boot"
         )),
         (false, false) => None,
     }
@@ -53,21 +51,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_that_would_take_the_interface_away_is_told() {
+    fn an_active_or_enabled_unit_is_a_warning() {
         let there = tempfile::tempdir().expect("a directory");
         let (enabled, active) = (there.path().join("system"), there.path().join("units"));
         let wants = enabled.join("multi-user.target.wants");
         fs::create_dir_all(&wants).expect("a directory");
         fs::create_dir(&active).expect("a directory");
         let interface = "wg0".parse().expect("a name");
-        let told = || warning_in(&enabled, &active, &interface);
-        assert_eq!(told(), None);
+        let found = || warning_in(&enabled, &active, &interface);
+        assert_eq!(found(), None);
         symlink("nowhere", active.join("invocation:wg-quick@wg0.service")).expect("a link");
-        assert!(told().expect("a warning").starts_with("wg-quick@wg0 is active: "));
+        assert!(found().expect("a warning").starts_with("wg-quick@wg0 is active: "));
         symlink("nowhere", wants.join("wg-quick@wg0.service")).expect("a link");
-        let both = told().expect("a warning");
+        let both = found().expect("a warning");
         assert!(both.contains("`systemctl disable wg-quick@wg0`, without --now"), "{both}");
         fs::remove_file(active.join("invocation:wg-quick@wg0.service")).expect("removed");
-        assert!(told().expect("a warning").starts_with("wg-quick@wg0 is enabled: "));
+        assert!(found().expect("a warning").starts_with("wg-quick@wg0 is enabled: "));
     }
 }

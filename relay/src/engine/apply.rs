@@ -1,0 +1,48 @@
+use super::{
+    Result,
+    guard::GuardFailure,
+    plan::Plan,
+    step::{Target, Undo},
+};
+use crate::{datapath::Datapath, net::Handle};
+
+impl Plan {
+    /// Applies the steps in order, and returns what of the guard could not be changed. If a step
+    /// fails and this plan creates the interface, everything it created is removed again.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub(super) async fn apply(
+        &self,
+        handle: &Handle,
+        datapath: &Datapath,
+    ) -> Result<Vec<GuardFailure>> {
+        let Self { interface, observed, listen_port, .. } = self;
+        let target = Target { interface, listen_port: *listen_port, handle, datapath, observed };
+        let (mut failures, mut undo) = (Vec::new(), Vec::new());
+        for step in &self.steps {
+            tracing::debug!("{interface}: {step}");
+            undo.extend(step.undo());
+            match step.apply(&target).await {
+                Ok(failed) => failures.extend(failed),
+                Err(error) => {
+                    if self.creates_interface() {
+                        take_back(undo, &target).await;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(failures)
+    }
+}
+
+async fn take_back(mut undo: Vec<Undo>, target: &Target<'_>) {
+    undo.sort_unstable();
+    for one in undo {
+        if let Err(error) = one.apply(target).await {
+            tracing::warn!("{}: cannot undo: {}", target.interface, error.chain());
+            return;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+use std::{future::Future, path::Path};
+
+use super::{
+    Classified, ErrorContext as _, HostError, Kind, Lock, Notice, Result, Subject, claim,
+    require_capabilities,
+};
+use crate::{
+    config::{self, Loaded, Options},
+    datapath::Datapath,
+    model::{InterfaceName, Relay},
+    net::{self, Handle},
+};
+
+/// Where the files and pins of a relay are, and who works on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The main configuration file.
+    pub config: &'a Path,
+    /// The BPF file system.
+    pub bpffs: &'a Path,
+    /// The verb, which other commands read while they wait for its lock.
+    pub verb: &'static str,
+    /// Prints that another command holds a lock.
+    pub notice: Notice,
+}
+
+/// One relay, with all that is needed to look at it or to change it: its configuration, its pins,
+/// a netlink socket, and, to change it, its lock.
+pub struct Context {
+    subject: Subject,
+    mark: String,
+    datapath: Datapath,
+    handle: Handle,
+    lock: Option<Lock>,
+}
+
+/// A relay of which only the interface is known.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unconfigured(String);
+
+impl Classified for Unconfigured {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+}
+
+/// Runs work of the engine to its end on this thread.
+///
+/// # Errors
+/// The work fails.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("start the runtime")?.block_on(work)
+}
+
+impl Context {
+    /// To look at a relay: that of the configuration, or the one on `interface`. If the
+    /// configuration is invalid or describes another interface, only the kernel's side is known.
+    ///
+    /// # Errors
+    /// The configuration is invalid and no interface was brought up from it; the process lacks a
+    /// capability.
+    pub async fn look(site: Site<'_>, interface: Option<&InterfaceName>) -> Result<Self> {
+        Self::of(site, Subject::find(site.config, interface).await?)
+    }
+
+    /// To look at a relay that is found already.
+    ///
+    /// # Errors
+    /// The process lacks a capability.
+    pub fn of(site: Site<'_>, subject: Subject) -> Result<Self> {
+        require_capabilities(site.verb)?;
+        Self::new(site, subject, None)
+    }
+
+    /// To see what a change would see, without keeping others from changing it.
+    ///
+    /// # Errors
+    /// The configuration is invalid, or the process lacks a capability.
+    pub fn preview(site: Site<'_>, options: Options) -> Result<Self> {
+        Self::of(site, Subject::Configured(config::load(site.config, options)?))
+    }
+
+    /// To change a relay: takes its lock, then reads the configuration.
+    ///
+    /// # Errors
+    /// The configuration is invalid, the process lacks a capability, or the lock cannot be taken.
+    pub fn change(site: Site<'_>, options: Options) -> Result<Self> {
+        require_capabilities(site.verb)?;
+        let (loaded, lock) = Lock::load(site, options)?;
+        Self::new(site, Subject::Configured(loaded), Some(lock))
+    }
+
+    /// The relay.
+    pub const fn relay(&self) -> &Relay {
+        self.subject.relay()
+    }
+
+    /// The relay, and how much of it is known.
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// It is invalid or describes another relay.
+    pub(super) fn loaded(&self) -> Result<&Loaded, Unconfigured> {
+        match &self.subject {
+            Subject::Configured(loaded) => Ok(loaded),
+            Subject::Bare { why, .. } => Err(Unconfigured(why.clone())),
+        }
+    }
+
+    pub(super) const fn datapath(&self) -> &Datapath {
+        &self.datapath
+    }
+
+    pub(super) const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The alias of the relay's interface.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Lets others change the relay from now on.
+    pub(super) fn unlock(&mut self) {
+        self.lock = None;
+    }
+
+    /// Checks that something is pinned for the relay.
+    ///
+    /// # Errors
+    /// Nothing is: it is not up.
+    pub(super) fn require_up(&self) -> Result<(), HostError> {
+        match self.datapath.exists() {
+            true => Ok(()),
+            false => Err(HostError::NotUp { interface: self.relay().interface.clone() }),
+        }
+    }
+
+    fn new(site: Site<'_>, subject: Subject, lock: Option<Lock>) -> Result<Self> {
+        let datapath = Datapath::open(site.bpffs, subject.relay().interface.as_str())?;
+        Ok(Self {
+            subject,
+            mark: claim::mark(site.config),
+            datapath,
+            handle: net::connect()?,
+            lock,
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! Dropped packets with the names of their peers: what `relay observe` shows.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use relay_common::{Reason, counters::UNATTRIBUTED_SLOT, header::protocol};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use super::{Context, Result, explain::ExplainError};
+use crate::{
+    datapath::{Direction, Inner, Recorder, Refusal},
+    model::{Owners, Peer, PublicKey},
+};
+
+/// Which dropped packets to show. Nothing given is no restriction.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// From this peer or address.
+    pub from: Option<String>,
+    /// To this peer or address.
+    pub to: Option<String>,
+    /// For one of these reasons.
+    pub reasons: Vec<Reason>,
+    /// No older than this.
+    pub since: Option<Duration>,
+}
+
+/// A dropped packet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dropped {
+    /// When, as RFC 3339 writes it.
+    time: String,
+    /// Counted from the first packet that the relay dropped.
+    number: u64,
+    verdict: &'static str,
+    reason: &'static str,
+    direction: &'static str,
+    from: Option<String>,
+    source: Option<IpAddr>,
+    source_port: Option<u16>,
+    to: Option<String>,
+    destination: Option<IpAddr>,
+    destination_port: Option<u16>,
+    protocol: Option<String>,
+    length: u32,
+}
+
+/// Reads what the relay keeps of dropped packets.
+pub struct DroppedReader<'c> {
+    context: &'c Context,
+    filter: Filter,
+    names: Names<'c>,
+    recorder: Recorder,
+}
+
+/// What has been read.
+pub struct Batch {
+    /// Those that pass the filter, oldest first.
+    pub dropped: Vec<Dropped>,
+    /// How many were overwritten before they could be read.
+    pub lost: u64,
+}
+
+/// What turns a record into what is shown.
+struct Names<'c> {
+    peers: HashMap<PublicKey, &'c Peer>,
+    owners: Owners<'c>,
+    slots: BTreeMap<u32, PublicKey>,
+    boot: SystemTime,
+}
+
+impl<'c> DroppedReader<'c> {
+    /// Opens the records, and reads the `last` ones that pass the filter.
+    ///
+    /// # Errors
+    /// An end of the filter is neither a peer nor an address; the relay is not up.
+    pub fn open(context: &'c Context, filter: Filter, last: u64) -> Result<(Self, Vec<Dropped>)> {
+        context.require_up()?;
+        let (relay, datapath) = (context.relay(), context.datapath());
+        for end in [&filter.from, &filter.to].into_iter().flatten() {
+            if relay.named(end).is_none() && end.parse::<IpAddr>().is_err() {
+                return Err(ExplainError::no_such_end(relay, end).into());
+            }
+        }
+        // What the filter leaves out does not count.
+        let is_open = filter.from.is_none() && filter.to.is_none() && filter.reasons.is_empty();
+        let recorder = datapath.recorder(if is_open || last == 0 { last } else { u64::MAX })?;
+        let names = Names::read(context)?;
+        let mut reader = Self { context, filter, names, recorder };
+        let recorded = reader.recorder.read();
+        let mut dropped = reader.passing(&recorded.refusals);
+        let surplus = dropped.len().saturating_sub(usize::try_from(last).unwrap_or(usize::MAX));
+        dropped.drain(..surplus);
+        Ok((reader, dropped))
+    }
+
+    /// Reads what has come since the last call.
+    ///
+    /// # Errors
+    /// The relay is no longer up.
+    pub fn read(&mut self) -> Result<Batch> {
+        let recorded = self.recorder.read();
+        self.context.require_up()?;
+        // Once a call, and not for packets without a sender: this takes longer than all the rest.
+        if recorded.refusals.iter().any(|refusal| self.names.lack(refusal.slot)) {
+            self.names = Names::read(self.context)?;
+        }
+        Ok(Batch { dropped: self.passing(&recorded.refusals), lost: recorded.lost })
+    }
+
+    fn passing(&self, refusals: &[Refusal]) -> Vec<Dropped> {
+        let passing = refusals.iter().filter(|refusal| self.filter.passes(&self.names, refusal));
+        passing.map(|refusal| self.names.show(refusal)).collect()
+    }
+}
+
+impl Filter {
+    fn passes(&self, names: &Names<'_>, refusal: &Refusal) -> bool {
+        let is = |end: &Option<String>, name: Option<String>, address: Option<IpAddr>| {
+            end.as_ref().is_none_or(|end| {
+                name.as_ref() == Some(end) || address.is_some_and(|a| end.parse() == Ok(a))
+            })
+        };
+        let headers = refusal.headers;
+        is(&self.from, names.sender(refusal), headers.map(|headers| headers.source))
+            && is(&self.to, names.receiver(refusal), headers.map(|headers| headers.destination))
+            && (self.reasons.is_empty() || self.reasons.contains(&refusal.reason))
+            && self
+                .since
+                .is_none_or(|since| names.time(refusal).elapsed().is_ok_and(|age| age <= since))
+    }
+}
+
+impl<'c> Names<'c> {
+    fn read(context: &'c Context) -> Result<Self> {
+        let relay = context.relay();
+        let slots = context.datapath().slots()?.into_iter().map(|(key, slot)| (slot, key));
+        let up = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(up.tv_sec).unwrap_or(0);
+        let up = Duration::new(seconds, u32::try_from(up.tv_nsec).unwrap_or(0));
+        let boot = SystemTime::now().checked_sub(up).unwrap_or(SystemTime::UNIX_EPOCH);
+        let peers = relay.peers.iter().map(|peer| (peer.public_key, peer)).collect();
+        Ok(Self { peers, owners: Owners::of(relay), slots: slots.collect(), boot })
+    }
+
+    /// Whether the owner of a slot is unknown: it is newer than these names.
+    fn lack(&self, slot: u32) -> bool {
+        slot != UNATTRIBUTED_SLOT && !self.slots.contains_key(&slot)
+    }
+
+    fn time(&self, refusal: &Refusal) -> SystemTime {
+        self.boot + Duration::from_nanos(refusal.time_ns)
+    }
+
+    /// By its slot, which is known also if its address was not read.
+    fn sender(&self, refusal: &Refusal) -> Option<String> {
+        let key = self.slots.get(&refusal.slot)?;
+        let peer = self.peers.get(key);
+        Some(peer.map_or_else(|| key.to_string(), |peer| peer.name.to_string()))
+    }
+
+    fn receiver(&self, refusal: &Refusal) -> Option<String> {
+        let peer = self.owners.owner(refusal.headers?.destination)?;
+        Some(peer.name.to_string())
+    }
+
+    fn show(&self, refusal: &Refusal) -> Dropped {
+        let headers = refusal.headers;
+        let has_ports = |headers: &Inner| {
+            matches!(headers.protocol, protocol::TCP | protocol::UDP) && headers.ports != (0, 0)
+        };
+        let ports = headers.filter(has_ports).map(|headers| headers.ports);
+        Dropped {
+            time: humantime::format_rfc3339_millis(self.time(refusal)).to_string(),
+            number: refusal.number,
+            verdict: "refused",
+            reason: refusal.reason.label(),
+            direction: match refusal.direction {
+                Direction::Ingress => "from_peer",
+                Direction::Egress => "to_peer",
+            },
+            from: self.sender(refusal),
+            source: headers.map(|headers| headers.source),
+            source_port: ports.map(|(source, _)| source),
+            to: self.receiver(refusal),
+            destination: headers.map(|headers| headers.destination),
+            destination_port: ports.map(|(_, destination)| destination),
+            protocol: headers.map(|headers| protocol_name(headers.protocol)),
+            length: refusal.len,
+        }
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |name: &Option<String>, address: &Option<IpAddr>, port: Option<u16>| {
+            let address = match (address, port) {
+                (Some(IpAddr::V6(address)), Some(port)) => format!("[{address}]:{port}"),
+                (Some(address), Some(port)) => format!("{address}:{port}"),
+                (Some(address), None) => address.to_string(),
+                (None, _) => "?".to_owned(),
+            };
+            name.as_ref().map_or_else(|| address.clone(), |name| format!("{name} {address}"))
+        };
+        write!(
+            f,
+            "{} {} → {} {} {} bytes dropped: {}",
+            self.time,
+            end(&self.from, &self.source, self.source_port),
+            end(&self.to, &self.destination, self.destination_port),
+            self.protocol.as_deref().unwrap_or("?"),
+            self.length,
+            self.reason
+        )
+    }
+}
+
+fn protocol_name(number: u8) -> String {
+    match number {
+        protocol::ICMP => "ICMP".to_owned(),
+        protocol::TCP => "TCP".to_owned(),
+        protocol::UDP => "UDP".to_owned(),
+        protocol::ICMPV6 => "ICMPv6".to_owned(),
+        other => format!("protocol {other}"),
+    }
+}

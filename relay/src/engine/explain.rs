@@ -1,0 +1,392 @@
+//! What becomes of packets between two ends, and why.
+
+use std::net::IpAddr;
+
+use relay_common::{Reason, verdict::Verdict};
+use serde::Serialize;
+
+use super::{
+    Classified, Context, HostError, Kind, Result, Site, Subject, desired,
+    observe::{Running, hex},
+};
+use crate::{
+    config::Loaded,
+    datapath::{Answer, echo},
+    model::{Peer, Relay, host_prefix},
+    policy::{Explanation, Party, Sender, Sources},
+};
+
+/// The question cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExplainError {
+    /// The ends have addresses of different families.
+    #[error("{a} and {b} have no address family in common")]
+    NoFamily {
+        /// One end.
+        a: String,
+        /// The other end.
+        b: String,
+    },
+    /// No peer owns either end.
+    #[error("no peer owns {a} or {b}, and relay decides about packets of peers only; name a peer")]
+    NoPeerAtEither {
+        /// One end.
+        a: String,
+        /// The other end.
+        b: String,
+    },
+    /// An end that is neither a peer nor an address.
+    #[error("{end}: neither a peer name nor an IP address{hint}")]
+    NoSuchEnd {
+        /// As it was written.
+        end: String,
+        /// The nearest name.
+        hint: String,
+    },
+}
+
+impl ExplainError {
+    pub(super) fn no_such_end(relay: &Relay, end: &str) -> Self {
+        let names = relay.peers.iter().map(|peer| peer.name.as_str());
+        let nearest = names.max_by(|a, b| strsim::jaro(end, a).total_cmp(&strsim::jaro(end, b)));
+        let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        Self::NoSuchEnd { end: end.to_owned(), hint }
+    }
+}
+
+impl Classified for ExplainError {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+}
+
+/// The ends of a question: peers' names or addresses.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends<'a> {
+    /// One end.
+    pub a: &'a str,
+    /// The other end.
+    pub b: &'a str,
+    /// Whether to show the packets that the program is probed with.
+    pub show_packets: bool,
+}
+
+/// The answer: the JSON of `relay explain`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    schema_version: u32,
+    /// Whether every direction is allowed.
+    pub allowed: bool,
+    /// The generation that was probed; none if the configuration alone answers.
+    pub generation: Option<u64>,
+    /// Each packet.
+    pub directions: Vec<Direction>,
+}
+
+/// What becomes of one packet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Direction {
+    /// The sender's name.
+    pub from: Option<String>,
+    /// Its source address.
+    pub source: IpAddr,
+    /// The receiver's name.
+    pub to: Option<String>,
+    /// Its destination address.
+    pub destination: IpAddr,
+    /// Whether it passes.
+    pub allowed: bool,
+    /// Where an allowed packet goes: `peer`, `host` or `stack`.
+    pub way: Option<&'static str>,
+    /// Why it is dropped.
+    pub reason: Option<&'static str>,
+    /// The entry of the sender's list that contains the destination.
+    pub source_entry: Option<String>,
+    /// The entry of the receiver's list that contains the source.
+    pub destination_entry: Option<String>,
+    /// Which lines to change.
+    pub remedies: Vec<String>,
+    /// What the answer about an echo request leaves out.
+    pub notes: Vec<String>,
+    /// The answer of the configuration, if the program in force gives another.
+    pub configured: Option<&'static str>,
+    /// The packet that the program was probed with, in hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet: Option<String>,
+}
+
+/// An end as it was named.
+enum End<'a> {
+    Peer(&'a Peer),
+    Address(IpAddr),
+}
+
+/// The kernel's side of the answer.
+struct Kernel<'c> {
+    context: &'c Context,
+    running: Running,
+    host_addresses: Vec<IpAddr>,
+}
+
+/// Answers from the configuration alone.
+///
+/// # Errors
+/// An end is unknown, or there is nothing to decide between them.
+pub fn explain_config(loaded: &Loaded, ends: Ends<'_>) -> Result<Explained> {
+    answer(loaded, ends, None)
+}
+
+/// Answers with the program in force; without a configuration, about single packets alone.
+///
+/// # Errors
+/// An end is unknown, there is nothing to decide between them, the process lacks a capability, or
+/// the relay is not up.
+pub async fn explain(site: Site<'_>, subject: Subject, ends: Ends<'_>) -> Result<Explained> {
+    // First, so that a wrong name needs neither a relay nor root.
+    ends.resolve(subject.relay())?;
+    let context = Context::of(site, subject)?;
+    let (relay, handle) = (context.relay(), context.handle());
+    let running = Running::observe(handle, relay, context.datapath()).await?;
+    if running.device.is_none() {
+        return Err(HostError::NotUp { interface: relay.interface.clone() }.into());
+    }
+    let host_addresses = desired::host_addresses(handle, &relay.interface).await?;
+    let kernel = Kernel { context: &context, running, host_addresses };
+    match context.subject() {
+        Subject::Configured(loaded) => answer(loaded, ends, Some(&kernel)),
+        Subject::Bare { relay, .. } => kernel.probe_alone(relay, ends),
+    }
+}
+
+fn answer(loaded: &Loaded, ends: Ends<'_>, kernel: Option<&Kernel<'_>>) -> Result<Explained> {
+    let relay = &loaded.relay;
+    let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+    let host_addresses = kernel.map_or(&[][..], |kernel| &kernel.host_addresses);
+    let sources = Sources { relay, host_addresses, slots: &slots };
+    let mut directions = Vec::new();
+    let mut is_probed = false;
+    for (a, b) in ends.pairs(&ends.resolve(relay)?)? {
+        let there = Explanation::of(&sources, a, b);
+        // To and from the relay itself, and beyond the overlay, answers follow the request.
+        let back = Explanation::of(&sources, b, a).filter(|back| {
+            let between = there.is_some_and(|there| there.is_between_peers());
+            a != b && between && back.is_between_peers()
+        });
+        for explanation in there.into_iter().chain(back) {
+            let packet = echo(explanation.source.address, explanation.destination.address);
+            let answer = match kernel {
+                Some(kernel) => {
+                    is_probed |= explanation.sender == Sender::Peer;
+                    kernel.answer(&explanation, &packet)?
+                }
+                None => explanation.verdict,
+            };
+            let place = |peer| loaded.place_of(peer);
+            let mut direction = Direction::new(relay, &explanation, answer, place);
+            if direction.allowed {
+                direction.notes.extend(kernel.and_then(|kernel| kernel.absent(&explanation)));
+            }
+            direction.packet = ends.show_packets.then(|| hex(&packet));
+            directions.push(direction);
+        }
+    }
+    if directions.is_empty() {
+        let (a, b) = (ends.a.to_owned(), ends.b.to_owned());
+        return Err(ExplainError::NoPeerAtEither { a, b }.into());
+    }
+    Ok(Explained::new(directions, kernel.filter(|_| is_probed)))
+}
+
+impl Ends<'_> {
+    fn resolve<'r>(&self, relay: &'r Relay) -> Result<[End<'r>; 2], ExplainError> {
+        let end = |text: &str| {
+            if let Some((_, peer)) = relay.named(text) {
+                return Ok(End::Peer(peer));
+            }
+            let address = text.parse().map(End::Address);
+            address.map_err(|_not_one| ExplainError::no_such_end(relay, text))
+        };
+        Ok([end(self.a)?, end(self.b)?])
+    }
+
+    /// Pairs of addresses, each of one family.
+    fn pairs(&self, [a, b]: &[End<'_>; 2]) -> Result<Vec<(IpAddr, IpAddr)>, ExplainError> {
+        let pairs: Vec<_> = match (a, b) {
+            (End::Address(a), End::Address(b)) => vec![(*a, *b)],
+            (End::Address(a), End::Peer(b)) => {
+                b.addresses.iter().map(|address| (*a, *address)).collect()
+            }
+            (End::Peer(a), End::Address(b)) => {
+                a.addresses.iter().map(|address| (*address, *b)).collect()
+            }
+            (End::Peer(a), End::Peer(b)) => {
+                [true, false].into_iter().flat_map(|is_v4| beside(a, b, is_v4)).collect()
+            }
+        };
+        let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).collect();
+        match pairs.is_empty() {
+            true => Err(ExplainError::NoFamily { a: self.a.to_owned(), b: self.b.to_owned() }),
+            false => Ok(pairs),
+        }
+    }
+}
+
+/// Pairs of addresses of one family that contain each address once at least. Each list is asked for
+/// one address of a packet, so all pairs pass if these do.
+fn beside(a: &Peer, b: &Peer, is_v4: bool) -> Vec<(IpAddr, IpAddr)> {
+    let of = |peer: &Peer| -> Vec<IpAddr> {
+        peer.addresses.iter().copied().filter(|address| address.is_ipv4() == is_v4).collect()
+    };
+    let (a, b) = (of(a), of(b));
+    let (Some(last_a), Some(last_b)) = (a.last(), b.last()) else { return Vec::new() };
+    let at = |place: usize| (*a.get(place).unwrap_or(last_a), *b.get(place).unwrap_or(last_b));
+    (0..a.len().max(b.len())).map(at).collect()
+}
+
+impl Kernel<'_> {
+    /// A note if the receiver has never connected: only a handshake tells WireGuard its endpoint.
+    fn absent(&self, explanation: &Explanation<'_>) -> Option<String> {
+        let (_, receiver) = explanation.destination.peer?;
+        let mut peers = self.running.device.iter().flat_map(|device| &device.peers);
+        let peer = peers.find(|peer| peer.public_key == receiver.public_key)?;
+        let name = &receiver.name;
+        peer.endpoint.is_none().then(|| {
+            format!(
+                "{name} has never connected: packets to it are lost until it does, possibly without \
+                 an error to their sender"
+            )
+        })
+    }
+
+    /// What becomes of the packet now. A peer whose key WireGuard does not have neither sends nor
+    /// receives, whatever the program answers.
+    fn answer(&self, explanation: &Explanation<'_>, packet: &[u8]) -> Result<Answer> {
+        let is_known = |party: &Party<'_>| {
+            let peers = self.running.device.iter().flat_map(|device| &device.peers);
+            party.peer.is_none_or(|(_, peer)| {
+                peers.into_iter().any(|known| known.public_key == peer.public_key)
+            })
+        };
+        let answer = match explanation.sender {
+            Sender::Peer => self.probe(packet)?,
+            Sender::Host | Sender::Outside => explanation.verdict,
+        };
+        Ok(match answer {
+            // If the host forwards nothing, the program cannot tell its addresses from others. What
+            // it passes up is dropped by the stack.
+            Ok(Verdict::ToHost) if !explanation.destination.is_host => {
+                Err(Reason::DestinationUnknown)
+            }
+            Ok(_) if !is_known(&explanation.source) => Err(Reason::SourceUnknown),
+            Ok(_) if !is_known(&explanation.destination) => Err(Reason::DestinationUnknown),
+            answer => answer,
+        })
+    }
+}
+
+impl Kernel<'_> {
+    fn probe(&self, packet: &[u8]) -> Result<Answer> {
+        Ok(self.context.datapath().probe(&self.running.hooks, packet)?)
+    }
+
+    /// What the program in force answers about single packets, where nothing else is known.
+    fn probe_alone(&self, relay: &Relay, ends: Ends<'_>) -> Result<Explained> {
+        let mut directions = Vec::new();
+        for (source, destination) in ends.pairs(&ends.resolve(relay)?)? {
+            let packet = echo(source, destination);
+            let answer = self.probe(&packet)?;
+            directions.push(Direction {
+                from: None,
+                source,
+                to: None,
+                destination,
+                allowed: answer.is_ok(),
+                way: answer.ok().map(way),
+                reason: answer.err().map(Reason::label),
+                source_entry: None,
+                destination_entry: None,
+                remedies: Vec::new(),
+                notes: vec![format!("assumes that a peer sends it from {source}")],
+                configured: None,
+                packet: ends.show_packets.then(|| hex(&packet)),
+            });
+        }
+        Ok(Explained::new(directions, Some(self)))
+    }
+}
+
+impl Explained {
+    fn new(directions: Vec<Direction>, probed: Option<&Kernel<'_>>) -> Self {
+        let policy = probed.and_then(|kernel| kernel.running.policy());
+        Self {
+            schema_version: 1,
+            allowed: directions.iter().all(|direction| direction.allowed),
+            generation: policy.map(|policy| policy.generation),
+            directions,
+        }
+    }
+}
+
+impl Direction {
+    fn new(
+        relay: &Relay,
+        explanation: &Explanation<'_>,
+        answer: Answer,
+        place: impl Fn(usize) -> Option<String>,
+    ) -> Self {
+        let name = |party: &Party<'_>| party.peer.map(|(_, peer)| peer.name.to_string());
+        let entry = |party: &Party<'_>| party.entry.map(|net| net.to_string());
+        let Explanation { source, destination, verdict, .. } = explanation;
+        let is_about_lists = matches!(
+            answer,
+            Err(Reason::NotInEitherList | Reason::NotInSourceList | Reason::NotInDestinationList)
+        );
+        let mut remedies: Vec<String> = [source, destination]
+            .into_iter()
+            .filter(|party| answer.is_err() && party.is_off())
+            .filter_map(|party| party.peer)
+            .map(|(_, Peer { name, .. })| {
+                format!("{name} is disabled; run `relay peer enable {name} --apply`")
+            })
+            .collect();
+        let short =
+            explanation.short_lists().filter(|(party, _)| is_about_lists && !party.is_off());
+        remedies.extend(short.filter_map(|(party, other)| {
+            let (index, peer) = party.peer?;
+            let entry = host_prefix(other);
+            let at = place(index).map_or_else(String::new, |place| format!(" ({place})"));
+            Some(format!("add \"{entry}\" to allowed_ips of {}{at}, and run `relay up`", peer.name))
+        }));
+        if answer == Err(Reason::HostAccess) {
+            let text = "write host_access = \"ping\", a list of ports or \"all\" below [relay] and run \
+                        `relay up`";
+            remedies.push(text.to_owned());
+        }
+        Self {
+            from: name(source),
+            source: source.address,
+            to: name(destination),
+            destination: destination.address,
+            allowed: answer.is_ok(),
+            way: answer.ok().map(way),
+            reason: answer.err().map(Reason::label),
+            source_entry: entry(source),
+            destination_entry: entry(destination),
+            remedies,
+            // Notes explain the configuration.
+            notes: if answer == *verdict { explanation.notes(relay) } else { Vec::new() },
+            configured: (answer != *verdict).then(|| verdict.map_or_else(Reason::label, way)),
+            packet: None,
+        }
+    }
+}
+
+const fn way(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Relay => "peer",
+        Verdict::ToHost => "host",
+        Verdict::ToStack => "stack",
+    }
+}

@@ -1,0 +1,81 @@
+//! The peers of a configuration, for machines.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use crate::model::{InterfaceName, Relay};
+
+/// The JSON of `relay peer list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerList {
+    schema_version: u32,
+    interface: String,
+    peers: Vec<ListedPeer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedPeer {
+    name: String,
+    description: Option<String>,
+    enabled: bool,
+    public_key: String,
+    addresses: Vec<String>,
+    routes: Vec<String>,
+    allowed_ips: Vec<String>,
+    persistent_keepalive: u16,
+    mtu: u16,
+    dns: Vec<String>,
+    endpoint: Option<String>,
+    /// Peers that it lists and that do not list it; null if there are too many wide lists.
+    one_sided: Option<Vec<String>>,
+}
+
+/// The JSON of `relay peer config --stale`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StaleClients {
+    schema_version: u32,
+    interface: String,
+    /// Peers whose configuration has changed since it was last shown.
+    pub stale: Vec<String>,
+    /// Peers whose configuration was never shown.
+    pub never_shown: Vec<String>,
+}
+
+impl PeerList {
+    /// The peers of a relay. `one_sided` has for each of them the indexes of the peers that do not
+    /// list it back.
+    pub fn new(relay: &Relay, one_sided: Option<&[Vec<usize>]>) -> Self {
+        let name = |index: &usize| relay.peers[*index].name.to_string();
+        let peers = relay.peers.iter().enumerate().map(|(index, peer)| ListedPeer {
+            name: peer.name.to_string(),
+            description: peer.description.clone(),
+            enabled: peer.enabled,
+            public_key: peer.public_key.to_string(),
+            addresses: texts(&peer.addresses),
+            routes: texts(&peer.routes),
+            allowed_ips: texts(&peer.allowed_ips),
+            persistent_keepalive: peer.persistent_keepalive,
+            mtu: peer.mtu,
+            dns: texts(&peer.dns),
+            endpoint: peer.endpoint.clone().or_else(|| relay.endpoint.clone()),
+            one_sided: one_sided.map(|all| all[index].iter().map(name).collect()),
+        });
+        let interface = relay.interface.to_string();
+        Self { schema_version: 1, interface, peers: peers.collect() }
+    }
+}
+
+impl StaleClients {
+    /// Clients of the relay on an interface.
+    pub fn new(interface: &InterfaceName, stale: Vec<String>, never_shown: Vec<String>) -> Self {
+        Self { schema_version: 1, interface: interface.to_string(), stale, never_shown }
+    }
+}
+
+fn texts<T: Display>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}

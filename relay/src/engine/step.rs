@@ -1,0 +1,201 @@
+//! One step of `up`: what it changes, how it is applied, and how it is undone.
+
+use std::{fmt, path::PathBuf};
+
+use ipnet::IpNet;
+
+use super::{
+    Result,
+    guard::{GuardFailure, GuardPlan},
+};
+use crate::{
+    config::create_private_key,
+    datapath::{Datapath, Observed, Repair, Slots},
+    model::{InterfaceName, PrivateKey},
+    net::{
+        Handle,
+        address::{self, AddressChange},
+        fence::{self, Fence},
+        link::{self, LinkChange},
+        route::{self, RouteChange},
+    },
+    policy::Compiled,
+    wireguard::{self, Change},
+};
+
+/// Changes that are applied together. Its text has a line for each of them.
+pub(super) enum Step {
+    PutUpFence {
+        table: String,
+        fence: Fence,
+    },
+    Link(LinkChange),
+    WritePrivateKey {
+        path: PathBuf,
+        key: PrivateKey,
+    },
+    /// Of WireGuard: peers and allowed IPs that go, and the port.
+    Narrow(Vec<Change>),
+    /// Pins of other versions are taken over, and lost counters pinned again.
+    KeepCounters(Vec<Repair>),
+    Policy {
+        compiled: Box<Compiled>,
+        slots: Slots,
+        number: u64,
+        has_pins: bool,
+    },
+    /// Stale programs go.
+    Detach(Vec<Repair>),
+    /// Of WireGuard: the key, and peers and allowed IPs that come.
+    Widen(Vec<Change>),
+    Guard(GuardPlan),
+    Addresses {
+        changes: Vec<AddressChange>,
+        desired: Vec<IpNet>,
+    },
+    /// Without changes, the routes that the interface loses with its addresses.
+    Routes {
+        changes: Vec<RouteChange>,
+        desired: Vec<IpNet>,
+    },
+    TakeDownFence {
+        table: String,
+    },
+}
+
+/// What the steps are applied to.
+pub(super) struct Target<'a> {
+    pub(super) interface: &'a InterfaceName,
+    pub(super) listen_port: u16,
+    pub(super) handle: &'a Handle,
+    pub(super) datapath: &'a Datapath,
+    pub(super) observed: &'a Observed,
+}
+
+/// Removes what a step created. In order: the interface first, since policy and fence hold while it
+/// goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Undo {
+    DeleteInterface,
+    RemovePins,
+    TakeDownFence,
+}
+
+impl Step {
+    /// Applies it. The relay works without its guard: what of that cannot be changed is returned.
+    pub(super) async fn apply(&self, target: &Target<'_>) -> Result<Vec<GuardFailure>> {
+        let Target { interface, listen_port, handle, datapath, observed } = *target;
+        match self {
+            Self::PutUpFence { fence, .. } => fence::put_up(fence)?,
+            Self::Link(change) => match change {
+                LinkChange::Create { mtu, alias, .. } => {
+                    link::create(handle, interface, *mtu).await?;
+                    link::set_alias(handle, interface, alias).await?;
+                }
+                LinkChange::Alias { alias, .. } => {
+                    link::set_alias(handle, interface, alias).await?;
+                }
+                LinkChange::Mtu { mtu, .. } => link::set_mtu(handle, interface, *mtu).await?,
+                LinkChange::Up { .. } => link::set_up(handle, interface, listen_port).await?,
+            },
+            Self::WritePrivateKey { path, key } => create_private_key(path, key)?,
+            Self::Narrow(changes) | Self::Widen(changes) => wireguard::apply(interface, changes)?,
+            Self::KeepCounters(_) => datapath.keep_counters(observed)?,
+            Self::Policy { compiled, slots, number, .. } => {
+                datapath.switch(compiled, slots, observed, *number)?;
+            }
+            Self::Detach(_) => datapath.detach_twins(observed)?,
+            Self::Guard(plan) => return Ok(plan.apply(datapath)),
+            Self::Addresses { desired, .. } => address::apply(handle, interface, desired).await?,
+            Self::Routes { desired, .. } => route::apply(handle, interface, desired).await?,
+            Self::TakeDownFence { .. } => fence::take_down(interface).map(drop)?,
+        }
+        Ok(Vec::new())
+    }
+
+    /// How to undo it, applied or half applied, if it creates something that outlives this process.
+    /// A private key stays: from now on it is the relay's identity.
+    pub(super) const fn undo(&self) -> Option<Undo> {
+        match self {
+            Self::Link(LinkChange::Create { .. }) => Some(Undo::DeleteInterface),
+            // The counters of a relay whose interface somebody deleted stay.
+            Self::Policy { has_pins: false, .. } => Some(Undo::RemovePins),
+            Self::PutUpFence { .. } => Some(Undo::TakeDownFence),
+            Self::Link(_)
+            | Self::WritePrivateKey { .. }
+            | Self::Narrow(_)
+            | Self::KeepCounters(_)
+            | Self::Policy { .. }
+            | Self::Detach(_)
+            | Self::Widen(_)
+            | Self::Guard(_)
+            | Self::Addresses { .. }
+            | Self::Routes { .. }
+            | Self::TakeDownFence { .. } => None,
+        }
+    }
+
+    /// Whether something other than relay or an edit of the policy must have changed what this step
+    /// restores. `status` judges fence, policy and programs by other means, and another alias
+    /// neither opens nor closes anything.
+    pub(super) const fn is_drift(&self) -> bool {
+        match self {
+            Self::Link(LinkChange::Alias { .. })
+            | Self::PutUpFence { .. }
+            | Self::WritePrivateKey { .. }
+            | Self::KeepCounters(_)
+            | Self::Policy { .. }
+            | Self::Detach(_)
+            | Self::TakeDownFence { .. } => false,
+            Self::Link(_)
+            | Self::Narrow(_)
+            | Self::Widen(_)
+            | Self::Guard(_)
+            | Self::Addresses { .. }
+            | Self::Routes { .. } => true,
+        }
+    }
+
+    /// A line for each change.
+    pub(super) fn lines(&self) -> Vec<String> {
+        fn texts<T: fmt::Display>(changes: &[T]) -> Vec<String> {
+            changes.iter().map(ToString::to_string).collect()
+        }
+        match self {
+            Self::PutUpFence { table, .. } => vec![format!("+ fence inet {table}")],
+            Self::Link(change) => vec![change.to_string()],
+            Self::WritePrivateKey { path, .. } => {
+                vec![format!("+ private key file {}", path.display())]
+            }
+            Self::Narrow(changes) | Self::Widen(changes) => texts(changes),
+            Self::KeepCounters(repairs) | Self::Detach(repairs) => texts(repairs),
+            Self::Policy { number, .. } => {
+                let sign = if *number == 1 { '+' } else { '~' };
+                vec![format!("{sign} policy generation {number}")]
+            }
+            Self::Guard(plan) => plan.lines().collect(),
+            Self::Addresses { changes, .. } => texts(changes),
+            Self::Routes { changes, .. } => texts(changes),
+            Self::TakeDownFence { table } => vec![format!("- fence inet {table}")],
+        }
+    }
+}
+
+impl Undo {
+    pub(super) async fn apply(self, target: &Target<'_>) -> Result<()> {
+        match self {
+            Self::DeleteInterface => {
+                link::delete(target.handle, target.interface).await.map(drop)?
+            }
+            Self::RemovePins => target.datapath.remove().map(drop)?,
+            Self::TakeDownFence => fence::take_down(target.interface).map(drop)?,
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines().join("\n"))
+    }
+}

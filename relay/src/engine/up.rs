@@ -1,0 +1,138 @@
+//! `relay up` and `relay reload`: what differs, and its application.
+
+use std::path::Path;
+
+use super::{
+    Context, HostError, Result, Site, claim,
+    desired::Desired,
+    facts,
+    host::{ipv6_off, require_kernel, require_port},
+    observe::Running,
+    plan::Plan,
+    wg_quick,
+};
+use crate::{
+    config::{self, Options, Secrets},
+    doctor::{self, Ipv6Off},
+    model::{InterfaceName, PrivateKey, Relay},
+    net::{Handle, route},
+};
+
+/// How to bring a relay up.
+#[derive(Debug, Clone, Copy)]
+pub struct UpOptions {
+    /// Change nothing, and keep nobody from changing the relay.
+    pub dry_run: bool,
+    /// Accept a configuration without peers.
+    pub allow_empty: bool,
+    /// Take over a WireGuard interface that relay has not created.
+    pub adopt: bool,
+    /// Fail if the interface does not exist.
+    pub must_run: bool,
+}
+
+/// A relay that is about to be brought up.
+pub struct Up {
+    context: Context,
+    plan: Plan,
+    warnings: Vec<String>,
+}
+
+/// What could not be applied of the guard, without which the relay works.
+pub struct Shortfall {
+    /// Its lines of the plan.
+    pub changes: Vec<String>,
+    /// Why.
+    pub why: String,
+}
+
+impl Up {
+    /// Reads configuration, keys and kernel, and plans. Unless this is a dry run, the relay stays
+    /// locked until this value is dropped.
+    ///
+    /// # Errors
+    /// The configuration or a key file is invalid, the host lacks something, the interface belongs
+    /// to something else.
+    pub async fn prepare(site: Site<'_>, options: UpOptions) -> Result<Self> {
+        let UpOptions { dry_run, allow_empty, adopt, must_run } = options;
+        let options = Options { allow_empty };
+        Secrets::read(&config::load(site.config, options)?)?;
+        require_kernel()?;
+        let context = match dry_run {
+            true => Context::preview(site, options)?,
+            false => Context::change(site, options)?,
+        };
+        let loaded = context.loaded()?;
+        let secrets = Secrets::read(loaded)?;
+        let (relay, handle) = (&loaded.relay, context.handle());
+        let interface = &relay.interface;
+        let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let running = Running::observe(handle, relay, context.datapath()).await?;
+        if must_run && running.link.is_none() {
+            return Err(HostError::NotUp { interface: interface.clone() }.into());
+        }
+        if !adopt {
+            let key = secrets.private_key().map(PrivateKey::public_key);
+            let Running { link, device, hooks, .. } = &running;
+            let (link, device) = (link.as_ref(), device.as_ref());
+            claim::require_consent(interface, link, hooks, device, key)?;
+        }
+        warnings.extend(wg_quick::warning(interface));
+        warnings.extend(others(handle, site.config, interface).await?);
+        warnings.extend(running.warnings());
+        warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
+        warnings.extend(running.guard_obstacles());
+        let desired = Desired::of(handle, loaded, &secrets, context.mark()).await?;
+        let plan = Plan::new(&desired, running, &route::read(handle).await?)?;
+        if plan.opens_port() {
+            require_port(relay.listen_port)?;
+        }
+        if let Some(address) = plan.first_ipv6()
+            && let Some(Ipv6Off { found, remedy }) = ipv6_off(interface)
+        {
+            let (interface, address) = (interface.to_string(), address.to_string());
+            return Err(HostError::NoIpv6 { interface, address, found, remedy }.into());
+        }
+        Ok(Self { context, plan, warnings })
+    }
+
+    /// The relay.
+    pub const fn relay(&self) -> &Relay {
+        self.context.relay()
+    }
+
+    /// What the operator should know before.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// A line for each change, in the order of application.
+    pub fn lines(&self) -> Vec<String> {
+        self.plan.lines()
+    }
+
+    /// Applies the plan.
+    ///
+    /// # Errors
+    /// A step fails. If the interface did not exist before, it does not exist afterwards.
+    pub async fn apply(&self) -> Result<Vec<Shortfall>> {
+        let failures = self.plan.apply(self.context.handle(), self.context.datapath()).await?;
+        let failures = failures.into_iter();
+        Ok(failures
+            .map(|failure| Shortfall { changes: failure.changes, why: failure.why })
+            .collect())
+    }
+}
+
+/// Warnings about relays that the same configuration was brought up on under another interface name.
+async fn others(handle: &Handle, config: &Path, interface: &InterfaceName) -> Result<Vec<String>> {
+    let others = claim::of(handle, config).await?.into_iter().filter(|other| other != interface);
+    let warnings = others.map(|other| {
+        format!(
+            "{other} was brought up from {} too and still relays; `relay down --interface {other}` \
+             takes it down",
+            config.display()
+        )
+    });
+    Ok(warnings.collect())
+}
