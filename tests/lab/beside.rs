@@ -69,7 +69,7 @@ fn another_versions_policy_and_guard_are_taken_over_and_their_key_is_not_kept() 
             "ingress: program relay_ingress is of another version of relay",
             "egress: program relay_egress is of another version of relay",
             "found pins of another version of relay",
-            "~ guard on eth0: this version's",
+            "~ guard on eth0: this version",
         ];
         ensure!(status.code == 1, "{status:?}");
         for said in said {
@@ -99,7 +99,7 @@ fn a_guard_that_cannot_be_switched_to_the_new_key_is_taken_off_and_told() {
         let report = lab.up()?;
         let is_told = |warning: &String| {
             warning.starts_with("no guard on eth0: ")
-                && warning.ends_with("; the guard that was there is taken off")
+                && warning.ends_with("; the previous guard is detached")
         };
         ensure!(report.changed && report.warnings.iter().any(is_told), "{report:?}");
         ensure!(!has_xdp(&lab)?);

@@ -30,7 +30,7 @@ fn up_again_changes_nothing_and_says_so() {
         let interface = lab.interface()?;
         let text = lab.relay().relay(&["up"])?.success("relay up")?;
         let last = text.trim_end().lines().last().unwrap_or_default();
-        ensure!(last == format!("{interface}: nothing to change"), "relay up says {text:?}");
+        ensure!(last == format!("{interface}: no changes"), "relay up says {text:?}");
         before.holds(&lab)
     });
 }

@@ -155,7 +155,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
             let elsewhere = siege.lab.relay().bpffs().join("elsewhere");
             FdLink::from(PinnedLink::from_pin(&ours)?).pin(&elsewhere)?;
             fs::remove_file(&ours)?;
-            siege.status_says(&["relay_ingress is not attached", "a stale copy"])?;
+            siege.status_says(&["relay_ingress is not attached", "a stale program"])?;
             siege.holds()?;
             // It enforces the old policy; a new one must remove it.
             let [a, b, c] = siege.lab.site().first()?;
@@ -191,7 +191,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
             let id = program.attach_with_options(&interface, TcAttachType::Ingress, options)?;
             program.take_link(id)
         })??;
-        siege.status_says(&["ingress relay_ingress (id ", "a stale copy"])?;
+        siege.status_says(&["ingress relay_ingress (id ", "a stale program"])?;
         siege.flows()?;
         siege.holds()?;
         let changes = siege.is_repaired()?;

@@ -145,7 +145,7 @@ impl Follower {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = lab.relay().namespace().enter(|| command.spawn())??;
         let follower = Self { child, log };
-        follower.said("relay0: fence and guard are followed")?;
+        follower.said("relay0: following fence and guard")?;
         Ok(follower)
     }
 

@@ -23,7 +23,7 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
 
         let denied = lab.relay().relay(&["explain", &b, &c])?;
         ensure!(denied.code == 1 && denied.stderr.is_empty(), "{denied:?}");
-        ensure!(denied.stdout.contains("denied: not_in_either_list"), "{denied:?}");
+        ensure!(denied.stdout.contains("dropped: not_in_either_list"), "{denied:?}");
         let config = lab.relay().config().display().to_string();
         let remedy = "to allow it: add \"10.3.2.4/32\" to allowed_ips of node-b";
         ensure!(denied.stdout.contains(&format!("{remedy} ({config}:")), "{denied:?}");
@@ -46,7 +46,7 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
         ensure!(ping.contains("TCP and UDP to the relay are dropped"), "{ping}");
         let inwards = lab.relay().relay(&["explain", "198.51.100.77", &b])?;
         ensure!(
-            inwards.code == 1 && inwards.stdout.contains("denied: forwarded_in"),
+            inwards.code == 1 && inwards.stdout.contains("dropped: forwarded_in"),
             "{inwards:?}"
         );
 

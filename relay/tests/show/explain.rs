@@ -55,7 +55,7 @@ fn explained(lines: &str, a: &str, b: &str) -> (String, Option<i32>) {
 #[test]
 fn host_access_counts_and_other_packets_than_ping_are_named() {
     for (access, code, said) in [
-        ("\"none\"", 1, "denied: host_access"),
+        ("\"none\"", 1, "dropped: host_access"),
         ("\"ping\"", 0, "TCP and UDP to the relay are dropped"),
         ("[\"tcp/22\", \"udp/53\"]", 0, "true of ping and of tcp/22, udp/53; other"),
         ("\"all\"", 0, "allowed, to the relay itself"),
@@ -90,7 +90,7 @@ fn from_the_relay_itself_everything_goes_and_what_the_client_lacks_is_said() {
 #[test]
 fn from_outside_nothing_comes_in_but_answers() {
     for (lines, code, said) in [
-        ("", 1, "denied: forwarded_in"),
+        ("", 1, "dropped: forwarded_in"),
         ("egress = \"stack\"", 1, "answers to what the peer has begun pass"),
         ("egress = \"stack\"\nfence = false", 0, "netfilter decide about it too"),
     ] {
@@ -105,7 +105,7 @@ fn from_outside_nothing_comes_in_but_answers() {
 fn every_address_of_a_peer_is_asked_about() {
     let (text, code) = explained("", "a", "b");
     assert!(text.contains("a 10.3.2.2 → b 10.3.2.3: allowed"), "{text}");
-    assert!(text.contains("a 10.3.2.5 → b 10.3.2.3: denied: not_in_destination_list"), "{text}");
+    assert!(text.contains("a 10.3.2.5 → b 10.3.2.3: dropped: not_in_destination_list"), "{text}");
     assert_eq!(code, Some(1));
     assert_eq!(text.lines().filter(|line| line.contains(" → ")).count(), 4, "{text}");
 }

@@ -47,7 +47,7 @@ fn a_fragment_to_be_is_judged_among_the_others() {
     let site = Site::new();
     site.write("staged", &peer("c", OTHERS[1], "10.3.2.4"), 0o600);
     let run = site.relay("check --replace relay.d/c.toml=staged").ended(0);
-    assert!(run.out.contains("with 3 peers is right"), "{run}");
+    assert!(run.out.contains("configuration valid: 3 peers, "), "{run}");
     site.write("staged", &peer("c", OTHERS[1], "10.3.2.3"), 0o600);
     insta::assert_snapshot!(site.relay("check --replace relay.d/c.toml=staged").ended(2));
 }

@@ -89,12 +89,12 @@ fn a_client_whose_file_is_out_of_date_is_known() {
     assert_eq!(stale(), "a: never shown\nb: never shown\n");
     site.relay("peer config a").ended(0);
     site.relay("peer config b").ended(0);
-    assert_eq!(stale(), "relay0: every client was shown what holds now\n");
+    assert_eq!(stale(), "relay0: every client was shown its current configuration\n");
     assert_eq!(site.mode("state/relay0/rendered.json"), 0o600);
     assert_eq!(site.mode("state/relay0"), 0o700);
 
     site.relay("peer rename b node-b").ended(0);
-    assert_eq!(stale(), "relay0: every client was shown what holds now\n", "a name is no matter");
+    assert_eq!(stale(), "relay0: every client was shown its current configuration\n", "a name is no matter");
 
     let text = site.read("relay.toml");
     site.write("relay.toml", &format!("{text}[defaults]\nmtu = 1300\n"), 0o640);

@@ -135,7 +135,7 @@ fn import(text: impl AsRef<[u8]>, code: i32) -> String {
     fs::write(site.path("wg0.conf"), text).expect("written");
     let run = site.relay("import wg0.conf").ended(code);
     let always =
-        ["# ", "warning: keys are", "warning: EVERYBODY", "private_key_file", "listen_port"];
+        ["# ", "warning: keys are", "warning: EVERY PEER", "private_key_file", "listen_port"];
     let text = run.to_string();
     let lines = text.lines().filter(|line| !always.iter().any(|start| line.starts_with(start)));
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
@@ -276,7 +276,7 @@ fn a_file_that_is_called_like_no_interface_is_remarked_on() {
     let peer = small_hub("[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\n");
     site.write("10gw.conf", &peer, 0o600);
     let run = site.relay("import 10gw.conf").ended(0);
-    assert!(run.err.contains("10gw.conf: an interface cannot be called like this file"), "{run}");
+    assert!(run.err.contains("10gw.conf: the file name is no interface name"), "{run}");
     assert!(!run.out.contains("\ninterface"), "{run}");
 }
 
@@ -345,7 +345,7 @@ fn a_hub_is_read_from_standard_input_and_from_a_pipe_and_never_without_end() {
         assert!(run.err.contains(&format!("relay: {named}:8: PublicKey")), "{run}");
 
         let run = site.relay_with(&words, &hub.replace("PublicKey = x\n", "")).ended(0);
-        let said = format!("{named}: has no file name to call the interface by, so it is relay0");
+        let said = format!("{named}: there is no file name, so the interface is named relay0");
         assert!(run.err.contains(&said), "{run}");
         site.relay(&format!("check ./{output}")).ended(0);
     }

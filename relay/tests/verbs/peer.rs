@@ -146,7 +146,7 @@ fn a_dry_run_shows_the_change_and_touches_nothing() {
     let shown = runs.map(|words| site.relay(words).ended(0).to_string());
     insta::assert_snapshot!(shown.join("\n\n"));
     let run = site.relay("peer add c --generate --dry-run").ended(0);
-    assert!(run.out.ends_with("nothing done; a new key pair is made each time\n"), "{run}");
+    assert!(run.out.ends_with("nothing changed; each run generates a new key pair\n"), "{run}");
     assert!(!run.to_string().contains("PrivateKey"));
     assert_eq!(site.tree(), before);
 }

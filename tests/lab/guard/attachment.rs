@@ -20,7 +20,7 @@ fn with_another_key_of_the_relay_the_guard_has_it_too() {
         let old = relay_key(&lab)?;
         fs::remove_file(lab.directory().join("private.key"))?;
         let report = lab.up()?;
-        let line = "~ guard on eth0: the new key".to_owned();
+        let line = "~ guard on eth0: new key".to_owned();
         ensure!(report.changes.contains(&line), "{report:?}");
         ensure!(!lab.up()?.changed);
         let new = relay_key(&lab)?;
