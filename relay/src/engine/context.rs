@@ -1,7 +1,7 @@
-use std::{future::Future, path::Path};
+use std::future::Future;
 
 use super::{
-    Classified, ErrorContext as _, HostError, Kind, Lock, Notice, Result, Subject, claim,
+    Classified, ErrorContext as _, HostError, Kind, Lock, Result, Site, Subject, claim,
     require_capabilities,
 };
 use crate::{
@@ -10,19 +10,6 @@ use crate::{
     model::{InterfaceName, Relay},
     net::{self, Handle},
 };
-
-/// Where the files and pins of a relay are, and who works on it.
-#[derive(Debug, Clone, Copy)]
-pub struct Site<'a> {
-    /// The main configuration file.
-    pub config: &'a Path,
-    /// The BPF file system.
-    pub bpffs: &'a Path,
-    /// The verb, which other commands read while they wait for its lock.
-    pub verb: &'static str,
-    /// Prints that another command holds a lock.
-    pub notice: Notice,
-}
 
 /// One relay, with all that is needed to look at it or to change it: its configuration, its pins,
 /// a netlink socket, and, to change it, its lock.

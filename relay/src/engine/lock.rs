@@ -13,7 +13,7 @@ use rustix::{
     process::geteuid,
 };
 
-use super::{Classified, ErrorContext as _, Result, Site};
+use super::{Classified, ErrorContext as _, Notice, Result, Site};
 use crate::{
     config::{self, Loaded, Options},
     model::InterfaceName,
@@ -37,9 +37,6 @@ pub(super) struct NotPrivate {
 }
 
 impl Classified for NotPrivate {}
-
-/// Prints a line for whoever waits.
-pub type Notice = fn(&str);
 
 /// Keeps other commands out until it is dropped. The kernel releases it when this process ends.
 #[derive(Debug)]

@@ -94,7 +94,11 @@ fn a_client_whose_file_is_out_of_date_is_known() {
     assert_eq!(site.mode("state/relay0"), 0o700);
 
     site.relay("peer rename b node-b").ended(0);
-    assert_eq!(stale(), "relay0: every client was shown its current configuration\n", "a name is no matter");
+    assert_eq!(
+        stale(),
+        "relay0: every client was shown its current configuration\n",
+        "a name is no matter"
+    );
 
     let text = site.read("relay.toml");
     site.write("relay.toml", &format!("{text}[defaults]\nmtu = 1300\n"), 0o640);

@@ -2,7 +2,6 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::Rekeyed;
 use crate::{
     datapath::{GuardHook, GuardSettings, XdpMode},
     model::{Guard, GuardMode, PublicKey, Relay},
@@ -19,6 +18,12 @@ pub(super) enum GuardChange {
     Mode { interface: String, from: XdpMode, to: XdpMode },
     /// It is detached.
     Remove { interface: String },
+}
+
+/// The relay's key, and whether WireGuard has another one.
+pub(in crate::engine) struct Rekeyed {
+    pub(in crate::engine) public_key: PublicKey,
+    pub(in crate::engine) is_new: bool,
 }
 
 impl GuardChange {

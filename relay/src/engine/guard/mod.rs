@@ -5,7 +5,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub(super) use plan::{GuardFailure, GuardPlan, Rekeyed};
+pub(super) use change::Rekeyed;
+pub(super) use plan::{GuardFailure, GuardPlan};
 
 use super::{Result, chain};
 use crate::{

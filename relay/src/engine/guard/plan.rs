@@ -1,10 +1,10 @@
 use super::{
     super::chain,
-    change::{GuardChange, desired_mode, settings},
+    change::{GuardChange, Rekeyed, desired_mode, settings},
 };
 use crate::{
     datapath::{Datapath, GuardHook, GuardPlace, GuardSettings},
-    model::{PublicKey, Relay},
+    model::Relay,
 };
 
 /// What differs of the guard.
@@ -12,12 +12,6 @@ pub(in crate::engine) struct GuardPlan {
     settings: Option<GuardSettings>,
     hooks: Vec<GuardHook>,
     changes: Vec<GuardChange>,
-}
-
-/// The relay's key, and whether WireGuard has another one.
-pub(in crate::engine) struct Rekeyed {
-    pub(in crate::engine) public_key: PublicKey,
-    pub(in crate::engine) is_new: bool,
 }
 
 /// What could not be changed.
