@@ -1,23 +1,23 @@
 //! What `relay up` does: the steps from what is observed to what is desired, in order.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
 use super::{
     Result,
     desired::{self, Desired},
-    guard::Rekeyed,
+    guard::{GuardPlan, Rekeyed},
     observe::Running,
     step::Step,
 };
 use crate::{
     datapath::{Observed, Repair, Slots},
-    model::{InterfaceName, PeerName},
+    model::{InterfaceName, PeerName, PrivateKey},
     net::{
         NetError,
         address::{self, AddressChange},
-        fence::{self, FenceState},
+        fence::{self, Fence, FenceState},
         link::{self, LinkChange},
         route::{self, Route, RouteChange},
     },
@@ -34,6 +34,26 @@ pub(super) struct Plan {
     pub(super) observed: Observed,
     pub(super) steps: Vec<Step>,
     contested: Vec<Contested>,
+}
+
+/// What differs, part by part.
+struct Differences {
+    /// Name of the fence's table.
+    table: String,
+    /// The fence that is to be put up.
+    fence: Option<Fence>,
+    takes_down_fence: bool,
+    link: Vec<LinkChange>,
+    /// The private key that is to be written, and where.
+    key_file: Option<(PathBuf, PrivateKey)>,
+    wireguard: wireguard::Plan,
+    repairs: Vec<Repair>,
+    policy: Option<Step>,
+    guard: GuardPlan,
+    /// Changes, and the addresses that are desired.
+    addresses: (Vec<AddressChange>, Vec<IpNet>),
+    /// Changes, and the destinations that are desired.
+    routes: (Vec<RouteChange>, Vec<IpNet>),
 }
 
 /// An address of the host that a peer would own.
@@ -54,19 +74,14 @@ impl Plan {
         let interface = &relay.interface;
         let Running { link, device, datapath: observed, fence, guard, has_pins, .. } = running;
         let link_changes = link::plan(interface, relay.mtu, desired.mark, link.as_ref())?;
-        let (up, link_changes): (Vec<_>, Vec<_>) =
-            link_changes.into_iter().partition(|change| matches!(change, LinkChange::Up { .. }));
 
         let (private_key, is_new) = desired.private_key();
-        let wireguard::Plan { narrow, widen } =
-            wireguard::plan(&desired.wireguard(private_key)?, device.as_ref());
+        let wireguard = wireguard::plan(&desired.wireguard(private_key)?, device.as_ref());
         let public_key = private_key.public_key();
         let is_other = device.as_ref().and_then(|device| device.public_key) != Some(public_key);
         let guard = guard.plan(relay, Rekeyed { public_key, is_new: is_other });
 
         let observed = observed?;
-        let (stale, kept): (Vec<_>, Vec<_>) =
-            observed.repairs().into_iter().partition(|repair| matches!(repair, Repair::Detach(_)));
         let slots = Slots::assign(&relay.peers, &observed.slots)?;
         let host_addresses = &desired.host_addresses;
         let sources = Sources { relay, host_addresses, slots: slots.as_slice() };
@@ -81,60 +96,31 @@ impl Plan {
             (Err(NetError::NetfilterMissing { .. }), false) => false,
             (Err(error), _) => return Err(error.into()),
         };
-        let table = fence::table_name(interface);
         let observed_addresses = link.as_ref().map_or(&[][..], |link| &link.addresses);
         let addresses = address::plan(interface, &relay.addresses, observed_addresses);
         let desired_routes = route::desired(relay);
         let routes = route::plan(interface, &desired_routes, routes)?;
 
-        let mut steps = Vec::new();
-        // Before the interface, so that it never exists without.
-        if is_fence_wrong && relay.fence {
-            steps.push(Step::PutUpFence { table: table.clone(), fence: desired::fence(relay) });
-        }
-        steps.extend(link_changes.into_iter().map(Step::Link));
-        // After the link, so that a host without WireGuard keeps no key of a relay it cannot run.
-        if is_new {
-            let path = relay.private_key_file.clone();
-            steps.push(Step::WritePrivateKey { path, key: private_key.clone() });
-        }
-        if !narrow.is_empty() {
-            steps.push(Step::Narrow(narrow));
-        }
-        // Before the policy, so that the next generation goes on counting there.
-        if !kept.is_empty() {
-            steps.push(Step::KeepCounters(kept));
-        }
-        if switch {
-            let number = observed.next_number();
-            steps.push(Step::Policy { compiled: Box::new(compiled), slots, number, has_pins });
-        }
-        // After the policy, so that there is no moment without any program.
-        if !stale.is_empty() {
-            steps.push(Step::Detach(stale));
-        }
-        if !widen.is_empty() {
-            steps.push(Step::Widen(widen));
-        }
-        // Right after the key: with the old one the guard drops every handshake for the new one.
-        if guard.lines().next().is_some() {
-            steps.push(Step::Guard(guard));
-        }
-        // With its last address of a family an interface loses that family's routes.
-        let loses_routes = !addresses.is_empty();
-        if !addresses.is_empty() {
-            let desired = relay.addresses.clone();
-            steps.push(Step::Addresses { changes: addresses, desired });
-        }
-        steps.extend(up.into_iter().map(Step::Link));
-        if !routes.is_empty() || loses_routes {
-            steps.push(Step::Routes { changes: routes, desired: desired_routes });
-        }
-        if is_fence_wrong && !relay.fence {
-            steps.push(Step::TakeDownFence { table });
-        }
+        let differences = Differences {
+            table: fence::table_name(interface),
+            fence: (is_fence_wrong && relay.fence).then(|| desired::fence(relay)),
+            takes_down_fence: is_fence_wrong && !relay.fence,
+            link: link_changes,
+            key_file: is_new.then(|| (relay.private_key_file.clone(), private_key.clone())),
+            wireguard,
+            repairs: observed.repairs(),
+            policy: switch.then(|| Step::Policy {
+                compiled: Box::new(compiled),
+                slots,
+                number: observed.next_number(),
+                has_pins,
+            }),
+            guard,
+            addresses: (addresses, relay.addresses.clone()),
+            routes: (routes, desired_routes),
+        };
         let (interface, listen_port) = (interface.clone(), relay.listen_port);
-        Ok(Self { interface, listen_port, observed, steps, contested })
+        Ok(Self { interface, listen_port, observed, steps: differences.in_order(), contested })
     }
 
     /// A line for each change, in the order of application.
@@ -183,6 +169,43 @@ impl Plan {
     }
 }
 
+impl Differences {
+    /// The steps in the order of application.
+    fn in_order(self) -> Vec<Step> {
+        let is_up = |change: &LinkChange| matches!(change, LinkChange::Up { .. });
+        let (up, link): (Vec<_>, Vec<_>) = self.link.into_iter().partition(is_up);
+        let is_stale = |repair: &Repair| matches!(repair, Repair::Detach(_));
+        let (stale, kept): (Vec<_>, Vec<_>) = self.repairs.into_iter().partition(is_stale);
+        let wireguard::Plan { narrow, widen } = self.wireguard;
+        let mut steps = Vec::new();
+        // Before the interface, so that it never exists without.
+        steps.extend(self.fence.map(|fence| Step::PutUpFence { table: self.table.clone(), fence }));
+        steps.extend(link.into_iter().map(Step::Link));
+        // After the link, so that a host without WireGuard keeps no key of a relay it cannot run.
+        steps.extend(self.key_file.map(|(path, key)| Step::WritePrivateKey { path, key }));
+        steps.extend((!narrow.is_empty()).then_some(Step::Narrow(narrow)));
+        // Before the policy, so that the next generation goes on counting there.
+        steps.extend((!kept.is_empty()).then_some(Step::KeepCounters(kept)));
+        steps.extend(self.policy);
+        // After the policy, so that there is no moment without any program.
+        steps.extend((!stale.is_empty()).then_some(Step::Detach(stale)));
+        steps.extend((!widen.is_empty()).then_some(Step::Widen(widen)));
+        // Right after the key: with the old one the guard drops every handshake for the new one.
+        let has_guard = self.guard.lines().next().is_some();
+        steps.extend(has_guard.then_some(Step::Guard(self.guard)));
+        let (changes, desired) = self.addresses;
+        // With its last address of a family an interface loses that family's routes.
+        let loses_routes = !changes.is_empty();
+        steps.extend((!changes.is_empty()).then_some(Step::Addresses { changes, desired }));
+        steps.extend(up.into_iter().map(Step::Link));
+        let (changes, desired) = self.routes;
+        let has_routes = loses_routes || !changes.is_empty();
+        steps.extend(has_routes.then_some(Step::Routes { changes, desired }));
+        steps.extend(self.takes_down_fence.then_some(Step::TakeDownFence { table: self.table }));
+        steps
+    }
+}
+
 fn added_address(change: &AddressChange) -> Option<IpNet> {
     match change {
         AddressChange::Add { address, .. } => Some(*address),
@@ -207,3 +230,6 @@ fn contested(sources: &Sources<'_>) -> Vec<Contested> {
     };
     sources.contested().into_iter().filter_map(of_peer).collect()
 }
+
+#[cfg(test)]
+mod tests;
