@@ -1,6 +1,6 @@
-//! Numbers as `wg(8)` shows them.
+//! Numbers as `wg(8)` prints them.
 
-/// Bytes, in the largest binary unit that leaves at least one.
+/// Bytes, in the largest binary unit of which there is at least one.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut shown = format!("{count} B");

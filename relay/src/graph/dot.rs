@@ -3,12 +3,12 @@ use std::io::{self, Write};
 use super::{Graph, Relation, Traffic};
 use crate::units::bytes;
 
-/// Points, of a pair without traffic, and what the busiest has more.
+/// Edge width in points without traffic, and the extra width of the busiest pair.
 const PEN: f64 = 1.0;
 const PEN_MORE: f64 = 5.0;
 
-/// Renders the graph for Graphviz; with traffic, where pairs are counted, the busiest pair has the
-/// widest edge. Names of peers need no escaping; what is said about them does.
+/// Renders the graph for Graphviz. With counted pairs, the busiest has the widest edge. Peer names
+/// need no escaping; descriptions do.
 ///
 /// # Errors
 /// `out` cannot be written to.

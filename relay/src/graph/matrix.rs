@@ -5,21 +5,21 @@ use crate::units::bytes;
 
 /// Peers up to which a matrix fits on a wide terminal.
 const PEERS_MAX: usize = 60;
-/// Pairs in question that are told one by one, and peers of a summary.
+/// Questionable pairs, and peers of a summary, that are listed one by one.
 const LISTED: usize = 20;
 
-/// Width of the bytes that a peer has exchanged.
+/// Width of the column of bytes.
 const BYTES: usize = 12;
 
 /// A sign of the matrix.
 struct Sign {
     sign: char,
-    /// As a parameter of the terminal's SGR.
+    /// SGR parameter of its colour.
     color: &'static str,
     legend: &'static str,
 }
 
-/// Renders the graph as a matrix, or a summary of it where there are too many peers for one.
+/// Renders the graph as a matrix, or as a summary if there are too many peers.
 ///
 /// # Errors
 /// `out` cannot be written to.
@@ -131,7 +131,7 @@ const fn mirrored(relation: Relation) -> Relation {
     }
 }
 
-/// The peers that talk to most others.
+/// The peers that talk to the most others.
 fn busiest(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
     let mut partners: Vec<_> = graph.partners().into_iter().zip(graph.names()).collect();
     partners.sort_by_key(|(partners, _)| std::cmp::Reverse(*partners));
@@ -148,7 +148,7 @@ fn busiest(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
     }
 }
 
-/// Pairs that are probably not meant so.
+/// Pairs that are probably a mistake.
 fn in_question(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
     let Summary { part, one_sided, .. } = graph.summary();
     let mut told = 0;

@@ -1,4 +1,4 @@
-//! Who may talk to whom, as a picture: a matrix for the terminal, DOT, SVG. Pure.
+//! Draws who may talk to whom: as a matrix, DOT or SVG. Pure.
 
 mod dot;
 mod matrix;
@@ -23,7 +23,7 @@ pub struct Graph {
     /// Kind of each peer, and peers of each kind.
     kind_of: Vec<usize>,
     of_kind: Vec<Vec<usize>>,
-    /// What lies between kinds; those that are not here have nothing to do with each other.
+    /// Relations between kinds; absent ones are none.
     relations: HashMap<(usize, usize), Relation>,
 }
 
@@ -31,21 +31,21 @@ pub struct Graph {
 #[derive(Debug, Clone)]
 struct Node {
     name: String,
-    /// Its first address, and the description.
+    /// Its first address, and its description.
     about: String,
 }
 
-/// What lies between one peer and another.
+/// The relation between two peers.
 ///
-/// A packet passes if the sender's list holds where it goes and the receiver's list holds where it
-/// comes from; its answer has the two exchanged. So what passes passes both ways.
+/// A packet passes if the sender's list contains its destination and the receiver's list its source.
+/// The answer swaps both, so whatever passes does so both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// Neither lists the other.
     None,
     /// They talk, with all their addresses.
     Whole,
-    /// They talk, with some of their addresses: a list leaves some out, or a whole family.
+    /// They talk, with some of their addresses: a list lacks some, or a whole family.
     Part,
     /// The first lists the second, which does not list it: nothing passes.
     Lists,
@@ -55,12 +55,12 @@ pub enum Relation {
     Crossed,
 }
 
-/// What a running relay counted, to be drawn into the picture.
+/// Counters of a running relay, for the picture.
 #[derive(Debug, Clone)]
 pub struct Traffic {
     peers: Vec<u64>,
     most_of_a_peer: u64,
-    /// None where pairs are not counted.
+    /// `None` if pairs are not counted.
     pairs: Option<HashMap<(usize, usize), u64>>,
     most_of_a_pair: u64,
 }
@@ -69,32 +69,32 @@ pub struct Traffic {
 #[derive(Debug, Clone, Copy)]
 struct Relayed {
     bytes: u64,
-    /// Length of what is drawn for them, of the longest: areas are what an eye compares.
+    /// Length as a share of the longest: the square root, because the eye compares areas.
     share: f64,
 }
 
-/// More pairs than anybody looks at one by one.
+/// Too many pairs to write one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{found} pairs are too many to be written one by one (at most {PAIRS_MAX}); use --format matrix \
      for a summary"
 )]
 pub struct TooManyPairs {
-    /// Pairs that there are.
+    /// The number of pairs.
     pub found: usize,
 }
 
-/// Pairs that are written one by one.
+/// Limit of pairs that are written one by one.
 const PAIRS_MAX: usize = 1_000_000;
 
-/// Pairs of peers by what lies between them.
+/// Pairs of peers by relation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Pairs that talk with all addresses.
     pub whole: usize,
     /// Pairs that talk with some addresses.
     pub part: usize,
-    /// Pairs of which one lists the other in vain.
+    /// One-sided pairs.
     pub one_sided: usize,
 }
 
@@ -128,7 +128,7 @@ impl Graph {
         self.nodes.iter().map(|node| node.name.as_str())
     }
 
-    /// What lies between two peers, by their places in the configuration.
+    /// The relation of two peers, by their places in the configuration.
     pub fn relation(&self, from: usize, to: usize) -> Relation {
         if from == to {
             return Relation::None;
@@ -137,13 +137,13 @@ impl Graph {
         self.relations.get(&kinds).copied().unwrap_or(Relation::None)
     }
 
-    /// Every pair with something between its peers, the first in the configuration first, in order.
+    /// Every related pair, in the order of the configuration.
     pub fn pairs(&self) -> impl Iterator<Item = (usize, usize, Relation)> + '_ {
         self.pairs_with(|relation| relation != Relation::None)
     }
 
-    /// The pairs between which lies what is `wanted`, in the same order. What is not wanted takes
-    /// no time for each pair.
+    /// The pairs of the `wanted` relations, in the same order. Other pairs are skipped by kind, not
+    /// one by one.
     fn pairs_with(
         &self,
         wanted: impl Fn(Relation) -> bool,
@@ -169,7 +169,7 @@ impl Graph {
         })
     }
 
-    /// How many pairs there are of what.
+    /// Counts pairs by relation.
     pub fn summary(&self) -> Summary {
         let mut twice = Summary::default();
         for (&(from, to), relation) in &self.relations {
@@ -186,17 +186,15 @@ impl Graph {
         Summary { whole: whole / 2, part: part / 2, one_sided: one_sided / 2 }
     }
 
-    /// That the pairs are few enough to be written one by one.
-    ///
     /// # Errors
-    /// They are not.
+    /// There are too many pairs to write one by one.
     pub fn require_few_pairs(&self) -> Result<(), TooManyPairs> {
         let Summary { whole, part, one_sided } = self.summary();
         let found = whole + part + one_sided;
         if found <= PAIRS_MAX { Ok(()) } else { Err(TooManyPairs { found }) }
     }
 
-    /// With how many others each peer talks.
+    /// The number of peers that each peer talks to.
     fn partners(&self) -> Vec<usize> {
         let mut of_kind = vec![0; self.of_kind.len()];
         for (&(from, to), relation) in &self.relations {
@@ -209,9 +207,8 @@ impl Graph {
 }
 
 impl Traffic {
-    /// From the bytes relayed from and to each peer, in the order of the configuration, and, where
-    /// pairs are counted, those between two peers both ways, the one that comes first in the
-    /// configuration first.
+    /// Takes the bytes relayed from and to each peer, in the order of the configuration. If pairs are
+    /// counted, also those between two peers both ways, keyed by places in ascending order.
     pub fn new(peers: Vec<u64>, pairs: Option<HashMap<(usize, usize), u64>>) -> Self {
         let most_of_a_peer = peers.iter().copied().max().unwrap_or(0);
         let most_of_a_pair =
@@ -246,7 +243,7 @@ impl Relation {
     }
 }
 
-/// What lies between a peer of one kind and a peer of another, or another of the same.
+/// The relation of two different peers of these kinds.
 fn relation(lists: &Lists, from: usize, to: usize) -> Relation {
     let holds = |cover| matches!(cover, Cover::Part | Cover::Whole);
     let covers =

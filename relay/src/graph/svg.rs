@@ -1,4 +1,4 @@
-//! Peers on a circle, and a curve for each pair.
+//! Draws peers on a circle, and a curve for each pair.
 
 use std::{
     f64::consts::{PI, TAU},
@@ -9,26 +9,26 @@ use std::{
 use super::{Graph, Node, Relation, Relayed, Traffic};
 use crate::units::bytes;
 
-/// Peers up to which names on the circle can be read.
+/// Limit of peers, for readable names.
 const PEERS_MAX: usize = 300;
 
-/// More peers than a picture shows.
+/// Too many peers for a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{found} peers are too many for a picture that can be read (at most {PEERS_MAX}); use --format \
      matrix for a summary, or --format dot and a layout of Graphviz"
 )]
 pub struct TooMany {
-    /// Peers that there are.
+    /// The number of peers.
     pub found: usize,
 }
 
-/// Peers up to which names stand upright without touching.
+/// Peers up to which upright names do not touch.
 const UPRIGHT_MAX: usize = 12;
-/// Puts the middle of a line where it is written to; not every viewer knows `dominant-baseline`.
+/// Centres text vertically; not every viewer supports `dominant-baseline`.
 const CENTRAL: &str = "0.35em";
 
-/// Pixels. Along the circle each name takes a line's height.
+/// Pixels. Each name takes one line height of the circle.
 const LINE: f64 = 22.0;
 const RADIUS_MIN: f64 = 130.0;
 const CHARACTER: f64 = 8.0;
@@ -36,10 +36,10 @@ const GAP: f64 = 12.0;
 const MARGIN: f64 = 24.0;
 const LEGEND: f64 = 96.0;
 const TITLE: f64 = 40.0;
-/// Of peers and pairs without traffic, and what the busiest have more.
+/// Sizes of peers and pairs without traffic, and the extra of the busiest.
 const DOT: f64 = 5.0;
 const DOT_MORE: f64 = 9.0;
-/// How far towards the middle a curve is drawn.
+/// How far a curve bends to the centre.
 const PULL: f64 = 0.5;
 const STROKE: f64 = 1.5;
 const STROKE_MORE: f64 = 5.0;
@@ -56,14 +56,14 @@ struct Point {
     y: f64,
 }
 
-/// Where everything is.
+/// The layout.
 struct Circle {
     center: Point,
     radius: f64,
     count: usize,
 }
 
-/// A graph that is small enough to be drawn.
+/// A graph with few enough peers.
 #[derive(Debug, Clone, Copy)]
 pub struct Picture<'a> {
     graph: &'a Graph,
@@ -71,8 +71,8 @@ pub struct Picture<'a> {
 }
 
 impl<'a> Picture<'a> {
-    /// The picture of a graph. With traffic, the busiest peer has the largest dot, and the busiest
-    /// pair, where pairs are counted, the widest curve.
+    /// Lays out a graph. With traffic, the busiest peer has the largest dot, and the busiest counted
+    /// pair the widest curve.
     ///
     /// # Errors
     /// It has too many peers.
@@ -136,7 +136,7 @@ fn edge(
     let stroke = STROKE + STROKE_MORE * relayed.map_or(0.0, |relayed| relayed.share);
     let (a, b) = (&graph.nodes[from].name, &graph.nodes[to].name);
     let mut draw = |class: &str, (from, to): (usize, usize), said: String| {
-        // An arrow ends before the dot; what has none ends under it.
+        // An arrow ends before the dot, a plain curve under it.
         let (head, gap) = match class {
             "lists" => (" marker-end=\"url(#head)\"", DOT * 2.0),
             _ => ("", 0.0),
@@ -179,11 +179,11 @@ fn node(
     let label = circle.point(at, circle.radius + DOT + DOT_MORE + GAP / 2.0);
     let degrees = (circle.angle(at) * 180.0 / PI).rem_euclid(360.0);
     let (turn, anchor) = match (circle.count <= UPRIGHT_MAX, degrees) {
-        // Names have the room to stand upright.
+        // Few names: all upright.
         (true, 60.0..=120.0 | 240.0..=300.0) => (0.0, "middle"),
         (true, 120.0..240.0) => (0.0, "end"),
         (true, _) => (0.0, "start"),
-        // Names point outwards, and on the left half are turned so that none stands on its head.
+        // Names point outwards; on the left half they are rotated to be readable.
         (false, 90.5..269.5) => (degrees + 180.0, "end"),
         (false, _) => (degrees, "start"),
     };

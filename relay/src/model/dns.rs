@@ -1,11 +1,11 @@
 use std::{fmt, net::IpAddr};
 
-/// What a client's `DNS` line takes, in the order of the line (`wg-quick(8)`).
+/// One value of a client's `DNS` line (`wg-quick(8)`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Dns {
     /// A resolver.
     Resolver(IpAddr),
-    /// A domain in which short names are looked up.
+    /// A search domain for short names.
     Search(String),
 }
 

@@ -16,9 +16,9 @@ pub enum HostAccess {
 /// One transport port of the relay, as `tcp/22`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Port {
-    /// Its transport.
+    /// TCP or UDP.
     pub transport: Transport,
-    /// Its number, host byte order.
+    /// Host byte order.
     pub number: u16,
 }
 

@@ -19,7 +19,7 @@ pub struct PrivateKey([u8; KEY_LEN]);
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct PresharedKey([u8; KEY_LEN]);
 
-/// Why a text is not a key. It never holds the text.
+/// Why a text is not a key. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not the 44 characters of a key in base64.
@@ -31,12 +31,12 @@ pub enum KeyError {
 }
 
 impl PublicKey {
-    /// The key of these bytes, as the kernel gives them.
+    /// The key of these bytes.
     pub const fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes, as the kernel takes them.
+    /// Its bytes.
     pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
@@ -46,7 +46,7 @@ impl PrivateKey {
     /// A new key from the system's random number generator, clamped (RFC 7748, section 5).
     ///
     /// # Errors
-    /// The system's generator gave nothing.
+    /// The random number generator failed.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
         getrandom::fill(bytes.as_mut_slice())?;
@@ -61,12 +61,12 @@ impl PrivateKey {
         PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes())
     }
 
-    /// Its bytes, for the kernel alone.
+    /// Its bytes, for the kernel only.
     pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 
-    /// Its base64, for the file or config it is written to and nothing else.
+    /// Its base64, for files only.
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0))
     }
@@ -76,24 +76,24 @@ impl PresharedKey {
     /// A new key from the system's random number generator.
     ///
     /// # Errors
-    /// The system's generator gave nothing.
+    /// The random number generator failed.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
         getrandom::fill(bytes.as_mut_slice())?;
         Ok(Self(*bytes))
     }
 
-    /// The key of these bytes, as the kernel gives them; all zeros are its "no key".
+    /// The key of these bytes. `None` for zeros, by which the kernel means "no key".
     pub fn from_bytes(bytes: &[u8; KEY_LEN]) -> Option<Self> {
         bytes.iter().any(|&byte| byte != 0).then(|| Self(*bytes))
     }
 
-    /// Its bytes, for the kernel alone.
+    /// Its bytes, for the kernel only.
     pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 
-    /// Its base64, for the file or config it is written to and nothing else.
+    /// Its base64, for files only.
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0))
     }
@@ -124,11 +124,11 @@ impl FromStr for PresharedKey {
 }
 
 fn decode(text: &str) -> Result<Zeroizing<[u8; KEY_LEN]>, KeyError> {
-    // The engine's estimate for 44 characters is 33 bytes, so it is given one to spare.
+    // The decoder estimates 33 bytes for 44 characters, and fails with a smaller buffer.
     let mut buffer = Zeroizing::new([0u8; KEY_LEN + 1]);
     let len = match STANDARD.decode_slice(text, buffer.as_mut_slice()) {
         Ok(len) => len,
-        // The engine's error quotes bytes of what may be a secret, so it goes no further.
+        // The decoder's error quotes bytes of a possible secret, so it is dropped here.
         Err(_secret) => return Err(KeyError::Encoding),
     };
     if len != KEY_LEN {

@@ -1,8 +1,8 @@
-//! The relay as its operator wants it: validated values, without files, formats or the kernel.
+//! The desired relay: validated values, without files, formats or the kernel.
 //!
-//! `config` makes a [`Relay`]; `policy`, `wireguard` and `net` derive from it. Two words never
-//! mix: a peer's `allowed_ips` is policy (whom it may talk to), while the allowed IPs of the
-//! kernel's WireGuard peer are `address` and `routes` (what it owns).
+//! `config` makes a [`Relay`]; `policy`, `wireguard` and `net` derive from it. A peer's
+//! `allowed_ips` are policy (whom it may talk to); the allowed IPs of the kernel's WireGuard peer are
+//! `address` and `routes` (what it owns).
 
 mod dns;
 mod guard;

@@ -1,39 +1,39 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// Name of a network interface: 1 to 15 bytes of `[A-Za-z0-9_-]`, starting with a letter, and none
-/// that means something else.
+/// Name of a network interface: 1 to 15 bytes of `[A-Za-z0-9_-]`, a letter first, and not
+/// reserved.
 ///
-/// Narrower than `dev_valid_name()` (net/core/dev.c): the name becomes part of the pin path, where
-/// bpffs refuses dots, and of an nftables table's name.
+/// Stricter than `dev_valid_name()` (net/core/dev.c): the name is part of a pin path, where bpffs
+/// rejects dots, and of the name of an nftables table.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceName(String);
 
-/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`, and no address. It goes into terminals, labels and
-/// file names.
+/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`, and not an address. Used in terminals, labels
+/// and file names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerName(String);
 
-/// Why a name is refused.
+/// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing in it.
+    /// Empty.
     #[error("is empty")]
     Empty,
     /// Longer than the given number of bytes.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
-    /// A character that is not allowed, or not allowed first.
+    /// An invalid character, or one that must not be first.
     #[error("contains {0:?}")]
     Character(char),
-    /// An address, for which it would be taken.
+    /// It could be mistaken for an address.
     #[error("is an address")]
     Address,
-    /// A name that means something else.
+    /// It has a meaning of its own.
     #[error("means something else ({0})")]
     Reserved(&'static str),
 }
 
-/// Names that the kernel, or a tool that is given one, takes for something else.
+/// Names with a meaning of their own in the kernel or to tools.
 const RESERVED: [(&str, &str); 6] = [
     ("all", "every interface, below /proc/sys/net and to wg(8)"),
     ("any", "every interface, to tcpdump(8)"),
@@ -44,7 +44,7 @@ const RESERVED: [(&str, &str); 6] = [
 ];
 
 impl InterfaceName {
-    /// The kernel's IFNAMSIZ (16) less the closing NUL.
+    /// The kernel's IFNAMSIZ (16) without the NUL.
     pub const MAX_LEN: usize = 15;
 
     /// The name.

@@ -4,33 +4,33 @@ use ipnet::IpNet;
 
 use super::{Dns, PeerName, PublicKey};
 
-/// One peer, with the site's defaults already filled in.
+/// One peer, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its name in every output.
+    /// Unique.
     pub name: PeerName,
-    /// A line about it, for people.
+    /// Free text, one line.
     pub description: Option<String>,
-    /// Whether it takes part. A peer that is off keeps what it owns, so that nobody else gets it,
-    /// but the kernel does not know its key and its list holds nobody.
+    /// A disabled peer keeps its addresses and routes, but WireGuard does not have its key, and it
+    /// reaches nobody.
     pub enabled: bool,
     /// Its WireGuard public key.
     pub public_key: PublicKey,
     /// File that holds the preshared key in base64.
     pub preshared_key_file: Option<PathBuf>,
-    /// Addresses it owns inside the overlay.
+    /// Its addresses in the overlay.
     pub addresses: Vec<IpAddr>,
-    /// Networks reached through it, outside or inside the overlay. Host bits are zero.
+    /// Networks behind it, in or outside the overlay. Host bits are zero.
     pub routes: Vec<IpNet>,
-    /// Whom it may talk to; also its own client's AllowedIPs. Host bits are zero.
+    /// Whom it may talk to; also AllowedIPs of its client. Host bits are zero.
     pub allowed_ips: Vec<IpNet>,
-    /// Seconds between keepalives its client sends; 0 is off.
+    /// Seconds between keepalives of its client; 0 is off.
     pub persistent_keepalive: u16,
     /// MTU of its client's interface, bytes.
     pub mtu: u16,
     /// Resolvers and search domains of its client.
     pub dns: Vec<Dns>,
-    /// `host:port` its client dials, when it differs from the relay's `endpoint`.
+    /// `host:port` that its client dials, if not `endpoint` of the relay.
     pub endpoint: Option<String>,
 }
 
@@ -41,13 +41,13 @@ impl Peer {
         self.addresses.iter().copied().map(host_prefix).chain(self.routes.iter().copied())
     }
 
-    /// Whom it may talk to as things stand: nobody while it is off.
+    /// Its `allowed_ips`, or nothing while it is disabled.
     pub fn may_reach(&self) -> &[IpNet] {
         if self.enabled { &self.allowed_ips } else { &[] }
     }
 }
 
-/// The prefix that covers one address alone: /32 or /128.
+/// The prefix of one address: /32 or /128.
 pub fn host_prefix(address: IpAddr) -> IpNet {
     IpNet::from(address)
 }

@@ -11,41 +11,40 @@ use super::{Guard, HostAccess, InterfaceName, Peer};
 
 /// One relay: a WireGuard interface, its settings and its peers.
 ///
-/// A value of this type has passed every check of `config`: addresses lie in the overlay, no
-/// address or key or name occurs twice, no prefix has two owners. Prefixes of different peers may
-/// nest: the longest match owns.
+/// `config` has checked it: addresses are in the overlay, names and keys are unique, and no prefix has
+/// two owners. Prefixes of different peers may nest: the longest match owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
     /// The WireGuard interface that `relay up` creates.
     pub interface: InterfaceName,
-    /// The relay's own overlay addresses; their networks are the overlay. Host bits are kept.
+    /// The relay's addresses, with host bits; their networks are the overlay.
     pub addresses: Vec<IpNet>,
     /// UDP port on the underlay.
     pub listen_port: u16,
-    /// `host:port` that peers dial; printed into peer configs.
+    /// `host:port` that peers dial; written into client configurations.
     pub endpoint: Option<String>,
-    /// File that holds the private key in base64; made by `relay up` when absent.
+    /// File with the private key in base64; created by `relay up` if absent.
     pub private_key_file: PathBuf,
     /// MTU of the WireGuard interface, bytes.
     pub mtu: u16,
-    /// Whether packets leave by redirect; otherwise the host's IP stack forwards them.
+    /// Whether packets to peers are redirected; otherwise the host's IP stack forwards them.
     pub fast_path: bool,
     /// What peers may reach on the relay itself.
     pub host_access: HostAccess,
-    /// What becomes of packets for addresses nobody in the overlay owns.
+    /// What happens to packets that leave the overlay.
     pub egress: Egress,
-    /// Whether the netfilter table that fails closed is put up.
+    /// Whether the fence, a netfilter table, drops packets while the programs are not attached.
     pub fence: bool,
-    /// Whether traffic is counted for each pair of peers too.
+    /// Whether traffic is counted for each pair of peers.
     pub pair_stats: bool,
-    /// What stands on the underlay against forged messages; `None` is nothing.
+    /// The guard on the underlay, if any.
     pub guard: Option<Guard>,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
 }
 
 impl Relay {
-    /// Who owns an address by its longest prefix, and the place of that peer in [`Self::peers`].
+    /// The owner of an address by longest match, and its place in [`Self::peers`].
     pub fn owner(&self, address: IpAddr) -> Option<(usize, &Peer)> {
         let owned = self
             .peers
@@ -56,27 +55,27 @@ impl Relay {
         holding.max_by_key(|(net, _)| net.prefix_len()).map(|(_, peer)| peer)
     }
 
-    /// The peers that are not switched off.
+    /// The enabled peers.
     pub fn enabled(&self) -> impl Iterator<Item = &Peer> {
         self.peers.iter().filter(|peer| peer.enabled)
     }
 
-    /// The peer of a name, and its place in [`Self::peers`].
+    /// The peer of this name, and its place in [`Self::peers`].
     pub fn named(&self, name: &str) -> Option<(usize, &Peer)> {
         self.peers.iter().enumerate().find(|(_, peer)| peer.name.as_str() == name)
     }
 }
 
-/// Who owns which prefix, for many questions about one relay.
+/// An index of owned prefixes, for many look-ups.
 #[derive(Debug)]
 pub struct Owners<'r> {
     owned: HashMap<IpNet, &'r Peer>,
-    /// Lengths that occur, longest first.
+    /// Lengths in use, longest first.
     lengths: Vec<u8>,
 }
 
 impl<'r> Owners<'r> {
-    /// The owners at a relay.
+    /// Of all peers of a relay.
     pub fn of(relay: &'r Relay) -> Self {
         let owned: HashMap<_, _> =
             relay.peers.iter().flat_map(|peer| peer.owned().map(move |net| (net, peer))).collect();
@@ -84,18 +83,18 @@ impl<'r> Owners<'r> {
         Self { owned, lengths: lengths.into_iter().map(|Reverse(length)| length).collect() }
     }
 
-    /// Who owns an address by its longest prefix, as [`Relay::owner`] says it.
+    /// The owner of an address by longest match, as [`Relay::owner`].
     pub fn owner(&self, address: IpAddr) -> Option<&'r Peer> {
         let around = |&length: &u8| Some(IpNet::new(address, length).ok()?.trunc());
         self.lengths.iter().filter_map(around).find_map(|net| self.owned.get(&net).copied())
     }
 }
 
-/// What becomes of packets for addresses that neither a peer nor the relay owns.
+/// What happens to packets for addresses that neither a peer nor the relay owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Egress {
-    /// They are refused.
+    /// They are dropped.
     Deny,
-    /// They are handed to the host's routing when the sender's `allowed_ips` hold them.
+    /// The host's routing gets them if the sender's `allowed_ips` contain the destination.
     Stack,
 }

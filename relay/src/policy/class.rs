@@ -1,4 +1,4 @@
-//! Classes of leaves, and which class lists which.
+//! Classes of leaves, and the matrix that says which class lists which.
 
 use std::collections::HashMap;
 
@@ -9,28 +9,26 @@ use relay_common::{
 
 use super::space::{Group, Owner, Space};
 
-/// Leaves are of one class when their owners' lists are the same and the same lists hold them.
+/// Leaves of one class have owners with equal lists, and are on the same lists.
 pub(super) struct Classes {
-    /// Class of each cut that has one: those of peers, and those that lists hold without a peer
-    /// for an owner.
+    /// Class of each cut that needs one: those of peers, and listed ones without an owner.
     pub of_cut: Vec<Option<u32>>,
-    /// For each class as source, the columns of classes as destination with the pair's bits.
+    /// For each class as source, its cells: the column of the destination's class, and the bits.
     pub rows: Vec<Vec<(u32, u32)>>,
 }
 
-/// More pairs of classes than a generation holds.
+/// More cells than a generation holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooManyPairs(pub u64);
+pub(super) struct TooManyCells(pub u64);
 
 impl Classes {
-    /// Column of a class in every row. Column 0 stays empty: it is the one that leaves without a
-    /// class point to.
+    /// Column of a class. Column 0 is empty: leaves without a class point to it.
     pub(super) const fn column(class: u32) -> u32 {
         class + 1
     }
 
-    /// Finds the classes. `unowned` says whether leaves without an owner need one.
-    pub(super) fn find(space: &Space, unowned: bool, most: u64) -> Result<Self, TooManyPairs> {
+    /// Finds the classes, with at most `most` cells. `unowned`: leaves without an owner need one.
+    pub(super) fn find(space: &Space, unowned: bool, most: u64) -> Result<Self, TooManyCells> {
         let mut numbers: HashMap<(Option<Group>, usize), u32> = HashMap::new();
         let mut keys: Vec<(Option<Group>, usize)> = Vec::new();
         let mut number = |key| {
@@ -59,9 +57,9 @@ impl Classes {
         let listing = |class: usize| {
             space.sets[keys[class].1].iter().flat_map(|group| of_group.get(group)).flatten()
         };
-        let pairs: u64 = (0..keys.len()).map(|class| listing(class).count() as u64 * 2).sum();
-        if pairs > most {
-            return Err(TooManyPairs(pairs));
+        let cells: u64 = (0..keys.len()).map(|class| listing(class).count() as u64 * 2).sum();
+        if cells > most {
+            return Err(TooManyCells(cells));
         }
 
         let mut rows: Vec<Vec<(u32, u32)>> = vec![Vec::new(); keys.len()];

@@ -16,38 +16,39 @@ use relay_common::{
 };
 
 use super::{
-    Range, Sources,
-    class::{Classes, TooManyPairs},
+    class::{Classes, TooManyCells},
     displacement::displace,
+    range::Range,
+    sources::Sources,
     space::{Cut, Owner, Space},
 };
 use crate::model::{Egress, HostAccess, Relay, Transport};
 
-/// Most pairs of classes in one generation: 128 MiB of map.
-const MAX_PAIRS: u64 = 1 << 25;
+/// Limit of cells in one generation: 128 MiB of map.
+const MAX_CELLS: u64 = 1 << 25;
 
-/// A policy in the form of a generation's maps and constants.
+/// A policy as the maps and constants of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
-    /// IPv4 addresses held in an array, as numbers below 2^32.
+    /// IPv4 addresses in the array, as numbers below 2^32.
     pub range_v4: Range,
-    /// IPv6 addresses held in an array.
+    /// IPv6 addresses in the array.
     pub range_v6: Range,
     /// Leaf of each address of `range_v4`.
     pub leaves_v4: Vec<Leaf>,
     /// Leaf of each address of `range_v6`.
     pub leaves_v6: Vec<Leaf>,
-    /// Leaf of each prefix, for addresses outside the ranges: longest match wins.
+    /// Leaf of each prefix, for addresses outside the ranges: the longest match wins.
     pub prefixes: Vec<(IpNet, Leaf)>,
-    /// Class pairs, rows displaced.
+    /// Cells of the class matrix, rows displaced.
     pub pairs: Vec<Cell>,
-    /// The relay's own IPv4 address, source of its ICMP errors.
+    /// The relay's IPv4 address, source of its ICMP errors.
     pub relay_v4: Option<Ipv4Addr>,
-    /// The relay's own IPv6 address.
+    /// The relay's IPv6 address, source of its ICMPv6 errors.
     pub relay_v6: Option<Ipv6Addr>,
     /// WireGuard's UDP port.
     pub listen_port: u16,
-    /// MTU of the interface, bytes.
+    /// MTU of the WireGuard interface, bytes.
     pub mtu: u32,
     /// Feature bits of [`relay_common::names`].
     pub features: u32,
@@ -60,28 +61,27 @@ pub struct Compiled {
 /// Keys ([`port_key`]) of the relay's ports that are open to peers.
 pub type HostPorts = BTreeSet<u32>;
 
-/// How large a compiled policy is.
+/// Size of a compiled policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Addresses held in arrays.
+    /// Addresses in arrays.
     pub leaves: usize,
-    /// Prefixes held in tries.
+    /// Prefixes in tries.
     pub prefixes: usize,
-    /// Cells of class pairs.
+    /// Cells of the class matrix that are not empty.
     pub pairs: usize,
 }
 
 /// Why a policy cannot be compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    /// Lists so many and different that their pairs do not fit.
+    /// Too many different lists.
     #[error(
-        "the peers' allowed_ips make {found} pairs of classes, expected at most {MAX_PAIRS}; \
-         give peers that may talk to the same others the same list, or one range instead of many \
-         addresses"
+        "the peers' allowed_ips need {found} cells, expected at most {MAX_CELLS}; give peers that \
+         may talk to the same others the same list, or list one range instead of many addresses"
     )]
-    TooManyPairs {
-        /// How many there would be.
+    TooManyCells {
+        /// Needed cells.
         found: u64,
     },
 }
@@ -89,12 +89,12 @@ pub enum CompileError {
 /// Compiles a policy.
 ///
 /// # Errors
-/// The lists make more pairs than a generation holds.
+/// The lists need more cells than a generation holds.
 pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
     let relay = sources.relay;
     let space = Space::cut(sources);
-    let classes = Classes::find(&space, relay.egress == Egress::Stack, MAX_PAIRS)
-        .map_err(|TooManyPairs(found)| CompileError::TooManyPairs { found })?;
+    let classes = Classes::find(&space, relay.egress == Egress::Stack, MAX_CELLS)
+        .map_err(|TooManyCells(found)| CompileError::TooManyCells { found })?;
     let placed = displace(&classes.rows);
     let pairs = placed.cells.iter().map(|cell| match cell {
         Some((class, bits)) => Cell::new(Cell::tag(*class), *bits),
@@ -158,24 +158,24 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
 }
 
 impl Compiled {
-    /// What the programs answer for a packet between two addresses, from the same tables.
+    /// The verdict of the programs on a packet between two addresses, from the same tables.
     ///
     /// # Errors
-    /// Why the packet is refused.
+    /// Why the packet is dropped.
     pub fn decide(&self, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
         let (source, destination) = (self.leaf(source), self.leaf(destination));
         let index = usize::try_from(source.cell_index(&destination)).unwrap_or(usize::MAX);
-        let pair = self.pairs.get(index).copied();
+        let cell = self.pairs.get(index).copied();
         let stack = self.features & EGRESS_STACK != 0;
-        decide(&source, &destination, pair.unwrap_or(Cell::EMPTY), stack)
+        decide(&source, &destination, cell.unwrap_or(Cell::EMPTY), stack)
     }
 
-    /// Slot that refused packets from an address are counted under.
+    /// Slot under which dropped packets from an address are counted.
     pub fn counted_slot(&self, source: IpAddr) -> u32 {
         self.leaf(source).counted_slot()
     }
 
-    /// How large it is.
+    /// Its size.
     pub fn counts(&self) -> Counts {
         Counts {
             leaves: self.leaves_v4.len() + self.leaves_v6.len(),
@@ -199,7 +199,7 @@ impl Compiled {
     }
 }
 
-/// An address as a number: the upper 96 bits of an IPv4 address are zero.
+/// An address as a number. The upper 96 bits of an IPv4 address are zero.
 pub(super) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -207,8 +207,8 @@ pub(super) fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The leaf of every address of a range. Prefixes come shorter before longer inside each other,
-/// so that the last to paint an address is its longest match.
+/// The leaf of every address of a range. A prefix comes before longer ones inside it, so the last to
+/// paint an address is its longest match.
 fn paint(range: &Range, prefixes: &[(IpNet, Leaf)], v4: bool) -> Vec<Leaf> {
     let mut leaves = vec![Leaf::NOBODY; range.size() as usize];
     for (prefix, leaf) in prefixes.iter().filter(|(prefix, _)| prefix.addr().is_ipv4() == v4) {
@@ -220,7 +220,7 @@ fn paint(range: &Range, prefixes: &[(IpNet, Leaf)], v4: bool) -> Vec<Leaf> {
     leaves
 }
 
-/// Whether some address of the prefix lies outside its family's range.
+/// Whether the prefix has addresses outside its family's range.
 fn reaches_out(prefix: &IpNet, v4: &Range, v6: &Range) -> bool {
     let range = if prefix.addr().is_ipv4() { v4 } else { v6 };
     let inside = |address| range.index(number(address)).is_some();

@@ -1,31 +1,31 @@
-//! A sparse matrix in one array: rows displaced so that they interlock.
+//! A sparse matrix in one array, with rows displaced so that they interlock.
 //!
 //! The table compression of Tarjan and Yao ("Storing a sparse table", 1979). A cell carries the
-//! tag of its row, so that a look-up that lands in another row's cell finds nothing.
+//! tag of its row, so that a look-up that hits a cell of another row finds nothing.
 
-/// How many cells a row's first entry is tried at, from the first that is free and from behind the
-/// row that was placed last, before the row goes to the end.
+/// Positions tried for a row's first cell, from the first free one and again from behind the row
+/// placed last, before the row goes to the end.
 const MAX_TRIES: usize = 256;
 
 /// Rows placed in one array.
 pub(super) struct Displaced {
-    /// Where each row's column 0 lies.
+    /// Position of column 0 of each row.
     pub starts: Vec<u32>,
-    /// `(row, value)` of every cell.
+    /// `(row, value)` of each cell.
     pub cells: Vec<Option<(u32, u32)>>,
 }
 
-/// Places rows, given as `(column, value)` in the order of columns.
+/// Places rows, given as `(column, value)` by ascending column.
 pub(super) fn displace(rows: &[Vec<(u32, u32)>]) -> Displaced {
     let mut order: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].is_empty()).collect();
     order.sort_by_key(|&row| std::cmp::Reverse(rows[row].len()));
 
-    // So many cells stay free in front that no row starts before the array.
+    // Free cells in front, so that no row starts before the array.
     let front = rows.iter().flatten().map(|&(column, _)| column as usize).max().unwrap_or(0);
     let mut starts = vec![0; rows.len()];
     let mut cells: Vec<Option<(u32, u32)>> = vec![None; front];
     let mut first_free = front;
-    // Rows of one shape fit beside each other, wherever the first of them had to go.
+    // Rows of one shape fit next to each other, wherever the first of them went.
     let mut behind_last = front;
     for row in order {
         let entries = &rows[row];

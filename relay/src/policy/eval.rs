@@ -1,10 +1,10 @@
-//! The formula, by brute force: the oracle for everything compiled.
+//! The formula by brute force: the oracle for the compiled policy.
 
 use std::net::IpAddr;
 
 use relay_common::{Reason, leaf::Special, verdict::Verdict};
 
-use super::{Sources, space::specials};
+use super::{sources::Sources, special::specials};
 use crate::model::{Egress, Peer};
 
 /// What an address is.
@@ -15,18 +15,18 @@ pub(super) enum Is<'a> {
 }
 
 impl Is<'_> {
-    /// Whether it is the host's own.
+    /// Whether it is an address of the host.
     pub(super) const fn is_host(&self) -> bool {
         matches!(self, Self::Special(Special::Host))
     }
 }
 
-/// What becomes of a well-formed packet from one address to another, sent by a peer, where
-/// `host_access` lets it up and the host's routing is as it should be: it keeps what goes to the
-/// host's addresses, forwards the rest, and sends peers' packets to the interface.
+/// The verdict on a well-formed packet that a peer sent, if `host_access` allows it and the host's
+/// routing is as expected: packets to the host's addresses stay, packets to peers leave by the
+/// interface, and the rest is forwarded.
 ///
 /// # Errors
-/// Why it is refused.
+/// Why it is dropped.
 pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
     let from = match whose(sources, source) {
         Is::Owned(peer) => peer,
@@ -53,19 +53,12 @@ pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Resul
     }
 }
 
-/// Whether an address that the host does not have is somebody's: a peer's, the overlay's, or of a
-/// network that is nobody's ever.
-pub(super) fn is_claimed(sources: &Sources<'_>, address: IpAddr) -> bool {
-    !matches!(whose(sources, address), Is::Nobody)
-}
-
-/// The host's addresses before all others, then the longest match over everything that is owned; of
-/// equal prefixes a special one wins.
+/// The host's addresses win; then the longest match. Of equal prefixes, a special one wins.
 pub(super) fn whose<'a>(sources: &Sources<'a>, address: IpAddr) -> Is<'a> {
     if sources.host_addresses.contains(&address) {
         return Is::Special(Special::Host);
     }
-    let special = specials(sources)
+    let special = specials(sources.relay)
         .into_iter()
         .filter(|(net, _)| net.contains(&address))
         .max_by_key(|(net, _)| net.prefix_len());

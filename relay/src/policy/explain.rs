@@ -1,4 +1,4 @@
-//! Why a packet passes or does not: the formula, with what it rests on.
+//! Why a packet passes or is dropped: the formula, with its inputs.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,12 @@ use ipnet::IpNet;
 use relay_common::{Reason, verdict::Verdict};
 
 use super::{
-    Sources, eval,
-    eval::{Is, whose},
+    eval::{Is, eval, whose},
+    sources::Sources,
 };
 use crate::model::{Egress, HostAccess, Peer, Relay, host_prefix};
 
-/// One direction between two addresses, as the configuration has it.
+/// One direction between two addresses, by the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation<'a> {
     /// Where the packet comes from.
@@ -20,18 +20,18 @@ pub struct Explanation<'a> {
     pub source: Party<'a>,
     /// The receiver.
     pub destination: Party<'a>,
-    /// What becomes of an echo request.
+    /// The verdict on an echo request.
     pub verdict: Result<Verdict, Reason>,
 }
 
 /// Where a packet comes from, by its source address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
-    /// From a peer: the program on the way in decides.
+    /// From a peer: `relay_ingress` decides.
     Peer,
-    /// From the relay itself: nothing to a peer is refused.
+    /// From the relay itself: always passes to a peer.
     Host,
-    /// From beyond the overlay: the host would have to forward it to a peer.
+    /// From outside the overlay: the host would forward it to a peer.
     Outside,
 }
 
@@ -40,18 +40,18 @@ pub enum Sender {
 pub struct Party<'a> {
     /// Its address.
     pub address: IpAddr,
-    /// Who owns it, and the place of that peer in the configuration. An address of the host or of
-    /// nobody has none, whatever network around it a peer owns.
+    /// Its owner, and the place of that peer in the configuration. Addresses of the host and special
+    /// ones have no owner, even inside a network that a peer owns.
     pub peer: Option<(usize, &'a Peer)>,
     /// Whether it is an address of the host, the relay's own included.
     pub is_host: bool,
-    /// The longest entry of its owner's list that holds the other end.
+    /// The longest entry of its owner's list that contains the other end.
     pub entry: Option<IpNet>,
 }
 
 impl<'a> Explanation<'a> {
-    /// Explains an echo request from one address to another. `None` where no peer is at either
-    /// end: the relay has no say in that.
+    /// Explains an echo request from one address to another. `None` if neither end is a peer's,
+    /// because the relay does not decide on that.
     pub fn of(sources: &Sources<'a>, source: IpAddr, destination: IpAddr) -> Option<Self> {
         let from = Party::of(sources, source, destination);
         let to = Party::of(sources, destination, source);
@@ -62,7 +62,7 @@ impl<'a> Explanation<'a> {
             Is::Owned(_) => Sender::Peer,
             is if is.is_host() => Sender::Host,
             Is::Nobody => Sender::Outside,
-            // Refused wherever it comes from.
+            // Dropped wherever it comes from.
             Is::Special(_) => Sender::Peer,
         };
         let verdict = match sender {
@@ -81,37 +81,37 @@ impl<'a> Explanation<'a> {
         Some(Self { sender, source: from, destination: to, verdict })
     }
 
-    /// Whether a peer is at both ends.
+    /// Whether both ends are peers.
     pub const fn is_between_peers(&self) -> bool {
         self.source.peer.is_some() && self.destination.peer.is_some()
     }
 
-    /// The ends whose owners' lists lack the other end.
+    /// The ends whose owners do not list the other end.
     pub fn short_lists(&self) -> impl Iterator<Item = (Party<'a>, IpAddr)> {
         [(self.source, self.destination.address), (self.destination, self.source.address)]
             .into_iter()
             .filter(|(party, _)| party.peer.is_some() && party.entry.is_none())
     }
 
-    /// What the verdict on an echo request does not say.
+    /// Remarks on what the verdict on an echo request leaves open.
     pub fn notes(&self, relay: &Relay) -> Vec<String> {
         let mut notes = Vec::new();
         if self.sender == Sender::Peer && matches!(self.verdict, Ok(Verdict::ToHost)) {
             notes.extend(beside_ping(&relay.host_access));
         }
         if self.verdict == Err(Reason::HostAccess) {
-            notes.push("answers to what the relay asks it pass all the same".to_owned());
+            notes.push("answers to packets from the relay pass".to_owned());
         }
         if self.sender == Sender::Outside {
             let said = match (relay.egress, self.destination.entry.is_some(), relay.fence) {
                 (Egress::Deny, _, _) | (Egress::Stack, false, _) => None,
                 (Egress::Stack, true, true) => Some(
-                    "answers to what the peer has begun pass (egress is \"stack\"); the fence lets \
-                     nothing else in",
+                    "answers to connections that the peer opened pass (egress is \"stack\"); the fence \
+                     drops everything else",
                 ),
-                (Egress::Stack, true, false) => Some(
-                    "the host's routing and netfilter decide about it too (egress is \"stack\")",
-                ),
+                (Egress::Stack, true, false) => {
+                    Some("the host's routing and netfilter also decide (egress is \"stack\")")
+                }
             };
             notes.extend(said.map(str::to_owned));
         }
@@ -122,9 +122,8 @@ impl<'a> Explanation<'a> {
                 let (_, Peer { name, .. }) = party.peer?;
                 let entry = host_prefix(other);
                 Some(format!(
-                    "{name}'s own client sends nothing to {other} and drops what comes from it: its \
-                     AllowedIPs lack it; add \"{entry}\" to allowed_ips of {name} and give it its new \
-                     file"
+                    "{name}'s client exchanges nothing with {other}, which its AllowedIPs lack; add \
+                     \"{entry}\" to allowed_ips of {name} and give its client the new file"
                 ))
             }));
         }
@@ -132,27 +131,25 @@ impl<'a> Explanation<'a> {
     }
 }
 
-/// What becomes of what the host would forward to a peer: the fence lets answers in alone, so an
-/// echo request only passes without it.
+/// The verdict on a packet that the host would forward to a peer: the fence only passes answers, so
+/// an echo request passes only without it.
 fn forwarded_in(relay: &Relay, to: &Party<'_>) -> Result<Verdict, Reason> {
     let is_listed = relay.egress == Egress::Stack && to.entry.is_some();
     if is_listed && !relay.fence { Ok(Verdict::Relay) } else { Err(Reason::ForwardedIn) }
 }
 
-/// What `host_access` says of other packets than echo requests.
+/// What `host_access` means for packets other than echo requests.
 fn beside_ping(access: &HostAccess) -> Option<String> {
     match access {
         HostAccess::None | HostAccess::All => None,
         HostAccess::Ping => Some(
-            "this is true of ping; TCP and UDP to the relay are dropped (host_access is \"ping\" in \
-             the configuration)"
+            "this holds for ping; TCP and UDP to the relay are dropped (host_access is \"ping\")"
                 .to_owned(),
         ),
         HostAccess::Ports(ports) => {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
             Some(format!(
-                "this is true of ping and of {}; other TCP and UDP to the relay is dropped \
-                 (host_access in the configuration)",
+                "this holds for ping and {}; other TCP and UDP to the relay is dropped (host_access)",
                 ports.join(", ")
             ))
         }
@@ -160,7 +157,7 @@ fn beside_ping(access: &HostAccess) -> Option<String> {
 }
 
 impl Party<'_> {
-    /// Whether it is a peer that is switched off.
+    /// Whether it is a disabled peer.
     pub fn is_off(&self) -> bool {
         self.peer.is_some_and(|(_, peer)| !peer.enabled)
     }

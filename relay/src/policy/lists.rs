@@ -1,11 +1,11 @@
-//! How much of what one peer owns another peer's list holds.
+//! How much of one peer's addresses another peer's list covers.
 
 use std::collections::{BTreeMap, HashMap};
 
 use ipnet::IpNet;
 
 use super::{
-    Sources,
+    sources::Sources,
     space::{Cut, Group, Owner, Space},
 };
 
@@ -18,37 +18,37 @@ pub enum Family {
     V6,
 }
 
-/// How much of what a peer owns in one family a list holds.
+/// How much of a peer's addresses in one family a list covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cover {
-    /// The peer owns nothing of that family.
+    /// The peer owns nothing in that family.
     Absent,
-    /// Nothing of it.
+    /// Nothing.
     None,
-    /// Some of it.
+    /// Some.
     Part,
-    /// All of it.
+    /// All.
     Whole,
 }
 
-/// What the lists of all peers hold of each other. Peers of which the same is true are one kind, by
-/// its number, so that a site of thousands with one list is small.
+/// How the lists of all peers cover each other. Peers that cannot be told apart are one kind, so that
+/// thousands of peers with one list are small.
 #[derive(Debug, Clone)]
 pub struct Lists {
     kind_of: Vec<usize>,
     kinds: Vec<Kind>,
 }
 
-/// What is the same of all peers of a kind.
+/// What all peers of a kind have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Kind {
-    /// Whose list it is.
+    /// The group of its list.
     group: Group,
-    /// Of each family, what is owned.
+    /// What is owned, by family.
     owned: [Owned; 2],
 }
 
-/// Leaves of one owner and family.
+/// The leaves of one owner in one family.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Owned {
     leaves: usize,
@@ -57,7 +57,7 @@ struct Owned {
 }
 
 impl Family {
-    /// Both, in the order in which they are told.
+    /// In the order of the output.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
     fn of(prefix: &IpNet) -> Self {
@@ -69,7 +69,7 @@ impl Family {
 }
 
 impl Lists {
-    /// The lists of all peers.
+    /// Of all peers.
     pub fn of(sources: &Sources<'_>) -> Self {
         let space = Space::cut(sources);
         let empty = empty(&space.cuts);
@@ -103,7 +103,7 @@ impl Lists {
         &self.kind_of
     }
 
-    /// How much of what peers of the kind `of` own in that family the lists of the kind `by` hold.
+    /// How much of the addresses of kind `of` in that family the lists of kind `by` cover.
     pub fn cover(&self, by: usize, of: usize, family: Family) -> Cover {
         let Owned { leaves, listed } = &self.kinds[of].owned[family as usize];
         match (leaves, listed.get(&self.kinds[by].group)) {
@@ -114,7 +114,7 @@ impl Lists {
         }
     }
 
-    /// Every pair of kinds of which the first lists something of the second, each once.
+    /// Every pair of kinds in which the first lists something of the second, once.
     pub fn listing(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let mut of_group: BTreeMap<Group, Vec<usize>> = BTreeMap::new();
         for (number, kind) in self.kinds.iter().enumerate() {
@@ -131,9 +131,9 @@ impl Lists {
     }
 }
 
-/// Whether each leaf has no address: longer prefixes inside it take all of it.
+/// Whether each leaf is empty: longer prefixes inside it take all of its addresses.
 fn empty(cuts: &[Cut]) -> Vec<bool> {
-    // 2^128 addresses are 0 here, and so is what is left of a prefix that is all taken.
+    // 2^128 wraps to 0, and so does what is left of an empty leaf.
     let size = |prefix: &IpNet| {
         1u128.checked_shl(u32::from(prefix.max_prefix_len() - prefix.prefix_len())).unwrap_or(0)
     };

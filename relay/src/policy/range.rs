@@ -1,6 +1,6 @@
-//! The stretch of addresses that an array holds.
+//! The range of addresses in an array.
 
-/// Widest range held in an array: 2^20 leaves of 16 bytes.
+/// Widest range: 2^20 leaves of 16 bytes.
 const MAX_HOST_BITS: u32 = 20;
 
 /// An aligned block of addresses of one family, as 128-bit numbers.
@@ -11,8 +11,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// The smallest aligned block that holds all addresses, or, if that is too wide, the one
-    /// among blocks of the widest size that holds most of them. Without addresses, address 0.
+    /// The smallest aligned block that contains all addresses; if that is too wide, the block of the
+    /// widest size that contains the most. Without addresses, address 0.
     pub(super) fn around(addresses: impl IntoIterator<Item = u128>) -> Self {
         let mut addresses: Vec<u128> = addresses.into_iter().collect();
         addresses.sort_unstable();
@@ -33,7 +33,7 @@ impl Range {
         self.base
     }
 
-    /// How many addresses.
+    /// Number of addresses.
     pub const fn size(&self) -> u32 {
         1 << self.host_bits
     }
@@ -45,7 +45,7 @@ impl Range {
             .flatten()
     }
 
-    /// Positions that a block of `size_bits` host bits at `base` covers, as first and count.
+    /// Positions of the block at `base` with `size_bits` host bits: first and count.
     pub(super) fn overlap(&self, base: u128, size_bits: u32) -> Option<(usize, usize)> {
         if size_bits >= self.host_bits {
             let covers = size_bits >= u128::BITS || base >> size_bits == self.base >> size_bits;

@@ -1,21 +1,17 @@
-//! The address space, cut into leaves at every prefix that occurs.
+//! The address space, cut into leaves at every prefix in use.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::LazyLock,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use ipnet::IpNet;
 use relay_common::leaf::Special;
 
-use super::Sources;
+use super::{sources::Sources, special::specials};
 use crate::model::host_prefix;
 
-/// Peers whose `allowed_ips` are the same are one group, by its number.
+/// Number of a group: peers with equal `allowed_ips`.
 pub(super) type Group = u32;
 
-/// Whose a leaf is.
+/// The owner of a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
     /// A peer, by its index.
@@ -26,7 +22,7 @@ pub(super) enum Owner {
     Nobody,
 }
 
-/// A leaf: the addresses of a prefix less those of the longer prefixes that occur.
+/// A leaf: the addresses of a prefix without those of longer prefixes in use.
 #[derive(Debug)]
 pub(super) struct Cut {
     pub prefix: IpNet,
@@ -35,7 +31,7 @@ pub(super) struct Cut {
     pub set: usize,
 }
 
-/// All leaves, in the order of their addresses, shorter prefixes first.
+/// All leaves, by address, shorter prefixes first.
 #[derive(Debug)]
 pub(super) struct Space {
     pub cuts: Vec<Cut>,
@@ -45,7 +41,7 @@ pub(super) struct Space {
     pub groups: Vec<Group>,
 }
 
-/// What a prefix says itself, before it inherits.
+/// What is set at a prefix itself, not inherited.
 #[derive(Default)]
 struct Mark {
     owner: Option<Owner>,
@@ -54,9 +50,9 @@ struct Mark {
 }
 
 impl Space {
-    /// Cuts at addresses, routes, `allowed_ips`, the overlay, special networks, and the host's
-    /// addresses where they would be somebody else's. The others are not in a policy: the programs
-    /// ask the host's routing for what nobody owns.
+    /// Cuts at addresses, routes, `allowed_ips`, the overlay, special networks, and those addresses
+    /// of the host that something else in the policy contains. Its other addresses need no leaf:
+    /// the programs ask the host's routing about addresses that nobody owns.
     pub(super) fn cut(sources: &Sources<'_>) -> Self {
         let (groups, lists) = group(sources);
         let mut marks: BTreeMap<IpNet, Mark> = BTreeMap::new();
@@ -65,7 +61,7 @@ impl Space {
                 marks.entry(prefix).or_default().owner = Some(Owner::Peer(index));
             }
         }
-        for (prefix, special) in specials(sources) {
+        for (prefix, special) in specials(sources.relay) {
             marks.entry(prefix).or_default().owner = Some(Owner::Special(special));
         }
         for &address in sources.host_addresses {
@@ -109,50 +105,7 @@ impl Space {
     }
 }
 
-/// Networks that belong to nobody, and addresses that belong to the relay. The relay's come last,
-/// so that they win over a special network of the same prefix.
-pub(super) fn specials(sources: &Sources<'_>) -> Vec<(IpNet, Special)> {
-    const NETWORKS: &[(&str, Special)] = &[
-        ("0.0.0.0/8", Special::Reserved),
-        ("127.0.0.0/8", Special::Reserved),
-        ("169.254.0.0/16", Special::LinkLocal),
-        ("224.0.0.0/4", Special::Multicast),
-        ("240.0.0.0/4", Special::Reserved),
-        ("255.255.255.255/32", Special::Broadcast),
-        ("::/128", Special::Reserved),
-        ("::1/128", Special::Reserved),
-        ("::ffff:0:0/96", Special::Reserved),
-        ("fe80::/10", Special::LinkLocal),
-        ("ff00::/8", Special::Multicast),
-    ];
-    static PARSED: LazyLock<Vec<(IpNet, Special)>> = LazyLock::new(|| {
-        let parse = |&(prefix, special): &(&str, Special)| {
-            (prefix.parse().expect("a prefix of the table"), special)
-        };
-        NETWORKS.iter().map(parse).collect()
-    });
-    let networks = PARSED.iter().copied();
-    let broadcasts = sources.relay.addresses.iter().filter_map(|overlay| match overlay {
-        IpNet::V4(net) if net.prefix_len() < 31 => Some([net.network(), net.broadcast()]),
-        IpNet::V4(_) | IpNet::V6(_) => None,
-    });
-    networks
-        .chain(
-            broadcasts
-                .flatten()
-                .map(|address| (host_prefix(IpAddr::V4(address)), Special::Broadcast)),
-        )
-        .chain(
-            sources
-                .relay
-                .addresses
-                .iter()
-                .map(|overlay| (host_prefix(overlay.addr()), Special::Host)),
-        )
-        .collect()
-}
-
-/// The group of each peer, and the list of each group in its shortest form.
+/// The group of each peer, and the aggregated list of each group.
 fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
     let mut numbers: HashMap<Vec<IpNet>, Group> = HashMap::new();
     let mut lists = Vec::new();
@@ -167,7 +120,7 @@ fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
     (groups.collect(), lists)
 }
 
-/// Sets of groups, each held once.
+/// Different sets of groups.
 struct Sets {
     sets: Vec<Vec<Group>>,
     numbers: HashMap<Vec<Group>, usize>,
@@ -178,7 +131,7 @@ impl Sets {
         Self { sets: vec![Vec::new()], numbers: HashMap::from([(Vec::new(), 0)]) }
     }
 
-    /// The set with more groups in it.
+    /// The union of a set and more groups.
     fn with(&mut self, set: usize, more: &[Group]) -> usize {
         if more.is_empty() {
             return set;

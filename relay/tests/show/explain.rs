@@ -79,7 +79,7 @@ fn from_the_relay_itself_everything_goes_and_what_the_client_lacks_is_said() {
         "{text}"
     );
     assert!(!text.contains("AllowedIPs lack"), "{text}");
-    let lacks = "a's own client sends nothing to 10.3.2.1 and drops what comes from it";
+    let lacks = "a's client exchanges nothing with 10.3.2.1";
     for (a, b) in [("10.3.2.1", "a"), ("a", "10.3.2.1")] {
         let (text, code) = explained("", a, b);
         assert!(code == Some(0) && text.contains(lacks), "{text}");
@@ -91,8 +91,8 @@ fn from_the_relay_itself_everything_goes_and_what_the_client_lacks_is_said() {
 fn from_outside_nothing_comes_in_but_answers() {
     for (lines, code, said) in [
         ("", 1, "dropped: forwarded_in"),
-        ("egress = \"stack\"", 1, "answers to what the peer has begun pass"),
-        ("egress = \"stack\"\nfence = false", 0, "netfilter decide about it too"),
+        ("egress = \"stack\"", 1, "answers to connections that the peer opened pass"),
+        ("egress = \"stack\"\nfence = false", 0, "netfilter also decide"),
     ] {
         let (text, found) = explained(lines, "192.0.2.9", "b");
         assert!(found == Some(code) && text.contains(said), "{text}");

@@ -6,7 +6,7 @@
 //!   one value of it;
 //! - `check`: errors that only several values together show;
 //! - `build`: the model, with defaults filled in;
-//! - `reach`: warnings about whom the lists cover;
+//! - `reach`: warnings about whom the lists cover, by the prefixes of `owned`;
 //! - `findings`, `place`, `fault`, `problem`: what is wrong, where, and what to write instead;
 //!   `shown`, `unknown`: how that is put;
 //! - `secrets`: key files that the configuration names;
@@ -23,6 +23,7 @@ mod fault;
 mod findings;
 mod keys;
 mod loaded;
+mod owned;
 mod parse;
 mod place;
 mod prefix;

@@ -6,9 +6,15 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 
 use super::{
-    fault::Fault, findings::Findings, place::Located, prefix::short, table::List, tables::Tables,
+    fault::Fault,
+    findings::Findings,
+    owned::{Owned, Owner},
+    place::Located,
+    prefix::short,
+    table::List,
+    tables::Tables,
 };
-use crate::model::{Egress, Peer, Relay, host_prefix};
+use crate::model::{Egress, Peer, Relay};
 
 /// One-sided pairs, and entries that cover no peer, that are listed one by one.
 const LISTED: usize = 20;
@@ -19,10 +25,10 @@ const COVER_SOMEBODY: &str = "remove it, or give a peer an address in it";
 const SEE_MORE: &str = "fix the listed ones to see them";
 
 pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
-    let owners = Owners::new(relay);
+    let owned = Owned::new(relay);
     let mut findings = Findings::default();
-    covers_nobody(relay, tables, &owners, &mut findings);
-    let mut pairs = OneSided { relay, tables, owners: &owners, listed: 0, more: 0 };
+    covers_nobody(relay, tables, &owned, &mut findings);
+    let mut pairs = OneSided { relay, tables, owned: &owned, listed: 0, more: 0 };
     for is_v4 in [true, false] {
         pairs.find(is_v4, &mut findings);
     }
@@ -33,12 +39,12 @@ pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
 /// For each peer, by its place, the peers that it lists in an address family in which they do not
 /// list it. `None` if wide lists make that too many to compare.
 pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
-    let owners = Owners::new(relay);
+    let owned = Owned::new(relay);
     let mut short = vec![Vec::new(); relay.peers.len()];
     let mut left = COVERED_MAX;
     for is_v4 in [true, false] {
         let (group_of, lists) = groups(relay, is_v4);
-        let covered = lists.iter().map(|list| cover(&owners, list, &group_of, &mut left));
+        let covered = lists.iter().map(|list| cover(&owned, list, &group_of, &mut left));
         let covered: Vec<Covered> = covered.collect::<Option<_>>()?;
         for (from, &group) in group_of.iter().enumerate() {
             let has_family = |network: IpNet| network.addr().is_ipv4() == is_v4;
@@ -63,63 +69,7 @@ pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
     Some(short)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    Relay,
-    /// By its place in `relay.peers`.
-    Peer(usize),
-}
-
-/// Owned prefixes in the order of the address space.
-struct Owners {
-    sorted: Vec<(IpNet, Owner)>,
-    /// Prefix lengths that occur, IPv4 and IPv6, longest first.
-    lengths: [Vec<u8>; 2],
-}
-
-impl Owners {
-    fn new(relay: &Relay) -> Self {
-        let own = relay.addresses.iter().map(|net| (host_prefix(net.addr()), Owner::Relay));
-        let peers = relay.peers.iter().enumerate();
-        let peers = peers.flat_map(|(index, peer)| {
-            peer.owned().map(move |network| (network, Owner::Peer(index)))
-        });
-        let mut sorted: Vec<_> = own.chain(peers).collect();
-        sorted.sort_unstable();
-        let lengths = [true, false].map(|is_v4| {
-            let family = sorted.iter().filter(|(network, _)| network.addr().is_ipv4() == is_v4);
-            let mut lengths: Vec<_> = family.map(|(network, _)| network.prefix_len()).collect();
-            lengths.sort_unstable_by(|a, b| b.cmp(a));
-            lengths.dedup();
-            lengths
-        });
-        Self { sorted, lengths }
-    }
-
-    /// The owned prefixes that share addresses with `entry`: those inside it, and the longest one
-    /// around it.
-    fn covered(&self, entry: IpNet) -> impl Iterator<Item = (IpNet, Owner)> + '_ {
-        let start = self.sorted.partition_point(|(network, _)| *network < entry);
-        let last = entry.broadcast();
-        let inside = self.sorted[start..].iter().take_while(move |(net, _)| net.addr() <= last);
-        let exact = self.sorted.get(start).is_some_and(|(network, _)| *network == entry);
-        let around = if exact { None } else { self.around(entry) };
-        inside.copied().chain(around)
-    }
-
-    fn around(&self, entry: IpNet) -> Option<(IpNet, Owner)> {
-        let lengths = &self.lengths[usize::from(entry.addr().is_ipv6())];
-        let shorter = lengths.iter().filter(|&&len| len < entry.prefix_len());
-        let mut wider =
-            shorter.filter_map(|&len| Some(IpNet::new(entry.addr(), len).ok()?.trunc()));
-        wider.find_map(|network| {
-            let found = self.sorted.binary_search_by_key(&network, |(network, _)| *network);
-            found.ok().map(|index| self.sorted[index])
-        })
-    }
-}
-
-fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut Findings) {
+fn covers_nobody(relay: &Relay, tables: &Tables, owned: &Owned, findings: &mut Findings) {
     // With egress, an entry outside the overlay permits leaving it.
     let leaves = |entry: IpNet| {
         let overlay = |network: &IpNet| network.contains(&entry);
@@ -127,7 +77,7 @@ fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut
     };
     if let Some(list) = &tables.defaults.allowed_ips {
         for Located { value: entry, place } in &list.items {
-            if !leaves(*entry) && owners.covered(*entry).next().is_none() {
+            if !leaves(*entry) && owned.covered(*entry).next().is_none() {
                 let fault = Fault::new(format!("{} covers no peer", short(entry)), COVER_SOMEBODY);
                 findings.present(*place, "defaults.allowed_ips", fault);
             }
@@ -138,7 +88,7 @@ fn covers_nobody(relay: &Relay, tables: &Tables, owners: &Owners, findings: &mut
     for (index, peer) in tables.peers.iter().enumerate() {
         let entries = peer.allowed_ips.iter().flat_map(|list| &list.items);
         for Located { value: entry, place } in entries {
-            let mut covered = owners.covered(*entry).map(|(_, owner)| owner).peekable();
+            let mut covered = owned.covered(*entry).map(|(_, owner)| owner).peekable();
             let itself = covered.peek().is_some();
             if leaves(*entry) || covered.any(|owner| owner != Owner::Peer(index)) {
                 continue;
@@ -179,7 +129,7 @@ fn report_last(tables: &Tables, fault: Fault, findings: &mut Findings) {
 struct OneSided<'t> {
     relay: &'t Relay,
     tables: &'t Tables,
-    owners: &'t Owners,
+    owned: &'t Owned,
     listed: usize,
     more: usize,
 }
@@ -198,7 +148,7 @@ impl OneSided<'_> {
         let mut left = COVERED_MAX;
         let mut covered = Vec::with_capacity(lists.len());
         for list in &lists {
-            let Some(one) = cover(self.owners, list, &group_of, &mut left) else {
+            let Some(one) = cover(self.owned, list, &group_of, &mut left) else {
                 self.give_up(findings);
                 return;
             };
@@ -229,7 +179,7 @@ impl OneSided<'_> {
     fn list(&self, from: usize, to: usize, owned: IpNet, is_v4: bool, findings: &mut Findings) {
         let Some(entries) = self.entries(from) else { return };
         let of_to = |entry: &Located<IpNet>| {
-            let covered = self.owners.covered(entry.value);
+            let covered = self.owned.covered(entry.value);
             covered.filter(|(_, owner)| *owner == Owner::Peer(to)).map(|(net, _)| net).next()
         };
         let family = |entry: &&Located<IpNet>| entry.value.addr().is_ipv4() == is_v4;
@@ -287,10 +237,10 @@ fn groups(relay: &Relay, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
 }
 
 /// `None` if it covers more than is `left`.
-fn cover(owners: &Owners, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
+fn cover(owned: &Owned, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
     let mut peers = Vec::new();
     for entry in list {
-        for (_, owner) in owners.covered(*entry) {
+        for (_, owner) in owned.covered(*entry) {
             *left = left.checked_sub(1)?;
             if let Owner::Peer(index) = owner {
                 peers.push(index);
