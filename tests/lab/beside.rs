@@ -77,7 +77,7 @@ fn another_versions_policy_and_guard_are_taken_over_and_their_key_is_not_kept() 
         }
 
         let report = lab.relay().up()?;
-        let taken = format!("~ pins in {}: taken over; counters go on", dir.display());
+        let taken = format!("~ pins in {}: taken over; counters continue", dir.display());
         ensure!(report.changes.contains(&taken), "{report:?}");
         ensure!(!report.changes.iter().any(|line| line.contains("stale")), "{report:?}");
         ensure!(!dir.exists() && !lab.relay().up()?.changed);
@@ -160,7 +160,7 @@ fn another_version_takes_over(lab: &Lab) -> Result<std::path::PathBuf> {
         let sources = Sources { relay: &model, host_addresses: &[], slots: slots.as_slice() };
         datapath.keep_counters(&observed)?;
         datapath.switch(&policy::compile(&sources)?, &slots, &observed, observed.next_number())?;
-        datapath.detach_twins(&observed)?;
+        datapath.detach_stale(&observed)?;
         let hooks = datapath.guards(&["eth0"], &programs)?;
         let places = [GuardPlace { interface: "eth0", mode: None }];
         let refused = datapath.guard(&settings, &places, &hooks)?;

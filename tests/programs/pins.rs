@@ -145,11 +145,11 @@ fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
             let next = Relay::of_version(&bed, &bed.relay, version)?;
             let observed = next.observe()?;
             let [left] = &observed.heritage[..] else { anyhow::bail!("{observed:?}") };
-            ensure!(left.to_string().ends_with("taken over; counters go on"), "{left}");
+            ensure!(left.to_string().ends_with("taken over; counters continue"), "{left}");
             let is_attached = |hook: &Hook| hook.mode.is_some() && hook.generation.is_none();
             ensure!(observed.hooks.iter().all(is_attached), "{observed:?}");
             ensure!(
-                !observed.slots.is_empty() && observed.hooks.iter().all(|h| h.twins.is_empty())
+                !observed.slots.is_empty() && observed.hooks.iter().all(|h| h.stale.is_empty())
             );
             let found = next.guarding(UNDERLAY)?;
             ensure!(found.mode == Some(XdpMode::Driver) && found.settings_hash.is_none());
@@ -191,7 +191,7 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
         let mine = Relay::at(&bed, &bed.relay)?;
         let observed = mine.observe()?;
         let told: Vec<_> = observed.repairs().iter().map(Repair::to_string).collect();
-        let counters = "taken over; counters end, since they do not fit here";
+        let counters = "taken over; counters restart at zero: their layout differs";
         ensure!(told == [format!("~ pins in {}: {counters}", dir.display())], "{told:?}");
         ensure!(!observed.counters_are_lost() && mine.datapath.counters()?.peers.len() == 1);
         mine.switch()?;
@@ -345,7 +345,7 @@ impl<'a> Relay<'a> {
         place.enter(|| {
             datapath.keep_counters(&observed)?;
             datapath.switch(&compiled, &slots, &observed, observed.next_number())?;
-            datapath.detach_twins(&observed)
+            datapath.detach_stale(&observed)
         })??;
         Ok(())
     }

@@ -1,9 +1,7 @@
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
-
-use super::Obstacle;
 
 use aya::{
     EbpfError,
@@ -12,7 +10,7 @@ use aya::{
     programs::{ProgramError, links::LinkError},
 };
 
-/// What the kernel refused of the datapath.
+/// Why the datapath was not read or not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatapathError {
     /// The pin root is not on a BPF file system.
@@ -22,7 +20,7 @@ pub enum DatapathError {
         .0.display(), .0.display()
     )]
     NoBpffs(PathBuf),
-    /// Others than root can have put something where pins go.
+    /// A directory of pins is not root's alone.
     #[error(
         "{}: found {found}, expected a directory of root's that nobody else can write to; {remedy}",
         path.display()
@@ -35,10 +33,10 @@ pub enum DatapathError {
         /// What to do.
         remedy: String,
     },
-    /// A program went while it was looked at.
+    /// A program was replaced while it was inspected.
     #[error(
-        "program (id {id}): found it replaced while it was looked at, expected a policy that stays for \
-         a moment; run the command again"
+        "program (id {id}): found it replaced during inspection, expected no change meanwhile; run the \
+         command again"
     )]
     Replaced {
         /// The kernel's id of it.
@@ -46,9 +44,9 @@ pub enum DatapathError {
     },
     /// The programs of this interface's name run on another interface.
     #[error(
-        "interface {interface}: found its programs on {place}, expected them on none but \
-         {interface}; that relay goes on: give its interface back the name and the network \
-         namespace that it had, or delete that interface, then run `relay up`"
+        "interface {interface}: found its programs on {place}, expected them only on {interface}; that \
+         relay keeps running: give its interface its former name and network namespace back, or delete \
+         the interface, then run `relay up`"
     )]
     Elsewhere {
         /// The interface.
@@ -61,15 +59,15 @@ pub enum DatapathError {
     Pin {
         /// Which one.
         path: PathBuf,
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
-    /// A pinned map is not what this version makes.
+    /// A pinned map has another shape than this version's.
     #[error(
-        "{path}: found a map of {found}, expected {expected}; relay did not make it: remove it with \
-         `rm {path}` and run `relay up`, which makes another and counts from zero there",
+        "{path}: found a map of {found}, expected {expected}; relay did not create it: remove it with \
+         `rm {path}` and run `relay up`, which creates a new one that counts from zero",
         path = path.display()
     )]
     Incompatible {
@@ -86,34 +84,34 @@ pub enum DatapathError {
     /// A program does not load or attach.
     #[error("{action} program {program}")]
     Program {
-        /// Its name.
+        /// Name.
         program: &'static str,
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: Box<ProgramError>,
     },
     /// A map cannot be used.
     #[error("{action} map {map}")]
     Map {
-        /// Its name.
+        /// Name.
         map: String,
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: Box<MapError>,
     },
-    /// A place where programs run cannot be looked at or cleared.
+    /// A hook cannot be inspected or cleared.
     #[error("{action} the hook of program {program}")]
     Hook {
         /// The program.
         program: &'static str,
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
-    /// Somebody else's filter is where ours goes.
+    /// A foreign filter has the place of ours.
     #[error(
         "interface {interface}: found program {program} as the filter of priority 1 and handle 1, \
          expected none; remove it with `tc filter del dev {interface} {direction} pref 1`, or \
@@ -130,9 +128,9 @@ pub enum DatapathError {
     /// A map cannot be mapped into memory.
     #[error("mmap map {map}")]
     Mmap {
-        /// Its name.
+        /// Name.
         map: String,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
     /// A link cannot be used.
@@ -140,9 +138,9 @@ pub enum DatapathError {
     Link {
         /// Its pin.
         path: PathBuf,
-        /// What was tried.
+        /// The action.
         action: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: Box<LinkError>,
     },
     /// A pin cannot be made.
@@ -150,14 +148,14 @@ pub enum DatapathError {
     Pinning {
         /// Where.
         path: PathBuf,
-        /// Why it failed.
+        /// Cause.
         source: Box<PinError>,
     },
     /// The log of the programs cannot be read.
     #[error("read the log of the programs")]
     Log(#[source] Box<aya_log::Error>),
     /// The programs lack what the loader expects of them.
-    #[error("the BPF object lacks {0}; this binary is broken, build it again")]
+    #[error("the BPF object lacks {0}; this binary is broken: build it again")]
     Lacks(&'static str),
     /// The program in force does not answer probes.
     #[error(
@@ -176,21 +174,21 @@ pub enum DatapathError {
         /// The interface.
         interface: String,
     },
-    /// Something is where the guard goes that is not its own.
+    /// A foreign XDP program has the place of the guard.
     #[error(
-        "interface {interface}: found {obstacle}, expected no XDP program; relay leaves it alone: \
-         {}, or take {interface} out of guard.interfaces", obstacle.remedy
+        "interface {interface}: found {obstacle}, expected no XDP program; relay leaves it in place: \
+         {}, or remove {interface} from guard.interfaces", obstacle.remedy
     )]
     Obstructed {
         /// The interface.
         interface: String,
-        /// What is there.
+        /// What is attached.
         obstacle: Obstacle,
     },
     /// The guard cannot run there in that mode.
     #[error(
         "interface {interface}: cannot run program relay_guard in mode {mode}; set guard.mode to \
-         another, or take {interface} out of guard.interfaces"
+         another, or remove {interface} from guard.interfaces"
     )]
     XdpMode {
         /// The interface.
@@ -203,7 +201,7 @@ pub enum DatapathError {
     /// There is no such interface for the guard.
     #[error("interface {interface}: found none of that name, expected one to guard")]
     NoUnderlay {
-        /// Its name.
+        /// Name.
         interface: String,
     },
     /// No slot is left.
@@ -217,13 +215,13 @@ pub enum DatapathError {
 }
 
 impl DatapathError {
-    /// Whether the host lacks something that its operator can give: exit code 3.
+    /// Whether the host lacks something that its operator can provide: exit code 3.
     pub const fn is_lack(&self) -> bool {
         matches!(self, Self::NoBpffs(_) | Self::Distrusted { .. } | Self::XdpMode { .. })
     }
 
-    /// Whether what was looked at went meanwhile, so that another look is worth it.
-    pub fn is_of_the_moment(&self) -> bool {
+    /// Whether something changed while it was inspected, so that another attempt may succeed.
+    pub fn is_transient(&self) -> bool {
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -255,5 +253,20 @@ impl DatapathError {
         action: &'static str,
     ) -> impl FnOnce(ProgramError) -> Self {
         move |source| Self::Program { program, action, source: Box::new(source) }
+    }
+}
+
+/// A foreign XDP program in place of the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What it is.
+    pub found: String,
+    /// How to remove it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.found)
     }
 }

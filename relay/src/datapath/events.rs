@@ -1,9 +1,6 @@
-//! Refused packets that the programs wrote down, read from their ring.
+//! Dropped packets, read from the ring that the programs write.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    path::PathBuf,
-};
+use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::MapData;
 use relay_common::{
@@ -16,93 +13,75 @@ use relay_common::{
     transport::Transport,
 };
 
-use super::{DatapathError, Direction, Pins, mapped::Mapped, shape::Shape};
-
-pub(super) const EVENTS_SHAPE: Shape = Shape::mapped_array(96).of(EVENTS_KEPT);
-pub(super) const COUNT_SHAPE: Shape = Shape::mapped_array(8).of(1);
-
-const _: () = assert!(size_of::<Event>() == EVENTS_SHAPE.value_size as usize);
+use super::{
+    DatapathError,
+    pinned::{EVENT_COUNT, EVENTS, Mapped, Pins},
+};
+use crate::model::Direction;
 
 /// Words of an [`Event`].
 const WORDS: usize = size_of::<Event>() / size_of::<u64>();
 
-/// A refused packet.
+/// A dropped packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// Its number, counted from the first one.
+    /// Number, from 1.
     pub number: u64,
-    /// When, nanoseconds of `CLOCK_BOOTTIME`.
+    /// Time, nanoseconds of `CLOCK_BOOTTIME`.
     pub time_ns: u64,
-    /// Whose counters it moved; 0 is nobody's.
+    /// Slot under which it was counted; 0 if its source belongs to no peer.
     pub slot: u32,
-    /// Which way it went.
+    /// Direction.
     pub direction: Direction,
-    /// Why.
+    /// Reason.
     pub reason: Reason,
-    /// What it was; none when the header could not be read.
+    /// Headers; `None` if they cannot be read.
     pub headers: Option<Inner>,
     /// Length, bytes.
     pub len: u32,
 }
 
-/// The headers of a refused packet.
+/// Headers of a dropped packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inner {
-    /// Where it came from.
+    /// Source address.
     pub source: IpAddr,
-    /// Where it went.
+    /// Destination address.
     pub destination: IpAddr,
-    /// Protocol number, past IPv6 extension headers.
+    /// Protocol number, behind IPv6 extension headers.
     pub protocol: u8,
-    /// Ports of TCP and UDP; of ICMP type and code in the first.
+    /// Source and destination port of TCP and UDP; type and code of ICMP in the first.
     pub ports: (u16, u16),
 }
 
-/// The ring, and how far it was read.
+/// The ring, and the latest event that was read.
 pub struct Recorder {
     events: Mapped<u64>,
     count: Mapped<u64>,
     seen: u64,
 }
 
-/// What has come since the last look.
+/// Dropped packets since the last read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// In the order in which they were refused.
+    /// The packets, the oldest first.
     pub refusals: Vec<Refusal>,
-    /// How many were overwritten before they could be read.
+    /// Number of events that were overwritten before they were read.
     pub lost: u64,
 }
 
-/// Checks what is pinned, if anything is, before programs use it.
-pub(super) fn check(pins: &Pins) -> Result<(), DatapathError> {
-    for (name, path, shape) in [
-        (names::EVENTS, pins.events(), EVENTS_SHAPE),
-        (names::EVENT_COUNT, pins.event_count(), COUNT_SHAPE),
-    ] {
-        if path.exists() {
-            shape.require(name, &path)?;
-        }
-    }
-    Ok(())
-}
-
 impl Recorder {
-    /// The pinned ring, from where there are `last` events more to come, or as many as there are.
+    /// The pinned ring, beginning with the latest `last` events.
     ///
     /// # Errors
-    /// It is not pinned, or is of another shape.
+    /// The ring is not pinned, or has another shape.
     pub(super) fn open(pins: &Pins, last: u64) -> Result<Self, DatapathError> {
-        check(pins)?;
-        let open = |name: &'static str, path: PathBuf| {
-            MapData::from_pin(path).map_err(DatapathError::map(name, "open"))
-        };
-        let events = open(names::EVENTS, pins.events())?;
-        let count = open(names::EVENT_COUNT, pins.event_count())?;
+        let events = pins.map(&EVENTS).require()?;
+        let count = pins.map(&EVENT_COUNT).require()?;
         Self::of(&events, &count, last)
     }
 
-    /// The same of maps that are open.
+    /// The ring in these maps, beginning with the latest `last` events.
     pub(super) fn of(events: &MapData, count: &MapData, last: u64) -> Result<Self, DatapathError> {
         let events = Mapped::new(names::EVENTS, events, EVENTS_KEPT as usize * WORDS)?;
         let count = Mapped::new(names::EVENT_COUNT, count, 1)?;
@@ -111,7 +90,7 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// What has come since the last look.
+    /// Reads the dropped packets since the last read.
     pub fn read(&mut self) -> Recorded {
         let total = self.total();
         let mut recorded = Recorded::default();
@@ -120,7 +99,7 @@ impl Recorder {
             match self.event(number) {
                 Found::Refusal(refusal) => recorded.refusals.push(refusal),
                 Found::Overwritten => recorded.lost += 1,
-                // The next look finds it written.
+                // Still being written; the next read returns it.
                 Found::Unfinished => break,
             }
             self.seen = number;

@@ -1,7 +1,7 @@
-//! One policy, loaded: fresh maps that are filled before anything uses them, and programs with
-//! that policy's constants.
+//! A generation: one policy, loaded as fresh maps, filled before anything uses them, and programs with
+//! its constants.
 
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -13,25 +13,22 @@ use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
     Cell, Generation, Leaf, PairCounters, PeerCounters,
-    counters::REFUSED_STRIDE,
+    counters::{MAX_PAIRS_COUNTED, REFUSED_STRIDE},
+    event::EVENTS_KEPT,
     names::{self, ABI_VERSION},
 };
 
 use super::{
-    DatapathError, Direction, Epoch, Pins, Recorder, RefusedCounts, counters,
-    mapped::Mapped,
-    object, pairs,
+    DatapathError,
+    counters::{self, Epoch, RefusedCounts},
+    events::Recorder,
+    object::{self, OBJECT, OBJECT_HASH},
+    pairs,
+    pinned::{COUNTERS, EVENT_COUNT, EVENTS, Mapped, PAIRS, Pins, REFUSED},
     probe::{self, Answer},
     test_run::{Packet, Run, run, time},
 };
-use crate::policy::Compiled;
-
-/// The programs, as the build script made them.
-pub(super) static OBJECT: &[u8] =
-    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
-
-/// Names the programs.
-static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJECT).into());
+use crate::{model::Direction, policy::Compiled};
 
 /// A generation whose programs are in the kernel, not yet attached.
 #[derive(Debug)]
@@ -39,8 +36,7 @@ pub struct Loaded {
     ebpf: Ebpf,
 }
 
-/// Names a compiled policy together with the programs that carry it out: equal hashes behave
-/// alike.
+/// Hash of a compiled policy and the programs that enforce it: equal hashes behave alike.
 pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     let mut hash = Blake2s256::new();
     hash.update(ABI_VERSION.to_le_bytes());
@@ -71,11 +67,11 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
 }
 
 impl Loaded {
-    /// Loads a compiled policy. With `pins`, counters are the pinned ones of that epoch, made if
-    /// absent; without, the generation has counters of its own, for so many slots.
+    /// Loads a compiled policy. With `pins` it counts in the pinned maps of that epoch, created if
+    /// absent; without, in maps of its own, for this many slots.
     ///
     /// # Errors
-    /// The kernel refuses a map or a program.
+    /// A pinned map has another shape. The kernel does not load a map or a program.
     pub fn load(
         compiled: &Compiled,
         number: u64,
@@ -95,7 +91,7 @@ impl Loaded {
         let decisive = names::FAST_PATH | names::TRACE | names::PAIR_STATS;
         let is_direct = compiled.features & decisive == names::FAST_PATH;
         let direct_mtu = if is_direct { compiled.mtu } else { 0 };
-        // A map wants one entry at least.
+        // A map has at least one entry.
         let cells = if compiled.pairs.is_empty() { &[Cell::EMPTY] } else { &compiled.pairs[..] };
         let last_cell = size(cells.len()) - 1;
         let prefixes = |v4: bool| {
@@ -129,22 +125,23 @@ impl Loaded {
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
             .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
-        if compiled.features & names::PAIR_STATS == 0 {
+        let counts_pairs = compiled.features & names::PAIR_STATS != 0;
+        if !counts_pairs {
             // No program writes to it; its buckets alone would take 16 MiB.
             loader.map_max_entries(names::PAIR_COUNTERS, 1);
         }
         if compiled.features & names::TRACE == 0 {
-            // No program writes to it, so it takes the least that the kernel gives.
+            // No program writes to it, so it has the smallest size.
             loader.map_max_entries(names::LOGS, 4096);
         }
         if let Some((pins, epoch)) = pins {
-            loader
-                .map_pin_path(names::COUNTERS, pins.counters(epoch.number))
-                .map_pin_path(names::REFUSED, pins.refused(epoch.number))
-                .map_pin_path(names::EVENTS, pins.events())
-                .map_pin_path(names::EVENT_COUNT, pins.event_count());
-            if compiled.features & names::PAIR_STATS != 0 {
-                loader.map_pin_path(names::PAIR_COUNTERS, pins.pairs());
+            pins.epoch_of(&COUNTERS, epoch.number).bind(&mut loader, capacity)?;
+            let entries = capacity * REFUSED_STRIDE;
+            pins.epoch_of(&REFUSED, epoch.number).bind(&mut loader, entries)?;
+            pins.map(&EVENTS).bind(&mut loader, EVENTS_KEPT)?;
+            pins.map(&EVENT_COUNT).bind(&mut loader, 1)?;
+            if counts_pairs {
+                pins.map(&PAIRS).bind(&mut loader, MAX_PAIRS_COUNTED)?;
             }
         }
         let object = object::with_tables(
@@ -160,7 +157,7 @@ impl Loaded {
         let mut loaded = Self { ebpf };
         let version = pins.map_or(ABI_VERSION, |(pins, _)| pins.version());
         loaded.fill(compiled, number, version)?;
-        if compiled.features & names::PAIR_STATS != 0 {
+        if counts_pairs {
             pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
         }
         for direction in Direction::BOTH {
@@ -172,7 +169,7 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// One of its two programs.
+    /// One of the two programs.
     ///
     /// # Errors
     /// The object lacks it.
@@ -215,7 +212,7 @@ impl Loaded {
         time(self.program(direction)?, direction, packet, repeat)
     }
 
-    /// Traffic counted by this generation's own counters, loaded without pins.
+    /// Traffic of a slot, in the maps of a generation loaded without pins.
     ///
     /// # Errors
     /// The map cannot be read.
@@ -223,7 +220,7 @@ impl Loaded {
         counters::traffic_of(self.array(names::COUNTERS)?, slot)
     }
 
-    /// What a pair of slots exchanged, counted by this generation's own counters.
+    /// Traffic of a pair of slots, in the maps of a generation loaded without pins.
     ///
     /// # Errors
     /// The map cannot be read.
@@ -231,7 +228,7 @@ impl Loaded {
         pairs::of(self.map(names::PAIR_COUNTERS)?, source, destination)
     }
 
-    /// Refused packets counted by this generation's own counters, loaded without pins.
+    /// Dropped packets of a slot, in the maps of a generation loaded without pins.
     ///
     /// # Errors
     /// The map cannot be read.
@@ -239,7 +236,7 @@ impl Loaded {
         counters::refused_of(self.array(names::REFUSED)?, slot)
     }
 
-    /// Refused packets that this generation writes down from now on, loaded without pins.
+    /// Dropped packets from now on, in the maps of a generation loaded without pins.
     ///
     /// # Errors
     /// A map cannot be read.
@@ -311,23 +308,23 @@ impl Loaded {
     }
 }
 
-/// A leaf in the form that aya takes as a value.
+/// A leaf as a value for aya.
 fn words(leaf: &Leaf) -> [u32; 4] {
     bytemuck::cast(*leaf)
 }
 
-/// `max_entries` for so many: at least one, as the kernel asks.
+/// `max_entries` for a number of entries: at least one, as the kernel requires.
 fn size(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
 /// The lower 64 bits of an IPv6 address as a number.
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+#[expect(clippy::cast_possible_truncation, reason = "takes the lower half")]
 const fn low_half(address: u128) -> u64 {
     address as u64
 }
 
-/// An IPv4 address out of a range's number.
+/// The base of an IPv4 range as an address.
 fn truncate(base: u128) -> u32 {
     u32::try_from(base).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,4 @@
-//! Links as the kernel tells of them: which interface one is on, and how it is detached. aya shows
-//! everything of a link but its interface.
+//! BPF links by bpf(2), where aya lacks it: the interface of a link, and detaching.
 
 use std::{
     ffi::CString,
@@ -24,21 +23,21 @@ const LINK_DETACH: libc::c_int = 34;
 const XDP: u32 = 6;
 const TCX: u32 = 11;
 
-/// A link of a kind that relay makes.
+/// A link of a kind that relay creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Link {
     /// The kernel's id of it.
     pub id: u32,
     /// The kernel's id of its program.
     pub program_id: u32,
-    /// What it attaches to.
+    /// Hook that it attaches to.
     pub kind: LinkKind,
-    /// Index of the interface it is on, in whichever network namespace that is; 0 once the
-    /// interface is gone or the link detached.
+    /// Index of its interface, in any network namespace; 0 once the interface is gone or the link
+    /// detached.
     interface: u32,
 }
 
-/// What a link attaches to.
+/// Hook that a link attaches to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkKind {
     /// The TCX hook.
@@ -88,24 +87,22 @@ impl Link {
         self.interface != 0
     }
 
-    /// Whether it is on the interface of this index, or on one of that index in another network
-    /// namespace.
+    /// Whether its interface has this index. Another network namespace may have the same index.
     pub(super) fn has_index(&self, index: Option<u32>) -> bool {
         self.is_alive() && index == Some(self.interface)
     }
 
-    /// Index of the interface it is on; 0 is none.
+    /// Index of its interface; 0 is none.
     pub(super) const fn index(&self) -> u32 {
         self.interface
     }
 }
 
-/// The link that is pinned; none if it is of another kind, or nothing is there.
+/// The link pinned at a path; `None` if there is nothing, or a link of another kind.
 pub(super) fn pinned(path: &Path) -> io::Result<Option<Link>> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let mut object = Object { path: name.as_ptr().expose_provenance() as u64, ..Object::zeroed() };
-    // SAFETY: the path ends in a zero byte and outlives the call; what is returned is a new
-    // descriptor.
+    // SAFETY: the path is zero-terminated and outlives the call, which returns a new descriptor.
     let link = unsafe { bpf(OBJ_GET, &mut object).map(|fd| OwnedFd::from_raw_fd(fd)) };
     match link {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -113,15 +110,14 @@ pub(super) fn pinned(path: &Path) -> io::Result<Option<Link>> {
     }
 }
 
-/// All links that there are, in any network namespace.
+/// All links, of all network namespaces.
 pub(super) fn all() -> impl Iterator<Item = Link> {
     let ids = loaded_links().filter_map(|link| link.ok().map(|link| link.id()));
-    // One may go in between.
+    // A link may go meanwhile.
     ids.filter_map(|id| by_id(id).and_then(|link| look(&link)).ok().flatten())
 }
 
-/// Detaches a link, whatever it attaches (kernel 5.9), before it returns. One that is gone already
-/// is no error.
+/// Detaches a link of any kind (kernel 5.9) before it returns. One that is already gone is no error.
 pub(super) fn detach(id: u32) -> io::Result<()> {
     unless_gone(by_id(id).and_then(|link| {
         // SAFETY: only a number is passed.
@@ -129,7 +125,7 @@ pub(super) fn detach(id: u32) -> io::Result<()> {
     }))
 }
 
-/// What is gone already needs no detaching.
+/// Makes a missing object no error.
 pub(super) fn unless_gone(outcome: io::Result<RawFd>) -> io::Result<()> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -138,11 +134,11 @@ pub(super) fn unless_gone(outcome: io::Result<RawFd>) -> io::Result<()> {
 }
 
 fn by_id(id: u32) -> io::Result<OwnedFd> {
-    // SAFETY: only a number is passed; what is returned is a new descriptor.
+    // SAFETY: only a number is passed, and the call returns a new descriptor.
     unsafe { bpf(LINK_GET_FD_BY_ID, &mut Single(id)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "it is a few words")]
+#[expect(clippy::cast_possible_truncation, reason = "a few words")]
 const LINK_INFO_LEN: u32 = size_of::<LinkInfo>() as u32;
 
 fn look(link: &OwnedFd) -> io::Result<Option<Link>> {
@@ -152,7 +148,7 @@ fn look(link: &OwnedFd) -> io::Result<Option<Link>> {
         len: LINK_INFO_LEN,
         info: (&raw mut found).expose_provenance() as u64,
     };
-    // SAFETY: `found` has room for `len` bytes, and outlives the call.
+    // SAFETY: `found` has `len` bytes, and outlives the call.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut info) }?;
     let kind = match found.kind {
         TCX => LinkKind::Tcx,
@@ -163,16 +159,16 @@ fn look(link: &OwnedFd) -> io::Result<Option<Link>> {
     Ok(Some(Link { id, program_id, kind, interface }))
 }
 
-/// A descriptor as bpf(2) takes it.
+/// A descriptor as a number for bpf(2).
 pub(super) fn number(fd: impl AsRawFd) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }
 
 /// # Safety
-/// Addresses in `attr` are valid for what the command does with them.
+/// Addresses in `attr` are valid for the command.
 pub(super) unsafe fn bpf<T: Pod>(command: libc::c_int, attr: &mut T) -> io::Result<RawFd> {
     let attr = std::ptr::from_mut(attr);
-    // SAFETY: the size is that of what `attr` points to; the rest is the caller's promise.
+    // SAFETY: the size is that of `attr`; the caller guarantees the rest.
     match unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) } {
         -1 => Err(io::Error::last_os_error()),
         answer => RawFd::try_from(answer).map_err(io::Error::other),

@@ -1,26 +1,22 @@
-//! The kernel side: generations of programs and maps, their hooks, and the counters that outlive
-//! them.
+//! Everything that speaks BPF: generations of programs and maps, their hooks, the counters that outlive
+//! them, and the guard.
 //!
 //! A policy is never edited in place. [`Datapath::switch`] loads a new generation beside the old
-//! one, fills its maps and only then points the hooks at it; whatever fails before leaves
-//! everything as it was.
+//! one, fills its maps, and only then switches the hooks to it. A failure before the switch changes
+//! nothing for packets.
 
-mod bpffs;
+mod attach;
 mod counters;
+mod direction;
 mod error;
 mod events;
 mod generation;
 mod guard;
-mod held;
-mod heritage;
-mod hook;
 mod link;
-mod mapped;
 mod object;
 mod pairs;
-mod pins;
+mod pinned;
 mod probe;
-mod shape;
 mod slots;
 mod tcx;
 mod test_run;
@@ -29,26 +25,23 @@ mod trace;
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
+use pinned::{EVENT_COUNT, EVENTS, PAIRS};
 use relay_common::Generation;
 
-pub use bpffs::is_open as is_bpffs_open;
+pub use attach::{Hook, Mode, StaleProgram};
 pub use counters::{Counters, Epoch, RefusedCounts};
-pub use error::DatapathError;
+pub use error::{DatapathError, Obstacle};
 pub use events::{Inner, Recorded, Recorder, Refusal};
 pub use generation::{Loaded, policy_hash};
-pub use guard::{
-    GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard, Obstacle,
-    XdpMode, XdpProgram,
-};
-pub use heritage::Heritage;
-pub use hook::{Classifier, Direction, Hook, Mode, Twin};
+pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use pairs::PairTraffic;
-pub use pins::Pins;
+pub use pinned::{Heritage, Pins, is_bpffs_open};
 pub use probe::{Answer, SHORTEST as SHORTEST_PROBE, echo};
 pub use slots::Slots;
 pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};
 
+pub use crate::model::{Classifier, Direction, XdpMode, XdpProgram};
 use crate::{model::PublicKey, policy::Compiled};
 
 /// Oldest kernel relay runs on.
@@ -61,65 +54,65 @@ pub struct Datapath {
     pins: Pins,
 }
 
-/// What the kernel holds of a datapath.
+/// State of a datapath in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// Where our programs run, ingress first.
+    /// The hooks, ingress first.
     pub hooks: [Hook; 2],
     /// Slot of each key.
     pub slots: BTreeMap<PublicKey, u32>,
-    /// What other versions of relay have pinned.
+    /// Pins of other versions of relay.
     pub heritage: Vec<Heritage>,
     keeping: Keeping,
 }
 
-/// What is put right beside the policy. Its text is a line of the plan.
+/// A repair that does not depend on the policy. Its text is a line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
-    /// What another version has pinned is taken over.
+    /// Take over the pins of another version.
     TakeOver(Heritage),
-    /// What the programs count in is pinned again.
+    /// Pin the maps that the programs count in again.
     Counters,
-    /// A copy of a program is taken off.
-    Detach(Twin),
+    /// Detach a stale program.
+    Detach(StaleProgram),
 }
 
 impl Observed {
-    /// The policy in force, if both hooks run the same.
+    /// The policy in force, if both hooks have the same.
     pub fn generation(&self) -> Option<Generation> {
         let [ingress, egress] = &self.hooks;
         ingress.generation.filter(|generation| Some(*generation) == egress.generation)
     }
 
-    /// Whether this policy is in force on both hooks, with these slots, counting where it is to.
+    /// Whether this policy is in force on both hooks, with these slots, counting in the pinned maps.
     pub fn carries_out(&self, compiled: &Compiled, slots: &Slots) -> bool {
         let in_force = self.generation().map(|generation| generation.policy_hash);
         in_force == Some(policy_hash(compiled)) && !slots.changed() && !self.counts_elsewhere()
     }
 
-    /// The number of the generation after all that are attached.
+    /// Number of the next generation.
     pub fn next_number(&self) -> u64 {
         let numbers = self.hooks.iter().filter_map(|hook| hook.generation);
         numbers.map(|generation| generation.number).max().unwrap_or(0) + 1
     }
 
-    /// Whether the programs count elsewhere than in what is pinned, so that only another
-    /// generation brings the two together.
+    /// Whether the programs count in other maps than the pinned ones. Only a new generation can change
+    /// that.
     pub fn counts_elsewhere(&self) -> bool {
         self.keeping == Keeping::Elsewhere
     }
 
-    /// Whether what the programs count in is not pinned.
+    /// Whether the maps that the programs count in are not pinned.
     pub fn counters_are_lost(&self) -> bool {
         matches!(self.keeping, Keeping::Lost { .. })
     }
 
-    /// What is to be put right whether or not the policy changes.
+    /// The necessary repairs.
     pub fn repairs(&self) -> Vec<Repair> {
         let heritage = self.heritage.iter().cloned().map(Repair::TakeOver);
         let counters = self.counters_are_lost().then_some(Repair::Counters);
-        let twins = self.hooks.iter().flat_map(|hook| &hook.twins).cloned().map(Repair::Detach);
-        heritage.chain(counters).chain(twins).collect()
+        let stale = self.hooks.iter().flat_map(|hook| &hook.stale).cloned().map(Repair::Detach);
+        heritage.chain(counters).chain(stale).collect()
     }
 }
 
@@ -128,40 +121,40 @@ impl fmt::Display for Repair {
         match self {
             Self::TakeOver(heritage) => heritage.fmt(f),
             Self::Counters => f.write_str("~ counters: pinned again"),
-            Self::Detach(twin) => write!(f, "- stale program {twin}"),
+            Self::Detach(stale) => write!(f, "- stale program {stale}"),
         }
     }
 }
 
 impl Datapath {
-    /// The datapath of an interface in the network namespace of this thread, whether or not there is
-    /// anything of it yet. `bpffs` is the BPF file system that it is kept in.
+    /// The datapath of an interface in the network namespace of this thread, whether or not it exists
+    /// yet. `bpffs` is the BPF file system with its pins.
     ///
     /// # Errors
-    /// Others than root can have put something there.
+    /// A directory of pins is not root's alone.
     pub fn open(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
         Ok(Self::new(Pins::open(bpffs, interface)?, interface))
     }
 
-    /// The datapath that is pinned there.
+    /// The datapath of these pins.
     pub fn new(pins: Pins, interface: &str) -> Self {
         Self { interface: interface.to_owned(), pins }
     }
 
-    /// Where programs run. `classifiers` are the filters on the interface's clsact qdisc, for
-    /// kernels without TCX.
+    /// The hooks. `classifiers` are the filters on the interface's clsact qdisc, for kernels without
+    /// TCX.
     ///
     /// # Errors
     /// A hook or the pin of a link cannot be read.
     pub fn hooks(&self, classifiers: &[Classifier]) -> Result<[Hook; 2], DatapathError> {
-        hook::observe(&self.pins, &self.interface, classifiers)
+        attach::observe(&self.pins, &self.interface, classifiers)
     }
 
-    /// What the kernel holds, beside the hooks.
+    /// Observes everything, with these hooks.
     ///
     /// # Errors
-    /// There is no BPF file system. A pin cannot be read, or is of another shape. What is pinned
-    /// runs on another interface.
+    /// There is no BPF file system. A pin cannot be read, or has another shape. The pinned programs run
+    /// on another interface.
     pub fn observe(&self, hooks: [Hook; 2]) -> Result<Observed, DatapathError> {
         self.pins.require_bpffs()?;
         if let Some(place) = hooks.iter().find_map(|hook| hook.elsewhere.clone()) {
@@ -180,7 +173,7 @@ impl Datapath {
     /// programs, hooks, slots of peers that are gone.
     ///
     /// # Errors
-    /// Anything the kernel refuses. Before the switch nothing has changed for packets.
+    /// Any step fails. Before the switch nothing has changed for packets.
     pub fn switch(
         &self,
         compiled: &Compiled,
@@ -191,11 +184,11 @@ impl Datapath {
         self.switch_to(compiled, slots, observed, number).map(drop)
     }
 
-    /// Switches to a generation that logs every packet, each as a line to `write`. It goes on
-    /// logging, at a cost, until the next switch.
+    /// Switches to a generation that logs every packet as a line to `write`. It logs, which costs time,
+    /// until the next switch.
     ///
     /// # Errors
-    /// Anything the kernel refuses.
+    /// Any step fails.
     pub fn trace(
         &self,
         compiled: &Compiled,
@@ -217,21 +210,25 @@ impl Datapath {
     ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
-        events::check(&self.pins)?;
-        pairs::check(&self.pins)?;
+        for map in [&EVENTS, &EVENT_COUNT, &PAIRS] {
+            self.pins.map(map).check()?;
+        }
+        let new_slots = slots.new_slots();
+        counters::clear(&self.pins, &new_slots)?;
+        pairs::forget(&self.pins, &new_slots)?;
         slots::claim(&self.pins, slots)?;
         let mut loaded =
             Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
-        hook::switch(&self.pins, &self.interface, &mut loaded, &observed.hooks)?;
+        attach::switch(&self.pins, &self.interface, &mut loaded, &observed.hooks)?;
         slots::release(&self.pins, slots)?;
         Ok(loaded)
     }
 
-    /// Takes over what other versions have pinned, and pins what the programs count in again, if that
-    /// was lost: before a switch, so that the next generation goes on counting there.
+    /// Takes over the pins of other versions, and pins lost counters again: before a switch, so that
+    /// the next generation counts there.
     ///
     /// # Errors
-    /// The kernel refuses it.
+    /// A pin cannot be moved or created.
     pub fn keep_counters(&self, observed: &Observed) -> Result<(), DatapathError> {
         if !observed.heritage.is_empty() {
             self.pins.make()?;
@@ -245,45 +242,45 @@ impl Datapath {
         }
     }
 
-    /// Takes copies of our programs off: after a switch, so that there is no moment without any.
+    /// Detaches stale programs: after a switch, so that a program is always attached.
     ///
     /// # Errors
-    /// The kernel refuses it.
-    pub fn detach_twins(&self, observed: &Observed) -> Result<(), DatapathError> {
-        let mut twins = observed.hooks.iter().flat_map(|hook| &hook.twins);
-        twins.try_for_each(|twin| hook::detach(&self.interface, twin))
+    /// A program cannot be detached.
+    pub fn detach_stale(&self, observed: &Observed) -> Result<(), DatapathError> {
+        let mut stale = observed.hooks.iter().flat_map(|hook| &hook.stale);
+        stale.try_for_each(|stale| attach::detach_stale(&self.interface, stale))
     }
 
     /// Counters of all peers and reasons.
     ///
     /// # Errors
-    /// A pin cannot be read, or is of another shape.
+    /// A pin cannot be read, or has another shape.
     pub fn counters(&self) -> Result<Counters, DatapathError> {
         self.pins.require_bpffs()?;
-        counters::read(&self.pins)
+        counters::read(&self.pins, slots::read(&self.pins)?)
     }
 
-    /// Slot of each key; none when nothing is pinned.
+    /// Slot of each key; none if nothing is pinned.
     ///
     /// # Errors
-    /// The pin cannot be read, or is of another shape.
+    /// The pin cannot be read, or has another shape.
     pub fn slots(&self) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
         slots::read(&self.pins)
     }
 
-    /// What pairs of peers have exchanged; nothing where `pair_stats` was never on.
+    /// Traffic by pair of peers; none if `pair_stats` was never on.
     ///
     /// # Errors
-    /// A pin cannot be read, or is of another shape.
+    /// A pin cannot be read, or has another shape.
     pub fn pairs(&self) -> Result<PairTraffic, DatapathError> {
         self.pins.require_bpffs()?;
         pairs::read(&self.pins)
     }
 
-    /// Refused packets as they are written down, the `last` of those that were first.
+    /// Dropped packets, beginning with the latest `last`.
     ///
     /// # Errors
-    /// The pins cannot be read, or are of another shape.
+    /// The pins cannot be read, or have another shape.
     pub fn recorder(&self, last: u64) -> Result<Recorder, DatapathError> {
         self.pins.require_bpffs()?;
         Recorder::open(&self.pins, last)
@@ -296,17 +293,17 @@ impl Datapath {
     /// No program is attached, or it does not answer.
     pub fn probe(&self, hooks: &[Hook; 2], packet: &[u8]) -> Result<Answer, DatapathError> {
         let missing = || DatapathError::NotAttached { interface: self.interface.clone() };
-        let program = hook::program(&hooks[0])?.ok_or_else(missing)?;
+        let program = attach::program(&hooks[0])?.ok_or_else(missing)?;
         let index = tcx::index(&self.interface)
             .map_err(DatapathError::hook(Direction::Ingress.program(), "find"))?;
         probe::run(&program, index.ok_or_else(missing)?, packet)
     }
 
-    /// Removes every pin. The hooks go with them on TCX, and with the interface otherwise; the
-    /// guard is taken off before.
+    /// Detaches the guard and removes every pin. This detaches the programs from TCX; clsact filters go
+    /// with the interface. Whether anything was pinned.
     ///
     /// # Errors
-    /// A pin cannot be removed, or the guard not be taken off.
+    /// The guard cannot be detached, or a pin not removed.
     pub fn remove(&self) -> Result<bool, DatapathError> {
         guard::remove_all(&self.pins)?;
         self.pins.remove()

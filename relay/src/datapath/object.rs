@@ -1,9 +1,12 @@
-//! The programs' object, with a policy's tables in the place of its read-only sections.
+//! The object file of the programs, with a policy's tables in place of its read-only sections.
 //!
-//! aya makes a map of each such section, fills it at once, freezes it, and gives the programs its
-//! address, so that they read a table without calls; but the size is the section's in the file.
-//! So the tables go behind the file's end, and the headers of the sections point there.
+//! aya creates a map from each such section, fills and freezes it, and gives the programs its address,
+//! so that they read a table without calls. The size of the map is that of the section in the file.
+//! So the tables are appended to the file, and the section headers changed to point there.
 
+use std::sync::LazyLock;
+
+use blake2::{Blake2s256, Digest as _};
 use object::{
     Endianness,
     elf::{FileHeader64, SectionHeader64},
@@ -12,7 +15,15 @@ use object::{
 
 use super::DatapathError;
 
-/// A table's bytes, for the section of that name.
+/// The object file that the build script built.
+pub(super) static OBJECT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
+
+/// Hash of the object file.
+pub(super) static OBJECT_HASH: LazyLock<[u8; 32]> =
+    LazyLock::new(|| Blake2s256::digest(OBJECT).into());
+
+/// Name of a section, and the bytes of its table.
 pub(super) type Table<'a> = (&'static str, &'a [u8]);
 
 /// Offsets of `sh_offset` and `sh_size` in a section header (ELF-64 Object File Format,
@@ -20,10 +31,10 @@ pub(super) type Table<'a> = (&'static str, &'a [u8]);
 const SH_OFFSET: usize = 24;
 const SH_SIZE: usize = 32;
 
-/// Where tables begin: as the widest of their words wants it.
+/// Alignment of tables.
 const ALIGNMENT: usize = 16;
 
-/// The object with these tables. In words, for what parses it wants its beginning aligned.
+/// The object file with these tables, as words, since its parser requires alignment.
 ///
 /// # Errors
 /// The object lacks one of the sections.
@@ -47,7 +58,7 @@ pub(super) fn with_tables(object: &[u8], tables: &[Table<'_>]) -> Result<Vec<u64
     Ok(words)
 }
 
-/// Where in the file the header of a section is.
+/// Offset of the header of a section in the file.
 fn section_header(object: &[u8], name: &str) -> Option<usize> {
     let file = FileHeader64::<Endianness>::parse(object).ok()?;
     let endian = file.endian().ok()?;
@@ -64,12 +75,11 @@ mod tests {
     use object::{Object as _, ObjectSection as _};
 
     #[test]
-    fn a_section_holds_its_table_and_the_others_what_they_held() {
+    fn a_section_has_its_table_and_the_others_are_unchanged() {
         let table = [7u8; 100];
-        let words = with_tables(super::super::generation::OBJECT, &[(".rodata.v4", &table)])
-            .expect("the section is there");
+        let words = with_tables(OBJECT, &[(".rodata.v4", &table)]).expect("the section is there");
         let file = bytemuck::cast_slice::<_, u8>(&words);
-        let before = object::File::parse(super::super::generation::OBJECT).expect("ELF");
+        let before = object::File::parse(OBJECT).expect("ELF");
         let after = object::File::parse(file).expect("ELF still");
         for section in before.sections() {
             let name = section.name().expect("a name");
@@ -83,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_not_there_is_named() {
-        let error = with_tables(super::super::generation::OBJECT, &[("nowhere", &[])]);
+    fn a_missing_section_is_named() {
+        let error = with_tables(OBJECT, &[("nowhere", &[])]);
         assert!(matches!(error, Err(DatapathError::Lacks("nowhere"))));
     }
 }

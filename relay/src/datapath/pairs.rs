@@ -1,59 +1,46 @@
-//! What each pair of peers has exchanged, counted where `pair_stats` is on.
+//! Traffic by pair of peers, counted if `pair_stats` is on.
 
 use std::collections::{BTreeMap, HashSet};
 
-use aya::maps::{HashMap, Map, MapData, MapType};
+use aya::maps::{HashMap, Map, MapData};
 use relay_common::{
     PairCounters,
-    counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS, pair_key, pair_slots},
+    counters::{OTHER_PAIRS, pair_key, pair_slots},
     names,
 };
 
-use super::{DatapathError, Pins, shape::Shape};
-
-/// `BPF_F_NO_PREALLOC`: memory goes with the pairs that talk.
-const NO_PREALLOC: u32 = 1;
-
-/// `BPF_NOEXIST`.
-const NOEXIST: u64 = 1;
-
-pub(super) const SHAPE: Shape = Shape {
-    kind: MapType::Hash,
-    key_size: 8,
-    value_size: 16,
-    flags: NO_PREALLOC,
-    entries: Some(MAX_PAIRS_COUNTED),
+use super::{
+    DatapathError,
+    pinned::{PAIRS, Pins},
 };
+
+/// `BPF_NOEXIST`: insert, never replace.
+const NOEXIST: u64 = 1;
 
 type Pinned = HashMap<MapData, u64, [u64; 2]>;
 
-/// Traffic by the slots of sender and receiver, and that of pairs which found no room.
+/// Traffic by slots of sender and receiver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PairTraffic {
-    /// Each pair that has talked.
+    /// Each pair with traffic.
     pub pairs: BTreeMap<(u32, u32), PairCounters>,
-    /// All others together.
+    /// Pairs without counters of their own, together.
     pub others: PairCounters,
 }
 
-/// Makes room for what finds none, in a map that programs of a generation count in.
+/// Adds the counters of pairs without counters of their own to the map of a generation.
 pub(super) fn prepare(map: &mut Map) -> Result<(), DatapathError> {
     let failed = || DatapathError::map(names::PAIR_COUNTERS, "fill");
     let mut pairs = HashMap::<_, u64, [u64; 2]>::try_from(map).map_err(failed())?;
     match pairs.insert(OTHER_PAIRS, [0; 2], NOEXIST) {
         Ok(()) => Ok(()),
-        // Of an earlier generation, with what it has counted.
+        // They exist, with the counts of earlier generations.
         Err(_there) if pairs.get(&OTHER_PAIRS, 0).is_ok() => Ok(()),
         Err(error) => Err(failed()(error)),
     }
 }
 
-/// Checks what is pinned, if anything is, before programs use it.
-pub(super) fn check(pins: &Pins) -> Result<(), DatapathError> {
-    open(pins).map(drop)
-}
-
-/// Forgets the pairs of slots that are given to others.
+/// Deletes the counters of pairs with these slots, which are about to belong to other peers.
 pub(super) fn forget(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     if slots.is_empty() {
         return Ok(());
@@ -72,7 +59,7 @@ pub(super) fn forget(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     Ok(())
 }
 
-/// What a pair of slots exchanged, in one map.
+/// Traffic of a pair of slots, in one map.
 pub(super) fn of(map: &Map, source: u32, destination: u32) -> Result<PairCounters, DatapathError> {
     let failed = || DatapathError::map(names::PAIR_COUNTERS, "read");
     let pairs = HashMap::<_, u64, [u64; 2]>::try_from(map).map_err(failed())?;
@@ -83,6 +70,7 @@ pub(super) fn of(map: &Map, source: u32, destination: u32) -> Result<PairCounter
     }
 }
 
+/// Traffic of all pairs; none if nothing is pinned.
 pub(super) fn read(pins: &Pins) -> Result<PairTraffic, DatapathError> {
     let mut traffic = PairTraffic::default();
     let Some(pinned) = open(pins)? else { return Ok(traffic) };
@@ -98,12 +86,7 @@ pub(super) fn read(pins: &Pins) -> Result<PairTraffic, DatapathError> {
 }
 
 fn open(pins: &Pins) -> Result<Option<Pinned>, DatapathError> {
-    let path = pins.pairs();
-    if !path.exists() {
-        return Ok(None);
-    }
-    SHAPE.require(names::PAIR_COUNTERS, &path)?;
-    let failed = || DatapathError::map(names::PAIR_COUNTERS, "open");
-    let map = MapData::from_pin(&path).map_err(failed())?;
-    Map::from_map_data(map).and_then(Pinned::try_from).map(Some).map_err(failed())
+    let Some(map) = pins.map(&PAIRS).open()? else { return Ok(None) };
+    let opened = Map::from_map_data(map).and_then(Pinned::try_from);
+    opened.map(Some).map_err(DatapathError::map(names::PAIR_COUNTERS, "open"))
 }

@@ -11,9 +11,10 @@ use relay_common::{
 };
 
 use super::{
-    DatapathError, Direction,
+    DatapathError,
     test_run::{Packet, mark_after},
 };
+use crate::model::Direction;
 
 /// The verdict of a program.
 pub type Answer = Result<Verdict, Reason>;

@@ -1,29 +1,16 @@
-//! Which counter belongs to which key. A slot is a peer's for as long as it is configured; it is
-//! kept in a pinned hash, which no program reads.
+//! Slots: which counters belong to which public key, for as long as the key is configured.
 
 use std::collections::BTreeMap;
 
-use aya::maps::{HashMap, Map, MapData, MapType};
+use aya::maps::{HashMap, Map, MapData};
 
-use super::{DatapathError, Pins, counters, pairs, shape::Shape};
+use super::{
+    DatapathError,
+    pinned::{MAX_PEERS, Pins, SLOTS},
+};
 use crate::model::{Peer, PublicKey};
 
-/// As many peers as kernel WireGuard takes: `MAX_PEERS_PER_DEVICE`
-/// (drivers/net/wireguard/messages.h, 6.12).
-const MAX_PEERS: u32 = 1 << 20;
-
-/// `BPF_F_NO_PREALLOC`: memory goes with the peers that there are.
-const NO_PREALLOC: u32 = 1;
-
-pub(super) const SHAPE: Shape = Shape {
-    kind: MapType::Hash,
-    key_size: 32,
-    value_size: 4,
-    flags: NO_PREALLOC,
-    entries: Some(MAX_PEERS),
-};
-
-/// Slots of the peers of a configuration, and what changes for them.
+/// Slots of the configured peers, and which are new or no longer used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots {
     slots: Vec<u32>,
@@ -33,8 +20,8 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Gives each peer the slot its key has, or else the lowest that nobody has. Slot 0 counts
-    /// what no peer sent.
+    /// Gives each peer the slot that its key has, or else the lowest free one. Slot 0 is for packets
+    /// of no peer.
     ///
     /// # Errors
     /// More peers than slots.
@@ -77,12 +64,17 @@ impl Slots {
         &self.slots
     }
 
-    /// How many slots the counters need.
+    /// Number of slots that the counters need.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// Whether keys come or go.
+    /// Slots of new keys.
+    pub(super) fn new_slots(&self) -> Vec<u32> {
+        self.new.iter().map(|&(_, slot)| slot).collect()
+    }
+
+    /// Whether there are new keys, or keys that are gone.
     pub fn changed(&self) -> bool {
         !self.new.is_empty() || !self.gone.is_empty()
     }
@@ -90,7 +82,7 @@ impl Slots {
 
 type Pinned = HashMap<MapData, [u8; 32], u32>;
 
-/// The slot of each key; none when nothing is pinned.
+/// The slot of each key; none if nothing is pinned.
 pub(super) fn read(pins: &Pins) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
     let Some(pinned) = open(pins)? else { return Ok(BTreeMap::new()) };
     pinned
@@ -100,23 +92,19 @@ pub(super) fn read(pins: &Pins) -> Result<BTreeMap<PublicKey, u32>, DatapathErro
         .map_err(DatapathError::map("slots", "read"))
 }
 
-/// Writes the slots of new keys, with their counters at zero.
+/// Writes the slots of new keys.
 pub(super) fn claim(pins: &Pins, slots: &Slots) -> Result<(), DatapathError> {
     let mut pinned = match open(pins)? {
         Some(pinned) => pinned,
         None => create(pins)?,
     };
-    let new: Vec<u32> = slots.new.iter().map(|&(_, slot)| slot).collect();
-    counters::clear(pins, new.iter().copied())?;
-    pairs::forget(pins, &new)?;
     for (key, slot) in &slots.new {
         pinned.insert(key.as_bytes(), slot, 0).map_err(DatapathError::map("slots", "write"))?;
     }
     Ok(())
 }
 
-/// Gives up the slots of keys that are gone. After the switch: until then the old programs count
-/// there.
+/// Frees the slots of keys that are gone. After the switch: until then the old programs count there.
 pub(super) fn release(pins: &Pins, slots: &Slots) -> Result<(), DatapathError> {
     let Some(mut pinned) = open(pins)? else { return Ok(()) };
     for key in &slots.gone {
@@ -126,24 +114,16 @@ pub(super) fn release(pins: &Pins, slots: &Slots) -> Result<(), DatapathError> {
 }
 
 fn open(pins: &Pins) -> Result<Option<Pinned>, DatapathError> {
-    let path = pins.slots();
-    if !path.exists() {
-        return Ok(None);
-    }
-    SHAPE.require("slots", &path)?;
-    let failed = || DatapathError::map("slots", "open");
-    let map = MapData::from_pin(&path).map_err(failed())?;
-    Map::from_map_data(map).and_then(Pinned::try_from).map(Some).map_err(failed())
+    let Some(map) = pins.map(&SLOTS).open()? else { return Ok(None) };
+    let opened = Map::from_map_data(map).and_then(Pinned::try_from);
+    opened.map(Some).map_err(DatapathError::map("slots", "open"))
 }
 
 fn create(pins: &Pins) -> Result<Pinned, DatapathError> {
-    let pinned =
-        Pinned::create(MAX_PEERS, NO_PREALLOC).map_err(DatapathError::map("slots", "create"))?;
-    let path = pins.slots();
-    pinned
-        .pin(&path)
-        .map_err(|source| DatapathError::Pinning { path, source: Box::new(source) })?;
-    open(pins)?.ok_or(DatapathError::Lacks("the slots it just pinned"))
+    let created = Pinned::create(MAX_PEERS, SLOTS.flags());
+    let created = created.map_err(DatapathError::map("slots", "create"))?;
+    pins.map(&SLOTS).pin(|path| created.pin(path))?;
+    open(pins)?.ok_or(DatapathError::Lacks("the slots that were just pinned"))
 }
 
 #[cfg(test)]
@@ -183,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_not_given_on_while_the_peer_that_leaves_still_counts_there() {
+    fn a_slot_is_not_reused_while_the_old_programs_still_count_there() {
         let existing = BTreeMap::from([(key(1), 1)]);
         let slots = Slots::assign(&[peer(2)], &existing).expect("few peers");
         assert_eq!((slots.as_slice(), &slots.gone), (&[2][..], &vec![key(1)]));

@@ -1,5 +1,5 @@
-//! The TCX hook by bpf(2), as far as aya does not reach: which link holds which program, and how
-//! to take one off that is not pinned here; kernel 6.6 or newer.
+//! The TCX hook by bpf(2), where aya lacks it: which link holds which program, and detaching programs
+//! that are not pinned here. Kernel 6.6 or newer.
 
 use std::{
     ffi::{CStr, CString},
@@ -9,10 +9,8 @@ use std::{
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{
-    Direction,
-    link::{self, Link, bpf, number, unless_gone},
-};
+use super::link::{self, Link, bpf, number, unless_gone};
+use crate::model::Direction;
 
 /// Commands and attach types of include/uapi/linux/bpf.h.
 const PROG_DETACH: libc::c_int = 9;
@@ -20,7 +18,7 @@ const PROG_QUERY: libc::c_int = 16;
 const TCX_INGRESS: u32 = 46;
 const TCX_EGRESS: u32 = 47;
 
-/// As many programs as a hook takes: `BPF_MPROG_MAX` (include/linux/bpf_mprog.h, 6.12).
+/// Maximum number of programs on a hook: `BPF_MPROG_MAX` (include/linux/bpf_mprog.h, 6.12).
 const PROGRAMS_MAX: u32 = 64;
 
 /// A program on the hook.
@@ -28,16 +26,16 @@ const PROGRAMS_MAX: u32 = 64;
 pub(super) struct Attachment {
     /// The kernel's id of the program.
     pub program_id: u32,
-    /// The kernel's id of the link that holds it there; 0 where it is attached without one.
+    /// The kernel's id of its link; 0 if it is attached without one.
     pub link_id: u32,
 }
 
-/// What there is of the hook.
+/// State of the hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tcx {
-    /// This kernel has no such hook.
+    /// The kernel has no TCX.
     Unknown,
-    /// The programs, in the order in which they run; none where there is no such interface.
+    /// The programs, in the order in which they run; none if there is no such interface.
     Programs(Vec<Attachment>),
 }
 
@@ -79,9 +77,8 @@ pub(super) fn query(interface: &str, direction: Direction) -> io::Result<Tcx> {
     }
 }
 
-/// The name of the interface in this network namespace that a link is on; none if it is on none
-/// here.
-pub(super) fn seat(link: &Link, direction: Direction) -> io::Result<Option<String>> {
+/// Name of the interface that a link is on; `None` if that is not in this network namespace.
+pub(super) fn interface_of(link: &Link, direction: Direction) -> io::Result<Option<String>> {
     let Some(name) = name(link.index()) else { return Ok(None) };
     Ok(match query_index(link.index(), direction)? {
         Tcx::Programs(found) if found.iter().any(|one| one.link_id == link.id) => Some(name),
@@ -103,7 +100,7 @@ fn query_index(interface: u32, direction: Direction) -> io::Result<Tcx> {
     match unsafe { bpf(PROG_QUERY, &mut query) } {
         Ok(_) => {}
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(Tcx::Unknown),
-        // The interface went in between.
+        // The interface was deleted meanwhile.
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => query.count = 0,
         Err(error) => return Err(error),
     }
@@ -113,7 +110,7 @@ fn query_index(interface: u32, direction: Direction) -> io::Result<Tcx> {
     ))
 }
 
-/// Takes a program off the hook, whoever keeps its link. One that is gone already is no error.
+/// Detaches a program, whoever holds its link. One that is already gone is no error.
 pub(super) fn detach(
     interface: &str,
     direction: Direction,
@@ -147,7 +144,7 @@ const fn attach_type(direction: Direction) -> u32 {
 /// Index of the interface, in the network namespace of this thread; `None` if there is none.
 pub(super) fn index(interface: &str) -> io::Result<Option<u32>> {
     let name = CString::new(interface)?;
-    // SAFETY: a string that ends in a zero byte and outlives the call.
+    // SAFETY: a zero-terminated string that outlives the call.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => match io::Error::last_os_error() {
             error if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
@@ -157,10 +154,10 @@ pub(super) fn index(interface: &str) -> io::Result<Option<u32>> {
     }
 }
 
-/// The other way.
+/// Name of the interface with an index.
 fn name(index: u32) -> Option<String> {
     let mut name = [0; libc::IF_NAMESIZE];
-    // SAFETY: the array has the room that the call asks for.
+    // SAFETY: the array has the size that the call requires.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
     if found.is_null() {
         return None;

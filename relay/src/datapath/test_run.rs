@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
 
-use super::{DatapathError, Direction};
+use super::DatapathError;
+use crate::model::Direction;
 
 /// A packet to run a program on, and its fields of `struct __sk_buff`.
 #[derive(Debug, Clone, Copy, Default)]

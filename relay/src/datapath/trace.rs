@@ -1,4 +1,4 @@
-//! What the programs log, packet by packet, while a generation traces.
+//! The log of a generation that traces every packet.
 
 use std::net::IpAddr;
 
@@ -6,20 +6,20 @@ use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 use relay_common::{Reason, names::TRACE};
 
-use super::{DatapathError, Loaded};
+use super::{DatapathError, generation::Loaded};
 use crate::policy::Compiled;
 
-/// What the programs of one generation log.
+/// The log of one generation.
 pub struct Trace {
     logger: EbpfLogger<Lines>,
 }
 
-/// Hands each line to a function, in words.
+/// Passes each line to a function, as text.
 struct Lines {
     write: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-/// The same policy with programs that log every packet.
+/// The policy with programs that log every packet.
 pub fn traced(compiled: &Compiled) -> Compiled {
     Compiled { features: compiled.features | TRACE, ..compiled.clone() }
 }
@@ -36,7 +36,7 @@ impl Trace {
             .map_err(|error| DatapathError::Log(Box::new(error)))
     }
 
-    /// Writes what was logged since the last call.
+    /// Writes the lines since the last call.
     pub fn flush(&mut self) {
         self.logger.flush();
     }
@@ -69,7 +69,7 @@ fn in_words(text: &str) -> Option<String> {
     let outcome = match outcome.parse::<i32>().ok()? {
         -2 => "relayed".to_owned(),
         -1 => "passed to the host".to_owned(),
-        index => format!("refused: {}", Reason::from_index(index.try_into().ok()?)?.label()),
+        index => format!("dropped: {}", Reason::from_index(index.try_into().ok()?)?.label()),
     };
     let short = |address: &str| {
         address.parse::<IpAddr>().map_or_else(|_none| address.to_owned(), |ip| ip.to_string())
@@ -82,7 +82,7 @@ mod tests {
     use super::in_words;
 
     #[test]
-    fn a_line_says_who_what_and_why() {
+    fn a_line_has_addresses_protocol_and_outcome() {
         let line = |text| in_words(text).expect("five fields");
         assert_eq!(
             line("10.3.2.2 10.3.2.3 17 84 -2"),
@@ -90,7 +90,7 @@ mod tests {
         );
         assert_eq!(
             line("fd00:0:0:0:0:3:2:3 fd00::3:2:4 58 104 0"),
-            "fd00::3:2:3 → fd00::3:2:4  ICMPv6 104 bytes  refused: not_in_either_list"
+            "fd00::3:2:3 → fd00::3:2:4  ICMPv6 104 bytes  dropped: not_in_either_list"
         );
         assert_eq!(in_words("something else"), None);
     }

@@ -66,7 +66,7 @@ pub(super) fn mark(config: &Path) -> String {
 /// Whether `up` has created or adopted an interface.
 pub(super) fn is_ours(link: &Link, hooks: &[Hook; 2]) -> bool {
     link.alias.as_deref().is_some_and(is_mark)
-        || hooks.iter().any(|hook| hook.mode.is_some() || !hook.twins.is_empty())
+        || hooks.iter().any(|hook| hook.mode.is_some() || !hook.stale.is_empty())
 }
 
 /// Checks that `up` takes over nobody else's interface: one that exists is relay's, has the key of
@@ -132,7 +132,7 @@ pub(super) async fn all(handle: &Handle, bpffs: &Path) -> Result<Vec<InterfaceNa
         let has_program = async || {
             let datapath = Datapath::open(bpffs, interface.as_str())?;
             let hooks = observe::hooks(handle, &interface, &datapath).await?;
-            Ok::<_, Error>(hooks.iter().any(|hook| hook.mode.is_some() || !hook.twins.is_empty()))
+            Ok::<_, Error>(hooks.iter().any(|hook| hook.mode.is_some() || !hook.stale.is_empty()))
         };
         if alias.as_deref().is_some_and(is_mark) || has_program().await? {
             found.push(interface);

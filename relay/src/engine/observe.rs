@@ -2,7 +2,7 @@
 
 use super::{Result, desired, guard::Guarding};
 use crate::{
-    datapath::{Classifier, Datapath, DatapathError, Direction, Hook, Observed},
+    datapath::{Classifier, Datapath, DatapathError, Hook, Observed},
     model::{InterfaceName, Relay},
     net::{
         Handle, NetError, classifier,
@@ -121,7 +121,7 @@ pub(super) async fn hooks(
 async fn hooks_of(handle: &Handle, link: Option<&Link>, datapath: &Datapath) -> Result<[Hook; 2]> {
     for _ in 1..READS {
         match datapath.hooks(&classifiers(handle, link).await?) {
-            Err(error) if error.is_of_the_moment() => {}
+            Err(error) if error.is_transient() => {}
             hooks => return Ok(hooks?),
         }
     }
@@ -133,15 +133,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The clsact filters of a link in the datapath's terms.
+/// The clsact filters of a link.
 async fn classifiers(handle: &Handle, link: Option<&Link>) -> Result<Vec<Classifier>> {
     let Some(link) = link else { return Ok(Vec::new()) };
-    let found = classifier::read(handle, link.index).await?;
-    let found = found.into_iter().map(|filter| Classifier {
-        direction: if filter.egress { Direction::Egress } else { Direction::Ingress },
-        priority: filter.priority,
-        handle: filter.handle,
-        program_id: filter.program_id,
-    });
-    Ok(found.collect())
+    Ok(classifier::read(handle, link.index).await?)
 }

@@ -104,7 +104,7 @@ impl Step {
             Self::Policy { compiled, slots, number, .. } => {
                 datapath.switch(compiled, slots, observed, *number)?;
             }
-            Self::Detach(_) => datapath.detach_twins(observed)?,
+            Self::Detach(_) => datapath.detach_stale(observed)?,
             Self::Guard(plan) => return Ok(plan.apply(datapath)),
             Self::Addresses { desired, .. } => address::apply(handle, interface, desired).await?,
             Self::Routes { desired, .. } => route::apply(handle, interface, desired).await?,

@@ -4,6 +4,7 @@
 //! `allowed_ips` are policy (whom it may talk to); the allowed IPs of the kernel's WireGuard peer are
 //! `address` and `routes` (what it owns).
 
+mod attached;
 mod dns;
 mod guard;
 mod host_access;
@@ -12,6 +13,7 @@ mod name;
 mod peer;
 mod relay;
 
+pub use attached::{Classifier, Direction, XdpMode, XdpProgram};
 pub use dns::Dns;
 pub use guard::{Guard, GuardMode, Underlay};
 pub use host_access::{HostAccess, Port, Transport};

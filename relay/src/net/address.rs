@@ -1,4 +1,4 @@
-//! Addresses of the WireGuard interface, and of the host.
+//! Addresses of the WireGuard interface and of the host.
 
 use std::{fmt, net::IpAddr};
 
@@ -11,30 +11,30 @@ use rtnetlink::{
     },
 };
 
-use super::{Handle, NetError, link};
+use super::{Handle, NetError, lookup};
 use crate::model::InterfaceName;
 
-/// One change of the interface's addresses. Its text is a line of the plan.
+/// A change of the interface's addresses. Its text is a line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressChange {
-    /// An address that is not wanted.
+    /// Remove an address that is not desired.
     Remove {
-        /// It, with the length of its network.
+        /// Address with its prefix length.
         address: IpNet,
-        /// The interface.
+        /// Interface.
         interface: InterfaceName,
     },
-    /// An address that is missing.
+    /// Add a missing address.
     Add {
-        /// It, with the length of its network.
+        /// Address with its prefix length.
         address: IpNet,
-        /// The interface.
+        /// Interface.
         interface: InterfaceName,
     },
 }
 
-/// What turns the observed addresses into the desired ones, removals first. IPv6 link-local
-/// addresses, which the kernel makes on its own, are left alone.
+/// Plans the changes from the observed to the desired addresses, removals first. IPv6 link-local
+/// addresses, which the kernel adds itself, stay.
 pub fn plan(
     interface: &InterfaceName,
     desired: &[IpNet],
@@ -51,23 +51,24 @@ pub fn plan(
     unwanted.chain(missing).collect()
 }
 
-/// Gives the interface exactly these addresses; the kernel adds the routes to their networks.
+/// Gives the interface exactly these addresses. The kernel adds the routes to their networks.
 ///
 /// # Errors
-/// There is no such interface, the kernel refuses an address, the caller may not.
+/// There is no such interface, the kernel does not accept an address, or the caller lacks permission.
 pub async fn apply(
     handle: &Handle,
     interface: &InterfaceName,
     desired: &[IpNet],
 ) -> Result<(), NetError> {
-    let index = link::index(handle, interface).await?;
+    let index = lookup::index(handle, interface).await?;
     let observed = read(handle, index).await?;
     for change in plan(interface, desired, &observed) {
         if let AddressChange::Remove { address, .. } = change {
             remove(handle, index, address).await?;
         }
     }
-    // With an IPv4 address go the others of its network, unless promote_secondaries is set.
+    // The kernel removes the other IPv4 addresses of a network with the first, unless
+    // promote_secondaries is set.
     let observed = read(handle, index).await?;
     for change in plan(interface, desired, &observed) {
         if let AddressChange::Add { address, .. } = change {
@@ -77,8 +78,8 @@ pub async fn apply(
     Ok(())
 }
 
-/// All addresses of the host in this network namespace, sorted, each once: those of every link, up
-/// or down, the loopback, link-local ones and the relay's own included.
+/// All addresses of the host in this network namespace, sorted, without duplicates: of all links, up
+/// or down, including loopback, link-local ones and the relay's own.
 ///
 /// # Errors
 /// The kernel did not answer.
@@ -86,7 +87,7 @@ pub async fn host_addresses(handle: &Handle) -> Result<Vec<IpAddr>, NetError> {
     Ok(once(dump(handle, 0).await?))
 }
 
-/// The same without those of one interface.
+/// All addresses of the host except those of one interface.
 ///
 /// # Errors
 /// The kernel did not answer.
@@ -94,7 +95,7 @@ pub async fn host_addresses_beside(
     handle: &Handle,
     interface: &InterfaceName,
 ) -> Result<Vec<IpAddr>, NetError> {
-    let own = link::read(handle, interface).await?.map(|link| link.index);
+    let own = lookup::find(handle, interface).await?.map(|link| link.header.index);
     let mut addresses = dump(handle, 0).await?;
     addresses.retain(|(of, _)| Some(*of) != own);
     Ok(once(addresses))
@@ -118,7 +119,7 @@ pub(super) async fn read(handle: &Handle, index: u32) -> Result<Vec<IpNet>, NetE
     Ok(addresses)
 }
 
-/// Link index and address; all links for index 0.
+/// Link index and address; of all links for index 0.
 async fn dump(handle: &Handle, index: u32) -> Result<Vec<(u32, IpNet)>, NetError> {
     let mut message = AddressMessage::default();
     message.header.index = index;
@@ -135,7 +136,7 @@ async fn dump(handle: &Handle, index: u32) -> Result<Vec<(u32, IpNet)>, NetError
         .collect())
 }
 
-/// On a link with a remote end IFA_ADDRESS is the remote's and IFA_LOCAL the link's own.
+/// On a point-to-point link IFA_ADDRESS is the remote address and IFA_LOCAL the link's own.
 fn own_address(message: &AddressMessage) -> Option<IpNet> {
     let local = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(address) => Some(*address),
@@ -151,7 +152,7 @@ fn own_address(message: &AddressMessage) -> Option<IpNet> {
 async fn add(handle: &Handle, index: u32, address: IpNet) -> Result<(), NetError> {
     let mut message = message(index, address);
     if address.addr().is_ipv6() {
-        // Nothing answers duplicate address detection on a link without neighbours.
+        // A link without neighbours needs no duplicate address detection.
         message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
     let request = RouteNetlinkMessage::NewAddress(message);
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_unwanted_goes_first_and_link_local_stays() {
+    fn removals_come_first_and_link_local_addresses_stay() {
         let interface = "relay0".parse().expect("a name");
         let observed = nets(&["10.3.2.9/24", "fd00::1/64", "fe80::1/64"]);
         let desired = nets(&["10.3.2.1/24", "fd00::1/64"]);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_address_with_another_network_is_replaced() {
+    fn an_address_with_another_prefix_length_is_replaced() {
         let interface = "relay0".parse().expect("a name");
         let changes = plan(&interface, &nets(&["10.3.2.1/24"]), &nets(&["10.3.2.1/16"]));
         assert_eq!(changes.len(), 2);

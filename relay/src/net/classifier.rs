@@ -1,4 +1,4 @@
-//! BPF filters on an interface's clsact qdisc, where kernels without TCX run programs.
+//! BPF filters on an interface's clsact qdisc, which kernels without TCX run.
 
 use rtnetlink::packet_route::{
     RouteNetlinkMessage,
@@ -6,46 +6,36 @@ use rtnetlink::packet_route::{
 };
 
 use super::{Handle, NetError};
+use crate::model::{Classifier, Direction};
 
-/// A BPF filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Classifier {
-    /// Whether it is on the egress side.
-    pub egress: bool,
-    /// Its priority; lower runs first.
-    pub priority: u16,
-    /// Its handle.
-    pub handle: u32,
-    /// The kernel's id of its program.
-    pub program_id: u32,
-}
-
-/// Lists the filters of the interface with this index; none where it has no clsact qdisc.
+/// Lists the filters of the interface with this index; none if it has no clsact qdisc.
 ///
 /// # Errors
 /// The kernel did not answer.
 pub async fn read(handle: &Handle, index: u32) -> Result<Vec<Classifier>, NetError> {
     let mut classifiers = Vec::new();
-    for (minor, egress) in [(TcHandle::MIN_INGRESS, false), (TcHandle::MIN_EGRESS, true)] {
+    for (minor, direction) in
+        [(TcHandle::MIN_INGRESS, Direction::Ingress), (TcHandle::MIN_EGRESS, Direction::Egress)]
+    {
         let index = i32::try_from(index).unwrap_or(i32::MAX);
         let mut message = TcMessage::with_index(index);
         message.header.parent = TcHandle { major: u16::MAX, minor };
         let request = RouteNetlinkMessage::GetTrafficFilter(message);
         let answers = match handle.dump("RTM_GETTFILTER", "clsact", request).await {
             Ok(answers) => answers,
-            // The kernel's answer when there is no such qdisc.
+            // There is no such qdisc.
             Err(error) if error.os_error() == Some(libc::EINVAL) => continue,
             Err(error) => return Err(error),
         };
         classifiers.extend(answers.iter().filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewTrafficFilter(message) => classifier(message, egress),
+            RouteNetlinkMessage::NewTrafficFilter(message) => classifier(message, direction),
             _ => None,
         }));
     }
     Ok(classifiers)
 }
 
-fn classifier(message: &TcMessage, egress: bool) -> Option<Classifier> {
+fn classifier(message: &TcMessage, direction: Direction) -> Option<Classifier> {
     let options = message.attributes.iter().find_map(|attribute| match attribute {
         TcAttribute::Options(options) => Some(options),
         _ => None,
@@ -55,7 +45,7 @@ fn classifier(message: &TcMessage, egress: bool) -> Option<Classifier> {
         _ => None,
     })?;
     Some(Classifier {
-        egress,
+        direction,
         // The upper half of tcm_info (TC_H_MAJ, include/uapi/linux/pkt_sched.h).
         priority: u16::try_from(message.header.info >> 16).unwrap_or(u16::MAX),
         handle: message.header.handle.into(),

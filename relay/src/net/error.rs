@@ -7,127 +7,127 @@ use crate::model::InterfaceName;
 /// Why the host's network was not read or not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// No netlink socket.
-    #[error("a netlink socket for {protocol} could not be opened")]
+    /// A netlink socket cannot be opened or read.
+    #[error("cannot use a netlink socket for {protocol}")]
     Connect {
         /// The netlink protocol.
         protocol: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
     /// EPERM.
     #[error(
-        "{request} for {object} was not permitted; run as root or with CAP_NET_ADMIN in this network \
+        "{request} for {object}: permission denied; run as root or with CAP_NET_ADMIN in this network \
          namespace"
     )]
     Permission {
         /// The netlink request.
         request: &'static str,
-        /// What it was for.
+        /// Its object.
         object: String,
     },
-    /// The link kind is not registered and could not be loaded.
+    /// The kernel has no WireGuard, and its module cannot be loaded.
     #[error(
         "interface {interface} cannot be created: this kernel has no WireGuard; load the module \
          with `modprobe wireguard`, or boot a kernel that has it (5.6 or newer, CONFIG_WIREGUARD; \
          on Debian and Ubuntu linux-image-amd64 or linux-image-generic)"
     )]
     WireguardMissing {
-        /// The interface that was wanted.
+        /// Name of the interface.
         interface: InterfaceName,
     },
-    /// Something else has the name.
+    /// A link of another kind has the name.
     #[error(
-        "interface {interface} exists and is {kind}, not wireguard; rename or remove it, or choose \
-         another name"
+        "interface {interface}: found a link of kind {kind}, expected wireguard; rename or remove it, or \
+         choose another name"
     )]
     NameTaken {
-        /// The name.
+        /// Name.
         interface: InterfaceName,
-        /// What has it, as `ip -d link` calls it.
+        /// Kind of that link, as `ip -d link` shows it.
         kind: String,
     },
-    /// Nothing has that name.
-    #[error("there is no interface {interface}; it has to be created first")]
+    /// There is no link of that name.
+    #[error("interface {interface}: not found; run `relay up`, which creates it")]
     NoInterface {
-        /// The name.
+        /// Name.
         interface: InterfaceName,
     },
-    /// EADDRINUSE. The kernel opens WireGuard's sockets when the link is set up, not when the port
-    /// is set.
+    /// EADDRINUSE. The kernel opens WireGuard's sockets when the link is set up, not when the port is
+    /// set.
     #[error(
-        "interface {interface} cannot be set up: UDP port {port} is in use by another socket; stop \
-         what holds it (`ss -ulpn sport = :{port}`) or choose another listen_port"
+        "interface {interface}: UDP port {port} is in use by another socket; stop its owner (`ss -ulpn \
+         sport = :{port}`) or choose another listen_port"
     )]
     PortInUse {
-        /// The interface.
+        /// Name of the interface.
         interface: InterfaceName,
-        /// Its port.
+        /// Port.
         port: u16,
     },
-    /// Another route has exactly that destination.
+    /// A foreign route has exactly that destination.
     #[error(
-        "route {destination} to {interface} cannot be added: the main table has that destination \
-         through {through}; remove that route or the peer's"
+        "route {destination}: found in the main table through {through}, expected {interface}; remove \
+         that route, or {destination} from the peer's routes"
     )]
     RouteConflict {
-        /// What both want.
+        /// Destination.
         destination: IpNet,
-        /// The interface that was to have it.
+        /// Interface of the desired route.
         interface: InterfaceName,
-        /// What has it.
+        /// Interface of the found route.
         through: String,
     },
-    /// An interface to guard has no such name.
+    /// An interface of guard.interfaces does not exist.
     #[error(
-        "guard.interfaces: found no interface {interface}, expected one of {there}; correct the \
-         name, or run `relay up` again when the interface is there"
+        "guard.interfaces: found no interface {interface}, expected one of {there}; correct the name, or \
+         run `relay up` again when the interface exists"
     )]
     NoUnderlay {
-        /// The name.
+        /// Name.
         interface: String,
-        /// All names there are.
+        /// All names of interfaces.
         there: String,
     },
-    /// An interface to guard has no link-layer header, or another.
+    /// An interface of guard.interfaces has no Ethernet header.
     #[error(
-        "guard.interfaces: interface {interface} has no Ethernet frames, which the guard reads; \
-         write another"
+        "guard.interfaces: interface {interface} has no Ethernet frames, which the guard needs; choose \
+         another"
     )]
     NotEthernet {
-        /// Its name.
+        /// Name.
         interface: String,
     },
-    /// nf_tables or its inet family is not there.
+    /// The kernel has no nf_tables for the inet family.
     #[error(
         "table {table} cannot be used: this kernel has no nf_tables for the inet family, or no \
          nft_ct for `egress = \"stack\"`; load them with `modprobe -a nf_tables nft_ct`, or set \
-         `fence = false` and accept that nothing but the policy's own programs fails closed"
+         `fence = false` and accept that only the policy's own programs fail closed"
     )]
     NetfilterMissing {
-        /// The table.
+        /// Name of the table.
         table: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// The kernel's tables changed during each read.
-    #[error("{request} was interrupted by other changes {tries} times; run again")]
+    /// The kernel's tables changed during each dump.
+    #[error("{request}: interrupted by other changes {tries} times; run the command again")]
     Interrupted {
         /// The netlink request.
         request: &'static str,
-        /// Reads that were made.
+        /// Number of dumps.
         tries: usize,
     },
-    /// An answer that is none, or none that could be decoded.
-    #[error("the answer to {request} for {object} was not understood: {reason}")]
+    /// An answer is missing or cannot be decoded.
+    #[error("{request} for {object}: cannot decode the kernel's answer: {reason}")]
     Answer {
         /// The netlink request.
         request: &'static str,
-        /// What it was for.
+        /// Its object.
         object: String,
-        /// What was wrong with it.
+        /// Why.
         reason: String,
     },
     /// Any other error of the kernel.
@@ -135,16 +135,16 @@ pub enum NetError {
     Request {
         /// The netlink request.
         request: &'static str,
-        /// What it was for.
+        /// Its object.
         object: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl NetError {
-    /// Whether the host lacks something that its operator can give: exit code 3.
+    /// Whether the host lacks something that its operator can provide: exit code 3.
     pub const fn is_lack(&self) -> bool {
         matches!(
             self,

@@ -10,33 +10,33 @@ use rtnetlink::{
 
 use super::NetError;
 
-/// Dumps that are made before the kernel's tables count as changing all the time.
+/// Number of interrupted dumps before an error is returned.
 const DUMPS_MAX: usize = 16;
 
-/// The kernel answers at once; an answer that cannot be decoded is dropped by the netlink crate
-/// and would be awaited for ever.
+/// Time limit of an answer. The kernel answers at once, but the netlink crate drops an answer that it
+/// cannot decode.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// A connection to the kernel's routing netlink, in the network namespace in which it was made.
+/// A connection to the kernel's routing netlink, in the network namespace in which it was opened.
 #[derive(Debug, Clone)]
 pub struct Handle(rtnetlink::Handle);
 
-/// Connects to the routing netlink of the calling thread's network namespace. Has to be called
-/// within a tokio runtime with I/O and time enabled; the connection lives as long as the handle.
+/// Connects to the routing netlink of the calling thread's network namespace. Must be called within a
+/// tokio runtime with I/O and time enabled. The connection lives as long as the handle.
 ///
 /// # Errors
-/// No socket.
+/// The socket cannot be opened.
 pub fn connect() -> Result<Handle, NetError> {
     let (mut connection, handle, _unsolicited) = rtnetlink::new_connection_with_strict_check()
         .map_err(|source| NetError::Connect { protocol: "NETLINK_ROUTE", source })?;
-    // The mark of an interrupted dump may sit on its last message alone.
+    // The flag of an interrupted dump may be on its last message only.
     connection.set_forward_done(true);
     tokio::spawn(connection);
     Ok(Handle(handle))
 }
 
 impl Handle {
-    /// A whole table, in one piece.
+    /// Dumps a table, consistently.
     pub(super) async fn dump(
         &self,
         request: &'static str,
@@ -53,7 +53,7 @@ impl Handle {
         Err(NetError::Interrupted { request, tries: DUMPS_MAX })
     }
 
-    /// One object.
+    /// Gets one object.
     pub(super) async fn get(
         &self,
         request: &'static str,
@@ -63,7 +63,7 @@ impl Handle {
         Ok(self.request(request, object, message, NLM_F_REQUEST).await?.messages.pop())
     }
 
-    /// A change, acknowledged.
+    /// Requests a change and waits for its acknowledgement.
     pub(super) async fn change(
         &self,
         request: &'static str,

@@ -12,73 +12,77 @@ use rtnetlink::{
     },
 };
 
-use super::{Handle, NetError, address};
+use super::{
+    Handle, NetError, address,
+    lookup::{all, find, name},
+};
 use crate::model::InterfaceName;
 
-/// A link as the kernel has it.
+/// A link in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Its index in this network namespace; another one after it was created anew.
+    /// Index in this network namespace; it changes when the link is created again.
     pub index: u32,
-    /// What it is.
+    /// Kind.
     pub kind: LinkKind,
-    /// Largest packet, bytes.
+    /// MTU, bytes.
     pub mtu: u32,
     /// Whether it is administratively up.
     pub up: bool,
     /// The kernel's id of the XDP program on it.
     pub xdp: Option<u32>,
-    /// What somebody has called it besides its name.
+    /// Alias.
     pub alias: Option<String>,
-    /// Its own addresses with the length of their network, host bits kept, sorted.
+    /// Its addresses with prefix lengths, host bits kept, sorted.
     pub addresses: Vec<IpNet>,
 }
 
-/// What a link is.
+/// Kind of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
     /// A WireGuard interface of the kernel.
     Wireguard,
-    /// Anything else, as `ip -d link` calls it; `device` where the kernel names no kind.
+    /// Another kind, as `ip -d link` shows it; `device` if the kernel reports none.
     Other(String),
 }
 
 /// One change of the link. Its text is a line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkChange {
-    /// It is created, down.
+    /// Create the link, down.
     Create {
-        /// Its name.
+        /// Name.
         interface: InterfaceName,
-        /// Its MTU, bytes.
+        /// MTU, bytes.
         mtu: u16,
-        /// Its alias.
+        /// Alias.
         alias: String,
     },
-    /// Its alias changes.
+    /// Change the alias.
     Alias {
-        /// Its name.
+        /// Name.
         interface: InterfaceName,
-        /// The one wanted.
+        /// Desired alias.
         alias: String,
     },
-    /// Its MTU changes.
+    /// Change the MTU.
     Mtu {
-        /// Its name.
+        /// Name.
         interface: InterfaceName,
-        /// The one before, bytes.
+        /// Observed MTU, bytes.
         previous: u32,
-        /// The one wanted, bytes.
+        /// Desired MTU, bytes.
         mtu: u16,
     },
-    /// It is set up.
+    /// Set the link up.
     Up {
-        /// Its name.
+        /// Name.
         interface: InterfaceName,
     },
 }
 
-/// What turns the observed link into a WireGuard interface with that MTU and alias, up.
+/// Plans the changes that turn the observed link into a WireGuard interface with this MTU and alias,
+/// up.
 ///
 /// # Errors
 /// The name belongs to a link of another kind.
@@ -141,7 +145,7 @@ pub async fn read(handle: &Handle, interface: &InterfaceName) -> Result<Option<L
     }))
 }
 
-/// Every WireGuard interface, with its alias.
+/// All WireGuard interfaces, with their aliases.
 ///
 /// # Errors
 /// The kernel did not answer.
@@ -156,7 +160,7 @@ pub async fn wireguards(handle: &Handle) -> Result<Vec<(InterfaceName, Option<St
 /// Creates the WireGuard interface, down.
 ///
 /// # Errors
-/// The kernel has no WireGuard, the name is taken, the caller may not.
+/// The kernel has no WireGuard, the name is taken, or the caller lacks permission.
 pub async fn create(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Result<(), NetError> {
     let message =
         LinkMessageBuilder::<LinkWireguard>::new(interface.as_str()).mtu(u32::from(mtu)).build();
@@ -180,7 +184,7 @@ pub async fn create(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Res
 /// Deletes the WireGuard interface with its peers, addresses and routes. Whether there was one.
 ///
 /// # Errors
-/// The name belongs to a link of another kind, which stays; the caller may not.
+/// The name belongs to a link of another kind, or the caller lacks permission.
 pub async fn delete(handle: &Handle, interface: &InterfaceName) -> Result<bool, NetError> {
     let Some(found) = find(handle, interface).await? else {
         return Ok(false);
@@ -198,16 +202,16 @@ pub async fn delete(handle: &Handle, interface: &InterfaceName) -> Result<bool, 
 /// Sets the MTU, bytes.
 ///
 /// # Errors
-/// There is no such link, the kernel refuses that MTU, the caller may not.
+/// There is no such link, the kernel does not accept the MTU, or the caller lacks permission.
 pub async fn set_mtu(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Result<(), NetError> {
     let message = LinkUnspec::new_with_name(interface.as_str()).mtu(u32::from(mtu)).build();
     set(handle, interface, message).await
 }
 
-/// Sets the alias, 255 bytes at most: the kernel keeps it until the interface goes.
+/// Sets the alias, at most 255 bytes. It lasts as long as the interface.
 ///
 /// # Errors
-/// There is no such link, the caller may not.
+/// There is no such link, or the caller lacks permission.
 pub async fn set_alias(
     handle: &Handle,
     interface: &InterfaceName,
@@ -219,10 +223,10 @@ pub async fn set_alias(
     set(handle, interface, message).await
 }
 
-/// Sets the link up; the kernel opens WireGuard's sockets on `port` now.
+/// Sets the link up. The kernel opens WireGuard's sockets on `port` now.
 ///
 /// # Errors
-/// The port is in use, there is no such link, the caller may not.
+/// The port is in use, there is no such link, or the caller lacks permission.
 pub async fn set_up(handle: &Handle, interface: &InterfaceName, port: u16) -> Result<(), NetError> {
     let message = LinkUnspec::new_with_name(interface.as_str()).up().build();
     match set(handle, interface, message).await {
@@ -233,53 +237,11 @@ pub async fn set_up(handle: &Handle, interface: &InterfaceName, port: u16) -> Re
     }
 }
 
-/// The index of the link of that name.
-pub(super) async fn index(handle: &Handle, interface: &InterfaceName) -> Result<u32, NetError> {
-    match find(handle, interface).await? {
-        Some(message) => Ok(message.header.index),
-        None => Err(NetError::NoInterface { interface: interface.clone() }),
-    }
-}
-
-/// Every link.
-pub(super) async fn all(handle: &Handle) -> Result<Vec<LinkMessage>, NetError> {
-    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    let links = handle.dump("RTM_GETLINK", "all links", request).await?.into_iter();
-    let links = links.filter_map(|message| match message {
-        RouteNetlinkMessage::NewLink(link) => Some(link),
-        _ => None,
-    });
-    Ok(links.collect())
-}
-
-/// The name of a link.
-pub(super) fn name(link: &LinkMessage) -> Option<&str> {
-    link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name.as_str()),
-        _ => None,
-    })
-}
-
 fn alias(link: &LinkMessage) -> Option<&str> {
     link.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfAlias(alias) => Some(alias.as_str()),
         _ => None,
     })
-}
-
-async fn find(handle: &Handle, interface: &InterfaceName) -> Result<Option<LinkMessage>, NetError> {
-    let message = LinkUnspec::new_with_name(interface.as_str()).build();
-    let request = RouteNetlinkMessage::GetLink(message);
-    match handle.get("RTM_GETLINK", interface.as_str(), request).await {
-        Ok(Some(RouteNetlinkMessage::NewLink(link))) => Ok(Some(link)),
-        Ok(_) => Err(NetError::Answer {
-            request: "RTM_GETLINK",
-            object: interface.to_string(),
-            reason: "it is no link".to_owned(),
-        }),
-        Err(error) if error.os_error() == Some(libc::ENODEV) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 async fn set(
@@ -322,10 +284,10 @@ fn require_wireguard(interface: &InterfaceName, kind: &LinkKind) -> Result<(), N
 }
 
 impl Link {
-    /// That it is WireGuard.
+    /// Fails unless the link is a WireGuard interface.
     ///
     /// # Errors
-    /// It is something else.
+    /// It has another kind.
     pub fn require_wireguard(&self, interface: &InterfaceName) -> Result<(), NetError> {
         require_wireguard(interface, &self.kind)
     }
@@ -371,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_right_is_left_alone() {
+    fn a_link_as_desired_is_not_changed() {
         assert_eq!(
             plan(&relay0(), 1420, MARK, Some(&link(LinkKind::Wireguard))).expect("a plan"),
             []
@@ -387,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_adopted_gets_the_alias() {
+    fn an_adopted_link_gets_the_alias() {
         let link = Link { alias: None, ..link(LinkKind::Wireguard) };
         let changes = plan(&relay0(), 1420, MARK, Some(&link)).expect("a plan");
         let text: Vec<String> = changes.iter().map(ToString::to_string).collect();
@@ -395,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_something_else_has_is_refused() {
+    fn a_name_of_a_link_of_another_kind_is_an_error() {
         let error = plan(&relay0(), 1420, MARK, Some(&link(LinkKind::Other("bridge".to_owned()))))
             .expect_err("taken");
         assert!(error.is_lack());
         assert_eq!(
             error.to_string(),
-            "interface relay0 exists and is bridge, not wireguard; rename or remove it, or choose \
-             another name"
+            "interface relay0: found a link of kind bridge, expected wireguard; rename or remove it, \
+             or choose another name"
         );
     }
 

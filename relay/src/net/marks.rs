@@ -1,4 +1,4 @@
-//! Rules of the host that write the bits of packet marks by which relay knows what it has passed.
+//! Rules of the host that write the bits of packet marks that relay uses.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,22 +19,22 @@ const MARK: u32 = 3;
 const INPUT_NAME: u32 = 6;
 const OUTPUT_NAME: u32 = 7;
 
-/// A chain whose rules write some of the bits on packets that peers send or may get.
+/// A chain whose rules write some of the bits, on packets from or to peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkWriter {
-    /// The chain, as `nft` names it: family, table, chain.
+    /// The chain, as in `nft`: family, table, chain.
     pub chain: String,
-    /// Bits that become 1.
+    /// Bits that are set.
     pub set: u32,
-    /// Bits that do not stay what they were, on packets from a peer.
+    /// Bits that are changed, on packets from a peer.
     pub lost: u32,
 }
 
 /// Chains whose rules write any of `bits` on packets that are forwarded from or to `interface`. A
-/// rule counts whatever else it matches on. Rules of iptables-legacy are not seen.
+/// rule counts whatever else it matches. Rules of iptables-legacy are not visible.
 ///
 /// # Errors
-/// The kernel has no nf_tables, the caller may not, the ruleset changes all the time.
+/// The kernel has no nf_tables, the caller lacks permission, or the ruleset changed during each dump.
 pub fn writers(interface: &InterfaceName, bits: u32) -> Result<Vec<MarkWriter>, NetError> {
     let ruleset = ruleset::read()?;
     let own = super::fence::table_name(interface);
@@ -53,7 +53,7 @@ pub fn writers(interface: &InterfaceName, bits: u32) -> Result<Vec<MarkWriter>, 
     Ok(written.map(|(chain, Written { set, lost })| MarkWriter { chain, set, lost }).collect())
 }
 
-/// What becomes of the bits of a mark.
+/// Effect on the bits of a mark.
 #[derive(Debug, Default)]
 struct Written {
     set: u32,

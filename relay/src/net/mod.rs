@@ -2,12 +2,12 @@
 //! [`connect`] was called.
 //!
 //! Order of `up`: fence → link (down) → policy and peers → addresses → link up → routes, since the
-//! kernel takes routes only for a link that is up. Everything is changed by difference, and what
-//! something else made is left alone or named in an error.
+//! kernel accepts routes only for a link that is up. Everything is changed by difference. Foreign
+//! objects stay in place, or are an error.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "netlink tells more than is asked, and newer kernels more than its types name"
+    reason = "netlink sends more than was requested, and newer kernels more than its types cover"
 )]
 
 pub mod address;
@@ -17,6 +17,7 @@ pub mod fence;
 mod handle;
 pub mod inbound;
 pub mod link;
+mod lookup;
 pub mod marks;
 mod news;
 pub mod route;

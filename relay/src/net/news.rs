@@ -1,5 +1,5 @@
-//! News of the kernel's: that nf_tables, a link or a default route changed. What changed is not
-//! told; whoever waits looks again.
+//! Notifications of the kernel that nf_tables, a link or a default route changed. They do not say what
+//! changed: the waiting caller observes again.
 
 use std::io::{self, ErrorKind};
 
@@ -20,29 +20,29 @@ const HEADER_LEN: usize = 16;
 /// RTM_NEWLINK, RTM_DELLINK, RTM_NEWROUTE and RTM_DELROUTE.
 const LINKS: [u16; 2] = [16, 17];
 const ROUTES: [u16; 2] = [24, 25];
-/// Where struct rtmsg has the length of the destination.
+/// Offset of the destination's prefix length in struct rtmsg.
 const DESTINATION_LEN_AT: usize = 1;
 /// NLMSG_ALIGNTO.
 const ALIGNMENT: usize = 4;
-/// NFT_MSG_NEWTABLE to NFT_MSG_DELRULE. Elements of sets, which come later, are no part of a fence.
+/// NFT_MSG_NEWTABLE to NFT_MSG_DELRULE. Set elements have higher numbers; a fence has none.
 const TABLES_CHAINS_RULES: std::ops::RangeInclusive<u16> = 0..=8;
 
-/// More than the kernel puts into one notification (NLMSG_GOODSIZE), but for links with hundreds of
-/// functions; of those the beginning is enough.
+/// More than the kernel puts into one notification (NLMSG_GOODSIZE), except for links with hundreds of
+/// virtual functions, of which the beginning suffices.
 const DATAGRAM_MAX: usize = 32 * 1024;
 
-/// Sockets that hear of changes in the network namespace in which they were made.
+/// Sockets subscribed to changes in the network namespace in which they were opened.
 pub struct News {
     route: TokioSocket,
-    /// None where the kernel has no nf_tables.
+    /// `None` if the kernel has no nf_tables.
     nftables: Option<TokioSocket>,
 }
 
 impl News {
-    /// Listens from now on. Has to be called within a tokio runtime with I/O enabled.
+    /// Subscribes. Must be called within a tokio runtime with I/O enabled.
     ///
     /// # Errors
-    /// No socket, or not one that hears of links and routes.
+    /// A socket cannot be opened or subscribed.
     pub fn listen() -> Result<Self, NetError> {
         let failed = |protocol| move |source| NetError::Connect { protocol, source };
         let route = open(NETLINK_ROUTE, &ROUTE_GROUPS).map_err(failed("NETLINK_ROUTE"))?;
@@ -58,7 +58,7 @@ impl News {
         Ok(Self { route, nftables })
     }
 
-    /// Waits for something that may concern a fence or a guard.
+    /// Waits for a change that may concern a fence or a guard.
     ///
     /// # Errors
     /// A socket cannot be read.
@@ -79,7 +79,7 @@ impl News {
         }
     }
 
-    /// Forgets what has come until now.
+    /// Discards pending notifications.
     ///
     /// # Errors
     /// A socket cannot be read.
@@ -106,7 +106,7 @@ async fn read(socket: &TokioSocket, wanted: fn(&[u8]) -> bool) -> io::Result<boo
     let mut datagram = Vec::with_capacity(DATAGRAM_MAX);
     match socket.recv(&mut datagram).await {
         Ok(()) => Ok(wanted(&datagram)),
-        // More came than the socket holds: whatever it was has to be looked for.
+        // The socket's buffer overflowed: anything may have changed.
         Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(true),
         Err(error) => Err(error),
     }
@@ -124,8 +124,7 @@ fn empty(socket: &TokioSocket) -> io::Result<()> {
     }
 }
 
-/// Whether a notification is of a link or a default route. A host may have a route for every
-/// network of the Internet, which change all the time.
+/// Whether a notification concerns a link or a default route. Other routes may change all the time.
 fn is_of_links(datagram: &[u8]) -> bool {
     any(datagram, |kind, body| {
         LINKS.contains(&kind)
@@ -134,12 +133,12 @@ fn is_of_links(datagram: &[u8]) -> bool {
 }
 
 fn is_of_tables(datagram: &[u8]) -> bool {
-    // The high byte is the subsystem, of which the group has one.
+    // The high byte is the subsystem, always the same in this group.
     any(datagram, |kind, _body| TABLES_CHAINS_RULES.contains(&(kind & 0xff)))
 }
 
-/// Whether any of a datagram's messages is `wanted`, by its type and what is behind its header. A
-/// transaction of nf_tables is told in datagrams of many. What cannot be read may be anything.
+/// Whether any message of a datagram is `wanted`, by its type and body. nf_tables sends a transaction
+/// as datagrams of many messages. A malformed message counts as wanted.
 fn any(datagram: &[u8], wanted: impl Fn(u16, &[u8]) -> bool) -> bool {
     let mut rest = datagram;
     while let Some((header, behind)) = rest.split_at_checked(HEADER_LEN) {
@@ -162,17 +161,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_default_routes_are_news_and_other_routes_are_not() {
+    fn links_and_default_routes_are_reported_and_other_routes_are_not() {
         let route = |prefix_len| message(24, &[2, prefix_len, 0, 0]);
         assert!(is_of_links(&message(16, &[0; 16])));
-        assert!(is_of_links(&message(25, &[10, 0, 0, 0])), "a default route of IPv6 that goes");
+        assert!(is_of_links(&message(25, &[10, 0, 0, 0])), "a deleted IPv6 default route");
         assert!(!is_of_links(&route(24)));
         assert!(is_of_links(&[route(24), route(0)].concat()));
         assert!(!is_of_links(&message(20, &[2, 0, 0, 0])), "an address");
     }
 
     #[test]
-    fn tables_chains_and_rules_are_news_wherever_they_stand_in_a_transaction() {
+    fn tables_chains_and_rules_are_reported_anywhere_in_a_transaction() {
         let of = |kind: u16| message(10 << 8 | kind, &[1, 0, 0, 0]);
         for kind in [0, 2, 3, 5, 6, 8] {
             assert!(is_of_tables(&of(kind)), "{kind}");
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_news() {
+    fn malformed_messages_are_reported() {
         let mut cut = message(20, &[0; 8]);
         cut.truncate(20);
         assert!(is_of_links(&cut) && is_of_links(&[0; 4]) && is_of_links(&[0; 20]));

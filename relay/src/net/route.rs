@@ -19,45 +19,45 @@ use rtnetlink::{
     },
 };
 
-use super::{Handle, NetError, link};
+use super::{Handle, NetError, lookup};
 use crate::model::{InterfaceName, Relay};
 
-/// The routing protocol number of the routes made here (`proto 119` in `ip route`), of the range
-/// that rtnetlink(7) leaves to users. Routes of another number are never removed.
+/// The routing protocol number of relay's routes (`proto 119` in `ip route`), from the range that
+/// rtnetlink(7) leaves to users. Routes with another number are never removed.
 pub const PROTOCOL: u8 = 0x77;
 
-/// One route of the main table.
+/// A route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Where it leads, host bits zero.
+    /// Destination, host bits zero.
     pub destination: IpNet,
-    /// The interface it leads through; `None` for several, or for none at all.
+    /// Output interface; `None` if there are several or none.
     pub interface: Option<String>,
-    /// Who made it: [`PROTOCOL`] is this project.
+    /// Routing protocol number; [`PROTOCOL`] for relay's own.
     pub protocol: u8,
 }
 
-/// One change of the routes. Its text is a line of the plan.
+/// A change of the routes. Its text is a line of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteChange {
-    /// A route of ours that is not wanted.
+    /// Remove a route of ours that is not desired.
     Remove {
-        /// Where it leads.
+        /// Destination.
         destination: IpNet,
-        /// The interface.
+        /// Interface.
         interface: InterfaceName,
     },
-    /// A route that is missing.
+    /// Add a missing route.
     Add {
-        /// Where it leads.
+        /// Destination.
         destination: IpNet,
-        /// The interface.
+        /// Interface.
         interface: InterfaceName,
     },
 }
 
-/// The networks that need a route: every peer's `routes` that no overlay network covers, sorted.
-/// A peer that owns a default route serves the other peers; the host keeps its own.
+/// The networks that need a route: the `routes` of all peers outside the overlay's networks, sorted. A
+/// default route of a peer serves the other peers only; the host keeps its own.
 pub fn desired(relay: &Relay) -> Vec<IpNet> {
     let mut destinations: Vec<IpNet> = relay
         .peers
@@ -72,10 +72,10 @@ pub fn desired(relay: &Relay) -> Vec<IpNet> {
     destinations
 }
 
-/// What turns the observed main table into one with the desired routes, removals first.
+/// Plans the changes from the observed to the desired routes, removals first.
 ///
 /// # Errors
-/// A desired destination has a route through something else.
+/// A desired destination has a route through another interface.
 pub fn plan(
     interface: &InterfaceName,
     desired: &[IpNet],
@@ -120,9 +120,9 @@ pub fn plan(
 /// # Errors
 /// The kernel did not answer.
 pub async fn read(handle: &Handle) -> Result<Vec<Route>, NetError> {
-    let links = link::all(handle).await?;
+    let links = lookup::all(handle).await?;
     let named = links.iter().filter_map(|link| {
-        let name = link::name(link)?;
+        let name = lookup::name(link)?;
         Some((link.header.index, name.to_owned()))
     });
     let names: HashMap<u32, String> = named.collect();
@@ -130,12 +130,12 @@ pub async fn read(handle: &Handle) -> Result<Vec<Route>, NetError> {
     Ok(routes.iter().filter_map(|message| route(message, &names)).collect())
 }
 
-/// The indices of the interfaces that default routes of the main table lead through, IPv4 and IPv6.
+/// Indices of the output interfaces of default routes in the main table, IPv4 and IPv6.
 pub(super) async fn defaults(handle: &Handle) -> Result<Vec<u32>, NetError> {
     let mut indices = Vec::new();
     let routes = main_table(handle).await?;
     let is_default = |route: &&RouteMessage| {
-        // An unreachable one, which some kernels have for IPv6, leads nowhere.
+        // Some kernels have an unreachable default route for IPv6.
         route.header.destination_prefix_length == 0 && route.header.kind == RouteType::Unicast
     };
     for attribute in routes.iter().filter(is_default).flat_map(|route| &route.attributes) {
@@ -169,11 +169,11 @@ async fn main_table(handle: &Handle) -> Result<Vec<RouteMessage>, NetError> {
     Ok(routes)
 }
 
-/// Makes the routes of the interface, which has to be up, the desired ones.
+/// Gives the interface, which must be up, exactly the desired routes.
 ///
 /// # Errors
-/// A destination has a route through something else, the interface is down or not there, the caller
-/// may not.
+/// A destination has a route through another interface, the interface is down or missing, or the
+/// caller lacks permission.
 pub async fn apply(
     handle: &Handle,
     interface: &InterfaceName,
@@ -183,7 +183,7 @@ pub async fn apply(
     if changes.is_empty() {
         return Ok(());
     }
-    let index = link::index(handle, interface).await?;
+    let index = lookup::index(handle, interface).await?;
     for change in changes {
         match change {
             RouteChange::Remove { destination, .. } => remove(handle, index, destination).await?,
@@ -216,7 +216,7 @@ fn message(index: u32, destination: IpNet) -> Result<RouteMessage, NetError> {
             object: destination.to_string(),
             reason: error.to_string(),
         })?;
-    // Without a gateway the destination counts as on the link; IPv6 knows no such scope.
+    // Without a gateway the scope is that of the link; IPv6 has no scopes.
     let scope = match destination {
         IpNet::V4(_) => RouteScope::Link,
         IpNet::V6(_) => RouteScope::Universe,
@@ -224,7 +224,7 @@ fn message(index: u32, destination: IpNet) -> Result<RouteMessage, NetError> {
     Ok(builder.output_interface(index).protocol(RouteProtocol::from(PROTOCOL)).scope(scope).build())
 }
 
-/// Whether it is a route of the main table, not one that the kernel made of another for its cache.
+/// Whether a route is in the main table, and not a cached clone.
 fn is_main(message: &RouteMessage) -> bool {
     let table = message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Table(table) => Some(*table),
@@ -277,7 +277,7 @@ mod tests {
     use crate::model::{Egress, HostAccess, Peer, PublicKey};
 
     #[test]
-    fn networks_outside_the_overlay_need_a_route_and_those_inside_have_one() {
+    fn only_networks_outside_the_overlay_need_a_route() {
         let relay = Relay {
             interface: relay0(),
             addresses: nets(&["10.3.2.1/24", "fd00::3:2:1/120"]),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn only_routes_of_ours_are_removed() {
+    fn only_our_own_routes_are_removed() {
         let observed = [
             route("192.168.1.0/24", "relay0", PROTOCOL),
             route("192.168.2.0/24", "relay0", 4),
@@ -315,27 +315,27 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_someone_else_made_here_will_do() {
+    fn a_foreign_route_through_the_interface_suffices() {
         let observed = [route("192.168.2.0/24", "relay0", 4)];
         let changes = plan(&relay0(), &nets(&["192.168.2.0/24"]), &observed).expect("a plan");
         assert_eq!(changes, []);
     }
 
     #[test]
-    fn the_same_destination_elsewhere_is_a_conflict_and_a_wider_one_is_not() {
+    fn the_same_destination_elsewhere_conflicts_and_a_wider_one_does_not() {
         let observed = [route("192.168.2.0/24", "eth0", 3), route("192.168.0.0/16", "eth0", 3)];
         let desired = nets(&["192.168.2.0/24"]);
         let error = plan(&relay0(), &desired, &observed).expect_err("a conflict");
         assert_eq!(
             error.to_string(),
-            "route 192.168.2.0/24 to relay0 cannot be added: the main table has that destination \
-             through eth0; remove that route or the peer's"
+            "route 192.168.2.0/24: found in the main table through eth0, expected relay0; remove that \
+             route, or 192.168.2.0/24 from the peer's routes"
         );
         assert!(plan(&relay0(), &nets(&["192.168.3.0/24"]), &observed).is_ok());
     }
 
     #[test]
-    fn a_blackhole_is_a_conflict_too() {
+    fn a_blackhole_conflicts_too() {
         let observed = [Route { interface: None, ..route("192.168.2.0/24", "", 4) }];
         assert!(plan(&relay0(), &nets(&["192.168.2.0/24"]), &observed).is_err());
     }

@@ -38,7 +38,7 @@ pub(super) const VERDICT: u32 = 0;
 const DUMPS_MAX: usize = 16;
 const DATAGRAM_MAX: usize = 64 * 1024;
 
-/// A ruleset.
+/// The ruleset of the host.
 #[derive(Debug, Default)]
 pub(super) struct Ruleset {
     pub(super) chains: Vec<Chain>,
@@ -48,7 +48,7 @@ pub(super) struct Ruleset {
 /// Family, table and name.
 pub(super) type SetName = (u8, String, String);
 
-/// One chain; `base` where it hangs on a hook.
+/// A chain; `base` if it is attached to a hook.
 #[derive(Debug)]
 pub(super) struct Chain {
     pub(super) family: u8,
@@ -58,21 +58,21 @@ pub(super) struct Chain {
     pub(super) rules: Vec<Vec<Expression>>,
 }
 
-/// Where a chain hangs, and what becomes of what its rules say nothing of.
+/// Hook of a chain, and its policy for packets without a verdict.
 #[derive(Debug)]
 pub(super) struct Base {
     pub(super) hook: u32,
     pub(super) drops: bool,
 }
 
-/// One step of a rule: its kind, and the attributes of that kind.
+/// An expression of a rule: its name and its encoded attributes.
 #[derive(Debug)]
 pub(super) struct Expression {
     pub(super) name: String,
     pub(super) data: Vec<u8>,
 }
 
-/// What a rule does with what it matches.
+/// The verdict of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accept,
@@ -83,7 +83,7 @@ pub(super) enum Verdict {
     Next,
 }
 
-/// An element of a set: a key, whether it is the first one behind an interval, and the data of a map.
+/// An element of a set: its key, whether it ends an interval, and the data of a map.
 #[derive(Debug)]
 pub(super) struct Element {
     pub(super) key: Vec<u8>,
@@ -91,7 +91,7 @@ pub(super) struct Element {
     pub(super) data: Vec<u8>,
 }
 
-/// As `nft` names it: family, table, chain.
+/// As in `nft`: family, table, chain.
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = match self.family {
@@ -117,7 +117,7 @@ pub(super) fn read() -> Result<Ruleset, NetError> {
         let table = text(find(&rule.attributes, 1));
         let name = text(find(&rule.attributes, 2));
         let place = places.get(&(rule.family, table.clone(), name));
-        // Of a chain that came in between.
+        // The chain was added meanwhile.
         let Some(chain) = place.and_then(|place| chains.get_mut(*place)) else { continue };
         let expressions: Vec<_> = attributes(find(&rule.attributes, 4))
             .map(|(_, expression)| Expression {
@@ -137,7 +137,7 @@ pub(super) fn read() -> Result<Ruleset, NetError> {
     Ok(Ruleset { chains, sets })
 }
 
-/// The attributes in a message or in another attribute: kind and value.
+/// Type and value of the attributes in a message or in another attribute.
 pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     /// Without NLA_F_NESTED and NLA_F_NET_BYTEORDER.
     const KIND: u16 = 0x3fff;
@@ -151,17 +151,17 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The attribute of a kind; empty where there is none.
+/// The attribute of a type; empty if there is none.
 pub(super) fn find(bytes: &[u8], kind: u16) -> &[u8] {
     attributes(bytes).find(|(found, _)| *found == kind).map(|(_, value)| value).unwrap_or_default()
 }
 
-/// A number, which nf_tables sends in network byte order.
+/// A number; nf_tables sends it in network byte order.
 pub(super) fn number(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_be_bytes)
 }
 
-/// A text that a zero byte ends.
+/// A zero-terminated string.
 pub(super) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
@@ -175,7 +175,7 @@ pub(super) const fn register(number: u32) -> u32 {
     }
 }
 
-/// What an attribute NFTA_DATA_VERDICT says.
+/// The verdict in an attribute NFTA_DATA_VERDICT.
 pub(super) fn verdict(attributes: &[u8]) -> Verdict {
     let chain = || text(find(attributes, 2));
     match number(find(attributes, 1)).map(u32::cast_signed) {
@@ -228,7 +228,7 @@ fn attribute(kind: u16, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// One message of a dump: the family, and its attributes.
+/// A message of a dump.
 struct Message {
     family: u8,
     attributes: Vec<u8>,
@@ -248,7 +248,7 @@ fn dump(
     Err(NetError::Interrupted { request, tries: DUMPS_MAX })
 }
 
-/// `None` when the ruleset changed in between.
+/// `None` if the ruleset changed meanwhile.
 fn dump_once(
     request: &'static str,
     kind: u16,

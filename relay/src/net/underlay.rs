@@ -1,77 +1,58 @@
-//! Interfaces that peers' UDP packets may come in through, and the XDP programs on them.
+//! Interfaces through which UDP packets of peers may arrive, and the XDP programs on them.
 
 use std::collections::BTreeSet;
 
 use rtnetlink::packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp};
 
-use super::{Handle, NetError, link, route};
-use crate::model::{InterfaceName, Underlay};
+use super::{Handle, NetError, lookup, route};
+use crate::model::{InterfaceName, Underlay, XdpMode, XdpProgram};
 
 /// An interface of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Whether its frames begin with an Ethernet header.
+    /// Whether its frames have an Ethernet header.
     pub is_ethernet: bool,
     /// Whether a default route of the main table leads through it.
     pub has_default_route: bool,
-    /// The XDP program on it.
-    pub xdp: Option<Xdp>,
+    /// XDP program on it.
+    pub xdp: Option<XdpProgram>,
 }
 
-/// An XDP program on an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Xdp {
-    /// Where it runs.
-    pub mode: XdpMode,
-    /// The kernel's id of it.
-    pub program_id: u32,
-}
-
-/// Where an XDP program runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum XdpMode {
-    /// In the driver.
-    Driver,
-    /// In the kernel's network core.
-    Generic,
-    /// In the device.
-    Hardware,
-}
-
-/// Where a guard is to stand.
+/// Where the guard is desired.
 #[derive(Debug, Default)]
 pub struct Chosen {
-    /// The interfaces.
+    /// Names of the interfaces.
     pub interfaces: Vec<String>,
-    /// Why it cannot stand on those that were named besides.
+    /// Why it cannot run on other interfaces that the configuration names.
     pub refused: Vec<NetError>,
-    /// What the operator should know.
+    /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
 
-/// Reads all interfaces, in the order of the kernel.
+/// Reads all interfaces, in the kernel's order.
 ///
 /// # Errors
 /// The kernel did not answer.
 pub async fn read(handle: &Handle) -> Result<Vec<Interface>, NetError> {
     let defaults: BTreeSet<u32> = route::defaults(handle).await?.into_iter().collect();
-    let links = link::all(handle).await?;
+    let links = lookup::all(handle).await?;
     Ok(links
         .iter()
         .filter_map(|message| {
+            let name = lookup::name(message)?;
             Some(Interface {
-                name: link::name(message)?.to_owned(),
+                name: name.to_owned(),
                 is_ethernet: message.header.link_layer_type == LinkLayerType::Ether,
                 has_default_route: defaults.contains(&message.header.index),
-                xdp: xdp(message),
+                xdp: xdp(name, message),
             })
         })
         .collect())
 }
 
-/// The interfaces of the underlay, less the relay's `own`, whose frames are what WireGuard carries.
+/// The interfaces of the underlay, without the relay's `own`, whose packets WireGuard carries.
 pub fn choose(wanted: &Underlay, own: &InterfaceName, found: &[Interface]) -> Chosen {
     match wanted {
         Underlay::Auto => those_with_a_default_route(own, found),
@@ -86,14 +67,14 @@ fn those_with_a_default_route(own: &InterfaceName, found: &[Interface]) -> Chose
         match is_ethernet {
             true => chosen.interfaces.push(name.clone()),
             false => chosen.warnings.push(format!(
-                "{name} has a default route, but no Ethernet frames, so the guard is not put there"
+                "{name} has a default route but no Ethernet frames, so the guard is not attached to it"
             )),
         }
     }
     if chosen.interfaces.is_empty() && chosen.warnings.is_empty() {
         chosen.warnings.push(
-            "no interface has a default route, so there is none to guard; name those that peers' \
-             packets come in through in guard.interfaces"
+            "no interface has a default route, so there is none to guard; list the interfaces \
+             through which packets of peers arrive in guard.interfaces"
                 .to_owned(),
         );
     }
@@ -116,9 +97,9 @@ fn those_named(names: &[String], found: &[Interface]) -> Chosen {
     chosen
 }
 
-/// The program on it: in the driver or generic, which exclude each other, before the device's
-/// (`dev_xdp_attach`, net/core/dev.c, 6.12).
-fn xdp(message: &LinkMessage) -> Option<Xdp> {
+/// The program on an interface: that of the driver or the generic one, which exclude each other,
+/// before that of the device (dev_xdp_attach(), net/core/dev.c, 6.12).
+fn xdp(interface: &str, message: &LinkMessage) -> Option<XdpProgram> {
     let infos = message.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Xdp(infos) => Some(infos),
         _ => None,
@@ -132,7 +113,7 @@ fn xdp(message: &LinkMessage) -> Option<Xdp> {
             _ => continue,
         };
         if found.is_none() || mode != XdpMode::Hardware {
-            found = Some(Xdp { mode, program_id });
+            found = Some(XdpProgram { interface: interface.to_owned(), mode, program_id });
         }
     }
     found
@@ -143,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_every_ethernet_interface_with_a_default_route_but_the_relays() {
+    fn auto_is_every_ethernet_interface_with_a_default_route_except_the_relays() {
         let host = [
             interface("lo", false, false),
             interface("eth0", true, true),
@@ -157,26 +138,24 @@ mod tests {
     }
 
     #[test]
-    fn auto_says_why_nothing_is_guarded() {
+    fn auto_warns_if_nothing_is_guarded() {
         let chosen = choose(&Underlay::Auto, &relay0(), &[interface("eth0", true, false)]);
         assert!(chosen.interfaces.is_empty() && chosen.refused.is_empty());
         assert_eq!(
             chosen.warnings,
-            [
-                "no interface has a default route, so there is none to guard; name those that peers' \
-              packets come in through in guard.interfaces"
-            ]
+            ["no interface has a default route, so there is none to guard; list the interfaces \
+              through which packets of peers arrive in guard.interfaces"]
         );
         let chosen = choose(&Underlay::Auto, &relay0(), &[interface("ppp0", false, true)]);
         assert!(chosen.interfaces.is_empty());
         assert_eq!(
             chosen.warnings,
-            ["ppp0 has a default route, but no Ethernet frames, so the guard is not put there"]
+            ["ppp0 has a default route but no Ethernet frames, so the guard is not attached to it"]
         );
     }
 
     #[test]
-    fn what_is_named_has_to_be_there_and_ethernet() {
+    fn a_named_interface_must_exist_and_be_ethernet() {
         let host = [interface("lo", false, false), interface("eth0", true, false)];
         let names = ["eth0", "eth7", "lo"].map(str::to_owned);
         let chosen = choose(&Underlay::Named(names.into()), &relay0(), &host);
@@ -186,9 +165,9 @@ mod tests {
             refused,
             [
                 "guard.interfaces: found no interface eth7, expected one of lo, eth0; correct the \
-                 name, or run `relay up` again when the interface is there",
-                "guard.interfaces: interface lo has no Ethernet frames, which the guard reads; \
-                 write another"
+                 name, or run `relay up` again when the interface exists",
+                "guard.interfaces: interface lo has no Ethernet frames, which the guard needs; \
+                 choose another"
             ]
         );
         assert!(chosen.refused.iter().all(NetError::is_lack));

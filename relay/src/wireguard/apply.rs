@@ -11,20 +11,20 @@ use crate::model::InterfaceName;
 
 const REQUEST: &str = "WG_CMD_SET_DEVICE";
 
-/// Applies one half of a plan to an interface that exists, with as many peers in one message as
-/// fit. Peers that occur in no change are not touched.
+/// Applies one half of a plan to an existing interface, with as many peers in one message as fit. Peers
+/// without a change are not touched.
 ///
-/// The kernel applies a message's parts one by one and stops at the first it refuses; the port
-/// comes before everything else, so a port in use changes nothing.
+/// The kernel applies the parts of a message one by one and stops at the first error. The port comes
+/// first, so that a port in use changes nothing.
 ///
 /// # Errors
-/// There is no such interface, the port is in use, the caller may not.
+/// There is no such interface, the port is in use, or the caller lacks permission.
 pub fn apply(interface: &InterfaceName, changes: &[Change]) -> Result<(), WireguardError> {
     if changes.is_empty() {
         return Ok(());
     }
-    // The netlink crate creates an interface that is missing, and creating one is a step of its
-    // own here: before the policy is attached nothing may exist that could carry packets.
+    // The netlink crate would create a missing interface. Creating it is a step of its own: nothing
+    // that carries packets may exist before the policy is attached.
     require(interface)?;
     apply_through(interface, changes, Backend::Kernel)
 }

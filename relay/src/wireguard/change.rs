@@ -5,61 +5,61 @@ use ipnet::IpNet;
 use super::DesiredPeer;
 use crate::model::{PeerName, PresharedKey, PrivateKey, PublicKey};
 
-/// Prefixes of one list that are shown; the rest is counted.
+/// Number of prefixes of a list that are shown; the others are counted.
 const SHOWN: usize = 4;
 
-/// One change of a WireGuard interface. Its text is a line of the plan and holds no secret.
+/// A change of a WireGuard interface. Its text is a line of the plan and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A peer that is not wanted. The kernel has no names, so it is shown by key.
+    /// Remove a peer. The kernel has no names, so it is shown by key.
     RemovePeer {
-        /// What identifies it.
+        /// Public key.
         public_key: PublicKey,
     },
-    /// Allowed IPs that a remaining peer loses.
+    /// Remove allowed IPs of a remaining peer.
     RemoveAllowedIps {
-        /// The peer.
+        /// Name of the peer.
         name: PeerName,
-        /// What identifies it.
+        /// Public key.
         public_key: PublicKey,
-        /// What it loses, sorted.
+        /// Removed allowed IPs, sorted.
         removed: Vec<IpNet>,
-        /// What it has before and after, sorted: kernels before 6.16 cannot remove a single
-        /// allowed IP, so the list is replaced by this one.
+        /// Remaining allowed IPs, sorted. Kernels before 6.16 cannot remove a single allowed IP, so this
+        /// list replaces the old one.
         kept: Vec<IpNet>,
     },
-    /// The interface's private key.
+    /// Set the private key of the interface.
     PrivateKey {
-        /// The one wanted.
+        /// Desired key.
         key: PrivateKey,
-        /// Of the one before, if there was one.
+        /// Public key of the observed private key, if there is one.
         previous: Option<PublicKey>,
     },
-    /// The UDP port.
+    /// Set the UDP port.
     ListenPort {
-        /// The one before; `None` if none was chosen.
+        /// Observed port; `None` if none is set.
         previous: Option<u16>,
-        /// The one wanted.
+        /// Desired port.
         port: u16,
     },
-    /// A peer that is missing.
+    /// Add a peer.
     AddPeer(DesiredPeer),
-    /// A peer's preshared key.
+    /// Set or remove the preshared key of a peer.
     PresharedKey {
-        /// The peer.
+        /// Name of the peer.
         name: PeerName,
-        /// What identifies it.
+        /// Public key.
         public_key: PublicKey,
-        /// The one wanted; `None` is none.
+        /// Desired key; `None` removes it.
         key: Option<PresharedKey>,
     },
-    /// Allowed IPs that a peer gains.
+    /// Add allowed IPs of a peer.
     AddAllowedIps {
-        /// The peer.
+        /// Name of the peer.
         name: PeerName,
-        /// What identifies it.
+        /// Public key.
         public_key: PublicKey,
-        /// What it gains, sorted.
+        /// Added allowed IPs, sorted.
         added: Vec<IpNet>,
     },
 }

@@ -14,37 +14,37 @@ use crate::model::{InterfaceName, PresharedKey, PublicKey};
 
 const REQUEST: &str = "WG_CMD_GET_DEVICE";
 
-/// Reads that are made before an interface counts as changing all the time.
+/// Number of reads before an error is returned.
 const READS_MAX: usize = 8;
 
-/// A WireGuard interface as the kernel has it. The private key is not kept: what a comparison
-/// needs is the public key that the kernel made of it.
+/// A WireGuard interface in the kernel. Contains the public key that belongs to its private key, which
+/// suffices for a comparison, and not the private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Of its private key; `None` while it has none.
+    /// Public key; `None` if there is no private key.
     pub public_key: Option<PublicKey>,
-    /// UDP port; 0 while none was chosen.
+    /// UDP port; 0 if none is set.
     pub listen_port: u16,
-    /// Mark of the packets it sends on the underlay; 0 is none.
+    /// Mark of the packets that it sends on the underlay; 0 is none.
     pub fwmark: u32,
-    /// Sorted by public key.
+    /// Peers, sorted by public key.
     pub peers: Vec<DevicePeer>,
 }
 
-/// One peer of a [`Device`].
+/// A peer of a [`Device`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePeer {
-    /// What identifies it.
+    /// Public key.
     pub public_key: PublicKey,
-    /// Its preshared key, redacted when formatted.
+    /// Preshared key, redacted when formatted.
     pub preshared_key: Option<PresharedKey>,
-    /// Where its last authenticated packet came from.
+    /// Source of its last authenticated packet.
     pub endpoint: Option<SocketAddr>,
-    /// Seconds between keepalives that this side sends; `None` is off.
+    /// Interval of keepalives from this side, seconds; `None` is off.
     pub persistent_keepalive: Option<u16>,
-    /// What it owns, sorted, host bits zero.
+    /// Allowed IPs, sorted, host bits zero.
     pub allowed_ips: Vec<IpNet>,
-    /// End of its latest handshake; `None` if it never made one.
+    /// Time of its latest handshake; `None` if there was none.
     pub latest_handshake: Option<SystemTime>,
     /// Encrypted bytes received from it, handshakes and keepalives included.
     pub rx_bytes: u64,
@@ -52,14 +52,14 @@ pub struct DevicePeer {
     pub tx_bytes: u64,
 }
 
-/// Reads a WireGuard interface; `None` when there is none of that name.
+/// Reads a WireGuard interface; `None` if there is none of that name.
 ///
-/// The kernel dumps in parts, without a lock from part to part, and marks a dump that was
-/// overtaken by a change with `NLM_F_DUMP_INTR`. The netlink crate hides that mark, so the
-/// interface is read until two reads in a row agree on everything that is configured.
+/// The kernel dumps in parts, without a lock between them, and flags an inconsistent dump with
+/// `NLM_F_DUMP_INTR`. The netlink crate hides that flag, so the interface is read until two successive
+/// reads have the same configuration.
 ///
 /// # Errors
-/// The kernel has no WireGuard, the caller may not, or the interface does not come to rest.
+/// The kernel has no WireGuard, the caller lacks permission, or the configuration keeps changing.
 pub fn read(interface: &InterfaceName) -> Result<Option<Device>, WireguardError> {
     read_through(interface, Backend::Kernel)
 }
@@ -83,7 +83,7 @@ pub(super) fn read_through(
     Err(WireguardError::Unstable { interface: interface.clone(), reads: READS_MAX })
 }
 
-/// The netlink crate's form of a name.
+/// A name as a type of the netlink crate.
 pub(super) fn foreign_name(
     interface: &InterfaceName,
 ) -> Result<wireguard_control::InterfaceName, WireguardError> {
@@ -148,8 +148,8 @@ fn prefix(allowed: &AllowedIp) -> Option<IpNet> {
     IpNet::new(allowed.address, allowed.cidr).ok().map(|net| net.trunc())
 }
 
-/// Joins the parts of a peer whose allowed IPs did not fit into one message: the first part holds
-/// everything else, the further ones the key and more allowed IPs.
+/// Joins the parts of a peer whose allowed IPs do not fit into one message: the first part has
+/// everything else, the others the key and more allowed IPs.
 fn merge(peers: &mut BTreeMap<PublicKey, DevicePeer>, mut part: DevicePeer) {
     match peers.entry(part.public_key) {
         Entry::Vacant(vacant) => {
@@ -168,7 +168,7 @@ fn merge(peers: &mut BTreeMap<PublicKey, DevicePeer>, mut part: DevicePeer) {
     }
 }
 
-/// Equal but for what traffic changes.
+/// Whether everything that traffic does not change is equal.
 fn same_configuration(one: &Device, other: &Device) -> bool {
     one.public_key == other.public_key
         && one.listen_port == other.listen_port
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_s_zeros_are_nothing() {
+    fn zeros_of_the_kernel_mean_none() {
         let mut info = PeerInfo::from_public_key(Key([1; 32]));
         info.config.preshared_key = Some(Key([0; 32]));
         info.config.persistent_keepalive_interval = Some(0);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn traffic_is_no_change_of_configuration_and_a_lost_prefix_is() {
+    fn traffic_does_not_change_the_configuration_and_a_removed_prefix_does() {
         let device =
             |peer| Device { public_key: None, listen_port: 1, fwmark: 0, peers: vec![peer] };
         let quiet = device(part(&["10.0.0.1/32"], None, 0));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_formatted_device_holds_no_secret() {
+    fn a_formatted_device_contains_no_secret() {
         let mut peer = part(&[], None, 0);
         peer.preshared_key = PresharedKey::from_bytes(&[7; 32]);
         assert!(format!("{peer:?}").contains("(hidden)"));

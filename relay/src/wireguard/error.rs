@@ -4,73 +4,73 @@ use wireguard_control::InvalidInterfaceName;
 
 use crate::model::{InterfaceName, PeerName};
 
-/// Why WireGuard was not read or not changed. No variant holds a key that is secret, nor the
-/// netlink crate's own message, which may quote one.
+/// Why WireGuard was not read or not changed. No variant contains a secret key, nor a message of the
+/// netlink crate, which may quote one.
 #[derive(Debug, thiserror::Error)]
 pub enum WireguardError {
-    /// The generic netlink family is not registered and could not be loaded.
+    /// The generic netlink family does not exist, and its module cannot be loaded.
     #[error(
         "this kernel has no WireGuard (generic netlink family \"wireguard\" not found); \
          load it with `modprobe wireguard`, or boot a kernel that has it (5.6 or newer)"
     )]
     Unsupported,
-    /// Nothing has that name, or what has it is not WireGuard.
-    #[error("there is no WireGuard interface {interface}; it has to be created first")]
+    /// There is no link of that name, or one of another kind.
+    #[error("WireGuard interface {interface}: not found; run `relay up`, which creates it")]
     NoInterface {
-        /// The name asked for.
+        /// Name of the interface.
         interface: InterfaceName,
     },
     /// EPERM.
     #[error(
-        "{request} on {interface} was not permitted; run as root or with CAP_NET_ADMIN in this \
-         network namespace"
+        "{request} on {interface}: permission denied; run as root or with CAP_NET_ADMIN in this network \
+         namespace"
     )]
     Permission {
         /// The netlink request.
         request: &'static str,
-        /// The interface it was for.
+        /// Name of the interface.
         interface: InterfaceName,
     },
-    /// EADDRINUSE on a running interface. On one that is down the kernel takes any port, and says
-    /// so only when the link is set up.
+    /// EADDRINUSE on an interface that is up. On one that is down the kernel accepts any port, and fails
+    /// when the link is set up.
     #[error(
-        "UDP port {port} for {interface} is in use by another socket; stop what holds it (`ss -ulpn \
+        "interface {interface}: UDP port {port} is in use by another socket; stop its owner (`ss -ulpn \
          sport = :{port}`) or choose another listen_port"
     )]
     PortInUse {
-        /// The interface that wanted it.
+        /// Name of the interface.
         interface: InterfaceName,
         /// The port.
         port: u16,
     },
-    /// The kernel drops such a peer without a word.
+    /// The kernel silently ignores such a peer.
     #[error(
-        "peer {peer} has the relay's own public key, and WireGuard refuses to be its own peer; give \
-         the peer a key pair of its own"
+        "peer {peer} has the relay's own public key, and WireGuard cannot be its own peer; give the peer \
+         a key pair of its own"
     )]
     OwnKey {
         /// The peer.
         peer: PeerName,
     },
-    /// Something else is reconfiguring the interface.
+    /// Another process keeps changing the interface.
     #[error(
-        "the peers of {interface} changed during each of {reads} reads; stop what else configures \
-         it and run again"
+        "the peers of {interface} changed during each of {reads} reads; stop other programs that \
+         configure it, and run the command again"
     )]
     Unstable {
         /// The interface.
         interface: InterfaceName,
-        /// Reads that were made.
+        /// Number of reads.
         reads: usize,
     },
-    /// An answer that the netlink crate could not decode.
-    #[error("the answer to {request} on {interface} was not understood ({kind})")]
+    /// The netlink crate cannot decode an answer.
+    #[error("{request} on {interface}: cannot decode the kernel's answer ({kind})")]
     Answer {
         /// The netlink request.
         request: &'static str,
-        /// The interface it was for.
+        /// Name of the interface.
         interface: InterfaceName,
-        /// What kind of fault it was.
+        /// Kind of error.
         kind: io::ErrorKind,
     },
     /// Any other error of the kernel.
@@ -78,29 +78,29 @@ pub enum WireguardError {
     Request {
         /// The netlink request.
         request: &'static str,
-        /// The interface it was for.
+        /// Name of the interface.
         interface: InterfaceName,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// A name that this project takes and the netlink crate does not.
-    #[error("interface name {interface} was refused: {reason}")]
+    /// A name that relay accepts and the netlink crate does not.
+    #[error("interface name {interface} is not valid: {reason}")]
     Name {
         /// The name.
         interface: InterfaceName,
-        /// What the netlink crate says of it.
+        /// Error of the netlink crate.
         reason: InvalidInterfaceName,
     },
 }
 
 impl WireguardError {
-    /// Whether the host lacks something that its operator can give: exit code 3.
+    /// Whether the host lacks something that its operator can provide: exit code 3.
     pub const fn is_lack(&self) -> bool {
         matches!(self, Self::Unsupported | Self::Permission { .. } | Self::PortInUse { .. })
     }
 
-    /// The error of a request, from its number alone: the text may quote the message that was sent.
+    /// The error of a request, by its number alone: its text may quote the message, with its keys.
     pub(super) fn of_request(
         request: &'static str,
         interface: &InterfaceName,

@@ -1,14 +1,13 @@
-//! The kernel's WireGuard interface: read it, compare it with the configuration, change what
-//! differs.
+//! The kernel's WireGuard interface: read it, compare it with the configuration, apply the difference.
 //!
-//! [`read`] and [`apply`] speak generic netlink in the network namespace of the calling thread;
-//! [`plan`] between them is pure. The netlink crate's key type prints itself, so it and everything
-//! that holds it stay inside this module and are never formatted. Its own buffers are not wiped:
-//! a kernel dump hands the private key to any reader with CAP_NET_ADMIN, and that copy lives until
-//! the allocator reuses it.
+//! [`read`] and [`apply`] use generic netlink in the network namespace of the calling thread; [`plan`]
+//! is pure. The netlink crate's key type can be printed, so it and all values that contain it stay in
+//! this module and are never formatted. The crate does not wipe its own buffers: a dump contains the
+//! private key, for any reader with CAP_NET_ADMIN, and that copy lives until the allocator reuses it.
 
 mod apply;
 mod change;
+mod desired;
 mod device;
 mod error;
 mod plan;
@@ -16,6 +15,7 @@ mod update;
 
 pub use apply::apply;
 pub use change::Change;
+pub use desired::{Desired, DesiredPeer};
 pub use device::{Device, DevicePeer, read};
 pub use error::WireguardError;
-pub use plan::{Desired, DesiredPeer, Plan, plan};
+pub use plan::{Plan, plan};

@@ -3,11 +3,11 @@ use ipnet::IpNet;
 use super::Change;
 use crate::model::{PresharedKey, PrivateKey, PublicKey};
 
-/// Prefixes of one peer in one message. A message holds 8 KiB, a prefix takes 28 bytes (IPv4) or
-/// 40 (IPv6), and the peer that does not fit into a message of its own is refused.
+/// Maximum number of prefixes of one peer in one message. A message has 8 KiB and a prefix takes 28 bytes
+/// (IPv4) or 40 (IPv6). A peer that does not fit into a message of its own is an error.
 const PREFIXES_MAX: usize = 150;
 
-/// Changes in the terms of `WG_CMD_SET_DEVICE`.
+/// Changes as the attributes of `WG_CMD_SET_DEVICE`.
 #[derive(Debug, Default)]
 pub(super) struct Update<'a> {
     pub(super) private_key: Option<&'a PrivateKey>,
@@ -15,14 +15,14 @@ pub(super) struct Update<'a> {
     pub(super) peers: Vec<PeerUpdate<'a>>,
 }
 
-/// One peer's part of an [`Update`]. A long list is several of them, one after the other.
+/// One peer of an [`Update`]. A long list is split over several, in order.
 #[derive(Debug)]
 pub(super) struct PeerUpdate<'a> {
     pub(super) public_key: PublicKey,
     pub(super) remove: bool,
-    /// `Some(None)` unsets it.
+    /// `Some(None)` removes it.
     pub(super) preshared_key: Option<Option<&'a PresharedKey>>,
-    /// Whether the list begins anew with `allowed_ips`, or grows by them.
+    /// Whether `allowed_ips` replace the list or are added to it.
     pub(super) replace: bool,
     pub(super) allowed_ips: &'a [IpNet],
 }

@@ -1,4 +1,5 @@
-//! Peers that the guard lets in and the relay does not answer, or that do not hear the answer.
+//! Initiations that the guard passed and that no session followed: the relay does not answer them, or
+//! the answer does not arrive.
 
 use std::{
     cmp::Reverse,
@@ -6,48 +7,44 @@ use std::{
     time::Duration,
 };
 
-use aya::maps::{HashMap, Map, MapData};
+use aya::maps::{HashMap, Map};
 use relay_common::{
     guard::{Attempt, FlowKey},
     names,
 };
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{
-    super::{DatapathError, Pins},
-    loaded::ATTEMPTS_SHAPE,
+use super::super::{
+    DatapathError,
+    pinned::{GUARD_ATTEMPTS, Pins},
 };
 
-/// An address and port whose initiations were let through, and that sent no data since.
+/// An address and port whose initiations passed, and that has sent no data since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardAttempt {
-    /// Where they come from.
+    /// Address and port.
     pub source: SocketAddr,
-    /// How many.
+    /// Number of initiations.
     pub initiations: u64,
-    /// Since the first.
+    /// Time since the first.
     pub first: Duration,
-    /// Since the last.
+    /// Time since the last.
     pub last: Duration,
 }
 
-/// Entries that are looked at: whoever knows the relay's key can fill the table.
+/// Largest number of entries read: whoever knows the relay's key can fill the table.
 const MOST: usize = 1024;
 
-/// Those of which a session should have come by now, the latest first.
+/// Reads the attempts that a session should have followed by now, the latest first.
 pub(super) fn read(pins: &Pins) -> Result<Vec<GuardAttempt>, DatapathError> {
-    let path = pins.guard_attempts();
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    ATTEMPTS_SHAPE.require(names::GUARD_ATTEMPTS, &path)?;
+    let Some(map) = pins.map(&GUARD_ATTEMPTS).open()? else { return Ok(Vec::new()) };
     let failed = || DatapathError::map(names::GUARD_ATTEMPTS, "read");
-    let map = Map::LruHashMap(MapData::from_pin(&path).map_err(failed())?);
+    let map = Map::LruHashMap(map);
     let map = HashMap::<_, [u64; 3], [u64; 4]>::try_from(&map).map_err(failed())?;
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
     let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    // One that goes or comes meanwhile is no error.
+    // An entry that is added or removed meanwhile is no error.
     let entries = map.iter().take(MOST).filter_map(Result::ok);
     let mut attempts: Vec<_> = entries
         .filter_map(|(key, attempt)| {
@@ -73,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_of_both_families() {
+    fn sources_of_both_families_are_shown() {
         let text = |address, port| source(&FlowKey::new(address, port)).to_string();
         assert_eq!(text(FlowKey::mapped(0xc633_6402), 4500), "198.51.100.2:4500");
         assert_eq!(text([0x2001_0db8_0001_0000, 2], 9), "[2001:db8:1::2]:9");

@@ -1,4 +1,4 @@
-//! Where the guard runs: XDP links, one for each underlay interface, pinned.
+//! Where the guard runs: pinned XDP links, one for each underlay interface.
 
 use std::{fs, io};
 
@@ -18,96 +18,47 @@ use relay_common::{
 
 use super::{
     super::{
-        DatapathError, Pins,
+        DatapathError, Obstacle,
         link::{self, Link},
-        mapped::Mapped,
-        pins::GuardLink,
-        tcx,
+        pinned::{
+            GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, GuardLink, Mapped, Pins,
+        },
     },
-    GuardSettings, counts,
-    obstacle::Obstacle,
+    obstacle::{self, index},
+    settings::GuardSettings,
 };
+use crate::model::{XdpMode, XdpProgram};
 
-/// Where on a packet's way an XDP program runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum XdpMode {
-    /// In the driver, before there is a socket buffer.
-    Driver,
-    /// In the stack, for drivers without.
-    Generic,
-    /// In the device. Never ours.
-    Hardware,
-}
-
-/// An XDP program on an interface, as netlink lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct XdpProgram {
-    /// The interface.
-    pub interface: String,
-    /// How it is attached.
-    pub mode: XdpMode,
-    /// The kernel's id of the program.
-    pub program_id: u32,
-}
-
-/// An interface, and what there is of the guard.
+/// An interface, and the state of the guard on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardHook {
-    /// Its name.
+    /// Name of the interface.
     pub interface: String,
-    /// How our guard is attached; `None` when it is not.
+    /// How our guard is attached; `None` if it is not.
     pub mode: Option<XdpMode>,
-    /// What it carries out; `None` when it is not attached, or of another version.
+    /// Hash of its settings; `None` if it is not attached, or of another version.
     pub settings_hash: Option<[u8; 16]>,
-    /// Our guard is not attached, but a link to it is pinned: the interface it was attached to is
-    /// gone, or another has its name.
+    /// Whether our guard is not attached but its link is pinned: its interface is gone, or another one
+    /// has the name.
     pub is_orphaned: bool,
-    /// Why ours cannot be put there.
+    /// Why our guard cannot be attached.
     pub obstacle: Option<Obstacle>,
-    /// Whether what our guard counts in is pinned, so that it outlives the guard.
+    /// Whether the map that our guard counts in is pinned, so that it outlives the guard.
     pub is_counted: bool,
     counts: Option<u32>,
 }
 
-/// Where the guard is wanted.
+/// Where the guard is desired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardPlace<'a> {
-    /// The interface.
+    /// Name of the interface.
     pub interface: &'a str,
-    /// How; `None` leaves it where it runs, and is otherwise the driver's if it has one.
+    /// Mode; `None` keeps the mode of a running guard, and otherwise prefers the driver.
     pub mode: Option<XdpMode>,
 }
 
-impl XdpMode {
-    /// Its word in every output.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Driver => "driver",
-            Self::Generic => "generic",
-            Self::Hardware => "hardware",
-        }
-    }
-
-    /// Its word in `ip link set dev … off`.
-    pub(super) const fn keyword(self) -> &'static str {
-        match self {
-            Self::Driver => "xdpdrv",
-            Self::Generic => "xdpgeneric",
-            Self::Hardware => "xdpoffload",
-        }
-    }
-
-    const fn of_aya(self) -> AyaMode {
-        match self {
-            Self::Driver => AyaMode::Driver,
-            Self::Generic => AyaMode::Skb,
-            Self::Hardware => AyaMode::Hardware,
-        }
-    }
-}
-
 impl GuardHook {
-    /// An interface without anything of the guard.
+    /// An interface without a guard.
     pub fn absent(interface: &str) -> Self {
         Self {
             interface: interface.to_owned(),
@@ -120,14 +71,14 @@ impl GuardHook {
         }
     }
 
-    /// Whether a guard with these settings is in force there, and its counts are kept.
+    /// Whether a guard with these settings is in force, and its counts are pinned.
     pub fn carries_out(&self, settings: &GuardSettings) -> bool {
         self.is_counted && self.settings_hash == Some(settings.hash())
     }
 }
 
-/// Looks at interfaces by name, and at all others that a link is pinned for. A link is known by the
-/// interface it is on, whatever that was called when it was made.
+/// Observes interfaces by name, and all others that have a pinned link. A link belongs to the
+/// interface that it is on, even if that had another name when the link was created.
 pub(super) fn observe(
     pins: &Pins,
     interfaces: &[&str],
@@ -137,7 +88,7 @@ pub(super) fn observe(
     for link in pins.guard_links()? {
         links.push((seat(&link, programs)?, link));
     }
-    let counts = MapInfo::from_pin(pins.guard_counts()).ok().map(|info| info.id());
+    let counts = pins.map(&GUARD_COUNTS).id();
     let mut hooks = Vec::new();
     for &interface in interfaces {
         let ours =
@@ -156,7 +107,7 @@ pub(super) fn observe(
     Ok(hooks)
 }
 
-/// The program of a link where it runs, in this network namespace.
+/// The program of a link, where it runs in this network namespace.
 fn seat<'a>(
     link: &GuardLink,
     programs: &'a [XdpProgram],
@@ -189,23 +140,19 @@ fn hook(
                 return Ok(hook);
             }
             (None, Some(link)) => {
-                hook.obstacle = Some(Obstacle::link(&link));
+                hook.obstacle = Some(obstacle::of_link(&link));
             }
             (None, None) => {}
         }
     }
     if let Some(program) = program {
-        hook.obstacle = Some(Obstacle::program(pins, program)?);
+        hook.obstacle = Some(obstacle::of_program(pins, program)?);
     }
     Ok(hook)
 }
 
-pub(super) fn index(interface: &str) -> Result<Option<u32>, DatapathError> {
-    tcx::index(interface).map_err(DatapathError::hook(GUARD_PROGRAM, "look up the interface of"))
-}
-
-/// Looks at the maps of our program. Where one of another version counts is of no use if that is
-/// laid out in another way.
+/// Reads the maps of our program. Counts of another version count only if they have this version's
+/// shape.
 fn held(hook: &mut GuardHook, program_id: u32, version: u32) -> Result<(), DatapathError> {
     let mut programs = loaded_programs().filter_map(Result::ok);
     let Some(program) = programs.find(|info| info.id() == program_id) else { return Ok(()) };
@@ -218,7 +165,9 @@ fn held(hook: &mut GuardHook, program_id: u32, version: u32) -> Result<(), Datap
                 let is_ours = identity.abi_version == version;
                 hook.settings_hash = is_ours.then_some(identity.settings_hash);
             }
-            Some(names::GUARD_COUNTS) if counts::shape()?.is_of(&info) => hook.counts = Some(id),
+            Some(names::GUARD_COUNTS) if GUARD_COUNTS.is_shape_of(&info, None) => {
+                hook.counts = Some(id);
+            }
             Some(_) | None => {}
         }
     }
@@ -233,19 +182,17 @@ fn identity(id: u32) -> Result<Identity, DatapathError> {
     Ok(bytemuck::cast(words))
 }
 
-/// Pins what attached guards count in again, if that was lost, so that the next goes on there.
+/// Pins lost counts of attached guards again, so that the next guard counts there.
 pub(super) fn keep_counts(pins: &Pins, observed: &[GuardHook]) -> Result<(), DatapathError> {
-    let path = pins.guard_counts();
-    let Some(id) = observed.iter().find_map(|hook| hook.counts) else { return Ok(()) };
-    if path.exists() {
-        return Ok(());
+    let pin = pins.map(&GUARD_COUNTS);
+    match observed.iter().find_map(|hook| hook.counts) {
+        Some(id) if !pin.exists() => pin.replace(id),
+        Some(_) | None => Ok(()),
     }
-    let map = MapData::from_id(id).map_err(DatapathError::map(names::GUARD_COUNTS, "open"))?;
-    map.pin(&path).map_err(|source| DatapathError::Pinning { path, source: Box::new(source) })
 }
 
-/// Puts the program where it is wanted. Where another mode is asked for and not to be had, it stays
-/// in the one it had.
+/// Attaches the program, or switches the attached guard to it. If another mode is desired but not
+/// available, the guard keeps its mode.
 pub(super) fn switch(
     pins: &Pins,
     place: &GuardPlace<'_>,
@@ -303,15 +250,15 @@ fn update(pins: &Pins, interface: &str, program: &mut Xdp) -> Result<(), Datapat
 fn attach(interface: &str, mode: XdpMode, program: &mut Xdp) -> Result<FdLink, DatapathError> {
     let failed = |action| DatapathError::program(GUARD_PROGRAM, action);
     let interface = interface.to_owned();
-    match program.attach(&interface, mode.of_aya()) {
+    match program.attach(&interface, of_aya(mode)) {
         Ok(id) => {
             let link = program.take_link(id).map_err(failed("attach"))?;
             FdLink::try_from(link).map_err(DatapathError::link(interface.as_ref(), "take"))
         }
         Err(ProgramError::UnknownInterface { .. }) => Err(DatapathError::NoUnderlay { interface }),
-        // It came since this host was looked at.
+        // It was attached since the host was inspected.
         Err(error) if is_taken(&error) => {
-            let obstacle = Obstacle::late(&interface);
+            let obstacle = obstacle::unknown(&interface);
             Err(DatapathError::Obstructed { interface, obstacle })
         }
         Err(error) => {
@@ -320,20 +267,19 @@ fn attach(interface: &str, mode: XdpMode, program: &mut Xdp) -> Result<FdLink, D
     }
 }
 
-/// Takes the guard off an interface, and with the last one its tables; whether there was one.
+/// Detaches the guard from an interface, and with the last one removes its tables. Whether there was
+/// a guard.
 pub(super) fn take_off(pins: &Pins, interface: &str) -> Result<bool, DatapathError> {
     let was_there = remove(pins, interface)?;
     if pins.guard_links()?.is_empty() {
-        for path in [pins.guard_sources(), pins.guard_flows(), pins.guard_attempts()] {
-            if path.exists() {
-                pins.remove_file(&path)?;
-            }
+        for map in [&GUARD_SOURCES, &GUARD_FLOWS, &GUARD_ATTEMPTS] {
+            pins.map(map).remove()?;
         }
     }
     Ok(was_there)
 }
 
-/// Takes the guard off all interfaces.
+/// Detaches the guard from all interfaces.
 pub(super) fn take_off_all(pins: &Pins) -> Result<(), DatapathError> {
     pins.guard_links()?.iter().try_for_each(|link| detach(pins, link))
 }
@@ -344,7 +290,7 @@ fn remove(pins: &Pins, interface: &str) -> Result<bool, DatapathError> {
     Ok(found.is_some())
 }
 
-/// Detaches the link, at once: with its pin alone it would go when the kernel finds the time.
+/// Detaches a link before its pin is removed: without the pin alone, the kernel would detach it later.
 fn detach(pins: &Pins, GuardLink { path, link, .. }: &GuardLink) -> Result<(), DatapathError> {
     if let Some(link) = link {
         let detached = link::detach(link.id);
@@ -353,7 +299,7 @@ fn detach(pins: &Pins, GuardLink { path, link, .. }: &GuardLink) -> Result<(), D
     pins.remove_file(path)
 }
 
-/// The link on an interface, or else the one that was made for one of that name.
+/// The link on an interface, or else the one that was created for one of that name.
 fn find(pins: &Pins, interface: &str) -> Result<Option<GuardLink>, DatapathError> {
     let index = index(interface)?;
     let mut links = pins.guard_links()?;
@@ -363,9 +309,17 @@ fn find(pins: &Pins, interface: &str) -> Result<Option<GuardLink>, DatapathError
     Ok(at.map(|at| links.swap_remove(at)))
 }
 
-/// Whether somebody else's program is there, attached by a link or in another mode
-/// (dev_xdp_attach(), net/core/dev.c, 6.12).
+/// Whether a foreign program is attached, by a link or in another mode (dev_xdp_attach(),
+/// net/core/dev.c, 6.12).
 fn is_taken(error: &ProgramError) -> bool {
     let ProgramError::SyscallError(error) = error else { return false };
     matches!(error.io_error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::AlreadyExists)
+}
+
+const fn of_aya(mode: XdpMode) -> AyaMode {
+    match mode {
+        XdpMode::Driver => AyaMode::Driver,
+        XdpMode::Generic => AyaMode::Skb,
+        XdpMode::Hardware => AyaMode::Hardware,
+    }
 }

@@ -1,49 +1,32 @@
-//! One guard, loaded: its constants set, its maps there.
+//! A loaded guard.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    sync::LazyLock,
     time::Duration,
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Map, MapData, MapType},
+    maps::{Map, MapData},
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
-use blake2::{Blake2s256, Digest as _};
 use relay_common::{
     bucket::Bucket,
-    guard::{Attempt, Flow, FlowKey, Identity, keyed},
     names::{self, ABI_VERSION, GUARD_PROGRAM},
 };
 
 use super::{
-    super::{DatapathError, Pins, mapped::Mapped, shape::Shape},
-    GuardCounts, GuardSettings, counts, overlay,
+    super::{
+        DatapathError,
+        pinned::{
+            GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, Mapped, Pins,
+            rows_per_processor,
+        },
+    },
+    counts::{self, GuardCounts},
+    overlay,
+    settings::{GuardSettings, OBJECT},
 };
-
-/// The program, as the build script made it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-guard"));
-
-/// Names the program.
-static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJECT).into());
-
-/// What MAC1's key is made of, beside the public key (WireGuard paper, section 5.4.4).
-const MAC1_LABEL: &[u8] = b"mac1----";
-
-const SOURCES_SHAPE: Shape = lru_hash(8, 8);
-const FLOWS_SHAPE: Shape = lru_hash(24, 16);
-pub(super) const ATTEMPTS_SHAPE: Shape = lru_hash(24, 32);
-
-const _: () = assert!(size_of::<FlowKey>() == FLOWS_SHAPE.key_size as usize);
-const _: () = assert!(size_of::<Flow>() == FLOWS_SHAPE.value_size as usize);
-const _: () = assert!(size_of::<Attempt>() == ATTEMPTS_SHAPE.value_size as usize);
-
-/// Of any size: the configuration says which.
-const fn lru_hash(key_size: u32, value_size: u32) -> Shape {
-    Shape { kind: MapType::LruHash, key_size, value_size, flags: 0, entries: None }
-}
 
 /// A guard whose program is in the kernel, not yet attached.
 #[derive(Debug)]
@@ -51,43 +34,12 @@ pub struct LoadedGuard {
     ebpf: Ebpf,
 }
 
-impl GuardSettings {
-    /// Names these settings together with the program that carries them out.
-    pub fn hash(&self) -> [u8; 16] {
-        let mut hash = Blake2s256::new();
-        hash.update(ABI_VERSION.to_le_bytes());
-        hash.update(OBJECT_HASH.as_slice());
-        hash.update(self.port.to_le_bytes());
-        hash.update(self.public_key.as_bytes());
-        for number in [self.initiations_per_second, self.burst, self.sources] {
-            hash.update(number.to_le_bytes());
-        }
-        for net in &self.overlay {
-            hash.update(net.to_string());
-        }
-        let mut name = [0; 16];
-        name.copy_from_slice(&hash.finalize()[..16]);
-        name
-    }
-
-    fn identity(&self, abi_version: u32) -> Identity {
-        let key = Blake2s256::new().chain_update(MAC1_LABEL);
-        let key = key.chain_update(self.public_key.as_bytes()).finalize();
-        Identity {
-            abi_version,
-            reserved: 0,
-            settings_hash: self.hash(),
-            mac1_state: keyed(&key.into()),
-        }
-    }
-}
-
 impl LoadedGuard {
-    /// Loads a guard. With `pins`, counts, sources and flows are the pinned ones, made if absent;
-    /// without, it has its own.
+    /// Loads a guard. With `pins` it uses the pinned counts, sources and flows, created if absent;
+    /// without, maps of its own.
     ///
     /// # Errors
-    /// The kernel refuses a map or the program. What is pinned is of another shape.
+    /// A pinned map has another shape. The kernel does not load a map or the program.
     pub fn load(settings: &GuardSettings, pins: Option<&Pins>) -> Result<Self, DatapathError> {
         let limit = Bucket::new(settings.initiations_per_second, settings.burst);
         let glance = overlay::glance(settings.port, &settings.overlay);
@@ -99,7 +51,7 @@ impl LoadedGuard {
             .override_global(names::GUARD_GLANCE, &glance[..], true)
             .override_global(names::GUARD_INTERVAL_NS, &limit.interval_ns, true)
             .override_global(names::GUARD_TOLERANCE_NS, &limit.tolerance_ns, true)
-            .map_max_entries(names::GUARD_COUNTS, counts::rows()?)
+            .map_max_entries(names::GUARD_COUNTS, rows_per_processor()?)
             .map_max_entries(names::GUARD_OVERLAY, networks.max(1))
             .map_max_entries(names::GUARD_SOURCES, room)
             .override_global(names::GUARD_ROOM, &room, true)
@@ -107,18 +59,9 @@ impl LoadedGuard {
             .map_max_entries(names::GUARD_FLOWS, room)
             .map_max_entries(names::GUARD_ATTEMPTS, room);
         if let Some(pins) = pins {
-            counts::check(pins)?;
-            loader.map_pin_path(names::GUARD_COUNTS, pins.guard_counts());
-            for (name, path, shape) in [
-                (names::GUARD_SOURCES, pins.guard_sources(), SOURCES_SHAPE),
-                (names::GUARD_FLOWS, pins.guard_flows(), FLOWS_SHAPE),
-                (names::GUARD_ATTEMPTS, pins.guard_attempts(), ATTEMPTS_SHAPE),
-            ] {
-                // Of another size it is begun anew: an empty table refuses nobody.
-                if path.exists() && shape.require(name, &path)?.max_entries() != room {
-                    pins.remove_file(&path)?;
-                }
-                loader.map_pin_path(name, path);
+            pins.map(&GUARD_COUNTS).bind(&mut loader, rows_per_processor()?)?;
+            for map in [&GUARD_SOURCES, &GUARD_FLOWS, &GUARD_ATTEMPTS] {
+                pins.map(map).bind(&mut loader, room)?;
             }
         }
         let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
@@ -132,7 +75,7 @@ impl LoadedGuard {
         Ok(loaded)
     }
 
-    /// Its program.
+    /// The program.
     ///
     /// # Errors
     /// The object lacks it.
@@ -144,11 +87,11 @@ impl LoadedGuard {
             .map_err(DatapathError::program(GUARD_PROGRAM, "find"))
     }
 
-    /// Runs it on a frame `repeat` times, as `BPF_PROG_TEST_RUN` does: the last verdict, an
-    /// `XDP_*` of include/uapi/linux/bpf.h, and the average time of a run.
+    /// Runs the program on a frame `repeat` times by `BPF_PROG_TEST_RUN`, and returns the last verdict,
+    /// an `XDP_*` of include/uapi/linux/bpf.h, and the average time of a run.
     ///
     /// # Errors
-    /// The kernel refuses the frame, which must have 14 bytes at least.
+    /// The kernel does not take the frame, which must have at least 14 bytes.
     pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, Duration), DatapathError> {
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let run = self.program()?.test_run(options);
@@ -156,7 +99,7 @@ impl LoadedGuard {
         Ok((run.return_value, run.duration))
     }
 
-    /// What its own runs counted, loaded without pins.
+    /// Counts of a guard loaded without pins.
     ///
     /// # Errors
     /// The map cannot be read.

@@ -1,4 +1,4 @@
-//! The overlay, as the guard knows it: no message to the relay's port comes from there.
+//! The overlay as data of the guard, which drops messages from there.
 
 use aya::maps::{
     Map,
@@ -9,8 +9,8 @@ use relay_common::names;
 
 use super::super::DatapathError;
 
-/// What the guard's first look at a frame knows, by [`names::GUARD_GLANCE`]. What it lets pass is
-/// certainly not of the overlay; a block that is too large costs another look.
+/// The value of [`names::GUARD_GLANCE`]. What the fast path passes is certainly not from the overlay;
+/// a block larger than the overlay costs the full decision.
 pub(super) fn glance(port: u16, overlay: &[IpNet]) -> [u32; 5] {
     let v4 = overlay.iter().filter_map(|net| match net {
         IpNet::V4(net) => Some(*net),
@@ -20,13 +20,13 @@ pub(super) fn glance(port: u16, overlay: &[IpNet]) -> [u32; 5] {
         IpNet::V6(net) => Some(*net),
         IpNet::V4(_) => None,
     });
-    let lies = |number: u32| u32::from_ne_bytes(number.to_be_bytes());
-    // No address, less no bits, is this one.
+    let in_header = |number: u32| u32::from_ne_bytes(number.to_be_bytes());
+    // No address masked by 0 has this value.
     let (network, mask) = block(v4)
         .map_or((u32::MAX, 0), |block| (u32::from(block.network()), u32::from(block.netmask())));
-    // Of addresses for more than one receiver, none of which is a source.
+    // The first word of multicast addresses, which are no sources.
     let (first, is_wide) = first_word(v6).unwrap_or((u32::MAX, false));
-    [port.to_be().into(), lies(network), lies(mask), lies(first), is_wide.into()]
+    [port.to_be().into(), in_header(network), in_header(mask), in_header(first), is_wide.into()]
 }
 
 /// Fills [`names::GUARD_OVERLAY`].
@@ -45,7 +45,7 @@ pub(super) fn fill(map: &mut Map, overlay: &[IpNet]) -> Result<(), DatapathError
     Ok(())
 }
 
-/// The smallest network around others.
+/// The smallest network that contains all of these.
 fn block(networks: impl Iterator<Item = Ipv4Net>) -> Option<Ipv4Net> {
     networks.reduce(|around, net| {
         let mut around = around.trunc();
@@ -57,7 +57,7 @@ fn block(networks: impl Iterator<Item = Ipv4Net>) -> Option<Ipv4Net> {
     })
 }
 
-/// The first word of the addresses in some networks, and whether there are several.
+/// The first word of the addresses in these networks, and whether there are several.
 fn first_word(mut networks: impl Iterator<Item = Ipv6Net>) -> Option<(u32, bool)> {
     let word = |net: &Ipv6Net| {
         let [a, b, c, d, ..] = net.network().octets();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_knows_all_of_the_overlay() {
+    fn the_fast_path_covers_the_whole_overlay() {
         let glance = |texts: &[&str]| {
             let [_, network, mask, first, is_wide] = glance(51820, &nets(texts));
             let text = |word: u32| Ipv4Addr::from(word.to_ne_bytes()).to_string();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_is_as_it_lies_in_the_header() {
+    fn the_port_is_in_network_byte_order() {
         let [port, ..] = glance(51820, &[]);
         assert_eq!(port.to_ne_bytes()[..2], 51820u16.to_be_bytes());
     }

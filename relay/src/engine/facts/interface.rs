@@ -57,7 +57,7 @@ async fn look(handle: &Handle, relay: &Relay, bpffs: &Path) -> Result<Interface>
     let of_hooks = running.hooks.iter().flat_map(|hook| {
         let program = hook.direction.program();
         let foreign = hook.foreign.iter().map(move |other| format!("{other} before {program}"));
-        foreign.chain(hook.twins.iter().map(|twin| format!("{twin}, a stale program of relay")))
+        foreign.chain(hook.stale.iter().map(|stale| format!("{stale}, a stale program of relay")))
     });
     let xdp = link.xdp.map(|id| format!("XDP program {id}"));
     let programs = Programs::Found(of_hooks.chain(xdp).collect());

@@ -10,11 +10,11 @@ pub(super) use plan::{GuardFailure, GuardPlan};
 
 use super::{Result, chain};
 use crate::{
-    datapath::{Datapath, DatapathError, GuardAttempt, GuardHook, XdpMode, XdpProgram},
+    datapath::{Datapath, DatapathError, GuardAttempt, GuardHook, XdpMode},
     model::Relay,
     net::{
         Handle,
-        underlay::{self, Chosen, Interface},
+        underlay::{self, Chosen},
     },
     stats::{Guarded, Unanswered},
 };
@@ -56,7 +56,7 @@ impl Guarding {
             underlay::choose(&guard.interfaces, &relay.interface, &found)
         });
         let desired: Vec<&str> = chosen.interfaces.iter().map(String::as_str).collect();
-        let programs: Vec<_> = found.iter().filter_map(program).collect();
+        let programs: Vec<_> = found.iter().filter_map(|one| one.xdp.clone()).collect();
         let hooks = datapath.guards(&desired, &programs);
         Ok(Self { chosen, hooks })
     }
@@ -96,17 +96,4 @@ impl Guarding {
     fn wants(&self, hook: &GuardHook) -> bool {
         self.chosen.interfaces.contains(&hook.interface)
     }
-}
-
-fn program(interface: &Interface) -> Option<XdpProgram> {
-    let xdp = interface.xdp?;
-    Some(XdpProgram {
-        interface: interface.name.clone(),
-        mode: match xdp.mode {
-            underlay::XdpMode::Driver => XdpMode::Driver,
-            underlay::XdpMode::Generic => XdpMode::Generic,
-            underlay::XdpMode::Hardware => XdpMode::Hardware,
-        },
-        program_id: xdp.program_id,
-    })
 }

@@ -59,7 +59,7 @@ fn a_foreign_program_is_named_and_stays() {
     assert_eq!(
         guarding.obstacles(),
         ["interface eth0: found XDP program xdp_filter (id 7), expected no XDP program; relay \
-         leaves it alone: remove it with `bpftool link detach id 9`, or take eth0 out of \
+         leaves it in place: remove it with `bpftool link detach id 9`, or remove eth0 from \
          guard.interfaces"]
     );
 }

@@ -64,7 +64,7 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
         },
         fence: fence_label(&running.fence, compared.is_ok().then_some(relay.fence)),
         foreign: running.hooks.iter().flat_map(|hook| hook.foreign.clone()).collect(),
-        stale: running.hooks.iter().flat_map(|h| &h.twins).map(ToString::to_string).collect(),
+        stale: running.hooks.iter().flat_map(|h| &h.stale).map(ToString::to_string).collect(),
         problems: Vec::new(),
         warnings,
     };

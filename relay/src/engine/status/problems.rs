@@ -68,9 +68,9 @@ pub(super) fn problems(running: &Running, relay: &Relay) -> Vec<String> {
         let dir = left.dir().display();
         format!("{dir}: found pins of another version of relay; `relay up` takes them over")
     }));
-    for twin in running.hooks.iter().flat_map(|hook| &hook.twins) {
+    for stale in running.hooks.iter().flat_map(|hook| &hook.stale) {
         problems
-            .push(format!("{twin} is attached, a stale program of relay; `relay up` detaches it"));
+            .push(format!("{stale} is attached, a stale program of relay; `relay up` detaches it"));
     }
     problems
 }

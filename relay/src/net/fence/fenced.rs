@@ -3,11 +3,11 @@ use netlink_packet_netfilter::nftables::{ChainAttribute, TableAttribute};
 use super::nfnetlink;
 use crate::{model::InterfaceName, net::NetError};
 
-/// The interfaces that a fence is named for, whatever it lets through: tables `inet relay_NAME` with
-/// chains `prerouting` and `forward`.
+/// The interfaces that have a fence, in any state: tables `inet relay_NAME` with chains `prerouting` and
+/// `forward`.
 ///
 /// # Errors
-/// The kernel has no nf_tables, the caller may not.
+/// The kernel has no nf_tables, or the caller lacks permission.
 pub fn fenced() -> Result<Vec<InterfaceName>, NetError> {
     let mut interfaces = Vec::new();
     for attributes in nfnetlink::tables()? {

@@ -1,11 +1,12 @@
-//! The netfilter table that fails closed where the policy's own programs are gone, and keeps
-//! WireGuard's messages out of the tunnel that they are for.
+//! The fence: a netfilter table that fails closed if the policy's own programs are missing, and keeps
+//! WireGuard's messages out of the tunnel that they carry.
 //!
-//! `inet relay_<interface>` drops what comes in from the interface, or is forwarded to it, without the
-//! mark that the programs set. It matches the interface by name, so it holds before the interface
-//! exists and after it was created anew, and it covers IPv4 and IPv6 alike. The table has no owner: it
-//! outlives whoever made it.
+//! `inet relay_<interface>` drops packets from the interface, and packets forwarded to it, that lack the
+//! mark of the programs. It matches the interface by name, so it works before the interface exists and
+//! after it was created again. It covers IPv4 and IPv6. The table has no owner: it outlives the process
+//! that created it.
 
+mod expression;
 mod fenced;
 mod nfnetlink;
 mod rules;
@@ -16,60 +17,59 @@ use ipnet::IpNet;
 use super::NetError;
 use crate::model::{Egress, HostAccess, InterfaceName, Relay};
 
-/// Marks of packets that may pass.
+/// Marks of packets that pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marks {
-    /// Bits that the programs set on what they pass up.
+    /// Bits that the programs set on packets that they pass up.
     pub passed: u32,
-    /// Bits that the fence sets on answers of published ports, those of `passed` among them.
+    /// Bits that the fence sets on answers from published ports, including those of `passed`.
     pub answer: u32,
 }
 
-/// What the fence is to be.
+/// A desired fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence {
-    /// The interface it belongs to.
+    /// Interface.
     pub interface: InterfaceName,
     /// WireGuard's UDP port.
     pub port: u16,
-    /// The overlay: what WireGuard gets from there comes out of a tunnel, not to one.
+    /// Networks of the overlay: a message to WireGuard from there has left a tunnel.
     pub overlay: Vec<IpNet>,
-    /// Marks of packets that may pass.
+    /// Marks of packets that pass.
     pub marks: Marks,
-    /// Whether peers can reach ports of the host that are published from elsewhere: answers come
-    /// in then, as connection tracking knows them. Without open ports no question passes the
-    /// programs, and the host is spared the tracking.
+    /// Whether peers can reach published ports of the host. Answers from these pass by connection
+    /// tracking. Without open ports no request passes the programs, and the host needs no tracking.
     pub publishes: bool,
-    /// Whether what comes back from beyond the overlay may be forwarded to the interface. No
-    /// program sets a mark on it: it enters by another interface.
+    /// Whether answers from beyond the overlay may be forwarded to the interface. They enter by another
+    /// interface, so that no program marks them.
     pub replies: bool,
 }
 
 /// Why the fence drops a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropped {
-    /// It came from a peer, and no program passed it.
+    /// From a peer, and no program passed it.
     FromPeers,
-    /// Another interface's, on its way to a peer.
+    /// From another interface, to a peer.
     ToPeers,
     /// To WireGuard's port, from an address of the overlay: the answer would enter the tunnel.
     OverlaySource,
-    /// WireGuard's own message, on its way into the tunnel.
+    /// WireGuard's own message, routed into the tunnel.
     OwnTunnel,
 }
 
-/// Packets that the fence has dropped since it was put up.
+/// Packets that the fence has dropped since it was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drops([u64; Dropped::ALL.len()]);
 
-/// How the fence stands.
+/// State of the fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FenceState {
-    /// There is no such table.
+    /// There is no table of that name.
     Absent,
-    /// It is what [`put_up`] makes.
+    /// The table is as [`put_up`] creates it.
     Intact,
-    /// There is a table of that name with other contents, or a dormant one.
+    /// The table has other contents, or is dormant.
     Different,
 }
 
@@ -88,11 +88,11 @@ impl Fence {
 }
 
 impl Dropped {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 4] =
         [Self::FromPeers, Self::ToPeers, Self::OverlaySource, Self::OwnTunnel];
 
-    /// Its word in every output.
+    /// Spelling in every output.
     pub const fn label(self) -> &'static str {
         match self {
             Self::FromPeers => "from_peers",
@@ -115,11 +115,11 @@ pub fn table_name(interface: &InterfaceName) -> String {
     format!("relay_{interface}")
 }
 
-/// Compares the table in the kernel with the one that [`put_up`] makes, and reads what those of its
-/// rules that are there have dropped. Counters are no difference.
+/// Compares the table in the kernel with the one that [`put_up`] creates, except counters, and reads
+/// how many packets its rules have dropped.
 ///
 /// # Errors
-/// The kernel has no nf_tables, the caller may not.
+/// The kernel has no nf_tables, or the caller lacks permission.
 pub fn observe(fence: &Fence) -> Result<(FenceState, Drops), NetError> {
     let table = table_name(&fence.interface);
     let Some(attributes) = nfnetlink::table(&table)? else {
@@ -136,20 +136,20 @@ pub fn observe(fence: &Fence) -> Result<(FenceState, Drops), NetError> {
     Ok((state, drops))
 }
 
-/// Puts up the fence in one transaction, in the place of any table of that name; packets see the
-/// old one or the new one. Counters begin at zero.
+/// Creates the fence in one transaction, replacing any table of that name; packets meet the old table
+/// or the new one. Counters start at zero.
 ///
 /// # Errors
-/// The kernel lacks nf_tables or a part of it that the fence needs; the caller may not.
+/// The kernel lacks nf_tables or a part that the fence needs, or the caller lacks permission.
 pub fn put_up(fence: &Fence) -> Result<(), NetError> {
     let table = table_name(&fence.interface);
     nfnetlink::transact(&table, rules::requests(&table, rules::chains(fence)))
 }
 
-/// Takes the fence down. Whether there was one.
+/// Removes the fence. Whether there was one.
 ///
 /// # Errors
-/// The kernel has no nf_tables, the caller may not.
+/// The kernel has no nf_tables, or the caller lacks permission.
 pub fn take_down(interface: &InterfaceName) -> Result<bool, NetError> {
     let table = table_name(interface);
     match nfnetlink::transact(&table, vec![rules::delete_table(&table)]) {

@@ -17,13 +17,13 @@ use rtnetlink::{
 
 use super::NetError;
 
-/// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h: whom a batch is for.
+/// NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h, in the frame of a batch.
 const SUBSYSTEM_NFTABLES: u16 = 10;
 
-/// Dumps that are made before the ruleset counts as changing all the time.
+/// Number of interrupted dumps before an error is returned.
 const DUMPS_MAX: usize = 16;
 
-/// More than the kernel puts into one datagram of a dump (32 KiB, af_netlink.c).
+/// More than one datagram of a dump (32 KiB, net/netlink/af_netlink.c).
 const DATAGRAM_MAX: usize = 64 * 1024;
 
 /// One request of a transaction.
@@ -34,7 +34,7 @@ pub(super) struct Request {
     pub(super) message: NfTablesMessage,
 }
 
-/// Carries out all requests or none.
+/// Executes all requests or none.
 pub(super) fn transact(table: &str, requests: Vec<Request>) -> Result<(), NetError> {
     let names: Vec<&'static str> = requests.iter().map(|request| request.name).collect();
     let name = |sequence: u32| {
@@ -51,7 +51,7 @@ pub(super) fn transact(table: &str, requests: Vec<Request>) -> Result<(), NetErr
             match answer.payload {
                 NetlinkPayload::Error(error) if error.code.is_none() => acknowledged += 1,
                 NetlinkPayload::Error(error) => {
-                    return Err(refused(name(answer.header.sequence_number), table, error.to_io()));
+                    return Err(failed(name(answer.header.sequence_number), table, error.to_io()));
                 }
                 _ => {}
             }
@@ -78,16 +78,16 @@ pub(super) fn table(table: &str) -> Result<Option<Vec<TableAttribute>>, NetError
                 let error = error.to_io();
                 return match error.raw_os_error() {
                     Some(libc::ENOENT) => Ok(None),
-                    _ => Err(refused(REQUEST, table, error)),
+                    _ => Err(failed(REQUEST, table, error)),
                 };
             }
             _ => {}
         }
     }
-    Err(not_understood(REQUEST, table, "it is no table".to_owned()))
+    Err(undecoded(REQUEST, table, "not a table".to_owned()))
 }
 
-/// Every table of the family inet, each one's attributes.
+/// Attributes of all tables of the family inet.
 pub(super) fn tables() -> Result<Vec<Vec<TableAttribute>>, NetError> {
     let request = NfTablesMessage::GetTable(TableMessage { attributes: Vec::new() });
     let answers = dump("NFT_MSG_GETTABLE", "all tables", &request)?;
@@ -100,7 +100,7 @@ pub(super) fn tables() -> Result<Vec<Vec<TableAttribute>>, NetError> {
         .collect())
 }
 
-/// The chains of a table, each one's attributes.
+/// Attributes of the chains of a table.
 pub(super) fn chains(table: &str) -> Result<Vec<Vec<ChainAttribute>>, NetError> {
     let request = NfTablesMessage::GetChain(ChainMessage { attributes: Vec::new() });
     let answers = dump("NFT_MSG_GETCHAIN", table, &request)?;
@@ -114,7 +114,7 @@ pub(super) fn chains(table: &str) -> Result<Vec<Vec<ChainAttribute>>, NetError> 
         .collect())
 }
 
-/// The rules of a table, each one's attributes, in the order of their chain.
+/// Attributes of the rules of a table, in the order of their chain.
 pub(super) fn rules(table: &str) -> Result<Vec<Vec<RuleAttribute>>, NetError> {
     let attributes = vec![RuleAttribute::Table(table.to_owned())];
     let request = NfTablesMessage::GetRule(RuleMessage { attributes });
@@ -142,7 +142,7 @@ fn dump(
     Err(NetError::Interrupted { request, tries: DUMPS_MAX })
 }
 
-/// `None` when the ruleset changed in between.
+/// `None` if the ruleset changed meanwhile.
 fn dump_once(
     request: &'static str,
     table: &str,
@@ -158,11 +158,11 @@ fn dump_once(
             match answer.payload {
                 NetlinkPayload::InnerMessage(inner) => messages.extend(nftables(inner)),
                 NetlinkPayload::Error(error) if error.code.is_some() => {
-                    return Err(refused(request, table, error.to_io()));
+                    return Err(failed(request, table, error.to_io()));
                 }
                 NetlinkPayload::Done(done) if done.code != 0 => {
                     let error = io::Error::from_raw_os_error(done.code.saturating_abs());
-                    return Err(refused(request, table, error));
+                    return Err(failed(request, table, error));
                 }
                 NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(messages)),
                 _ => {}
@@ -171,7 +171,7 @@ fn dump_once(
     }
 }
 
-/// Begin, the requests with sequence numbers from 1, end.
+/// The requests with sequence numbers from 1, between begin and end.
 fn batch(requests: Vec<Request>) -> Vec<u8> {
     let mut batch = serialize(control(ControlMessage::BatchBegin), NLM_F_REQUEST, 0);
     let mut sequence = 0;
@@ -224,14 +224,14 @@ fn send(socket: &Socket, request: &'static str, table: &str, bytes: &[u8]) -> Re
         Ok(sent) if sent == bytes.len() => Ok(()),
         Ok(sent) => {
             let reason = format!("{sent} of {} bytes were sent", bytes.len());
-            Err(not_understood(request, table, reason))
+            Err(undecoded(request, table, reason))
         }
-        Err(error) => Err(refused(request, table, error)),
+        Err(error) => Err(failed(request, table, error)),
     }
 }
 
-/// The messages of one datagram. The kernel answers within the call that sends, so an answer that
-/// is not there now never comes.
+/// The messages of one datagram. The kernel answers within the call that sends, so that a missing
+/// answer never arrives.
 fn receive(
     socket: &Socket,
     request: &'static str,
@@ -240,12 +240,12 @@ fn receive(
     let mut buffer = vec![0; DATAGRAM_MAX];
     let received = socket
         .recv(&mut buffer.as_mut_slice(), libc::MSG_DONTWAIT)
-        .map_err(|error| refused(request, table, error))?;
+        .map_err(|error| failed(request, table, error))?;
     let mut rest = buffer.get(..received).unwrap_or_default();
     let mut messages = Vec::new();
     while !rest.is_empty() {
         let message = NetlinkMessage::<NetfilterMessage>::deserialize(rest)
-            .map_err(|error| not_understood(request, table, error.to_string()))?;
+            .map_err(|error| undecoded(request, table, error.to_string()))?;
         let length = usize::try_from(message.header.length).unwrap_or(usize::MAX);
         let aligned = length.checked_next_multiple_of(4).unwrap_or(usize::MAX);
         rest = rest.get(aligned..).unwrap_or_default();
@@ -254,8 +254,8 @@ fn receive(
     Ok(messages)
 }
 
-/// ENOENT is a chain type that could not be loaded where it does not name the table itself.
-fn refused(request: &'static str, table: &str, error: io::Error) -> NetError {
+/// ENOENT for a chain or a rule is a module that cannot be loaded.
+fn failed(request: &'static str, table: &str, error: io::Error) -> NetError {
     let lacks = match error.raw_os_error() {
         Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT) => true,
         Some(libc::EINVAL) => request == "NFT_MSG_GETTABLE",
@@ -277,7 +277,7 @@ fn missing_or(table: &str, source: io::Error) -> NetError {
     }
 }
 
-fn not_understood(request: &'static str, table: &str, reason: String) -> NetError {
+fn undecoded(request: &'static str, table: &str, reason: String) -> NetError {
     NetError::Answer { request, object: table.to_owned(), reason }
 }
 
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_stands_between_its_marks_with_sequence_numbers_from_one() {
+    fn a_batch_has_begin_and_end_and_sequence_numbers_from_one() {
         let attributes = vec![TableAttribute::Name("relay_r0".to_owned())];
         let message = NfTablesMessage::NewTable(TableMessage { attributes });
         let request = Request { name: "NFT_MSG_NEWTABLE", flags: NLM_F_CREATE, message };

@@ -1,47 +1,36 @@
-//! The rules of the fence: as they are sent, and as they are read back.
+//! The rules of the fence, as sent and as read back.
 
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{
-    Bitwise, ChainAttribute, ChainMessage, Cmp, DataAttribute, ExpressionAttribute, Expressions,
-    Hook, Immediate, InetHookNumber, ListAttribute, Meta, MetaKey, NfTablesMessage, Operator,
-    Payload, Register, RuleAttribute, RuleMessage, TableAttribute, TableMessage, Verdict,
-    VerdictAttribute,
+    ChainAttribute, ChainMessage, Expressions, Hook, InetHookNumber, ListAttribute, Meta, MetaKey,
+    NfTablesMessage, Operator, Register, RuleAttribute, RuleMessage, TableAttribute, TableMessage,
 };
-use rtnetlink::packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, Nla as _};
+use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
-use super::{Dropped, Fence, nfnetlink::Request};
+use super::{
+    Dropped, Fence,
+    expression::{
+        CT_DIRECTION, CT_STATE, CT_STATUS, NETWORK_HEADER, TRANSPORT_HEADER, bits, bytes, compare,
+        counted, counter, expression, field, load, masked, track, track_has, verdict,
+    },
+    nfnetlink::Request,
+};
 
-/// NF_IP_PRI_MANGLE: ahead of every filter chain of the host.
+/// NF_IP_PRI_MANGLE: before all filter chains of the host.
 const MANGLE: i32 = -150;
-/// Before NF_IP_PRI_CONNTRACK_DEFRAG, so that nothing of the host's has changed a mark or put
-/// fragments together.
+/// Before NF_IP_PRI_CONNTRACK_DEFRAG, so that no chain of the host has changed a mark, and fragments
+/// are not reassembled.
 const FIRST: i32 = -450;
 
 /// NF_ACCEPT and NF_DROP of linux/netfilter.h.
 const ACCEPT: u32 = 1;
 const DROP: u32 = 0;
 
-/// NFTA_CT_DREG, NFTA_CT_KEY and keys of linux/netfilter/nf_tables.h.
-const CT_DESTINATION_REGISTER: u16 = 1;
-const CT_KEY: u16 = 2;
-const CT_STATE: u32 = 0;
-const CT_DIRECTION: u32 = 1;
-const CT_STATUS: u32 = 2;
-
 /// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and IP_CT_RELATED, IP_CT_DIR_REPLY, and IPS_DST_NAT
 /// (linux/netfilter/nf_conntrack_common.h).
 const ESTABLISHED_OR_RELATED: u32 = 1 << 1 | 1 << 2;
 const REPLY: u8 = 1;
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
-
-/// NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER and NFT_BITWISE_MASK_XOR of
-/// linux/netfilter/nf_tables.h.
-const NETWORK_HEADER: u32 = 1;
-const TRANSPORT_HEADER: u32 = 2;
-const MASK_XOR: u32 = 0;
-
-/// NFTA_COUNTER_PACKETS of linux/netfilter/nf_tables.h.
-const COUNTER_PACKETS: u16 = 2;
 
 /// NFPROTO_IPV4 and NFPROTO_IPV6 of linux/netfilter.h.
 const IPV4: u8 = 2;
@@ -60,7 +49,7 @@ const NAME_FIELD_LEN: usize = 16;
 
 type Rule = Vec<Expressions>;
 
-/// One chain of the fence, as it is sent and as it is read back.
+/// A chain of the fence, as sent and as read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Chain {
     pub(super) name: String,
@@ -98,7 +87,7 @@ pub(super) fn chains(fence: &Fence) -> Vec<Chain> {
     ]
 }
 
-/// Packets that those of the rules of this reason that are among these have dropped.
+/// Packets that the rules with this reason among `rules` have dropped.
 pub(super) fn packets(fence: &Fence, rules: &[Counted], why: Dropped) -> u64 {
     let wanted = dropping(fence, why);
     let found = rules.iter().filter(|counted| wanted.contains(&counted.rule));
@@ -115,8 +104,7 @@ fn base_chain(name: &str, hook: InetHookNumber, priority: i32, rules: Vec<Rule>)
     }
 }
 
-/// The rules that drop for this reason. Attributes stand in the order in which the kernel gives
-/// them back.
+/// The rules that drop for this reason, with attributes in the order in which the kernel sends them.
 fn dropping(fence: &Fence, why: Dropped) -> Vec<Rule> {
     let conditions = match why {
         // `iifname "<interface>" meta mark & <passed> != <passed>`; in a VRF later hooks see the
@@ -147,7 +135,7 @@ fn dropping(fence: &Fence, why: Dropped) -> Vec<Rule> {
 }
 
 /// `oifname "<interface>" ct direction reply ct status dnat meta mark set meta mark | <answer> counter
-/// accept`: what a peer asked of a published port, on its way back.
+/// accept`: the answers of a published port to a peer.
 fn accept_answers(fence: &Fence) -> Rule {
     let answer = fence.marks.answer;
     let mut rule = is_interface(MetaKey::Oifname, fence);
@@ -180,7 +168,7 @@ fn name(fence: &Fence) -> Vec<u8> {
     name
 }
 
-/// Whether a bit of the mark is missing. A mark is a number of the host's byte order in the register.
+/// Matches if a bit of the mark is missing. In the register a mark is in the host's byte order.
 fn is_unmarked(fence: &Fence) -> Rule {
     let passed = fence.marks.passed;
     vec![load(MetaKey::Mark), bits(passed, 0), compare(Operator::NotEqual, bytes(passed))]
@@ -215,80 +203,8 @@ fn is_from(net: &IpNet) -> Rule {
     ]
 }
 
-fn field(header: u32, offset: u32, len: u32) -> Expressions {
-    Expressions::Payload(vec![
-        Payload::DestinationRegister(Register::Reg1),
-        Payload::Base(header),
-        Payload::Offset(offset),
-        Payload::Len(len),
-    ])
-}
-
-fn track(key: u32) -> Expressions {
-    let register = u32::from(Register::Reg1).to_be_bytes().to_vec();
-    other(
-        "ct",
-        vec![
-            DefaultNla::new(CT_DESTINATION_REGISTER, register),
-            DefaultNla::new(CT_KEY, key.to_be_bytes().to_vec()),
-        ],
-    )
-}
-
-/// Whether connection tracking has one of these bits there.
-fn track_has(key: u32, mask: u32) -> [Expressions; 3] {
-    [track(key), bits(mask, 0), compare(Operator::NotEqual, bytes(0))]
-}
-
-/// The bits of a number in `mask`, those of `flip` turned over.
-fn bits(mask: u32, flip: u32) -> Expressions {
-    masked(4, bytes(mask), bytes(flip))
-}
-
-fn masked(len: u32, mask: Vec<u8>, flip: Vec<u8>) -> Expressions {
-    Expressions::Bitwise(vec![
-        Bitwise::SourceRegister(Register::Reg1),
-        Bitwise::DestinationRegister(Register::Reg1),
-        Bitwise::Length(len),
-        Bitwise::Op(MASK_XOR),
-        Bitwise::Mask(DataAttribute::Value(mask)),
-        Bitwise::Xor(DataAttribute::Value(flip)),
-    ])
-}
-
-fn bytes(number: u32) -> Vec<u8> {
-    number.to_ne_bytes().to_vec()
-}
-
-fn verdict(code: u32) -> Expressions {
-    Expressions::Immediate(vec![
-        Immediate::DestinationRegister(Register::Verdict),
-        Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(Verdict::Other(code))])),
-    ])
-}
-
-fn load(key: MetaKey) -> Expressions {
-    Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(Register::Reg1)])
-}
-
-fn compare(operator: Operator, value: Vec<u8>) -> Expressions {
-    Expressions::Cmp(vec![
-        Cmp::SourceRegister(Register::Reg1),
-        Cmp::Op(operator),
-        Cmp::Data(DataAttribute::Value(value)),
-    ])
-}
-
-fn counter() -> Expressions {
-    other("counter", Vec::new())
-}
-
-fn other(expression_type: &str, attributes: Vec<DefaultNla>) -> Expressions {
-    Expressions::Other { expression_type: expression_type.to_owned(), attributes }
-}
-
-/// The transaction. Its first two requests clear the way whether or not the table exists: creating
-/// one that exists is no error, deleting one that does not is.
+/// The transaction. Its first two requests remove the table whether or not it exists: creating an
+/// existing one is no error, deleting a missing one is.
 pub(super) fn requests(table: &str, chains: Vec<Chain>) -> Vec<Request> {
     let mut requests = vec![new_table(table), delete_table(table), new_table(table)];
     for chain in chains {
@@ -376,7 +292,7 @@ pub(super) fn rule(attributes: Vec<RuleAttribute>) -> Counted {
     read
 }
 
-/// The chains of what was read, with their rules, sorted by name.
+/// The chains that were read, with their rules, sorted by name.
 pub(super) fn filled(mut chains: Vec<Chain>, rules: Vec<Counted>) -> Vec<Chain> {
     for Counted { chain, rule, packets: _ } in rules {
         if let Some(found) = chains.iter_mut().find(|found| found.name == chain) {
@@ -387,38 +303,22 @@ pub(super) fn filled(mut chains: Vec<Chain>, rules: Vec<Counted>) -> Vec<Chain> 
     chains
 }
 
-fn expression(element: ListAttribute<ExpressionAttribute>) -> Option<Expressions> {
-    let ListAttribute::Element(attributes) = element else {
-        return None;
-    };
-    attributes.into_iter().find_map(|attribute| match attribute {
-        ExpressionAttribute::Data(expression) => Some(expression),
-        _ => None,
-    })
-}
-
-/// Packets, if it is a counter.
-fn counted(expression: &Expressions) -> Option<u64> {
-    let Expressions::Other { expression_type, attributes } = expression else {
-        return None;
-    };
-    let packets = attributes.iter().find(|attribute| attribute.kind() == COUNTER_PACKETS);
-    let value = packets.and_then(|attribute| {
-        let mut value = [0; 8];
-        (attribute.value_len() == value.len()).then(|| attribute.emit_value(&mut value))?;
-        Some(u64::from_be_bytes(value))
-    });
-    (expression_type == "counter").then(|| value.unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::Marks, *};
+    use rtnetlink::packet_core::DefaultNla;
+
+    use super::{
+        super::{
+            Marks,
+            expression::{COUNTER_PACKETS, other},
+        },
+        *,
+    };
 
     const MARKS: Marks = Marks { passed: 0x1000_1000, answer: 0x3000_1000 };
 
     #[test]
-    fn the_transaction_clears_the_way_and_then_makes_three_chains_with_their_rules() {
+    fn the_transaction_removes_the_table_and_creates_three_chains_with_their_rules() {
         let names: Vec<&str> =
             requests("relay_relay0", chains(&fence())).iter().map(|r| r.name).collect();
         let (chain, rule) = ("NFT_MSG_NEWCHAIN", "NFT_MSG_NEWRULE");
@@ -438,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_passes_only_before_the_rule_that_drops() {
+    fn answers_are_accepted_before_the_rule_that_drops() {
         let wanted = Fence { publishes: true, replies: true, ..fence() };
         let [forward, ..] = &chains(&wanted)[..] else { panic!("a chain") };
         let drop = dropping(&wanted, Dropped::ToPeers).remove(0);
@@ -447,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_read_back_with_counts_equals_the_one_sent_and_tells_them() {
+    fn a_rule_read_back_equals_the_one_sent_apart_from_its_count() {
         let sent = dropping(&fence(), Dropped::ToPeers).remove(0);
         let mut back = sent.clone();
         back[5] =

@@ -1,24 +1,23 @@
-//! Whether the host's own firewall lets anything in to a UDP port: its chains of hook input, read
-//! by nf_tables netlink and judged for one kind of packet.
+//! Whether the host's own firewall lets any packet in to a UDP port: its chains of hook input, read by
+//! nf_tables netlink and evaluated for one kind of packet.
 
 mod verdict;
 
 use super::{NetError, ruleset};
 use verdict::{Packet, Version};
 
-/// The chains that let nothing in to the port, one for each version of IP; `None` where something
-/// may come in.
+/// The chains that drop every packet to the port, by IP version; `None` if some packets may pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inbound {
-    /// Over IPv4, as `nft` names it: family, table, chain.
+    /// Over IPv4, as in `nft`: family, table, chain.
     pub v4: Option<String>,
     /// Over IPv6.
     pub v6: Option<String>,
 }
 
 impl Inbound {
-    /// What is to be told of it; `None` where something may come in. A host without IPv6 addresses
-    /// misses nothing over IPv6.
+    /// The finding as text; `None` if packets may pass. Without IPv6 addresses of the host, IPv6 does not
+    /// matter.
     pub fn told(&self, port: u16, has_v6: bool) -> Option<String> {
         let (chains, over) = match (&self.v4, self.v6.as_ref().filter(|_| has_v6)) {
             (None, None) => return None,
@@ -31,12 +30,11 @@ impl Inbound {
     }
 }
 
-/// Looks for a chain that drops the first packet of everybody to the port. A rule that lets some
-/// of them in, or that is not understood, counts as letting in. Rules of iptables-legacy are not
-/// seen.
+/// Finds a chain that drops the first packet of every sender to the port. A rule that accepts some of
+/// them, or that is not understood, counts as accepting. Rules of iptables-legacy are not visible.
 ///
 /// # Errors
-/// The kernel has no nf_tables, the caller may not, the ruleset changes all the time.
+/// The kernel has no nf_tables, the caller lacks permission, or the ruleset changed during each dump.
 pub fn read(port: u16) -> Result<Inbound, NetError> {
     let ruleset = ruleset::read()?;
     let barred = |version| verdict::barred(&ruleset, Packet { version, port });
@@ -48,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_tells_which_chain_drops_and_over_what() {
+    fn the_text_names_the_chain_and_the_ip_version() {
         let told = |v4: &str, v6: &str, has_v6| {
             let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
             Inbound { v4: named(v4), v6: named(v6) }.told(51820, has_v6).unwrap_or_default()

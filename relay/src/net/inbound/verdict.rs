@@ -1,7 +1,7 @@
-//! What becomes of the first packet of a peer, as far as the rules tell without the packet.
+//! The possible fates of the first packet from a peer, by the rules alone.
 //!
-//! Everything is a set of what may happen. What is not understood may match and may not, so that a
-//! port is called closed only where no reading of the rules opens it.
+//! The result is a set of possibilities. An expression that is not understood may or may not match, so
+//! that a port counts as closed only if no interpretation of the rules opens it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,10 +16,10 @@ const LOCAL_IN: u32 = 1;
 const UDP: u8 = 17;
 /// NF_CT_STATE_BIT(IP_CT_NEW) of linux/netfilter/nf_conntrack_common.h; the same in xt_conntrack.
 const STATE_NEW: u32 = 8;
-/// The loopback interface is the first of a namespace.
+/// Name and index of the loopback interface.
 const LOOPBACK: (&[u8], u32) = (b"lo", 1);
 
-/// A UDP packet to a port of the host that opens a flow, from outside.
+/// The first UDP packet of a flow, from outside, to a port of the host.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packet {
     pub(super) version: Version,
@@ -38,13 +38,13 @@ pub(super) enum Version {
 enum Fate {
     Accepted,
     Dropped,
-    /// The chain ends without saying.
+    /// The chain ends without a verdict.
     Unsaid,
 }
 
 type Fates = BTreeSet<Fate>;
 
-/// Whether a rule, or a step of it, matches.
+/// Whether a rule or an expression matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
     Yes,
@@ -52,16 +52,16 @@ enum Match {
     Maybe,
 }
 
-/// What is known of a register.
+/// Content of a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
     Known(Vec<u8>),
-    /// An interface, not the loopback.
+    /// An interface other than loopback.
     Outside,
     Unknown,
 }
 
-/// The first base chain of hook input that drops the packet whatever else is true of it.
+/// The first base chain of hook input that certainly drops the packet.
 pub(super) fn barred(ruleset: &Ruleset, packet: Packet) -> Option<String> {
     let own = if packet.version == Version::V4 { IPV4 } else { IPV6 };
     let judge = Judge { ruleset, packet };
@@ -81,7 +81,7 @@ struct Judge<'a> {
     packet: Packet,
 }
 
-/// Fates of chains that were judged, by family, table and name.
+/// Fates of evaluated chains, by family, table and name.
 type Seen<'a> = HashMap<(u8, &'a str, &'a str), Fates>;
 
 impl<'a> Judge<'a> {
@@ -90,7 +90,7 @@ impl<'a> Judge<'a> {
         if let Some(fates) = seen.get(&key) {
             return fates.clone();
         }
-        // The kernel refuses loops; one that is met all the same says everything.
+        // The kernel allows no loops. If there is one anyway, anything is possible.
         seen.insert(key, BTreeSet::from([Fate::Accepted, Fate::Dropped, Fate::Unsaid]));
         let mut fates = Fates::new();
         let ends = chain.rules.iter().any(|rule| {
@@ -130,7 +130,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What a rule may do, and whether it surely does.
+    /// The possible verdicts of a rule, and whether they are certain.
     fn rule(&self, chain: &Chain, rule: &[Expression]) -> Vec<(Match, Verdict)> {
         let mut registers: HashMap<u32, Value> = HashMap::new();
         let mut matches = Match::Yes;
@@ -234,8 +234,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A match of xtables, by which iptables-nft says what nf_tables has no expression for: layouts
-    /// of linux/netfilter/xt_tcpudp.h, xt_multiport.h and xt_conntrack.h.
+    /// A match of xtables, which iptables-nft uses where nf_tables has no expression. Layouts are in
+    /// linux/netfilter/xt_tcpudp.h, xt_multiport.h and xt_conntrack.h.
     fn extension(&self, name: &str, info: &[u8]) -> Match {
         let short = |at: usize| {
             let bytes = info.get(at..at + 2)?;
@@ -292,7 +292,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Targets of xtables behind which the next rule is looked at.
+/// Targets of xtables without a verdict.
 const GOES_ON: [&str; 12] = [
     "LOG", "NFLOG", "MARK", "CONNMARK", "SET", "AUDIT", "TRACE", "CT", "TCPMSS", "DSCP",
     "CLASSIFY", "SECMARK",
@@ -320,7 +320,7 @@ impl Match {
     }
 }
 
-/// A packet that opens a flow and was not translated.
+/// Connection tracking of a packet that opens a flow and is not translated.
 fn conntrack(key: Option<u32>) -> Value {
     match key {
         // NFT_CT_STATE, NFT_CT_DIRECTION and NFT_CT_STATUS.
@@ -377,7 +377,7 @@ fn is_loopback(bytes: &[u8]) -> bool {
     text(bytes).as_bytes() == name || bytes == index.to_ne_bytes()
 }
 
-/// What was found in a set: whether anything, and what may have been.
+/// Result of a set look-up: whether an element matches, and which may.
 struct Found<'a> {
     matches: Match,
     elements: Vec<&'a Element>,
@@ -387,7 +387,7 @@ fn lookup<'a>(value: &Value, elements: &'a [Element]) -> Found<'a> {
     match value {
         Value::Known(bytes) if elements.iter().all(|one| one.key.len() == bytes.len()) => {
             let found = if elements.iter().any(|element| element.is_end) {
-                // Of an end and a beginning at one place the beginning is the later.
+                // If an interval ends where another begins, the beginning counts.
                 let before = elements.iter().filter(|element| element.key <= *bytes);
                 before.max_by_key(|one| (&one.key, !one.is_end)).filter(|one| !one.is_end)
             } else {
@@ -404,7 +404,7 @@ fn lookup<'a>(value: &Value, elements: &'a [Element]) -> Found<'a> {
     }
 }
 
-/// What a map of verdicts may say.
+/// The possible verdicts of a verdict map.
 fn through(matches: Match, found: &Found<'_>) -> Vec<(Match, Verdict)> {
     let matches = matches.and(found.matches);
     let verdicts = found.elements.iter().filter(|element| !element.is_end);

@@ -1,4 +1,4 @@
-//! The BPF file system that pins are in, and who else may put something there.
+//! The BPF file system, and whether others than root can create something in it.
 
 use std::{
     fs, io,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::DatapathError;
+use super::super::DatapathError;
 
 /// `f_type` of a BPF file system (`BPF_FS_MAGIC`, include/uapi/linux/magic.h).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -14,13 +14,13 @@ const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// `S_ISVTX`: only who made something may remove or rename it.
+/// `S_ISVTX`: only the owner of a file may remove or rename it.
 const STICKY: u32 = 0o1000;
 
-/// Whether others than root may make directories in a BPF file system.
+/// Whether others than root can create directories in a BPF file system.
 ///
 /// # Errors
-/// There is none. What others can write to is used by relay.
+/// There is none, or relay's own directory is not root's alone.
 pub fn is_open(bpffs: &Path) -> Result<bool, DatapathError> {
     require(bpffs)?;
     require_own(bpffs, &directory(bpffs))?;
@@ -28,12 +28,12 @@ pub fn is_open(bpffs: &Path) -> Result<bool, DatapathError> {
     Ok(found.mode() & OTHERS_WRITE != 0)
 }
 
-/// The directory of all relays.
+/// The directory with the pins of all relays.
 pub(super) fn directory(bpffs: &Path) -> PathBuf {
     bpffs.join("relay")
 }
 
-/// That there is a BPF file system.
+/// Fails unless there is a BPF file system.
 pub(super) fn require(bpffs: &Path) -> Result<(), DatapathError> {
     let found = rustix::fs::statfs(bpffs).ok();
     match found.and_then(|found| u64::try_from(found.f_type).ok()) {
@@ -42,8 +42,8 @@ pub(super) fn require(bpffs: &Path) -> Result<(), DatapathError> {
     }
 }
 
-/// That nobody but root, or who runs this, can have put something into a directory below `bpffs`.
-/// What is not there is no error.
+/// Fails if anybody but root, or the user of this process, can have created something in a directory
+/// below `bpffs`. A directory that does not exist is no error.
 pub(super) fn require_own(bpffs: &Path, directory: &Path) -> Result<(), DatapathError> {
     let chmod = |path: &Path| format!("run `chmod 0700 {}`", path.display());
     if let Some(found) = unless_absent(fs::metadata(bpffs)).map_err(unread(bpffs))? {
@@ -64,8 +64,8 @@ pub(super) fn require_own(bpffs: &Path, directory: &Path) -> Result<(), Datapath
         let Some(found) = found else { return Ok(()) };
         let removal = || {
             format!(
-                "relay did not make it: see what it is, remove it with `rm -r {}`, and {}, so that \
-                 nobody else can make it",
+                "relay did not create it: see what it is, remove it with `rm -r {}`, and {}, so that \
+                 nobody else can create it",
                 path.display(),
                 chmod(bpffs)
             )
@@ -78,14 +78,14 @@ pub(super) fn require_own(bpffs: &Path, directory: &Path) -> Result<(), Datapath
             return Err(distrusted(&path, format!("a directory of user {owner}"), removal()));
         }
         if found.mode() & OTHERS_WRITE != 0 {
-            let look = format!("see with `ls -lnR {}` that all of it is root's", path.display());
+            let look = format!("check with `ls -lnR {}` that root owns all of it", path.display());
             return Err(distrusted(&path, mode(&found), format!("{look}, then {}", chmod(&path))));
         }
     }
     Ok(())
 }
 
-/// The owner, if it is neither root nor who runs this.
+/// The owner, if it is neither root nor the user of this process.
 fn stranger(found: &fs::Metadata) -> Option<u32> {
     let owner = found.uid();
     (owner != 0 && owner != rustix::process::geteuid().as_raw()).then_some(owner)
@@ -120,7 +120,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
     }
 
-    fn refusal(bpffs: &Path) -> Option<String> {
+    fn complaint(bpffs: &Path) -> Option<String> {
         let checked = require_own(bpffs, &bpffs.join("relay/relay0/v1-7"));
         checked.err().map(|error| {
             assert!(error.is_lack(), "{error}");
@@ -129,15 +129,15 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_may_have_made_or_can_write_to_is_refused() {
+    fn a_directory_that_others_own_or_can_write_to_is_not_used() {
         let place = tempfile::tempdir().expect("a directory");
         let bpffs = place.path();
-        assert_eq!(refusal(bpffs), None);
+        assert_eq!(complaint(bpffs), None);
         with_mode(bpffs, 0o1777);
-        assert_eq!(refusal(bpffs), None, "who makes something there keeps it");
+        assert_eq!(complaint(bpffs), None, "files belong to their owner");
         with_mode(bpffs, 0o777);
         assert_eq!(
-            refusal(bpffs).as_deref(),
+            complaint(bpffs).as_deref(),
             Some(
                 "BPFFS: found mode 0777, expected a directory of root's that nobody else can write \
                  to; run `chmod 0700 BPFFS`"
@@ -149,20 +149,20 @@ mod tests {
         fs::create_dir_all(relay.join("relay0")).expect("directories");
         with_mode(&relay, 0o700);
         with_mode(&relay.join("relay0"), 0o755);
-        assert_eq!(refusal(bpffs), None);
+        assert_eq!(complaint(bpffs), None);
         with_mode(&relay.join("relay0"), 0o775);
-        let said = refusal(bpffs).expect("a refusal");
+        let said = complaint(bpffs).expect("a complaint");
         assert!(said.starts_with("BPFFS/relay/relay0: found mode 0775, expected"), "{said}");
         assert!(said.ends_with("then run `chmod 0700 BPFFS/relay/relay0`"), "{said}");
 
         fs::remove_dir_all(&relay).expect("removed");
         symlink("/sys", &relay).expect("a link");
-        let said = refusal(bpffs).expect("a refusal");
+        let said = complaint(bpffs).expect("a complaint");
         assert!(said.starts_with("BPFFS/relay: found a symbolic link, expected"), "{said}");
     }
 
     #[test]
-    fn a_directory_of_another_user_is_refused_with_its_owner() {
+    fn a_directory_of_another_user_is_not_used_and_its_owner_named() {
         if !rustix::process::geteuid().is_root() {
             return;
         }
@@ -170,17 +170,17 @@ mod tests {
         let relay = place.path().join("relay");
         fs::create_dir(&relay).expect("a directory");
         std::os::unix::fs::chown(&relay, Some(65534), None).expect("chown");
-        let said = refusal(place.path()).expect("a refusal");
+        let said = complaint(place.path()).expect("a complaint");
         assert_eq!(
             said,
             "BPFFS/relay: found a directory of user 65534, expected a directory of root's that \
-             nobody else can write to; relay did not make it: see what it is, remove it with \
-             `rm -r BPFFS/relay`, and run `chmod 0700 BPFFS`, so that nobody else can make it"
+             nobody else can write to; relay did not create it: see what it is, remove it with \
+             `rm -r BPFFS/relay`, and run `chmod 0700 BPFFS`, so that nobody else can create it"
         );
     }
 
     #[test]
-    fn what_is_no_bpf_file_system_is_named_with_the_mount_command() {
+    fn without_a_bpf_file_system_the_message_has_the_mount_command() {
         let place = tempfile::tempdir().expect("a directory");
         let said = is_open(place.path()).expect_err("no bpffs").to_string();
         let mount = format!("`mount -t bpf -o mode=0700 bpf {}`", place.path().display());

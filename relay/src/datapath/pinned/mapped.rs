@@ -1,5 +1,5 @@
-//! Arrays of the kernel in this process's memory: filled and read without a system call for each
-//! element. The only file with pointers into them.
+//! Arrays of the kernel mapped into this process's memory, filled and read without system calls. The
+//! only file with pointers into them.
 
 use std::{
     marker::PhantomData,
@@ -11,19 +11,23 @@ use aya::maps::MapData;
 use bytemuck::Pod;
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::DatapathError;
+use super::super::DatapathError;
 
-/// An array map (`BPF_F_MMAPABLE`, kernel 5.5) whose elements are `T`.
-pub(super) struct Mapped<T> {
+/// An array map (`BPF_F_MMAPABLE`, kernel 5.5) with elements `T`.
+pub(in super::super) struct Mapped<T> {
     memory: MmapRaw,
     len: usize,
     element: PhantomData<T>,
 }
 
 impl<T: Pod> Mapped<T> {
-    /// Maps an array of `len` elements. The kernel places elements at multiples of 8 bytes, of
-    /// which every `T` here is one.
-    pub(super) fn new(name: &str, map: &MapData, len: usize) -> Result<Self, DatapathError> {
+    /// Maps an array of `len` elements. The kernel aligns elements to 8 bytes, so the size of `T` must
+    /// be a multiple of that.
+    pub(in super::super) fn new(
+        name: &str,
+        map: &MapData,
+        len: usize,
+    ) -> Result<Self, DatapathError> {
         const { assert!(size_of::<T>().is_multiple_of(8)) };
         let memory = MmapOptions::new()
             .len(len * size_of::<T>())
@@ -32,24 +36,24 @@ impl<T: Pod> Mapped<T> {
         Ok(Self { memory, len, element: PhantomData })
     }
 
-    /// Fills the array from its start, before any program uses it.
-    pub(super) fn fill(&mut self, elements: &[T]) {
+    /// Fills the array from the start, before any program uses it.
+    pub(in super::super) fn fill(&mut self, elements: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(elements);
         let len = bytes.len().min(self.len * size_of::<T>());
-        // SAFETY: `len` bytes are inside the mapping, which nothing else in this process points
-        // into.
+        // SAFETY: `len` bytes are inside the mapping, and nothing else in this process points into
+        // it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.as_mut_ptr(), len) };
     }
 }
 
 impl Mapped<u64> {
-    /// A word that programs may be adding to.
-    pub(super) fn get(&self, index: usize) -> Option<u64> {
+    /// A word, which programs may change meanwhile.
+    pub(in super::super) fn get(&self, index: usize) -> Option<u64> {
         self.word(index).map(|word| word.load(Relaxed))
     }
 
     /// Sets a word to zero.
-    pub(super) fn clear(&self, index: usize) {
+    pub(in super::super) fn clear(&self, index: usize) {
         if let Some(word) = self.word(index) {
             word.store(0, Relaxed);
         }
@@ -59,8 +63,8 @@ impl Mapped<u64> {
         if index >= self.len {
             return None;
         }
-        // SAFETY: inside the mapping, which is aligned to a page and lives as long as `self`;
-        // programs access the words with atomic adds only.
+        // SAFETY: inside the mapping, which is page-aligned and lives as long as `self`; programs
+        // change the words by atomic adds only.
         Some(unsafe { AtomicU64::from_ptr(self.memory.as_mut_ptr().cast::<u64>().add(index)) })
     }
 }

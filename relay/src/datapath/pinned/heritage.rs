@@ -1,5 +1,5 @@
-//! What another version of relay has pinned for the same interface. It is ours: links, and maps
-//! that are laid out as here, are taken over; the rest goes.
+//! Pins of other versions of relay for the same interface. Links and maps of the same shape are
+//! taken over; the rest is removed.
 
 use std::{
     fmt, fs, io,
@@ -8,43 +8,45 @@ use std::{
 
 use aya::{maps::MapInfo, programs::loaded_programs};
 
-use super::{DatapathError, Direction, Pins, counters, events, guard, link, pairs, slots, tcx};
+use super::{
+    super::{DatapathError, link, tcx},
+    declared::{ALL, COUNTERS},
+};
+use crate::model::Direction;
 
-/// A directory of pins that another version made.
+/// A directory of pins of another version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heritage {
     dir: PathBuf,
-    counts_go_on: bool,
+    counters_continue: bool,
 }
 
 impl fmt::Display for Heritage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counters = if self.counts_go_on { "go on" } else { "end, since they do not fit here" };
+        let counters = if self.counters_continue {
+            "continue"
+        } else {
+            "restart at zero: their layout differs"
+        };
         write!(f, "~ pins in {}: taken over; counters {counters}", self.dir.display())
     }
 }
 
 impl Heritage {
-    /// What is told of a directory before it is taken over.
-    pub(super) fn of(pins: &Pins, dir: &Path) -> Result<Self, DatapathError> {
-        let is_count = |name: &&String| {
-            ["slots", "counters_", "refused_"].iter().any(|count| name.starts_with(count))
-        };
-        let names = list(dir)?;
-        let mut counts = names.iter().filter(is_count);
-        let counts_go_on = counts.all(|name| pins.inherits(name, &dir.join(name)));
-        Ok(Self { dir: dir.to_owned(), counts_go_on })
+    /// A directory, and whether its counters are taken over.
+    pub(super) fn new(dir: &Path, counters_continue: bool) -> Self {
+        Self { dir: dir.to_owned(), counters_continue }
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 }
 
-/// The directories of other versions beside `own`, the latest first, that belong to this network
-/// namespace. Early versions did not tell namespaces apart: what they pinned is another
-/// namespace's if it runs, and not here.
+/// The directories of other versions beside `own` that belong to this network namespace, the latest
+/// first. The names of early versions lack the namespace: such a directory belongs to another
+/// namespace if its programs run there.
 pub(super) fn find(home: &Path, own: &Path, namespace: u64) -> Result<Vec<PathBuf>, DatapathError> {
     let mut found = Vec::new();
     for name in list(home)? {
@@ -62,26 +64,17 @@ pub(super) fn find(home: &Path, own: &Path, namespace: u64) -> Result<Vec<PathBu
     Ok(found.into_iter().rev().map(|(_version, dir)| dir).collect())
 }
 
-/// Whether a map that another version pinned under this name serves as this version's. What the
-/// guard keeps in mind for minutes only, in a form that is its own, never does.
+/// Whether a map that another version pinned under this name serves this version.
 pub(super) fn serves(name: &str, path: &Path) -> bool {
-    let shape = match name {
-        "slots" => slots::SHAPE,
-        "events" => events::EVENTS_SHAPE,
-        "event_count" => events::COUNT_SHAPE,
-        "pairs" => pairs::SHAPE,
-        "guard_counts" => match guard::counts_shape() {
-            Ok(shape) => shape,
-            Err(_unknown) => return false,
-        },
-        name if name.starts_with("counters_") => counters::COUNTERS_SHAPE,
-        name if name.starts_with("refused_") => counters::refused_shape(path),
-        _ => return false,
-    };
-    MapInfo::from_pin(path).is_ok_and(|info| shape.is_of(&info))
+    ALL.iter().any(|map| {
+        map.epoch(name).is_some_and(|epoch| {
+            let beside = map.beside().map(|of| path.with_file_name(of.file(epoch)));
+            map.at(path.to_owned(), beside).is_inheritable()
+        })
+    })
 }
 
-/// The names in a directory, sorted; none when it is not there.
+/// The names in a directory, sorted; none if there is no directory.
 pub(super) fn list(dir: &Path) -> Result<Vec<String>, DatapathError> {
     let failed = |source| DatapathError::Pin { path: dir.to_owned(), action: "list", source };
     let entries = match fs::read_dir(dir) {
@@ -94,7 +87,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<String>, DatapathError> {
     Ok(names)
 }
 
-/// `v2-4026531840` → version 2 of that network namespace; `v1` → version 1 of one that is not told.
+/// `v2-4026531840` is version 2 of that network namespace, `v1` version 1 of an unknown one.
 fn parse(name: &str) -> Option<(u32, Option<u64>)> {
     let name = name.strip_prefix('v')?;
     match name.split_once('-') {
@@ -103,8 +96,9 @@ fn parse(name: &str) -> Option<(u32, Option<u64>)> {
     }
 }
 
-/// Whether what is pinned there runs, but not on the interface of that name in this network
-/// namespace. Without links, as before kernel 6.6, it is the interface's if there is one.
+/// Whether the programs of a directory run, but not on the interface of that name in this network
+/// namespace. Without links, as before kernel 6.6, the directory belongs to the interface if that
+/// exists.
 fn runs_elsewhere(home: &Path, dir: &Path) -> Result<bool, DatapathError> {
     let failed = |action| move |source| DatapathError::Pin { path: dir.to_owned(), action, source };
     let interface = home.file_name().unwrap_or_default().to_string_lossy();
@@ -115,14 +109,14 @@ fn runs_elsewhere(home: &Path, dir: &Path) -> Result<bool, DatapathError> {
         };
         has_links = true;
         if link.is_alive() {
-            return Ok(tcx::seat(&link, direction).map_err(failed("look up"))?.as_deref()
+            return Ok(tcx::interface_of(&link, direction).map_err(failed("look up"))?.as_deref()
                 != Some(&*interface));
         }
     }
     if has_links || tcx::index(&interface).map_err(failed("look up"))?.is_some() {
         return Ok(false);
     }
-    let counts = MapInfo::from_pin(dir.join("counters_0")).ok().map(|info| info.id());
+    let counts = MapInfo::from_pin(dir.join(COUNTERS.file(0))).ok().map(|info| info.id());
     let mut programs = loaded_programs().filter_map(Result::ok);
     Ok(counts.is_some_and(|counts| {
         programs
@@ -135,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_tells_version_and_network_namespace() {
+    fn a_directory_s_name_has_version_and_network_namespace() {
         assert_eq!(parse("v1"), Some((1, None)));
         assert_eq!(parse("v12-4026531840"), Some((12, Some(4_026_531_840))));
         for other in ["", "v", "1", "v1-", "v-1", "vx", "events", "v1-2-3"] {

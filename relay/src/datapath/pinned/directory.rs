@@ -1,5 +1,4 @@
-//! Where everything that outlives the command is kept:
-//! `<bpffs>/relay/<interface>/v<ABI>-<network namespace>/`.
+//! The directory of pins of one interface.
 
 use std::{
     collections::BTreeSet,
@@ -12,19 +11,25 @@ use std::{
 use relay_common::names::ABI_VERSION;
 
 use super::{
-    DatapathError, Direction, bpffs,
+    super::{
+        DatapathError,
+        link::{self, Link},
+    },
+    bpffs,
+    declared::{COUNTERS, REFUSED, SLOTS},
     heritage::{self, Heritage},
-    link::{self, Link},
+    map::{Pin, PinnedMap},
 };
+use crate::model::Direction;
 
-/// The network namespace of this thread. Its inode is no other's for as long as it lives.
+/// The network namespace of this thread, which its inode identifies as long as it exists.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
-/// What precedes an interface in the name of its link.
+/// Prefix of the pin of a link, before the name of its interface.
 const GUARD_LINK: &str = "guard_link_";
 
-/// The pins of one interface of one network namespace. Directories are 0700; names hold no dots,
-/// which bpffs refuses.
+/// The pins of one interface of one network namespace. Directories have mode 0700; names contain no
+/// dots, which bpffs does not allow.
 #[derive(Debug, Clone)]
 pub struct Pins {
     bpffs: PathBuf,
@@ -33,14 +38,14 @@ pub struct Pins {
     others: Vec<PathBuf>,
 }
 
-/// A link of the guard that is pinned.
+/// A pinned link of the guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct GuardLink {
-    /// Its pin.
+pub(in super::super) struct GuardLink {
+    /// Path of the pin.
     pub path: PathBuf,
-    /// The interface that it was made for.
+    /// Interface that it was created for.
     pub interface: String,
-    /// What the kernel says of it; none of a pin that is no such link.
+    /// The link in the kernel; `None` if the pin is of something else.
     pub link: Option<Link>,
 }
 
@@ -48,12 +53,12 @@ impl Pins {
     /// The pins of an interface below a BPF file system, in the network namespace of this thread.
     ///
     /// # Errors
-    /// Others than root can have put something there, or it cannot be read.
+    /// A directory is not root's alone, or cannot be read.
     pub fn open(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
         Self::of_version(bpffs, interface, ABI_VERSION)
     }
 
-    /// The pins that a build with another [`ABI_VERSION`] makes, for tests of one that follows it.
+    /// The pins of a build with another [`ABI_VERSION`], for tests.
     ///
     /// # Errors
     /// Those of [`Pins::open`].
@@ -70,7 +75,7 @@ impl Pins {
         Ok(Self { bpffs: bpffs.to_owned(), dir, version, others })
     }
 
-    /// That there is a BPF file system to keep them in.
+    /// Fails unless there is a BPF file system to keep the pins in.
     ///
     /// # Errors
     /// There is none.
@@ -78,54 +83,50 @@ impl Pins {
         bpffs::require(&self.bpffs)
     }
 
-    /// The directory.
+    /// Path of the directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The version whose pins they are.
-    pub(super) fn version(&self) -> u32 {
+    /// ABI version of the pins.
+    pub(in super::super) fn version(&self) -> u32 {
         self.version
     }
 
     /// Whether anything is pinned.
-    pub(super) fn exists(&self) -> bool {
+    pub(in super::super) fn exists(&self) -> bool {
         self.dir.exists() || !self.others.is_empty()
     }
 
-    /// What other versions have pinned, which [`Pins::make`] takes over.
-    pub(super) fn heritage(&self) -> Result<Vec<Heritage>, DatapathError> {
+    /// The pins of other versions, which [`Pins::make`] takes over.
+    pub(in super::super) fn heritage(&self) -> Result<Vec<Heritage>, DatapathError> {
         let others = self.others.iter().filter(|other| other.exists());
-        others.map(|other| Heritage::of(self, other)).collect()
+        others
+            .map(|other| {
+                let is_count = |name: &&String| {
+                    [&SLOTS, &COUNTERS, &REFUSED].iter().any(|map| map.epoch(name).is_some())
+                };
+                let names = heritage::list(other)?;
+                let mut counts = names.iter().filter(is_count);
+                let counters_continue = counts.all(|name| self.inherits(name, &other.join(name)));
+                Ok(Heritage::new(other, counters_continue))
+            })
+            .collect()
     }
 
-    pub(super) fn slots(&self) -> PathBuf {
-        self.at("slots")
+    /// The pin of a map: that of this version, or one of another version until it is taken over.
+    pub(in super::super) fn map(&self, map: &'static PinnedMap) -> Pin {
+        self.epoch_of(map, 0)
     }
 
-    /// Counters of an epoch: when peers outgrow one, the next is added, and all are summed.
-    pub(super) fn counters(&self, epoch: u32) -> PathBuf {
-        self.at(&format!("counters_{epoch}"))
+    /// The pin of one epoch of a map that grows.
+    pub(in super::super) fn epoch_of(&self, map: &'static PinnedMap, epoch: u32) -> Pin {
+        let beside = map.beside().map(|of| self.at(&of.file(epoch)));
+        map.at(self.at(&map.file(epoch)), beside)
     }
 
-    pub(super) fn refused(&self, epoch: u32) -> PathBuf {
-        self.at(&format!("refused_{epoch}"))
-    }
-
-    pub(super) fn events(&self) -> PathBuf {
-        self.at("events")
-    }
-
-    pub(super) fn event_count(&self) -> PathBuf {
-        self.at("event_count")
-    }
-
-    pub(super) fn pairs(&self) -> PathBuf {
-        self.at("pairs")
-    }
-
-    /// The link of a hook: the one that runs, if another version has left one beside it.
-    pub(super) fn link(&self, direction: Direction) -> PathBuf {
+    /// The pin of a hook's link: the one that runs, if another version has left one too.
+    pub(in super::super) fn link(&self, direction: Direction) -> PathBuf {
         let own = self.dir.join(direction.link());
         let mut others = self.others.iter().map(|other| other.join(direction.link()));
         if is_alive(&own) {
@@ -134,29 +135,13 @@ impl Pins {
         others.find(|path| is_alive(path)).unwrap_or(own)
     }
 
-    pub(super) fn guard_counts(&self) -> PathBuf {
-        self.at("guard_counts")
-    }
-
-    pub(super) fn guard_sources(&self) -> PathBuf {
-        self.at("guard_sources")
-    }
-
-    pub(super) fn guard_flows(&self) -> PathBuf {
-        self.at("guard_flows")
-    }
-
-    pub(super) fn guard_attempts(&self) -> PathBuf {
-        self.at("guard_attempts")
-    }
-
-    /// Where a new link of the guard is pinned.
-    pub(super) fn guard_link(&self, interface: &str) -> PathBuf {
+    /// The pin of a new link of the guard.
+    pub(in super::super) fn guard_link(&self, interface: &str) -> PathBuf {
         self.dir.join(format!("{GUARD_LINK}{}", without_dots(interface)))
     }
 
-    /// The links of the guard that are pinned.
-    pub(super) fn guard_links(&self) -> Result<Vec<GuardLink>, DatapathError> {
+    /// All pinned links of the guard.
+    pub(in super::super) fn guard_links(&self) -> Result<Vec<GuardLink>, DatapathError> {
         let mut found = Vec::new();
         for dir in [&self.dir].into_iter().chain(&self.others) {
             for name in heritage::list(dir)? {
@@ -171,8 +156,11 @@ impl Pins {
         Ok(found)
     }
 
-    /// The interface of the relay whose guard a link is, whichever relay has pinned it.
-    pub(super) fn guarded_by(&self, link: &Link) -> Result<Option<String>, DatapathError> {
+    /// The interface of the relay that has pinned a link as its guard's.
+    pub(in super::super) fn guarded_by(
+        &self,
+        link: &Link,
+    ) -> Result<Option<String>, DatapathError> {
         let all = bpffs::directory(&self.bpffs);
         for interface in heritage::list(&all)? {
             let home = all.join(&interface);
@@ -191,38 +179,35 @@ impl Pins {
         Ok(None)
     }
 
-    /// The numbers of the epochs of which a map is pinned, in order.
-    pub(super) fn epochs(&self) -> Result<BTreeSet<u32>, DatapathError> {
+    /// The epochs of which a map is pinned, in order.
+    pub(in super::super) fn epochs(&self) -> Result<BTreeSet<u32>, DatapathError> {
         let mut names = heritage::list(&self.dir)?;
         for other in &self.others {
             let found = heritage::list(other)?.into_iter();
             names.extend(found.filter(|name| self.inherits(name, &other.join(name))));
         }
-        let numbers = names.iter().filter_map(|name| {
-            let number = name.strip_prefix("counters_").or(name.strip_prefix("refused_"))?;
-            number.parse().ok()
-        });
-        Ok(numbers.collect())
+        let epoch = |name: &String| COUNTERS.epoch(name).or(REFUSED.epoch(name));
+        Ok(names.iter().filter_map(epoch).collect())
     }
 
-    /// Whether a map of another version takes this place: if it serves, and this version has not
-    /// begun its own. Which slot is whose goes with what is counted in it.
-    pub(super) fn inherits(&self, name: &str, path: &Path) -> bool {
+    /// Whether a map of another version is used: if it serves, and this version has none of its own.
+    /// The slots belong to the counters and are inherited with them.
+    fn inherits(&self, name: &str, path: &Path) -> bool {
         let is_open = !self.dir.join(name).exists()
             && (name.starts_with("guard_") || !self.dir.join("slots").exists());
         is_open && heritage::serves(name, path)
     }
 
-    /// Where a map is: among what another version left, until that is taken over.
+    /// Path of a map: that of another version, until it is taken over.
     fn at(&self, name: &str) -> PathBuf {
         let mut others = self.others.iter().map(|other| other.join(name));
         let inherited = others.find(|path| self.inherits(name, path));
         inherited.unwrap_or_else(|| self.dir.join(name))
     }
 
-    /// Makes the directory, and takes over what other versions have pinned. No program is detached
-    /// by it but one that another of ours stands in for.
-    pub(super) fn make(&self) -> Result<(), DatapathError> {
+    /// Creates the directory, and takes over the pins of other versions. Detaches only programs that
+    /// another program of ours replaces.
+    pub(in super::super) fn make(&self) -> Result<(), DatapathError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
         made.map_err(failed(&self.dir, "create"))?;
         bpffs::require_own(&self.bpffs, &self.dir)?;
@@ -231,7 +216,7 @@ impl Pins {
 
     fn take_over(&self, other: &Path) -> Result<(), DatapathError> {
         let mut names = heritage::list(other)?;
-        // Last, since with them goes what is counted.
+        // Slots last: until then all counters are inherited.
         names.sort_by_key(|name| name == "slots");
         for name in names {
             let (from, to) = (other.join(&name), self.dir.join(&name));
@@ -251,12 +236,12 @@ impl Pins {
         }
     }
 
-    pub(super) fn remove_file(&self, path: &Path) -> Result<(), DatapathError> {
+    pub(in super::super) fn remove_file(&self, path: &Path) -> Result<(), DatapathError> {
         fs::remove_file(path).map_err(failed(path, "remove"))
     }
 
-    /// Removes every file and the directories that are empty then; tells whether there were any.
-    pub(super) fn remove(&self) -> Result<bool, DatapathError> {
+    /// Removes every pin and the directories that are empty then. Whether there were any.
+    pub(in super::super) fn remove(&self) -> Result<bool, DatapathError> {
         let mut was_there = false;
         for dir in [&self.dir].into_iter().chain(&self.others).filter(|dir| dir.exists()) {
             for name in heritage::list(dir)? {
@@ -281,17 +266,17 @@ fn failed(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Datapa
     move |source| DatapathError::Pin { path: path.to_owned(), action, source }
 }
 
-/// Whether a link is pinned there whose program runs.
+/// Whether a link is pinned there and its program runs.
 fn is_alive(path: &Path) -> bool {
     link::pinned(path).is_ok_and(|link| link.is_some_and(|link| link.is_alive()))
 }
 
-/// The name of an interface, which may hold dots, as a name in bpffs, which may not.
+/// The name of an interface, which may contain dots, as a name in bpffs, which may not.
 fn without_dots(interface: &str) -> String {
     interface.replace('%', "%25").replace('.', "%2e")
 }
 
-/// The other way.
+/// The inverse of [`without_dots`].
 fn with_dots(name: &str) -> String {
     name.replace("%2e", ".").replace("%25", "%")
 }
@@ -301,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_with_dots_have_names_without() {
+    fn names_with_dots_become_names_without_and_back() {
         for interface in ["eth0", "eth0.100", "a%2eb", "%", "%25.%"] {
             let name = without_dots(interface);
             assert!(!name.contains('.'));

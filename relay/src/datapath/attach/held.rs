@@ -1,4 +1,4 @@
-//! What an attached program holds: the policy it carries out, and the maps it counts in.
+//! The maps of an attached program: the policy that it enforces, and what it counts in.
 
 use aya::{
     maps::{MapData, MapInfo},
@@ -6,32 +6,35 @@ use aya::{
 };
 use relay_common::{Generation, names};
 
-use super::{DatapathError, counters, mapped::Mapped};
+use super::super::{
+    DatapathError,
+    pinned::{COUNTERS, Mapped, REFUSED},
+};
 
-/// The maps of a program by which it is known. Of a program that is not relay's there are none.
+/// What the maps of a program tell about it; nothing of a foreign program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Held {
-    /// The policy, where it is of this version.
+    /// The policy, if its program is of this version.
     pub generation: Option<Generation>,
-    /// Where it counts.
+    /// What it counts in.
     pub counting: Option<Counting>,
 }
 
-/// The kernel's ids of a pair of maps of counters.
+/// The kernel's ids of the maps that a program counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counting {
-    /// Of traffic.
+pub(in super::super) struct Counting {
+    /// Map of traffic.
     pub counters: u32,
-    /// Of refused packets.
+    /// Map of dropped packets.
     pub refused: u32,
 }
 
 impl Held {
-    /// Looks at the maps of a program. Where one of another version counts is of no use if that is
-    /// laid out in another way.
+    /// Reads the maps of a program. Counters of another version count only if they have this version's
+    /// shape.
     ///
     /// # Errors
-    /// The kernel does not show them.
+    /// The maps cannot be inspected.
     pub(super) fn by(
         name: &'static str,
         program: &ProgramInfo,
@@ -55,7 +58,10 @@ impl Held {
             generation: generation.filter(|found| found.abi_version == version),
             counting: traffic
                 .zip(refused)
-                .filter(|(traffic, refused)| counters::are_laid_out_so(traffic, refused))
+                .filter(|(traffic, refused)| {
+                    COUNTERS.is_shape_of(traffic, None)
+                        && REFUSED.is_shape_of(refused, Some(traffic))
+                })
                 .map(|(traffic, refused)| Counting {
                     counters: traffic.id(),
                     refused: refused.id(),

@@ -1,0 +1,11 @@
+//! Where the programs run: TCX links, pinned, or before kernel 6.6 filters of the clsact qdisc.
+
+mod held;
+mod hook;
+mod switch;
+
+pub use hook::{Hook, Mode, StaleProgram};
+
+pub(super) use held::Counting;
+pub(super) use hook::{observe, place};
+pub(super) use switch::{detach_stale, program, switch};

@@ -1,0 +1,75 @@
+//! All pinned maps.
+
+use relay_common::{
+    Event, PairCounters, PeerCounters,
+    counters::{MAX_PAIRS_COUNTED, REFUSED_STRIDE},
+    event::EVENTS_KEPT,
+    guard::{Attempt, Counts, Flow, FlowKey},
+    names,
+};
+
+use super::map::{
+    Entries::{Configured, Fixed, Growing, PerEntry, PerProcessor},
+    PinnedMap,
+};
+
+/// Maximum number of peers of kernel WireGuard: `MAX_PEERS_PER_DEVICE`
+/// (drivers/net/wireguard/messages.h, 6.12).
+pub(in super::super) const MAX_PEERS: u32 = 1 << 20;
+
+/// Slot of each public key. No program uses it.
+pub(in super::super) const SLOTS: PinnedMap =
+    PinnedMap::hash::<[u8; 32], u32>("slots", "slots", Fixed(MAX_PEERS));
+
+/// Traffic by slot, in epochs.
+pub(in super::super) const COUNTERS: PinnedMap =
+    PinnedMap::array::<PeerCounters>("counters", names::COUNTERS, Growing);
+
+/// Dropped packets by slot and reason, in epochs.
+pub(in super::super) const REFUSED: PinnedMap = PinnedMap::array::<u64>(
+    "refused",
+    names::REFUSED,
+    PerEntry { of: &COUNTERS, factor: REFUSED_STRIDE },
+);
+
+/// The ring of dropped packets.
+pub(in super::super) const EVENTS: PinnedMap =
+    PinnedMap::array::<Event>("events", names::EVENTS, Fixed(EVENTS_KEPT));
+
+/// Number of the latest dropped packet in the ring.
+pub(in super::super) const EVENT_COUNT: PinnedMap =
+    PinnedMap::array::<u64>("event_count", names::EVENT_COUNT, Fixed(1));
+
+/// Traffic by pair of slots.
+pub(in super::super) const PAIRS: PinnedMap =
+    PinnedMap::hash::<u64, PairCounters>("pairs", names::PAIR_COUNTERS, Fixed(MAX_PAIRS_COUNTED));
+
+/// Messages by processor and outcome.
+pub(in super::super) const GUARD_COUNTS: PinnedMap =
+    PinnedMap::array::<Counts>("guard_counts", names::GUARD_COUNTS, PerProcessor);
+
+/// Buckets of sources.
+pub(in super::super) const GUARD_SOURCES: PinnedMap =
+    PinnedMap::lru_hash::<u64, u64>("guard_sources", names::GUARD_SOURCES, Configured);
+
+/// Confirmed flows.
+pub(in super::super) const GUARD_FLOWS: PinnedMap =
+    PinnedMap::lru_hash::<FlowKey, Flow>("guard_flows", names::GUARD_FLOWS, Configured);
+
+/// Initiations that no data has followed.
+pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
+    PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
+
+/// All declarations.
+pub(super) const ALL: [&PinnedMap; 10] = [
+    &SLOTS,
+    &COUNTERS,
+    &REFUSED,
+    &EVENTS,
+    &EVENT_COUNT,
+    &PAIRS,
+    &GUARD_COUNTS,
+    &GUARD_SOURCES,
+    &GUARD_FLOWS,
+    &GUARD_ATTEMPTS,
+];

@@ -1,0 +1,25 @@
+//! What outlives the command: maps and links, pinned in
+//! `<bpffs>/relay/<interface>/v<ABI>-<network namespace>/`.
+//!
+//! A new pinned map is one declaration in `declared.rs`. Everything else follows from it: the check
+//! before use, opening, growing, taking over from other versions, and removing.
+
+mod bpffs;
+mod declared;
+mod directory;
+mod heritage;
+mod map;
+mod mapped;
+mod shape;
+
+pub use bpffs::is_open as is_bpffs_open;
+pub use directory::Pins;
+pub use heritage::Heritage;
+
+pub(super) use declared::{
+    COUNTERS, EVENT_COUNT, EVENTS, GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES,
+    MAX_PEERS, PAIRS, REFUSED, SLOTS,
+};
+pub(super) use directory::GuardLink;
+pub(super) use map::{Words, rows_per_processor};
+pub(super) use mapped::Mapped;
