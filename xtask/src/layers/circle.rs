@@ -22,8 +22,8 @@ pub(super) fn circles(sources: &[Source]) -> Vec<Circle<'_>> {
     let mut covered = vec![false; sources.len()];
     for start in 0..sources.len() {
         let Some(way) = way_back(&imports, start).filter(|_| !covered[start]) else { continue };
-        for at in 0..sources.len() {
-            covered[at] |= reaches(&imports, start, at) && reaches(&imports, at, start);
+        for (at, covered) in covered.iter_mut().enumerate() {
+            *covered |= reaches(&imports, start, at) && reaches(&imports, at, start);
         }
         let next = way.iter().copied().skip(1).chain([start]);
         let circle = way.iter().zip(next).map(|(&at, next)| (&sources[at], imports[at][&next]));
