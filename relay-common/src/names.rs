@@ -102,8 +102,10 @@ pub const HOST_POLICY: &str = "HOST_POLICY";
 
 /// What the guard's fast path compares header fields with, in network byte order: the UDP port, in
 /// the lower half of a word; an IPv4 block that contains the overlay, and its mask; the first four
-/// bytes of the overlay's IPv6 addresses; not 0 if those differ.
+/// bytes of the overlay's IPv6 addresses; the UDP port again, or [`NO_PORT`] if those differ.
 pub const GUARD_GLANCE: &str = "GUARD_GLANCE";
+/// Not a UDP port: every IPv6 datagram takes the slow path.
+pub const NO_PORT: u32 = u32::MAX;
 /// `interval_ns` of the [`crate::bucket::Bucket`] of a source.
 pub const GUARD_INTERVAL_NS: &str = "GUARD_INTERVAL_NS";
 /// `tolerance_ns` of the [`crate::bucket::Bucket`] of a source.

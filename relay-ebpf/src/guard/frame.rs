@@ -125,18 +125,19 @@ impl<const LEN: usize> Head<LEN> {
         self.read::<u16, AT>()
     }
 
+    /// Two bytes, in memory order, read here and no earlier: until then they occupy no register. A
+    /// callee-saved one would cost two instructions.
+    #[inline(always)]
+    pub fn u16_late<const AT: usize>(self) -> u16 {
+        const { assert!(AT + size_of::<u16>() <= LEN) };
+        // SAFETY: as below.
+        unsafe { ((self.0 + AT) as *const u16).read_volatile() }
+    }
+
     /// Four bytes, in memory order.
     #[inline(always)]
     pub fn u32<const AT: usize>(self) -> u32 {
         self.read::<u32, AT>()
-    }
-
-    /// Four bytes, in memory order, read again instead of being kept in a register.
-    #[inline(always)]
-    pub fn u32_again<const AT: usize>(self) -> u32 {
-        const { assert!(AT + size_of::<u32>() <= LEN) };
-        // SAFETY: as below.
-        unsafe { ((self.0 + AT) as *const u32).read_volatile() }
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use core::arch::asm;
 use relay_common::{
     guard::{DATA, DATA_LEN_MIN, is_sample},
     header::{PLAIN_IPV4, protocol},
+    names::NO_PORT,
 };
 
 use crate::{
@@ -29,7 +30,7 @@ pub enum Glance {
 
 /// EtherType, version and header length, and their bits of the word.
 const V4: (u32, u32) = (word([0x08, 0, PLAIN_IPV4, 0]), word([0xff, 0xff, 0xff, 0]));
-/// EtherType and version, and their bits of the word.
+/// EtherType and version, and their bits, which are some of [`V4`]'s.
 const V6: (u32, u32) = (word([0x86, 0xdd, 0x60, 0]), word([0xff, 0xff, 0xf0, 0]));
 /// IPv4 fragment offset, "more fragments" and protocol; the TTL between them is masked out.
 const WHOLE_UDP: (u32, u32) = (word([0, 0, 0, protocol::UDP]), word([0x3f, 0xff, 0, 0xff]));
@@ -42,7 +43,8 @@ const SHORTEST: usize = ETHERNET_LEN + IPV6_LEN + UDP_LEN + DATA_LEN_MIN as usiz
 #[inline(always)]
 pub fn at(frame: &Frame<'_>) -> Glance {
     let Some(head): Option<Head<SHORTEST>> = frame.head() else { return short(frame) };
-    if head.u32::<12>() & V4.1 == V4.0 {
+    let kind = masked::<{ V4.1 }>(head.u32::<12>());
+    if kind == V4.0.into() {
         if masked::<{ WHOLE_UDP.1 }>(head.u32::<20>()) != WHOLE_UDP.0.into() {
             return if head.u8::<23>() == protocol::UDP {
                 Glance::Unclear
@@ -54,23 +56,23 @@ pub fn at(frame: &Frame<'_>) -> Glance {
             return Glance::Foreign;
         }
         let [overlay, mask] = settings::overlay_v4();
-        let packet_len = usize::from(u16::from_be(head.u16::<16>()));
-        if inside(head.u32::<26>(), mask) == overlay.into()
-            || !frame.is_long(ETHERNET_LEN + packet_len)
-        {
+        if inside(head.u32::<26>(), mask) == overlay.into() {
+            return Glance::Unclear;
+        }
+        let packet_len = usize::from(u16::from_be(head.u16_late::<16>()));
+        if !frame.is_long(ETHERNET_LEN + packet_len) {
             return Glance::Unclear;
         }
         return message(head.u32::<42>(), head.u8::<50>());
     }
-    if head.u32_again::<12>() & V6.1 != V6.0 || head.u8::<20>() != protocol::UDP {
+    if kind & u64::from(V6.1) != V6.0.into() || head.u8::<20>() != protocol::UDP {
         return Glance::Unclear;
     }
-    if u32::from(head.u16::<56>()) != settings::port() {
-        return Glance::Foreign;
+    if u32::from(head.u16::<56>()) != settings::port_v6() {
+        return if settings::port_v6() == NO_PORT { Glance::Unclear } else { Glance::Foreign };
     }
-    let (overlay, is_wide) = settings::overlay_v6();
     let len = ETHERNET_LEN + IPV6_LEN + usize::from(u16::from_be(head.u16::<18>()));
-    if is_wide || head.u32::<22>() == overlay || !frame.is_long(len) {
+    if head.u32::<22>() == settings::overlay_v6() || !frame.is_long(len) {
         return Glance::Unclear;
     }
     message(head.u32::<62>(), head.u8::<70>())
@@ -95,8 +97,8 @@ fn message(first: u32, counter: u8) -> Glance {
     }
 }
 
-/// Masks a word by a mask with its highest bit set. As a negative number it fits the instruction;
-/// the compiler would load the positive one into a register.
+/// Masks a word in its register. The compiler would use a second one: for a mask with its highest bit
+/// set, which fits the instruction as a negative number, and for a word that is masked again.
 #[inline(always)]
 fn masked<const MASK: u32>(word: u32) -> u64 {
     let mut masked = u64::from(word);

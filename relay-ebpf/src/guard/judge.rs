@@ -27,7 +27,7 @@ pub fn message(frame: &Frame<'_>) -> Option<Outcome> {
     if u32::from(port) != settings::port() {
         return None;
     }
-    if maps::is_overlay(datagram.address) {
+    if settings::may_be_overlay(datagram.address) && maps::is_overlay(datagram.address) {
         return Some(Outcome::OverlaySource);
     }
     let at = datagram.at + UDP_LEN;

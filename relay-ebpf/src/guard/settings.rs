@@ -2,7 +2,7 @@
 
 use core::ptr::read_volatile;
 
-use relay_common::{bucket::Bucket, guard::confirmations};
+use relay_common::{bucket::Bucket, guard::confirmations, names::NO_PORT};
 
 #[unsafe(no_mangle)]
 static GUARD_GLANCE: [u32; 5] = [0; 5];
@@ -27,11 +27,28 @@ pub fn overlay_v4() -> [u32; 2] {
     [read(&GUARD_GLANCE[1]), read(&GUARD_GLANCE[2])]
 }
 
-/// The first four bytes of the overlay's IPv6 addresses, in network byte order, and whether these
-/// differ.
+/// The first four bytes of the overlay's IPv6 addresses, in network byte order. [`port_v6`] is
+/// [`NO_PORT`] if these differ.
 #[inline(always)]
-pub fn overlay_v6() -> (u32, bool) {
-    (read(&GUARD_GLANCE[3]), read(&GUARD_GLANCE[4]) != 0)
+pub fn overlay_v6() -> u32 {
+    read(&GUARD_GLANCE[3])
+}
+
+/// [`port`], or [`NO_PORT`] if [`overlay_v6`] does not cover the overlay.
+#[inline(always)]
+pub fn port_v6() -> u32 {
+    read(&GUARD_GLANCE[4])
+}
+
+/// Whether an address (upper and lower half, host byte order) is in the blocks that contain the
+/// overlay. Most are not, and need no trie look-up.
+#[inline(always)]
+pub fn may_be_overlay([high, low]: [u64; 2]) -> bool {
+    let [block, mask] = overlay_v4();
+    let is_v4 = high == 0 && low >> 32 == 0xffff;
+    port_v6() == NO_PORT
+        || ((high >> 32) as u32).to_be() == overlay_v6()
+        || is_v4 && (low as u32).to_be() & mask == block
 }
 
 /// Limit of initiations from a source.

@@ -26,7 +26,9 @@ pub(super) fn glance(port: u16, overlay: &[IpNet]) -> [u32; 5] {
         .map_or((u32::MAX, 0), |block| (u32::from(block.network()), u32::from(block.netmask())));
     // The first word of multicast addresses, which are no sources.
     let (first, is_wide) = first_word(v6).unwrap_or((u32::MAX, false));
-    [port.to_be().into(), in_header(network), in_header(mask), in_header(first), is_wide.into()]
+    let port = port.to_be().into();
+    let port_v6 = if is_wide { names::NO_PORT } else { port };
+    [port, in_header(network), in_header(mask), in_header(first), port_v6]
 }
 
 /// Fills [`names::GUARD_OVERLAY`].
@@ -82,7 +84,11 @@ mod tests {
     #[test]
     fn the_fast_path_covers_the_whole_overlay() {
         let glance = |texts: &[&str]| {
-            let [_, network, mask, first, is_wide] = glance(51820, &nets(texts));
+            let [port, network, mask, first, port_v6] = glance(51820, &nets(texts));
+            let is_wide = match port_v6 {
+                names::NO_PORT => 1,
+                other => i32::from(other != port) * 2,
+            };
             let text = |word: u32| Ipv4Addr::from(word.to_ne_bytes()).to_string();
             format!("{} {} {} {is_wide}", text(network), text(mask), text(first))
         };
