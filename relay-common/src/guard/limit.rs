@@ -9,10 +9,10 @@ pub const BY_CHANCE: u32 = 8;
 /// The relay gets one for each handshake message that it sends to a peer under load, which is rare.
 pub const COOKIE_REPLIES: Bucket = Bucket::new(200, 200);
 
-/// Whether a random number selects one in `one_in`, which is a power of two.
+/// Whether a random number selects one in `one_in`.
 #[inline(always)]
 pub const fn is_share(random: u32, one_in: u32) -> bool {
-    random & (one_in - 1) == 0
+    random < u32::MAX / one_in
 }
 
 /// Key of the bucket of an IPv4 source, its address in host order. These keys lie in ::/32, which

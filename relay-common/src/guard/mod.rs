@@ -9,7 +9,7 @@
 //! **Without the relay's public key: take anything from a peer whose address it spoofs.** Only a
 //! message with a valid MAC1 takes a token of its source or leaves an entry in a table, so a forged
 //! one costs the peer nothing. It costs the relay one MAC1 check, until ten thousand in a second
-//! from one address *and* port were invalid ([`Suspicion`]). From then on one in sixteen is checked,
+//! from one address *and* port were invalid ([`Suspicion`]). From then on one in 24 is checked,
 //! genuine ones among them. The trade: exact up to the budget, cheap beyond it, and never shut. A
 //! peer sends an initiation every 5 s while it has something to send. While forged ones arrive every
 //! second, of its initiations are checked:
@@ -18,9 +18,9 @@
 //! | --- | --- | --- | --- |
 //! | another address or port | all | all | all |
 //! | its address and port, which sent data in the last five minutes | all | all | all |
-//! | its address and port, before that | all | one in five | one in eleven |
+//! | its address and port, before that | all | one in six | one in fifteen |
 //!
-//! (Mean delays in the last row: none, 20 s, 50 s.) Budgets are in a table of fixed size, indexed by
+//! (Mean delays in the last row: none, 24 s, 70 s.) Budgets are in a table of fixed size, indexed by
 //! a keyed hash: nobody is evicted, and 1 in 65 536 shares another's place by chance.
 //!
 //! **With the key: shut a peer out.** The limit of a source is meant for senders that do not spoof.

@@ -105,7 +105,7 @@ pub fn costs(tell: impl Fn(&Cost) -> Result<()>) -> Result<()> {
             let mut ns = u64::try_from(taken.saturating_sub(alone.taken).as_nanos())?;
             let mut forged = u64::from(FLOOD);
             if is_guarded && names == Names::One {
-                // Of what one source sends, so many are within what it may get wrong.
+                // The bucket was empty before: these got a token that came back meanwhile.
                 let within = u64::try_from(sent_in.as_nanos())? / WRONG.interval_ns;
                 ns = ns.saturating_sub(within * verified_ns);
                 forged = forged.saturating_sub(within);
@@ -134,9 +134,9 @@ pub fn sieges(tell: impl Fn(&Siege) -> Result<()>) -> Result<()> {
 
 /// What a flood took.
 struct Flood {
-    /// The sender, with what comes of each frame at once.
+    /// From the first frame to the last.
     sent_in: Duration,
-    /// And threads of the kernel, later.
+    /// Processor time of the sender, direct processing included, and of kernel threads afterwards.
     taken: Duration,
 }
 
@@ -192,19 +192,22 @@ impl Stage {
         let mut spoofer = self.spoofer(names)?;
         let arrived = || Ok::<_, anyhow::Error>(self.lab.relay().underlay()?.0.packets);
         let is_limited = names == Names::One && self.watch == Watch::Guard;
+        let sent = if is_limited { ENOUGH_WRONG + FLOOD } else { FLOOD };
         let mut run = || -> Result<Flood> {
-            let (already, before) = (arrived()?, threads_of_the_kernel()?);
-            let each = self.lab.internet().enter(|| {
+            let already = arrived()?;
+            self.lab.internet().enter(|| {
                 if is_limited {
-                    // Nothing of it goes on to the kernel's threads.
+                    // The kernel's threads get none of these.
                     spoofer.send(ENOUGH_WRONG)?;
                 }
-                spoofer.send(FLOOD)
-            })??;
-            let received = arrived()? - already;
-            ensure!(received >= FLOOD.into(), "{received} of {FLOOD} frames were received");
-            let later = settled()?.saturating_sub(before);
-            Ok(Flood { sent_in: each * FLOOD, taken: each * FLOOD + later })
+                let (began, before) = (Instant::now(), threads_of_the_kernel()?);
+                let each = spoofer.send(FLOOD)?;
+                let sent_in = began.elapsed();
+                let received = arrived()? - already;
+                ensure!(received >= sent.into(), "{received} of {sent} frames were received");
+                let later = settled()?.saturating_sub(before);
+                Ok::<_, anyhow::Error>(Flood { sent_in, taken: each * FLOOD + later })
+            })?
         };
         // Warm-up.
         run()?;
