@@ -149,7 +149,7 @@ fn beside_ping(access: &HostAccess) -> Option<String> {
         HostAccess::Ports(ports) => {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
             Some(format!(
-                "this holds for ping and {}; other TCP and UDP to the relay is dropped (host_access)",
+                "this holds for ping and {}; other TCP and UDP to the relay are dropped (host_access)",
                 ports.join(", ")
             ))
         }

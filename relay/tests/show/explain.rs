@@ -57,13 +57,13 @@ fn host_access_counts_and_other_packets_than_ping_are_named() {
     for (access, code, said) in [
         ("\"none\"", 1, "dropped: host_access"),
         ("\"ping\"", 0, "TCP and UDP to the relay are dropped"),
-        ("[\"tcp/22\", \"udp/53\"]", 0, "true of ping and of tcp/22, udp/53; other"),
+        ("[\"tcp/22\", \"udp/53\"]", 0, "holds for ping and tcp/22, udp/53; other"),
         ("\"all\"", 0, "allowed, to the relay itself"),
     ] {
         let (text, found) = explained(&format!("host_access = {access}"), "b", "10.3.2.1");
         assert!(found == Some(code) && text.contains(said), "{access}: {text}");
         assert_eq!(
-            text.contains("dropped"),
+            text.contains("are dropped"),
             access.contains("ping") || access.contains("tcp"),
             "{text}"
         );

@@ -21,7 +21,7 @@ fn a_main_file_is_judged_with_the_fragments_and_keys_of_its_place() {
     site.write("tmp/candidate", "[relay]\naddress = [\"10.3.2.1/24\"]\n", 0o600);
     let before = site.tree();
     let run = site.relay("check --replace relay.toml=tmp/candidate").ended(0);
-    assert!(run.out.contains("with 1 peers"), "{run}");
+    assert!(run.out.contains("1 peer,"), "{run}");
     // Without --replace, the copy has no peers.
     site.relay("check tmp/candidate").ended(2);
 
