@@ -85,7 +85,7 @@ impl<'c> DroppedReader<'c> {
         let (relay, datapath) = (context.relay(), context.datapath());
         for end in [&filter.from, &filter.to].into_iter().flatten() {
             if relay.named(end).is_none() && end.parse::<IpAddr>().is_err() {
-                return Err(ExplainError::no_such_end(relay, end).into());
+                return Err(ExplainError::unknown_end(relay, end).into());
             }
         }
         // What the filter leaves out does not count.

@@ -209,10 +209,7 @@ impl Classified for DatapathError {
 
 impl Classified for WireguardError {
     fn kind(&self) -> Kind {
-        match self {
-            Self::OwnKey { .. } => Kind::Usage,
-            error => lacking_if(error.is_lack()),
-        }
+        if matches!(self, Self::OwnKey { .. }) { Kind::Usage } else { lacking_if(self.is_lack()) }
     }
 }
 

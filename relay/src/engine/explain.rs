@@ -21,7 +21,7 @@ use crate::{
 pub(super) enum ExplainError {
     /// The ends have addresses of different families.
     #[error("{a} and {b} have no address family in common")]
-    NoFamily {
+    FamiliesDiffer {
         /// One end.
         a: String,
         /// The other end.
@@ -29,7 +29,7 @@ pub(super) enum ExplainError {
     },
     /// No peer owns either end.
     #[error("no peer owns {a} or {b}, and relay decides about packets of peers only; name a peer")]
-    NoPeerAtEither {
+    PeerMissing {
         /// One end.
         a: String,
         /// The other end.
@@ -37,7 +37,7 @@ pub(super) enum ExplainError {
     },
     /// An end that is neither a peer nor an address.
     #[error("{end}: neither a peer name nor an IP address{hint}")]
-    NoSuchEnd {
+    EndUnknown {
         /// As it was written.
         end: String,
         /// The nearest name.
@@ -46,11 +46,11 @@ pub(super) enum ExplainError {
 }
 
 impl ExplainError {
-    pub(super) fn no_such_end(relay: &Relay, end: &str) -> Self {
+    pub(super) fn unknown_end(relay: &Relay, end: &str) -> Self {
         let names = relay.peers.iter().map(|peer| peer.name.as_str());
         let nearest = names.max_by(|a, b| strsim::jaro(end, a).total_cmp(&strsim::jaro(end, b)));
         let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
-        Self::NoSuchEnd { end: end.to_owned(), hint }
+        Self::EndUnknown { end: end.to_owned(), hint }
     }
 }
 
@@ -194,7 +194,7 @@ fn answer(loaded: &Loaded, ends: Ends<'_>, kernel: Option<&Kernel<'_>>) -> Resul
     }
     if directions.is_empty() {
         let (a, b) = (ends.a.to_owned(), ends.b.to_owned());
-        return Err(ExplainError::NoPeerAtEither { a, b }.into());
+        return Err(ExplainError::PeerMissing { a, b }.into());
     }
     Ok(Explained::new(directions, kernel.filter(|_| is_probed)))
 }
@@ -206,7 +206,7 @@ impl Ends<'_> {
                 return Ok(End::Peer(peer));
             }
             let address = text.parse().map(End::Address);
-            address.map_err(|_not_one| ExplainError::no_such_end(relay, text))
+            address.map_err(|_not_one| ExplainError::unknown_end(relay, text))
         };
         Ok([end(self.a)?, end(self.b)?])
     }
@@ -227,7 +227,9 @@ impl Ends<'_> {
         };
         let pairs: Vec<_> = pairs.into_iter().filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).collect();
         match pairs.is_empty() {
-            true => Err(ExplainError::NoFamily { a: self.a.to_owned(), b: self.b.to_owned() }),
+            true => {
+                Err(ExplainError::FamiliesDiffer { a: self.a.to_owned(), b: self.b.to_owned() })
+            }
             false => Ok(pairs),
         }
     }

@@ -150,10 +150,14 @@ impl Plan {
 
     /// The first IPv6 address or route that it adds.
     pub(super) fn first_ipv6(&self) -> Option<IpNet> {
-        let added = self.steps.iter().flat_map(|step| match step {
-            Step::Addresses { changes, .. } => changes.iter().filter_map(added_address).collect(),
-            Step::Routes { changes, .. } => changes.iter().filter_map(added_route).collect(),
-            _ => Vec::new(),
+        let added = self.steps.iter().flat_map(|step| -> Vec<IpNet> {
+            if let Step::Addresses { changes, .. } = step {
+                changes.iter().filter_map(added_address).collect()
+            } else if let Step::Routes { changes, .. } = step {
+                changes.iter().filter_map(added_route).collect()
+            } else {
+                Vec::new()
+            }
         });
         added.into_iter().find(|network| network.addr().is_ipv6())
     }

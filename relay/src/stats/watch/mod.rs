@@ -169,10 +169,9 @@ impl Watch {
     /// came by a live session, whatever age this host's clock gives its handshake.
     fn presence(&self, peer: &Peer, at: usize) -> Presence {
         let is_heard = self.peers[&self.identities[at]].is_heard();
-        match peer.presence(self.now) {
-            Presence::Offline | Presence::Unknown if is_heard => Presence::Online,
-            presence => presence,
-        }
+        let presence = peer.presence(self.now);
+        let is_doubtful = matches!(presence, Presence::Offline | Presence::Unknown);
+        if is_doubtful && is_heard { Presence::Online } else { presence }
     }
 
     /// Filters and sorts. Peers that are equal in the column stay in the configuration's order.
