@@ -252,7 +252,7 @@ fn the_link_that_runs_is_taken_over_from_a_version_that_did_not_take_over_ours()
         let mine = Relay::at(&bed, &bed.relay)?;
         let observed = mine.observe()?;
         let [left] = &observed.heritage[..] else { anyhow::bail!("{observed:?}") };
-        ensure!(left.to_string().contains("counters end"), "{left}");
+        ensure!(left.to_string().contains("counters restart at zero"), "{left}");
         mine.switch()?;
         mine.is_sound()?;
         ensure!(mine.links()? == hooks, "the link that ran was not taken over");
