@@ -24,7 +24,7 @@ fn a_clock_that_is_set_costs_no_packet_and_is_named_where_it_misleads() {
         clock.set_ahead(HOUR)?;
         let status = said(&lab, "status")?;
         ensure!(status.contains(&format!("peers: 0 online, {all} offline")), "{status}");
-        ensure!(status.contains("no peer has completed a handshake lately"), "{status}");
+        ensure!(status.contains("no peer has completed a handshake recently"), "{status}");
         let stats = said(&lab, "stats")?;
         ensure!(stats.contains("latest handshake: 1 hour"), "{stats}");
         for family in Family::ALL {

@@ -34,7 +34,7 @@ fn an_interface_that_somebody_else_made_again_is_fenced_until_up_attaches_the_pr
         let attached = ["ingress: program relay_ingress is not attached", "egress: program"];
         siege.status_says(&attached)?;
         if siege_was_on_tcx(&siege)? {
-            siege.status_says(&["deleted and made again"])?;
+            siege.status_says(&["deleted and recreated the interface"])?;
         }
         siege.is_repaired()?;
         siege.counted_on(&before)?;

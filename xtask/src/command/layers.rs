@@ -18,7 +18,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     for violation in &violations {
         println!("{violation}");
     }
-    if violations.iter().all(|violation| violation.tolerated) {
+    if violations.is_empty() {
         println!("layers: every import is in the table");
         return Ok(ExitCode::SUCCESS);
     }

@@ -32,9 +32,6 @@ const CRATES: [&str; 9] = [
     "xtask/src",
 ];
 
-/// Crates whose circles are reported and tolerated, until they are gone.
-const TOLERATED: [&str; 2] = ["relay/src", "relay-ebpf/src/guard"];
-
 /// An import that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Violation {
@@ -42,8 +39,6 @@ pub(crate) struct Violation {
     file: PathBuf,
     line: usize,
     problem: String,
-    /// Whether it is only reported.
-    pub(crate) tolerated: bool,
 }
 
 impl fmt::Display for Violation {
@@ -70,7 +65,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<Violation>> {
             "relay-common/src" => uses_of_std(&sources, &mut violations),
             _ => {}
         }
-        circles(&sources, TOLERATED.contains(&name), &mut violations);
+        circles(&sources, &mut violations);
     }
     for violation in &mut violations {
         violation.file = relative(&violation.file, root);
@@ -91,22 +86,12 @@ fn imports(
         let Some(name) = source.module.first() else { continue };
         let Some(row) = table.row(name) else {
             let problem = format!("the module {name} has no row in the table of {TABLE}");
-            violations.push(Violation {
-                file: source.file.clone(),
-                line: 1,
-                problem,
-                tolerated: false,
-            });
+            violations.push(Violation { file: source.file.clone(), line: 1, problem });
             continue;
         };
         violations.extend(source.paths.iter().filter_map(|path| {
             let problem = judge(row, table, &source.module, &path.names, dependencies)?;
-            Some(Violation {
-                file: source.file.clone(),
-                line: path.line,
-                problem,
-                tolerated: false,
-            })
+            Some(Violation { file: source.file.clone(), line: path.line, problem })
         }));
     }
 }
@@ -115,22 +100,17 @@ fn uses_of_std(sources: &[Source], violations: &mut Vec<Violation>) {
     for source in sources {
         for path in source.paths.iter().filter(|path| path.names[0] == "std") {
             let problem = "relay-common runs in the kernel too and must not use std".to_owned();
-            violations.push(Violation {
-                file: source.file.clone(),
-                line: path.line,
-                problem,
-                tolerated: false,
-            });
+            violations.push(Violation { file: source.file.clone(), line: path.line, problem });
         }
     }
 }
 
-fn circles(sources: &[Source], tolerated: bool, violations: &mut Vec<Violation>) {
+fn circles(sources: &[Source], violations: &mut Vec<Violation>) {
     for circle in circle::circles(sources) {
         let Some(&(first, line)) = circle.first() else { continue };
         let names: Vec<_> = circle.iter().map(|(source, _)| source.module.join("::")).collect();
         let problem = format!("circle of imports: {} → {}", names.join(" → "), names[0]);
-        violations.push(Violation { file: first.file.clone(), line, problem, tolerated });
+        violations.push(Violation { file: first.file.clone(), line, problem });
     }
 }
 

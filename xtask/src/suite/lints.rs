@@ -41,8 +41,7 @@ pub(super) fn run(report: &mut Report, required: &Required) {
         }
     }
     check(report, "layers", || {
-        let mut violations = layers::check(&workspace::root())?;
-        violations.retain(|violation| !violation.tolerated);
+        let violations = layers::check(&workspace::root())?;
         if violations.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,9 @@
 //! Whether the host's own firewall lets any packet in to a UDP port: its chains of hook input, read by
 //! nf_tables netlink and evaluated for one kind of packet.
 
+mod matching;
 mod verdict;
+mod xtables;
 
 use super::{NetError, ruleset};
 use verdict::{Packet, Version};

@@ -5,6 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::{
+    matching::Match,
+    xtables::{self, STATE_NEW},
+};
 use crate::net::ruleset::{
     Chain, Element, Expression, INET, IPV4, IPV6, Ruleset, VERDICT, Verdict, find, number,
     register, text, verdict,
@@ -14,8 +18,6 @@ use crate::net::ruleset::{
 const LOCAL_IN: u32 = 1;
 
 const UDP: u8 = 17;
-/// NF_CT_STATE_BIT(IP_CT_NEW) of linux/netfilter/nf_conntrack_common.h; the same in xt_conntrack.
-const STATE_NEW: u32 = 8;
 /// Name and index of the loopback interface.
 const LOOPBACK: (&[u8], u32) = (b"lo", 1);
 
@@ -44,18 +46,12 @@ enum Fate {
 
 type Fates = BTreeSet<Fate>;
 
-/// Whether a rule or an expression matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Match {
-    Yes,
-    No,
-    Maybe,
-}
-
 /// Content of a register.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
     Known(Vec<u8>),
+    /// The last bytes of it.
+    Ends(Vec<u8>),
     /// An interface other than loopback.
     Outside,
     Unknown,
@@ -177,11 +173,11 @@ impl<'a> Judge<'a> {
                     let is_inverted = at(5).is_some_and(|flags| flags & 1 != 0);
                     found.matches.inverted(is_inverted)
                 }
-                "match" => self.extension(&text(find(data, 1)), find(data, 3)),
+                "match" => xtables::matches(&text(find(data, 1)), find(data, 3), self.packet.port),
                 "reject" => return vec![(matches, Verdict::Drop)],
                 "target" => match text(find(data, 1)).as_str() {
                     "REJECT" | "DROP" => return vec![(matches, Verdict::Drop)],
-                    name if GOES_ON.contains(&name) => Match::Yes,
+                    name if xtables::GOES_ON.contains(&name) => Match::Yes,
                     _ => return vec![(matches.and(Match::Maybe), Verdict::Accept)],
                 },
                 "queue" => return vec![(matches.and(Match::Maybe), Verdict::Accept)],
@@ -226,96 +222,15 @@ impl<'a> Judge<'a> {
             (Some(TRANSPORT), Some(2), Some(2), _) => {
                 Value::Known(self.packet.port.to_be_bytes().to_vec())
             }
+            // Both ports; the source port may be any.
+            (Some(TRANSPORT), Some(0), Some(4), _) => {
+                Value::Ends(self.packet.port.to_be_bytes().to_vec())
+            }
             // The protocol of IPv4, and the next header of IPv6 without extensions.
             (Some(NETWORK), Some(9), Some(1), IPV4) | (Some(NETWORK), Some(6), Some(1), IPV6) => {
                 Value::Known(vec![UDP])
             }
             _ => Value::Unknown,
-        }
-    }
-
-    /// A match of xtables, which iptables-nft uses where nf_tables has no expression. Layouts are in
-    /// linux/netfilter/xt_tcpudp.h, xt_multiport.h and xt_conntrack.h.
-    fn extension(&self, name: &str, info: &[u8]) -> Match {
-        let short = |at: usize| {
-            let bytes = info.get(at..at + 2)?;
-            Some(u16::from_ne_bytes(bytes.try_into().ok()?))
-        };
-        let flag = |at: usize, bit: u16| short(at).is_some_and(|flags| flags & bit != 0);
-        let port = self.packet.port;
-        match name {
-            "comment" => Match::Yes,
-            "udp" => match (short(0), short(2), short(4), short(6), info.get(8)) {
-                (Some(0), Some(u16::MAX), Some(first), Some(last), Some(inverted)) => {
-                    Match::of((first..=last).contains(&port) != (inverted & 2 != 0))
-                }
-                _ => Match::Maybe,
-            },
-            "multiport" => self.multiport(info),
-            "conntrack" => match (short(146), short(148), short(150)) {
-                // XT_CONNTRACK_STATE alone.
-                (Some(1), Some(inverted), Some(states)) => {
-                    let is_in = u32::from(states) & STATE_NEW != 0;
-                    Match::of(is_in != (inverted & 1 != 0))
-                }
-                _ => Match::Maybe,
-            },
-            "state" => Match::of(flag(0, 8)),
-            _ => Match::Maybe,
-        }
-    }
-
-    fn multiport(&self, info: &[u8]) -> Match {
-        const DESTINATION: u8 = 1;
-        let [flags, count, ports @ ..] = info else { return Match::Maybe };
-        let (Some(is_first), Some(inverted)) = (ports.get(30..45), ports.get(45)) else {
-            return Match::Maybe;
-        };
-        if *flags != DESTINATION {
-            return Match::Maybe;
-        }
-        let ports: Vec<u16> = ports
-            .chunks_exact(2)
-            .take(usize::from(*count))
-            .map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]))
-            .collect();
-        let mut is_in = false;
-        let mut first = None;
-        for (port, begins) in ports.iter().zip(is_first) {
-            match (first.take(), begins) {
-                (Some(first), _) => is_in |= (first..=*port).contains(&self.packet.port),
-                (None, 0) => is_in |= *port == self.packet.port,
-                (None, _) => first = Some(*port),
-            }
-        }
-        Match::of(is_in != (*inverted != 0))
-    }
-}
-
-/// Targets of xtables without a verdict.
-const GOES_ON: [&str; 12] = [
-    "LOG", "NFLOG", "MARK", "CONNMARK", "SET", "AUDIT", "TRACE", "CT", "TCPMSS", "DSCP",
-    "CLASSIFY", "SECMARK",
-];
-
-impl Match {
-    const fn of(matches: bool) -> Self {
-        if matches { Self::Yes } else { Self::No }
-    }
-
-    const fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::No, _) | (_, Self::No) => Self::No,
-            (Self::Yes, Self::Yes) => Self::Yes,
-            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
-        }
-    }
-
-    const fn inverted(self, is_inverted: bool) -> Self {
-        match (self, is_inverted) {
-            (Self::Yes, true) => Self::No,
-            (Self::No, true) => Self::Yes,
-            (other, _) => other,
         }
     }
 }
@@ -355,6 +270,9 @@ fn compare(value: &Value, operator: Option<u32>, with: &[u8]) -> Match {
                 4 => order.is_gt(),
                 _ => order.is_ge(),
             })
+        }
+        (Value::Ends(bytes), Some(operator @ (0 | 1))) if !with.ends_with(bytes) => {
+            Match::of(operator == 1)
         }
         (Value::Outside, Some(operator @ (0 | 1))) if is_loopback(with) => Match::of(operator == 1),
         _ => Match::Maybe,
