@@ -308,7 +308,7 @@ fn second_relay(fleet: &mut Fleet) -> Result<()> {
          systemd-analyze verify relay.service relay@second.service \
          relay-follow.service relay-follow@second.service\n\
          systemctl start relay@second\n\
-         systemctl is-active relay-follow@second\n\
+         timeout 60 sh -c 'until systemctl is-active relay-follow@second; do sleep 1; done'\n\
          relay --config /etc/relay/second.toml status --check\n\
          wg show relay1 listen-port | grep -qx 51821\n\
          systemctl stop relay@second\n\
