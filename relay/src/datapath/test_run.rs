@@ -1,8 +1,8 @@
 //! Runs of a program on a single packet by `BPF_PROG_TEST_RUN`.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
-use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions};
+use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions};
 
 use super::DatapathError;
 use crate::model::Direction;
@@ -44,14 +44,15 @@ pub(super) fn run(
 ) -> Result<Run, DatapathError> {
     let mut out = vec![0; packet.bytes.len() + 256];
     let context = packet.context();
-    let options = TestRunOptions {
-        data_in: Some(packet.bytes),
-        data_out: Some(&mut out),
-        ctx_in: Some(&context),
-        ..TestRunOptions::default()
-    };
-    let failed = DatapathError::program(direction.program(), "run");
-    let result = program.test_run(options).map_err(failed)?;
+    let result = uninterrupted(|| {
+        program.test_run(TestRunOptions {
+            data_in: Some(packet.bytes),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        })
+    });
+    let result = result.map_err(DatapathError::program(direction.program(), "run"))?;
     out.truncate(result.data_size_out as usize);
     Ok(Run { verdict: result.return_value, packet: out })
 }
@@ -64,13 +65,15 @@ pub(super) fn mark_after(
 ) -> Result<u32, DatapathError> {
     let context = packet.context();
     let mut after = context;
-    let options = TestRunOptions {
-        data_in: Some(packet.bytes),
-        ctx_in: Some(&context),
-        ctx_out: Some(&mut after),
-        ..TestRunOptions::default()
-    };
-    program.test_run(options).map_err(DatapathError::program(direction.program(), "probe"))?;
+    let result = uninterrupted(|| {
+        program.test_run(TestRunOptions {
+            data_in: Some(packet.bytes),
+            ctx_in: Some(&context),
+            ctx_out: Some(&mut after),
+            ..TestRunOptions::default()
+        })
+    });
+    result.map_err(DatapathError::program(direction.program(), "probe"))?;
     let mut mark = [0; 4];
     mark.copy_from_slice(&after[MARK..MARK + 4]);
     Ok(u32::from_ne_bytes(mark))
@@ -84,15 +87,31 @@ pub(super) fn time(
     repeat: u32,
 ) -> Result<(u32, Duration), DatapathError> {
     let context = packet.context();
-    let options = TestRunOptions {
-        data_in: Some(packet.bytes),
-        ctx_in: Some(&context),
-        repeat,
-        ..TestRunOptions::default()
-    };
-    let failed = DatapathError::program(direction.program(), "time");
-    let result = program.test_run(options).map_err(failed)?;
+    let result = uninterrupted(|| {
+        program.test_run(TestRunOptions {
+            data_in: Some(packet.bytes),
+            ctx_in: Some(&context),
+            repeat,
+            ..TestRunOptions::default()
+        })
+    });
+    let result = result.map_err(DatapathError::program(direction.program(), "time"))?;
     Ok((result.return_value, result.duration))
+}
+
+/// Repeats a run that a signal interrupted (bpf_test_timer_continue() in net/bpf/test_run.c, 6.12).
+pub(super) fn uninterrupted<T>(
+    mut run: impl FnMut() -> Result<T, ProgramError>,
+) -> Result<T, ProgramError> {
+    const TRIES: u32 = 100;
+    for _ in 1..TRIES {
+        match run() {
+            Err(ProgramError::SyscallError(error))
+                if error.io_error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+    run()
 }
 
 impl Packet<'_> {

@@ -22,6 +22,7 @@ use super::{
             GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, Mapped, Pins,
             rows_per_processor,
         },
+        test_run::uninterrupted,
     },
     counts::{self, GuardCounts},
     overlay,
@@ -93,8 +94,12 @@ impl LoadedGuard {
     /// # Errors
     /// The kernel does not take the frame, which must have at least 14 bytes.
     pub fn run(&mut self, frame: &[u8], repeat: u32) -> Result<(u32, Duration), DatapathError> {
-        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-        let run = self.program()?.test_run(options);
+        let program = self.program()?;
+        let run = uninterrupted(|| {
+            let options =
+                TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+            program.test_run(options)
+        });
         let run = run.map_err(DatapathError::program(GUARD_PROGRAM, "run"))?;
         Ok((run.return_value, run.duration))
     }
