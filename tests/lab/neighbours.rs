@@ -43,28 +43,39 @@ fn programs_of_others_behind_ours_see_what_passes_and_nothing_else() {
                     classid: None,
                 }),
             };
-            let program = program::only(&mut sink)?;
             let host = lab.relay().namespace();
-            host.enter(|| program.attach_with_options("relay0", side, behind))??;
-            // It does not see packets that are dropped or redirected on ingress.
-            let mut refused = Echo::open(a.namespace(), a.address(Family::V4), relay)?;
+            let link = host.enter(|| {
+                program::only(&mut sink)?
+                    .attach_with_options("relay0", side, behind)
+                    .context("attach")
+            })??;
+            let seen = |before: u64| {
+                deadline::until("a packet at a program behind ours", || {
+                    let now = program::count(&sink)?;
+                    Ok((now > before).then_some(now))
+                })
+                .with_context(|| format!("{side:?}"))
+            };
             let mut relayed = Echo::between(a, b, Family::V4)?;
             relayed.send(1)?;
-            if side == TcAttachType::Ingress {
-                ensure!(relayed.answers(1, deadline::PATIENCE)? == 1, "{side:?}: no answer");
-                ensure!(program::count(&sink)? == 0, "{side:?}: it saw relayed packets");
+            let before = match side {
+                // A relayed packet is redirected on ingress, before the program behind ours.
+                TcAttachType::Ingress => {
+                    ensure!(relayed.answers(1, deadline::PATIENCE)? == 1, "{side:?}: no answer");
+                    ensure!(program::count(&sink)? == 0, "{side:?}: it saw relayed packets");
+                    0
+                }
+                _ => seen(0)?,
+            };
+            let mut to_relay = Echo::open(a.namespace(), a.address(Family::V4), relay)?;
+            to_relay.send(1)?;
+            seen(before)?;
+            for echo in [&mut relayed, &mut to_relay] {
+                let answers = echo.answers(1, Duration::ZERO)?;
+                ensure!(answers == 0, "{side:?}: {answers} got past its verdict");
             }
-            let before = program::count(&sink)?;
-            refused.send(1)?;
-            deadline::until("a packet at a program behind ours", || {
-                Ok((program::count(&sink)? > before).then_some(()))
-            })
-            .with_context(|| format!("{side:?}"))?;
-            ensure!(refused.answers(1, Duration::ZERO)? == 0, "{side:?}: its verdict counts");
-        }
-        // Dropping a clsact filter would detach it in this thread's namespace.
-        if !on_tcx {
-            return Ok(());
+            // A filter of clsact is only found in the interface's namespace.
+            host.enter(|| program::only(&mut sink)?.detach(link).context("detach"))??;
         }
         let mut echo = Echo::open(a.namespace(), a.address(Family::V4), relay)?;
         echo.send(1)?;
