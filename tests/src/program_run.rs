@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use relay::{
     datapath::{Direction, Loaded, Packet},
-    model::{Egress, HostAccess, Peer, PublicKey, Relay},
+    model::{Peer, PublicKey, Relay},
     policy::{Compiled, Sources, compile},
 };
 use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT, verdict::Verdict};
@@ -163,22 +163,13 @@ impl Counts {
 /// A relay at 10.3.2.1/24 and fd00::3:2:1/120 with these peers.
 pub fn relay(peers: Vec<Peer>) -> Relay {
     Relay {
-        interface: "relay0".parse().expect("a name"),
         addresses: vec![
             "10.3.2.1/24".parse().expect("a net"),
             "fd00::3:2:1/120".parse().expect("a net"),
         ],
-        listen_port: 51820,
-        endpoint: None,
         private_key_file: "private.key".into(),
-        mtu: 1420,
-        fast_path: true,
-        host_access: HostAccess::Ping,
-        egress: Egress::Deny,
-        fence: true,
-        pair_stats: false,
-        guard: None,
         peers,
+        ..Relay::new("relay0".parse().expect("a name"))
     }
 }
 
@@ -187,18 +178,10 @@ pub fn peer(number: u32, addresses: &[&str], routes: &[&str], allowed_ips: &[&st
     let mut key = [1; 32];
     key[..4].copy_from_slice(&number.to_le_bytes());
     Peer {
-        name: format!("p{number}").parse().expect("a name"),
-        description: None,
-        enabled: true,
-        public_key: PublicKey::from_bytes(key),
-        preshared_key_file: None,
         addresses: addresses.iter().map(|a| a.parse().expect("an address")).collect(),
         routes: routes.iter().map(|net| net.parse().expect("a prefix")).collect(),
         allowed_ips: allowed_ips.iter().map(|net| net.parse().expect("a prefix")).collect(),
-        persistent_keepalive: 25,
-        mtu: 1280,
-        dns: vec![],
-        endpoint: None,
+        ..Peer::new(format!("p{number}").parse().expect("a name"), PublicKey::from_bytes(key))
     }
 }
 

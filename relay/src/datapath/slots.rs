@@ -135,20 +135,7 @@ mod tests {
     }
 
     fn peer(byte: u8) -> Peer {
-        Peer {
-            name: format!("p{byte}").parse().expect("a name"),
-            description: None,
-            enabled: true,
-            public_key: key(byte),
-            preshared_key_file: None,
-            addresses: vec![],
-            routes: vec![],
-            allowed_ips: vec![],
-            persistent_keepalive: 0,
-            mtu: 1280,
-            dns: vec![],
-            endpoint: None,
-        }
+        Peer::new(format!("p{byte}").parse().expect("a name"), key(byte))
     }
 
     #[test]

@@ -243,31 +243,12 @@ fn route(destination: &str, interface: &str) -> Route {
 
 fn relay() -> Relay {
     Relay {
-        interface: "relay0".parse().expect("a name"),
         addresses: ["10.3.2.1/24", "fd00::3:2:1/120"].map(|net| net.parse().expect("it")).into(),
-        listen_port: 51820,
-        endpoint: None,
-        private_key_file: "/etc/relay/private.key".into(),
-        mtu: 1420,
-        fast_path: true,
-        host_access: HostAccess::Ping,
-        egress: Egress::Deny,
-        fence: true,
-        pair_stats: false,
-        guard: None,
         peers: vec![Peer {
-            name: "node-a".parse().expect("a name"),
-            description: None,
-            enabled: true,
-            public_key: PublicKey::from_bytes([2; 32]),
-            preshared_key_file: None,
             addresses: vec![IpAddr::from([10, 3, 2, 2])],
             routes: ["192.168.40.0/24", "0.0.0.0/0"].map(|net| net.parse().expect("it")).into(),
-            allowed_ips: Vec::new(),
-            persistent_keepalive: 25,
-            mtu: 1280,
-            dns: Vec::new(),
-            endpoint: None,
+            ..Peer::new("node-a".parse().expect("a name"), PublicKey::from_bytes([2; 32]))
         }],
+        ..Relay::new("relay0".parse().expect("a name"))
     }
 }

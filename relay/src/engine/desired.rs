@@ -10,8 +10,8 @@ use crate::{
     datapath::{Observed, Slots},
     model::{InterfaceName, PrivateKey, Relay},
     net::{
-        self, Handle,
-        fence::{Fence, Marks},
+        self, Handle, NetError,
+        fence::{Fence, FenceState, Marks},
     },
     policy::{self, Compiled, Sources},
     wireguard::{self, DesiredPeer},
@@ -100,6 +100,23 @@ pub(super) async fn host_addresses(
         IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
     });
     Ok(addresses)
+}
+
+/// Whether the fence that was found is what the relay asks for.
+///
+/// # Errors
+/// It could not be read. Without netfilter there is no fence, which is what a relay without one asks
+/// for.
+pub(super) fn is_fence_desired(
+    found: Result<FenceState, NetError>,
+    relay: &Relay,
+) -> Result<bool, NetError> {
+    match (found, relay.fence) {
+        (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => Ok(true),
+        (Ok(_), _) => Ok(false),
+        (Err(NetError::NetfilterMissing { .. }), false) => Ok(true),
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// The fence that belongs to the programs.

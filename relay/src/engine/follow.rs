@@ -11,7 +11,7 @@ use crate::{
     datapath::{Datapath, policy_hash},
     model::Relay,
     net::{
-        self, Handle, NetError, News,
+        self, Handle, News,
         fence::{self, FenceState},
         link,
     },
@@ -136,13 +136,10 @@ impl<'a> Follower<'a> {
 
     /// Whether fence and guard are what `relay` asks for.
     async fn is_intact(&self, relay: &Relay) -> Result<bool> {
-        let expected = if relay.fence { FenceState::Intact } else { FenceState::Absent };
-        let fence = match fence::observe(&desired::fence(relay)) {
-            Err(NetError::NetfilterMissing { .. }) if !relay.fence => FenceState::Absent,
-            found => found?.0,
-        };
+        let fence = fence::observe(&desired::fence(relay)).map(|(state, _)| state);
+        let is_fenced = desired::is_fence_desired(fence, relay)?;
         let guard = self.guard_plan(relay).await?;
-        Ok(fence == expected && guard.is_none_or(|guard| guard.lines().next().is_none()))
+        Ok(is_fenced && guard.is_none_or(|guard| guard.is_empty()))
     }
 
     /// Whether the files describe the relay in force.

@@ -15,9 +15,8 @@ use crate::{
     datapath::{Observed, Repair, Slots},
     model::{InterfaceName, PeerName, PrivateKey},
     net::{
-        NetError,
         address::{self, AddressChange},
-        fence::{self, Fence, FenceState},
+        fence::{self, Fence},
         link::{self, LinkChange},
         route::{self, Route, RouteChange},
     },
@@ -89,13 +88,7 @@ impl Plan {
         let compiled = policy::compile(&sources)?;
         let switch = !observed.carries_out(&compiled, &slots);
 
-        let is_fence_wrong = match (fence, relay.fence) {
-            (Ok(FenceState::Intact), true) | (Ok(FenceState::Absent), false) => false,
-            (Ok(_), _) => true,
-            // Without netfilter there is no fence to take down.
-            (Err(NetError::NetfilterMissing { .. }), false) => false,
-            (Err(error), _) => return Err(error.into()),
-        };
+        let is_fence_wrong = !desired::is_fence_desired(fence, relay)?;
         let observed_addresses = link.as_ref().map_or(&[][..], |link| &link.addresses);
         let addresses = address::plan(interface, &relay.addresses, observed_addresses);
         let desired_routes = route::desired(relay);
@@ -195,8 +188,7 @@ impl Differences {
         steps.extend((!stale.is_empty()).then_some(Step::Detach(stale)));
         steps.extend((!widen.is_empty()).then_some(Step::Widen(widen)));
         // Right after the key: with the old one the guard drops every handshake for the new one.
-        let has_guard = self.guard.lines().next().is_some();
-        steps.extend(has_guard.then_some(Step::Guard(self.guard)));
+        steps.extend((!self.guard.is_empty()).then_some(Step::Guard(self.guard)));
         let (changes, desired) = self.addresses;
         // With its last address of a family an interface loses that family's routes.
         let loses_routes = !changes.is_empty();

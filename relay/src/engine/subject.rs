@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::{Result, claim};
 use crate::{
     config::{self, Loaded, Options},
-    model::{Egress, HostAccess, InterfaceName, Relay},
+    model::{HostAccess, InterfaceName, Relay},
     net,
 };
 
@@ -73,20 +73,13 @@ impl Subject {
 
     fn bare(interface: &InterfaceName, why: String) -> Self {
         let relay = Relay {
-            interface: interface.clone(),
-            addresses: Vec::new(),
             listen_port: 0,
-            endpoint: None,
             private_key_file: PathBuf::new(),
             mtu: 0,
-            fast_path: true,
             host_access: HostAccess::None,
-            egress: Egress::Deny,
-            fence: true,
             // So that pairs are shown if the relay counts them.
             pair_stats: true,
-            guard: None,
-            peers: Vec::new(),
+            ..Relay::new(interface.clone())
         };
         Self::Bare { relay, why }
     }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Egress, HostAccess, Peer, PublicKey};
+use crate::model::{Peer, PublicKey};
 
 #[test]
 fn a_family_that_only_one_side_lists_makes_a_pair_partial() {
@@ -233,36 +233,21 @@ fn own_once(peers: &mut [Peer]) {
 
 fn relay(peers: Vec<Peer>) -> Relay {
     Relay {
-        interface: "relay0".parse().expect("a name"),
         addresses: vec!["10.9.0.1/24".parse().expect("an address")],
-        listen_port: 51820,
-        endpoint: None,
-        private_key_file: "/etc/relay/private.key".into(),
-        mtu: 1420,
-        fast_path: true,
-        host_access: HostAccess::Ping,
-        egress: Egress::Deny,
-        fence: true,
-        pair_stats: false,
-        guard: None,
         peers,
+        ..Relay::new("relay0".parse().expect("a name"))
     }
 }
 
 fn peer(key: u8, addresses: &[&str], routes: &[&str], allowed_ips: &[&str]) -> Peer {
     let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a net")).collect();
     Peer {
-        name: format!("node-{key}").parse().expect("a name"),
-        description: None,
-        enabled: true,
-        public_key: PublicKey::from_bytes([key; 32]),
-        preshared_key_file: None,
         addresses: addresses.iter().map(|text| text.parse().expect("an address")).collect(),
         routes: nets(routes),
         allowed_ips: nets(allowed_ips),
-        persistent_keepalive: 25,
-        mtu: 1280,
-        dns: Vec::new(),
-        endpoint: None,
+        ..Peer::new(
+            format!("node-{key}").parse().expect("a name"),
+            PublicKey::from_bytes([key; 32]),
+        )
     }
 }

@@ -16,6 +16,21 @@ pub struct Guard {
     pub sources: u32,
 }
 
+/// What the configuration means by an empty `[guard]`.
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            interfaces: Underlay::Auto,
+            mode: GuardMode::Auto,
+            // 1,000 peers behind one address, which retry every 5 seconds (REKEY_TIMEOUT), are
+            // connected well within a minute of an outage.
+            initiations_per_second: 50,
+            burst: 200,
+            sources: 65_536,
+        }
+    }
+}
+
 /// Interfaces on which peers' UDP packets arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Underlay {

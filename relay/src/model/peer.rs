@@ -35,6 +35,25 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A peer that owns nothing and may reach nobody. Everything else is what the configuration means
+    /// by leaving it out.
+    pub const fn new(name: PeerName, public_key: PublicKey) -> Self {
+        Self {
+            name,
+            description: None,
+            enabled: true,
+            public_key,
+            preshared_key_file: None,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            allowed_ips: Vec::new(),
+            persistent_keepalive: 25,
+            mtu: 1280,
+            dns: Vec::new(),
+            endpoint: None,
+        }
+    }
+
     /// What it owns: addresses as host prefixes, then routes. These are the kernel's allowed IPs
     /// of the peer on the relay.
     pub fn owned(&self) -> impl Iterator<Item = IpNet> {

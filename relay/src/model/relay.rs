@@ -44,6 +44,26 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// A relay without addresses and peers. Everything else is what the configuration means by leaving
+    /// it out.
+    pub fn new(interface: InterfaceName) -> Self {
+        Self {
+            interface,
+            addresses: Vec::new(),
+            listen_port: 51820,
+            endpoint: None,
+            private_key_file: "/etc/relay/private.key".into(),
+            mtu: 1420,
+            fast_path: true,
+            host_access: HostAccess::Ping,
+            egress: Egress::Deny,
+            fence: true,
+            pair_stats: false,
+            guard: None,
+            peers: Vec::new(),
+        }
+    }
+
     /// The owner of an address by longest match, and its place in [`Self::peers`].
     pub fn owner(&self, address: IpAddr) -> Option<(usize, &Peer)> {
         let owned = self

@@ -274,27 +274,17 @@ impl fmt::Display for RouteChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Egress, HostAccess, Peer, PublicKey};
+    use crate::model::{Peer, PublicKey};
 
     #[test]
     fn only_networks_outside_the_overlay_need_a_route() {
         let relay = Relay {
-            interface: relay0(),
             addresses: nets(&["10.3.2.1/24", "fd00::3:2:1/120"]),
-            listen_port: 51820,
-            endpoint: None,
-            private_key_file: "/etc/relay/private.key".into(),
-            mtu: 1420,
-            fast_path: true,
-            host_access: HostAccess::Ping,
-            egress: Egress::Deny,
-            fence: true,
-            pair_stats: false,
-            guard: None,
             peers: vec![
                 peer(2, &["192.168.40.0/24", "10.3.2.128/25"]),
                 peer(3, &["fd00::3:2:80/121", "10.3.0.0/16"]),
             ],
+            ..Relay::new(relay0())
         };
         assert_eq!(desired(&relay), nets(&["10.3.0.0/16", "192.168.40.0/24"]));
     }
@@ -342,18 +332,11 @@ mod tests {
 
     fn peer(key: u8, routes: &[&str]) -> Peer {
         Peer {
-            name: format!("node-{key}").parse().expect("a name"),
-            description: None,
-            enabled: true,
-            public_key: PublicKey::from_bytes([key; 32]),
-            preshared_key_file: None,
-            addresses: Vec::new(),
             routes: nets(routes),
-            allowed_ips: Vec::new(),
-            persistent_keepalive: 25,
-            mtu: 1280,
-            dns: Vec::new(),
-            endpoint: None,
+            ..Peer::new(
+                format!("node-{key}").parse().expect("a name"),
+                PublicKey::from_bytes([key; 32]),
+            )
         }
     }
 

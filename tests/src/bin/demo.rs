@@ -164,7 +164,7 @@ fn refusal(screen: &Screen, lab: &Lab, from: &Peer, to: &Peer) -> Result<String>
     }
     let reasons: Vec<String> =
         reasons.into_iter().map(|(reason, packets)| format!("{packets} × {reason}")).collect();
-    Ok(format!("{} {}", screen.bad("refused"), reasons.join(", ")))
+    Ok(format!("{} {}", screen.bad("dropped"), reasons.join(", ")))
 }
 
 /// Standard output.

@@ -224,8 +224,7 @@ impl Pin {
         if self.check()?.is_none() {
             return Ok(None);
         }
-        let map = MapData::from_pin(&self.path);
-        map.map(Some).map_err(DatapathError::map(self.declared.map, "open"))
+        self.checked().map(Some)
     }
 
     /// Opens the map, which must be pinned.
@@ -234,8 +233,7 @@ impl Pin {
     /// The map is not pinned, cannot be opened, or has another shape.
     pub(in super::super) fn require(&self) -> Result<MapData, DatapathError> {
         self.check()?;
-        let map = MapData::from_pin(&self.path);
-        map.map_err(DatapathError::map(self.declared.map, "open"))
+        self.checked()
     }
 
     /// Opens an array as words; `None` if nothing is pinned.
@@ -244,7 +242,7 @@ impl Pin {
     /// The map cannot be opened or mapped, or has another shape.
     pub(in super::super) fn words(&self) -> Result<Option<Words>, DatapathError> {
         let Some(info) = self.check()? else { return Ok(None) };
-        let Some(map) = self.open()? else { return Ok(None) };
+        let map = self.checked()?;
         let entries = info.max_entries();
         let len = entries as usize * (self.declared.value_size as usize / size_of::<u64>());
         Ok(Some(Words { words: Mapped::new(self.declared.map, &map, len)?, entries }))
@@ -314,6 +312,11 @@ impl Pin {
             action: "remove",
             source,
         })
+    }
+
+    /// Opens the map, which was checked.
+    fn checked(&self) -> Result<MapData, DatapathError> {
+        MapData::from_pin(&self.path).map_err(DatapathError::map(self.declared.map, "open"))
     }
 
     fn shape(&self) -> Result<Shape, DatapathError> {

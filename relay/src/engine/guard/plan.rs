@@ -51,6 +51,11 @@ impl GuardPlan {
         self
     }
 
+    /// Whether nothing differs.
+    pub(in crate::engine) const fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     /// A line for each change.
     pub(in crate::engine) fn lines(&self) -> impl Iterator<Item = String> {
         self.changes.iter().map(ToString::to_string)

@@ -1,7 +1,7 @@
 use super::{Guarding, Rekeyed, change::settings};
 use crate::{
     datapath::{DatapathError, GuardHook, Obstacle, XdpMode},
-    model::{Egress, Guard, GuardMode, HostAccess, PublicKey, Relay, Underlay},
+    model::{Guard, GuardMode, PublicKey, Relay},
     net::underlay::Chosen,
 };
 
@@ -114,24 +114,7 @@ fn key(is_new: bool) -> Rekeyed {
 
 fn relay(mode: GuardMode) -> Relay {
     Relay {
-        interface: "relay0".parse().expect("a name"),
-        addresses: Vec::new(),
-        listen_port: 51820,
-        endpoint: None,
-        private_key_file: "/etc/relay/private.key".into(),
-        mtu: 1420,
-        fast_path: true,
-        host_access: HostAccess::Ping,
-        egress: Egress::Deny,
-        fence: true,
-        pair_stats: false,
-        guard: Some(Guard {
-            interfaces: Underlay::Auto,
-            mode,
-            initiations_per_second: 50,
-            burst: 200,
-            sources: 65536,
-        }),
-        peers: Vec::new(),
+        guard: Some(Guard { mode, ..Guard::default() }),
+        ..Relay::new("relay0".parse().expect("a name"))
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     datapath::GuardHook,
-    model::{Egress, Guard, GuardMode, HostAccess, PublicKey, Relay, Underlay},
+    model::{Guard, PublicKey, Relay},
     net::underlay::Chosen,
     wireguard::{Change, DesiredPeer},
 };
@@ -144,24 +144,8 @@ fn nets(net: &str) -> Vec<IpNet> {
 
 fn relay() -> Relay {
     Relay {
-        interface: "relay0".parse().expect("a name"),
         addresses: nets("10.3.2.1/24"),
-        listen_port: 51820,
-        endpoint: None,
-        private_key_file: "/etc/relay/private.key".into(),
-        mtu: 1420,
-        fast_path: true,
-        host_access: HostAccess::Ping,
-        egress: Egress::Deny,
-        fence: true,
-        pair_stats: false,
-        guard: Some(Guard {
-            interfaces: Underlay::Auto,
-            mode: GuardMode::Auto,
-            initiations_per_second: 50,
-            burst: 200,
-            sources: 65536,
-        }),
-        peers: Vec::new(),
+        guard: Some(Guard::default()),
+        ..Relay::new("relay0".parse().expect("a name"))
     }
 }

@@ -4,26 +4,18 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{InterfaceName, Owners, Peer, PeerName, PublicKey},
+    model::{Owners, Peer, PublicKey},
     policy::eval,
 };
 
 /// A relay at 10.3.2.1/16 and fd00::3:2:1/112 with these peers.
 fn relay(peers: Vec<Peer>, egress: Egress) -> Relay {
     Relay {
-        interface: "relay0".parse::<InterfaceName>().expect("a name"),
         addresses: vec![net("10.3.2.1/16"), net("fd00::3:2:1/112")],
-        listen_port: 51820,
-        endpoint: None,
         private_key_file: "/none".into(),
-        mtu: 1420,
-        fast_path: true,
-        host_access: HostAccess::Ping,
         egress,
-        fence: true,
-        pair_stats: false,
-        guard: None,
         peers,
+        ..Relay::new("relay0".parse().expect("a name"))
     }
 }
 
@@ -31,18 +23,10 @@ fn peer(index: usize, addresses: &[&str], routes: Vec<IpNet>, allowed_ips: Vec<I
     let mut key = [0; 32];
     key[..8].copy_from_slice(&index.to_le_bytes());
     Peer {
-        name: format!("p{index}").parse::<PeerName>().expect("a name"),
-        description: None,
-        enabled: true,
-        public_key: PublicKey::from_bytes(key),
-        preshared_key_file: None,
         addresses: addresses.iter().map(|a| a.parse().expect("an address")).collect(),
         routes,
         allowed_ips,
-        persistent_keepalive: 25,
-        mtu: 1280,
-        dns: vec![],
-        endpoint: None,
+        ..Peer::new(format!("p{index}").parse().expect("a name"), PublicKey::from_bytes(key))
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context as _, Result};
 use ipnet::IpNet;
 use relay::{
-    model::{Egress, HostAccess, Peer, PublicKey, Relay},
+    model::{Peer, PublicKey, Relay},
     policy::{Compiled, Sources, compile},
 };
 
@@ -86,19 +86,11 @@ impl Fleet {
     /// The relay's model.
     pub fn relay(&self, fast_path: bool) -> Relay {
         Relay {
-            interface: "relay0".parse().expect("a name"),
             addresses: Self::relay_addresses().to_vec(),
-            listen_port: 51820,
-            endpoint: None,
             private_key_file: "private.key".into(),
-            mtu: 1420,
             fast_path,
-            host_access: HostAccess::Ping,
-            egress: Egress::Deny,
-            fence: true,
-            pair_stats: false,
-            guard: None,
             peers: (0..self.peers).map(|number| self.peer(number)).collect(),
+            ..Relay::new("relay0".parse().expect("a name"))
         }
     }
 
@@ -115,18 +107,9 @@ impl Fleet {
         let mut key = [1; 32];
         key[..4].copy_from_slice(&number.to_le_bytes());
         Peer {
-            name: format!("p{number}").parse().expect("a name"),
-            description: None,
-            enabled: true,
-            public_key: PublicKey::from_bytes(key),
-            preshared_key_file: None,
             addresses: vec![Self::v4(number).into(), Self::v6(number).into()],
-            routes: vec![],
             allowed_ips: self.allowed_ips(number),
-            persistent_keepalive: 25,
-            mtu: 1280,
-            dns: vec![],
-            endpoint: None,
+            ..Peer::new(format!("p{number}").parse().expect("a name"), PublicKey::from_bytes(key))
         }
     }
 
