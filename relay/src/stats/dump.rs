@@ -1,5 +1,5 @@
-//! A line of tabs for the relay and for each peer: the columns of `wg show INTERFACE dump`, so that
-//! what reads those reads these, and behind a peer's what the programs counted.
+//! Tab-separated lines for the relay and each peer: the columns of `wg show INTERFACE dump`, followed
+//! by what the programs counted.
 
 use std::io::{self, Write};
 
@@ -8,13 +8,13 @@ use super::{
     snapshot::{Peer, Traffic},
 };
 
-/// What wg(8) writes for what is not there.
+/// What wg(8) writes for an absent value.
 const NONE: &str = "(none)";
-/// In the place of every private and preshared key.
+/// Stands for every private and preshared key.
 const HIDDEN: &str = "(hidden)";
 
 /// Renders a snapshot. Behind the eight columns of wg(8) a peer has: its name; relayed packets and
-/// bytes from it, and to it; the same between it and the relay itself; refused packets.
+/// bytes from it, and to it; the same between it and the relay itself; dropped packets.
 ///
 /// # Errors
 /// `out` cannot be written to.

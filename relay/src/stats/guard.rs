@@ -3,26 +3,26 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use relay_common::guard::Outcome;
 use serde::Serialize;
 
-/// The guard on the underlay, and what became of the messages that it saw.
+/// The guard on the underlay, and its verdicts on messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
-    /// Where it is wanted, and where it is left over.
+    /// Interfaces that should have it, and those with a stale one.
     pub interfaces: Vec<Guarded>,
-    /// Messages to the relay's port by the label of their outcome, since the guard was first put
-    /// up; every outcome is there.
+    /// Messages to the relay's port since the guard was first attached, by label of the outcome,
+    /// with every outcome.
     pub messages: BTreeMap<&'static str, u64>,
-    /// Handshakes without a session, the latest first; eight at most.
+    /// Sources without a session, latest first; eight at most.
     pub unanswered: Vec<Unanswered>,
 }
 
-/// An address and port whose initiations the guard let through, without a session following.
+/// A source whose initiations the guard passed and that never had a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unanswered {
-    /// Where they come from.
+    /// Their address and port.
     pub source: SocketAddr,
-    /// How many, since data last came from there.
+    /// Initiations since the last data from there.
     pub initiations: u64,
     /// Seconds since the first.
     pub first_seconds: u64,
@@ -30,7 +30,7 @@ pub struct Unanswered {
     pub last_seconds: u64,
 }
 
-/// How many are shown: the latest.
+/// The latest are kept.
 const UNANSWERED_SHOWN: usize = 8;
 
 /// The guard on one interface.
@@ -39,7 +39,7 @@ const UNANSWERED_SHOWN: usize = 8;
 pub struct Guarded {
     /// Its name.
     pub interface: String,
-    /// Where the guard runs, as the kernel says: `driver`, `generic`, or `none`.
+    /// XDP mode that the kernel reports: `driver`, `generic`, or `none`.
     pub attached: &'static str,
 }
 
@@ -55,12 +55,12 @@ impl Guard {
         Self { interfaces, messages: labels.zip(counts.iter().copied()).collect(), unanswered }
     }
 
-    /// Whether it is neither there nor wanted, and never saw a message.
+    /// Whether it is not configured, not attached, and never saw a message.
     pub fn is_none(&self) -> bool {
         self.interfaces.is_empty() && self.messages.values().all(|&messages| messages == 0)
     }
 
-    /// Messages that it let through, or that it dropped, by label.
+    /// Messages that it passed or dropped, by label.
     pub(super) fn messages(&self, dropped: bool) -> impl Iterator<Item = (&'static str, u64)> {
         let outcomes = Outcome::ALL.iter().filter(move |outcome| outcome.drops() == dropped);
         outcomes.map(|outcome| {

@@ -1,8 +1,10 @@
-//! What is shown of a running relay: one snapshot, rendered as text, JSON, tabs or metrics,
-//! live, and whether it is what the configuration says.
+//! What is shown of a running relay: a snapshot as text, JSON, tabs, metrics or a live table, and
+//! the status compared with the configuration.
 
 mod dump;
+mod exposition;
 mod guard;
+mod observation;
 mod pairs;
 mod prometheus;
 #[cfg(test)]
@@ -13,13 +15,12 @@ mod text;
 mod watch;
 
 pub use dump::render_dump_into;
+pub use exposition::Exposition;
 pub use guard::{Guard, Guarded, Unanswered};
+pub use observation::{FenceDropped, Observation, PeerObservation, Policy};
 pub use pairs::{Pairs, render_pairs_into};
-pub use prometheus::{Exposition, render_pairs_prometheus_into, render_prometheus_into};
-pub use snapshot::{
-    Attendance, FenceDropped, Observation, Peer, PeerObservation, Policy, Presence, Refused,
-    Snapshot, Totals, Traffic,
-};
+pub use prometheus::{render_pairs_prometheus_into, render_prometheus_into};
+pub use snapshot::{Attendance, Peer, Presence, Refused, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};
 pub use watch::{Column, Key, Watch};

@@ -1,4 +1,4 @@
-//! What peers have exchanged, pair by pair.
+//! Traffic by pair of peers.
 
 use std::io::{self, Write};
 
@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use crate::units::bytes;
 
-/// In the place of names.
+/// Stands for the names.
 const OTHERS: &str = "(others)";
 
 /// Version of the JSON.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Traffic of every pair that has talked, most bytes first.
+/// Traffic of every pair, most bytes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pairs {
     schema_version: u32,
     interface: String,
     pairs: Vec<Pair>,
-    /// Of pairs that found no room of their own.
+    /// Pairs that found no entry in the map.
     others: Traffic,
 }
 
@@ -42,7 +42,7 @@ struct Traffic {
 }
 
 impl Pairs {
-    /// From counters by the names of sender and receiver.
+    /// Counters with the names of sender and receiver.
     pub fn new(
         interface: &str,
         pairs: impl IntoIterator<Item = (String, String, PairCounters)>,
@@ -66,7 +66,7 @@ impl Pairs {
         &self.interface
     }
 
-    /// Sender, receiver and what was relayed; last what found no room of its own, if anything.
+    /// Sender, receiver and traffic; last the sum of pairs without an entry, if there are any.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&str, &str, PairCounters)> {
         let others = (self.others.packets > 0).then_some((OTHERS, OTHERS, self.others));
         let pairs = self.pairs.iter().map(|pair| (&*pair.from, &*pair.to, pair.relayed));
@@ -86,10 +86,10 @@ impl From<PairCounters> for Traffic {
     }
 }
 
-/// A line for each pair, in columns.
+/// Renders a line for each pair, in columns.
 ///
 /// # Errors
-/// What `out` says.
+/// `out` cannot be written to.
 pub fn render_pairs_into(out: &mut impl Write, shown: &Pairs) -> io::Result<()> {
     let head = ["from", "to", "packets", "bytes"].map(str::to_owned);
     let mut rows = vec![head];

@@ -1,12 +1,7 @@
-//! Metrics, in the text format of Prometheus and in OpenMetrics.
-//!
-//! The crate `prometheus-client` writes OpenMetrics only, and the textfile collector of
-//! node_exporter reads the older text format only. The two differ in the heads of families, which
-//! is less than a registry that would be filled for one rendering.
+//! The metric families, one row each.
 
 use std::{
-    collections::HashMap,
-    fmt::{self, Write as _},
+    collections::{BTreeMap, HashMap},
     io::{self, Write},
     time::SystemTime,
 };
@@ -14,61 +9,75 @@ use std::{
 use relay_common::PairCounters;
 
 use super::{
-    Guard, Pairs, Snapshot,
+    Pairs, Snapshot,
+    exposition::{Exposition, Family, Label},
     snapshot::{Peer, Presence},
 };
 
-/// How metrics are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exposition {
-    /// Prometheus' text format, version 0.0.4. It knows no units and no `info`.
-    Text,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
+/// The samples of a family.
+enum Samples {
+    /// One for each peer that has a value at the time of the rendering.
+    Peers(fn(&Peer, SystemTime) -> Option<u64>),
+    /// One for each peer, 1, with labels that identify it.
+    PeerInfo,
+    /// Each with labels of its own.
+    Relay(fn(&Snapshot) -> Vec<(Vec<Label<'_>>, u64)>),
 }
 
-/// One metric family. In OpenMetrics its name is without the ending of its samples.
-struct Family {
-    name: &'static str,
-    kind: Kind,
-    unit: Option<&'static str>,
-    help: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Gauge,
-    Info,
-}
-
-/// A label and its value, escaped when it is shown.
-struct Label<'a>(&'static str, &'a str);
-
-/// A counter of each peer: name without the ending, unit, help, and where it is.
-type PeerCounter = (&'static str, &'static str, &'static str, fn(&Peer) -> u64);
-
+/// The families of a snapshot, in the order of the rendering.
 #[rustfmt::skip]
-const PEER_COUNTERS: [PeerCounter; 11] = [
-    ("wgrelay_peer_receive_bytes", "bytes", "Bytes of inner IP packets from the peer that were relayed to other peers.", |p| p.relayed.rx_bytes),
-    ("wgrelay_peer_receive_packets", "packets", "Packets from the peer that were relayed to other peers.", |p| p.relayed.rx_packets),
-    ("wgrelay_peer_transmit_bytes", "bytes", "Bytes of inner IP packets that were relayed to the peer.", |p| p.relayed.tx_bytes),
-    ("wgrelay_peer_transmit_packets", "packets", "Packets that were relayed to the peer.", |p| p.relayed.tx_packets),
-    ("wgrelay_peer_host_receive_bytes", "bytes", "Bytes of inner IP packets from the peer to the relay itself or beyond the overlay.", |p| p.host.rx_bytes),
-    ("wgrelay_peer_host_receive_packets", "packets", "Packets from the peer to the relay itself or beyond the overlay.", |p| p.host.rx_packets),
-    ("wgrelay_peer_host_transmit_bytes", "bytes", "Bytes of inner IP packets to the peer from the relay itself or from beyond the overlay.", |p| p.host.tx_bytes),
-    ("wgrelay_peer_host_transmit_packets", "packets", "Packets to the peer from the relay itself or from beyond the overlay.", |p| p.host.tx_packets),
-    ("wgrelay_peer_wireguard_receive_bytes", "bytes", "Encrypted bytes from the peer, handshakes and keepalives included.", |p| p.transfer_rx),
-    ("wgrelay_peer_wireguard_transmit_bytes", "bytes", "Encrypted bytes to the peer, handshakes and keepalives included.", |p| p.transfer_tx),
-    ("wgrelay_peer_dropped_packets", "packets", "Packets from the peer that were refused.", |p| p.refused.values().sum()),
+const FAMILIES: &[(Family, Samples)] = &[
+    (Family::counter("wgrelay_peer_receive_bytes", "bytes", "Bytes of inner IP packets from the peer that were relayed to other peers."),
+        Samples::Peers(|p, _| Some(p.relayed.rx_bytes))),
+    (Family::counter("wgrelay_peer_receive_packets", "packets", "Packets from the peer that were relayed to other peers."),
+        Samples::Peers(|p, _| Some(p.relayed.rx_packets))),
+    (Family::counter("wgrelay_peer_transmit_bytes", "bytes", "Bytes of inner IP packets that were relayed to the peer."),
+        Samples::Peers(|p, _| Some(p.relayed.tx_bytes))),
+    (Family::counter("wgrelay_peer_transmit_packets", "packets", "Packets that were relayed to the peer."),
+        Samples::Peers(|p, _| Some(p.relayed.tx_packets))),
+    (Family::counter("wgrelay_peer_host_receive_bytes", "bytes", "Bytes of inner IP packets from the peer to the relay itself or beyond the overlay."),
+        Samples::Peers(|p, _| Some(p.host.rx_bytes))),
+    (Family::counter("wgrelay_peer_host_receive_packets", "packets", "Packets from the peer to the relay itself or beyond the overlay."),
+        Samples::Peers(|p, _| Some(p.host.rx_packets))),
+    (Family::counter("wgrelay_peer_host_transmit_bytes", "bytes", "Bytes of inner IP packets to the peer from the relay itself or from beyond the overlay."),
+        Samples::Peers(|p, _| Some(p.host.tx_bytes))),
+    (Family::counter("wgrelay_peer_host_transmit_packets", "packets", "Packets to the peer from the relay itself or from beyond the overlay."),
+        Samples::Peers(|p, _| Some(p.host.tx_packets))),
+    (Family::counter("wgrelay_peer_wireguard_receive_bytes", "bytes", "Encrypted bytes from the peer, handshakes and keepalives included."),
+        Samples::Peers(|p, _| Some(p.transfer_rx))),
+    (Family::counter("wgrelay_peer_wireguard_transmit_bytes", "bytes", "Encrypted bytes to the peer, handshakes and keepalives included."),
+        Samples::Peers(|p, _| Some(p.transfer_tx))),
+    (Family::counter("wgrelay_peer_dropped_packets", "packets", "Packets from the peer that were dropped."),
+        Samples::Peers(|p, _| Some(p.refused.values().sum()))),
+    (Family::gauge("wgrelay_peer_last_handshake_timestamp_seconds", Some("seconds"), "Unix time of the latest handshake; absent if there was none."),
+        Samples::Peers(|p, _| (p.latest_handshake != 0).then_some(p.latest_handshake))),
+    (Family::gauge("wgrelay_peer_up", None, "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled, and if that handshake is in the future."),
+        Samples::Peers(up)),
+    (Family::gauge("wgrelay_peer_enabled", None, "0 if the peer is disabled, else 1."),
+        Samples::Peers(|p, _| Some(u64::from(p.enabled)))),
+    (Family::info("wgrelay_peer", "Key, endpoint and allowed IPs of the peer."),
+        Samples::PeerInfo),
+    (Family::counter("wgrelay_dropped_packets", "packets", "Dropped packets by reason, unattributed ones included."),
+        Samples::Relay(|s| by("reason", &s.totals.refused))),
+    (Family::counter("wgrelay_fence_dropped_packets", "packets", "Packets that the fence dropped since it was put up, by reason."),
+        Samples::Relay(|s| by("reason", &s.fence_dropped))),
+    (Family::gauge("wgrelay_policy_generation", None, "Number of the policy generation in force; 0 if there is none."),
+        Samples::Relay(|s| vec![(Vec::new(), s.generation)])),
+    (Family::info("wgrelay_policy", "Hash of the policy in force and how its programs are attached; absent if there is none."),
+        Samples::Relay(policy)),
+    (Family::info("wgrelay_guard", "How the guard is attached to an underlay interface, or none."),
+        Samples::Relay(guard)),
+    (Family::counter("wgrelay_guard_messages", "messages", "WireGuard messages to the relay's port, by the guard's verdict."),
+        Samples::Relay(|s| by("outcome", &s.guard.messages))),
 ];
 
-/// The same of a pair.
-type PairCounter = (&'static str, &'static str, &'static str, fn(&PairCounters) -> u64);
-
-const PAIR_COUNTERS: [PairCounter; 2] = [
-    ("wgrelay_pair_bytes", "bytes", "Bytes of inner IP packets that were relayed.", |c| c.bytes),
-    ("wgrelay_pair_packets", "packets", "Packets that were relayed.", |c| c.packets),
+/// The families of a pair of peers.
+#[rustfmt::skip]
+const PAIR_FAMILIES: &[(Family, fn(&PairCounters) -> u64)] = &[
+    (Family::counter("wgrelay_pair_bytes", "bytes", "Bytes of inner IP packets that were relayed."),
+        |c| c.bytes),
+    (Family::counter("wgrelay_pair_packets", "packets", "Packets that were relayed."),
+        |c| c.packets),
 ];
 
 /// Renders a snapshot.
@@ -81,113 +90,43 @@ pub fn render_prometheus_into(
     format: Exposition,
     now: SystemTime,
 ) -> io::Result<()> {
-    let s = snapshot;
-    let interface = Label("interface", &s.interface);
-    let names = distinct(&s.peers);
-    let peers = || s.peers.iter().zip(&names);
-    for (name, unit, help, value) in PEER_COUNTERS {
-        let family = Family { name, kind: Kind::Counter, unit: Some(unit), help };
+    let interface = Label("interface", &snapshot.interface);
+    let names = distinct(&snapshot.peers);
+    let peers = || snapshot.peers.iter().zip(&names);
+    for (family, samples) in FAMILIES {
         family.head(out, format)?;
-        for (peer, name) in peers() {
-            family.sample(out, &[&interface, &Label("peer", name)], value(peer))?;
+        match samples {
+            Samples::Peers(value) => {
+                for (peer, name) in peers() {
+                    if let Some(value) = value(peer, now) {
+                        family.sample(out, [interface, Label("peer", name)], value)?;
+                    }
+                }
+            }
+            Samples::PeerInfo => {
+                for (peer, name) in peers() {
+                    let allowed_ips = peer.allowed_ips.join(",");
+                    let labels = [
+                        interface,
+                        Label("peer", name),
+                        Label("public_key", &peer.public_key),
+                        Label("endpoint", &peer.endpoint),
+                        Label("allowed_ips", &allowed_ips),
+                    ];
+                    family.sample(out, labels, 1)?;
+                }
+            }
+            Samples::Relay(samples) => {
+                for (labels, value) in samples(snapshot) {
+                    family.sample(out, [interface].into_iter().chain(labels), value)?;
+                }
+            }
         }
     }
-
-    let family = Family {
-        name: "wgrelay_peer_last_handshake_timestamp_seconds",
-        kind: Kind::Gauge,
-        unit: Some("seconds"),
-        help: "Unix time of the latest handshake; absent if there was none.",
-    };
-    family.head(out, format)?;
-    for (peer, name) in peers().filter(|(peer, _)| peer.latest_handshake != 0) {
-        family.sample(out, &[&interface, &Label("peer", name)], peer.latest_handshake)?;
-    }
-    let family = Family {
-        name: "wgrelay_peer_up",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled, and where that handshake lies in the future.",
-    };
-    family.head(out, format)?;
-    for (peer, name) in
-        peers().filter(|(peer, _)| peer.enabled && peer.handshake_ahead(now).is_none())
-    {
-        let up = u64::from(peer.presence(now) == Presence::Online);
-        family.sample(out, &[&interface, &Label("peer", name)], up)?;
-    }
-    let family = Family {
-        name: "wgrelay_peer_enabled",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "0 if the peer is disabled, else 1.",
-    };
-    family.head(out, format)?;
-    for (peer, name) in peers() {
-        family.sample(out, &[&interface, &Label("peer", name)], u64::from(peer.enabled))?;
-    }
-    let family = Family {
-        name: "wgrelay_peer",
-        kind: Kind::Info,
-        unit: None,
-        help: "What identifies the peer, where it is and what it owns.",
-    };
-    family.head(out, format)?;
-    for (peer, name) in peers() {
-        let labels = [
-            &interface,
-            &Label("peer", name),
-            &Label("public_key", &peer.public_key),
-            &Label("endpoint", &peer.endpoint),
-            &Label("allowed_ips", &peer.allowed_ips.join(",")),
-        ];
-        family.sample(out, &labels, 1)?;
-    }
-
-    let family = Family {
-        name: "wgrelay_dropped_packets",
-        kind: Kind::Counter,
-        unit: Some("packets"),
-        help: "Refused packets by reason, those that no peer sent included.",
-    };
-    family.head(out, format)?;
-    for (reason, packets) in &s.totals.refused {
-        family.sample(out, &[&interface, &Label("reason", reason)], *packets)?;
-    }
-    let family = Family {
-        name: "wgrelay_fence_dropped_packets",
-        kind: Kind::Counter,
-        unit: Some("packets"),
-        help: "Packets that the fence dropped since it was put up, by reason.",
-    };
-    family.head(out, format)?;
-    for (reason, packets) in &s.fence_dropped {
-        family.sample(out, &[&interface, &Label("reason", reason)], *packets)?;
-    }
-    let family = Family {
-        name: "wgrelay_policy_generation",
-        kind: Kind::Gauge,
-        unit: None,
-        help: "Number of the policy generation in force; 0 if there is none.",
-    };
-    family.head(out, format)?;
-    family.sample(out, &[&interface], s.generation)?;
-    let family = Family {
-        name: "wgrelay_policy",
-        kind: Kind::Info,
-        unit: None,
-        help: "Hash of the policy in force and how its programs are attached; absent if there is none.",
-    };
-    family.head(out, format)?;
-    if s.generation != 0 {
-        let labels = [&interface, &Label("hash", &s.policy_hash), &Label("attached", &s.attached)];
-        family.sample(out, &labels, 1)?;
-    }
-    guard(out, &s.guard, &interface, format)?;
     format.end(out)
 }
 
-/// Renders what pairs have exchanged; the families of [`render_prometheus_into`] are not among them.
+/// Renders the traffic of pairs, without the families of [`render_prometheus_into`].
 ///
 /// # Errors
 /// `out` cannot be written to.
@@ -197,50 +136,43 @@ pub fn render_pairs_prometheus_into(
     format: Exposition,
 ) -> io::Result<()> {
     let interface = Label("interface", pairs.interface());
-    for (name, unit, help, value) in PAIR_COUNTERS {
-        let family = Family { name, kind: Kind::Counter, unit: Some(unit), help };
+    for (family, value) in PAIR_FAMILIES {
         family.head(out, format)?;
         for (from, to, counters) in pairs.rows() {
-            let labels = [&interface, &Label("source", from), &Label("destination", to)];
-            family.sample(out, &labels, value(&counters))?;
+            let labels = [interface, Label("source", from), Label("destination", to)];
+            family.sample(out, labels, value(&counters))?;
         }
     }
     format.end(out)
 }
 
-fn guard(
-    out: &mut impl Write,
-    guard: &Guard,
-    interface: &Label<'_>,
-    format: Exposition,
-) -> io::Result<()> {
-    let family = Family {
-        name: "wgrelay_guard",
-        kind: Kind::Info,
-        unit: None,
-        help: "How the guard is attached to an underlay interface, or none.",
-    };
-    family.head(out, format)?;
-    for guarded in &guard.interfaces {
-        let underlay = Label("underlay", &guarded.interface);
-        let attached = Label("attached", guarded.attached);
-        family.sample(out, &[interface, &underlay, &attached], 1)?;
+fn up(peer: &Peer, now: SystemTime) -> Option<u64> {
+    match peer.presence(now) {
+        Presence::Online => Some(1),
+        Presence::Offline | Presence::NeverSeen => Some(0),
+        Presence::Disabled | Presence::Unknown => None,
     }
-    let family = Family {
-        name: "wgrelay_guard_messages",
-        kind: Kind::Counter,
-        unit: Some("messages"),
-        help: "WireGuard messages to the relay's port by what the guard made of them.",
-    };
-    family.head(out, format)?;
-    for (outcome, messages) in &guard.messages {
-        family.sample(out, &[interface, &Label("outcome", outcome)], *messages)?;
-    }
-    Ok(())
 }
 
-/// The names of peers, each once: without keys, peers that the configuration does not name are
-/// all called alike, and two samples of the same labels are an error.
+fn by<'s>(label: &'static str, counts: &BTreeMap<&'static str, u64>) -> Vec<(Vec<Label<'s>>, u64)> {
+    counts.iter().map(|(&value, &count)| (vec![Label(label, value)], count)).collect()
+}
+
+fn policy(snapshot: &Snapshot) -> Vec<(Vec<Label<'_>>, u64)> {
+    let labels = vec![Label("hash", &snapshot.policy_hash), Label("attached", &snapshot.attached)];
+    if snapshot.generation == 0 { Vec::new() } else { vec![(labels, 1)] }
+}
+
+fn guard(snapshot: &Snapshot) -> Vec<(Vec<Label<'_>>, u64)> {
+    let guarded = snapshot.guard.interfaces.iter();
+    let labels = guarded.map(|guarded| {
+        vec![Label("underlay", &guarded.interface), Label("attached", guarded.attached)]
+    });
+    labels.map(|labels| (labels, 1)).collect()
+}
+
+/// Distinct names of the peers. Without keys, peers that are not in the configuration share one
+/// name, and two samples with equal labels are an error.
 fn distinct(peers: &[Peer]) -> Vec<String> {
     let mut seen: HashMap<&str, u32> = HashMap::new();
     peers
@@ -250,68 +182,6 @@ fn distinct(peers: &[Peer]) -> Vec<String> {
             if *nth == 1 { name.clone() } else { format!("{name} {nth}") }
         })
         .collect()
-}
-
-impl Exposition {
-    fn end(self, out: &mut impl Write) -> io::Result<()> {
-        match self {
-            Self::Text => Ok(()),
-            Self::OpenMetrics => writeln!(out, "# EOF"),
-        }
-    }
-}
-
-impl Family {
-    fn head(&self, out: &mut impl Write, format: Exposition) -> io::Result<()> {
-        let Self { name, kind, unit, help } = self;
-        let (ending, kind) = match (format, kind) {
-            (Exposition::Text, Kind::Counter) => (kind.ending(), "counter"),
-            (Exposition::Text, Kind::Gauge | Kind::Info) => (kind.ending(), "gauge"),
-            (Exposition::OpenMetrics, Kind::Counter) => ("", "counter"),
-            (Exposition::OpenMetrics, Kind::Gauge) => ("", "gauge"),
-            (Exposition::OpenMetrics, Kind::Info) => ("", "info"),
-        };
-        writeln!(out, "# HELP {name}{ending} {help}")?;
-        writeln!(out, "# TYPE {name}{ending} {kind}")?;
-        match (format, unit) {
-            (Exposition::OpenMetrics, Some(unit)) => writeln!(out, "# UNIT {name} {unit}"),
-            (Exposition::OpenMetrics, None) | (Exposition::Text, _) => Ok(()),
-        }
-    }
-
-    fn sample(&self, out: &mut impl Write, labels: &[&Label<'_>], value: u64) -> io::Result<()> {
-        write!(out, "{}{}", self.name, self.kind.ending())?;
-        for (index, label) in labels.iter().enumerate() {
-            write!(out, "{}{label}", if index == 0 { '{' } else { ',' })?;
-        }
-        writeln!(out, "}} {value}")
-    }
-}
-
-impl Kind {
-    /// What its samples' names end in.
-    const fn ending(self) -> &'static str {
-        match self {
-            Self::Counter => "_total",
-            Self::Gauge => "",
-            Self::Info => "_info",
-        }
-    }
-}
-
-impl fmt::Display for Label<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(name, value) = self;
-        write!(f, "{name}=\"")?;
-        for c in value.chars() {
-            match c {
-                '\\' | '"' => write!(f, "\\{c}")?,
-                '\n' => f.write_str("\\n")?,
-                c => f.write_char(c)?,
-            }
-        }
-        f.write_str("\"")
-    }
 }
 
 #[cfg(test)]
@@ -338,12 +208,6 @@ mod tests {
         render_pairs_prometheus_into(&mut text, &pairs, Exposition::OpenMetrics)
             .expect("memory is never full");
         insta::assert_snapshot!(String::from_utf8(text).expect("text"));
-    }
-
-    #[test]
-    fn what_would_end_a_label_is_escaped() {
-        assert_eq!(Label("a", "b\"c\\d\ne").to_string(), r#"a="b\"c\\d\ne""#);
-        assert_eq!(Label("a", "\\\\\"").to_string(), r#"a="\\\\\"""#);
     }
 
     #[test]

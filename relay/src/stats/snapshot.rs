@@ -1,82 +1,16 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::SocketAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ipnet::IpNet;
-use relay_common::{PeerCounters, Reason, guard::Outcome};
+use relay_common::Reason;
 use serde::Serialize;
 
-use super::{Guard, Guarded, Unanswered};
-
-/// What was read of a running relay, in this crate's own types.
-#[derive(Debug, Clone, Default)]
-pub struct Observation {
-    /// Name of the interface.
-    pub interface: String,
-    /// Its public key.
-    pub public_key: String,
-    /// Its UDP port.
-    pub listen_port: u16,
-    /// Mark of its packets on the underlay; 0 is none.
-    pub fwmark: u32,
-    /// The policy in force; `None` when the programs are not attached.
-    pub policy: Option<Policy>,
-    /// Each peer, in the order to show them.
-    pub peers: Vec<PeerObservation>,
-    /// Refused packets that no peer sent, by [`Reason::index`].
-    pub unattributed: [u64; Reason::COUNT],
-    /// Packets that the fence dropped, by reason.
-    pub fence_dropped: FenceDropped,
-    /// Where the guard is, or is wanted.
-    pub guard: Vec<Guarded>,
-    /// Messages that the guard saw, by [`Outcome::index`].
-    pub guard_messages: [u64; Outcome::COUNT],
-    /// Handshakes that it let through, without a session following.
-    pub guard_unanswered: Vec<Unanswered>,
-}
-
-/// A policy in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Number of its generation.
-    pub generation: u64,
-    /// Its hash, in hexadecimal.
-    pub hash: String,
-    /// How the programs are attached.
-    pub mode: &'static str,
-}
-
-/// What was read of one peer.
-#[derive(Debug, Clone)]
-pub struct PeerObservation {
-    /// Its configured name; its key when it has none.
-    pub name: String,
-    /// Its public key.
-    pub public_key: String,
-    /// `false` for one that is switched off and that the kernel does not have.
-    pub enabled: bool,
-    /// Whether it has a preshared key.
-    pub has_preshared_key: bool,
-    /// Where its last packet came from.
-    pub endpoint: Option<SocketAddr>,
-    /// What it owns.
-    pub allowed_ips: Vec<IpNet>,
-    /// End of its latest handshake.
-    pub latest_handshake: Option<SystemTime>,
-    /// Encrypted bytes from it.
-    pub transfer_rx: u64,
-    /// Encrypted bytes to it.
-    pub transfer_tx: u64,
-    /// Seconds between keepalives from the relay.
-    pub persistent_keepalive: Option<u16>,
-    /// What the programs counted.
-    pub counters: PeerCounters,
-    /// Its refused packets, by [`Reason::index`].
-    pub refused: [u64; Reason::COUNT],
-}
+use super::{
+    Guard,
+    observation::{FenceDropped, Observation, PeerObservation},
+};
 
 /// The state of a relay at one moment; its JSON is `relay stats --json`. rx and tx are seen from
 /// the relay: a packet from A to B moves A's rx and B's tx.
@@ -94,25 +28,25 @@ pub struct Snapshot {
     /// Mark of its packets on the underlay; 0 is none.
     #[serde(skip)]
     pub fwmark: u32,
-    /// Number of the generation in force; 0 when there is none.
+    /// Number of the generation in force; 0 if there is none.
     pub generation: u64,
-    /// Hash of its policy; empty when there is none.
+    /// Hash of its policy; empty if there is none.
     pub policy_hash: String,
     /// How the programs are attached: `tcx`, `netlink`, or `none`.
     pub attached: String,
-    /// Each peer.
+    /// In the order of the observation.
     pub peers: Vec<Peer>,
-    /// Refused packets that no peer sent.
+    /// Dropped packets of no known peer.
     pub unattributed: Refused,
     /// Sums over all peers.
     pub totals: Totals,
-    /// Packets that no program passed, or that no program sees, since the fence was put up.
+    /// Packets that the fence dropped since it was put up.
     pub fence_dropped: FenceDropped,
-    /// What stands before all of it.
+    /// The guard on the underlay.
     pub guard: Guard,
 }
 
-/// One peer of a [`Snapshot`]; names as in `wg-json`.
+/// One peer; its JSON keys are those of `wg-json` where that has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
@@ -120,12 +54,12 @@ pub struct Peer {
     pub name: String,
     /// Its public key.
     pub public_key: String,
-    /// `false` for one that is switched off.
+    /// `false` if the configuration disables it.
     pub enabled: bool,
     /// Whether it has a preshared key.
     #[serde(skip)]
     pub has_preshared_key: bool,
-    /// Where its last packet came from; empty when it never spoke.
+    /// Source of its last packet; empty if there was none.
     pub endpoint: String,
     /// What it owns.
     pub allowed_ips: Vec<String>,
@@ -141,11 +75,11 @@ pub struct Peer {
     pub relayed: Traffic,
     /// Between it and the relay itself, or through it beyond the overlay.
     pub host: Traffic,
-    /// What it sent and the relay refused.
+    /// Dropped packets that it sent.
     pub refused: Refused,
 }
 
-/// Whether a peer is there. A handshake is fresh for as long as its session may be used:
+/// Whether a peer is connected. A handshake is fresh for as long as its session may be used:
 /// REJECT_AFTER_TIME (WireGuard paper, section 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -153,27 +87,27 @@ pub enum Presence {
     Online,
     /// Its latest handshake is old.
     Offline,
-    /// It has never shaken hands.
+    /// It never had a handshake.
     NeverSeen,
-    /// It is switched off.
+    /// The configuration disables it.
     Disabled,
-    /// Its latest handshake lies in the future: the clock was set back since.
+    /// Its latest handshake is in the future: the clock was set back since.
     Unknown,
 }
 
-/// How many peers are there.
+/// How many peers are connected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attendance {
-    /// Peers that are there.
+    /// Peers with a fresh handshake.
     pub online: usize,
-    /// Peers that were there.
+    /// Peers with an old handshake.
     pub offline: usize,
-    /// Peers that never were.
+    /// Peers without a handshake.
     pub never_seen: usize,
-    /// Peers that are switched off.
+    /// Disabled peers.
     pub disabled: usize,
-    /// Peers of which the clock does not tell.
+    /// Peers with a handshake in the future.
     pub unknown: usize,
 }
 
@@ -191,10 +125,7 @@ pub struct Traffic {
     pub tx_bytes: u64,
 }
 
-/// Packets that the fence dropped, by the label of the reason; every reason is there.
-pub type FenceDropped = BTreeMap<&'static str, u64>;
-
-/// Refused packets by the label of their reason; every reason is there.
+/// Dropped packets by label of the reason, with every reason.
 pub type Refused = BTreeMap<&'static str, u64>;
 
 /// Sums.
@@ -205,16 +136,16 @@ pub struct Totals {
     pub relayed: Traffic,
     /// Between peers and the relay itself.
     pub host: Traffic,
-    /// Refused packets, unattributed ones included.
+    /// Dropped packets, unattributed ones included.
     pub refused: Refused,
 }
 
 /// Version of the JSON layout.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
-/// Age at which a handshake is no longer fresh.
+/// Age up to which a handshake is fresh.
 const ONLINE: Duration = Duration::from_secs(180);
-/// A handshake may end between a look at the clock and one at WireGuard.
+/// A handshake may complete between reading the clock and reading WireGuard.
 const SLACK: Duration = Duration::from_secs(5);
 
 impl Snapshot {
@@ -255,7 +186,7 @@ impl Snapshot {
         }
     }
 
-    /// How many peers are there at this time.
+    /// Counts peers by presence at this time.
     pub fn attendance(&self, now: SystemTime) -> Attendance {
         Attendance::of(self.peers.iter().map(|peer| peer.presence(now)))
     }
@@ -279,7 +210,7 @@ impl Attendance {
 }
 
 impl Peer {
-    /// Age of its latest handshake; `None` if there was none, or if it lies in the future.
+    /// Age of its latest handshake; `None` if there was none, or if it is in the future.
     pub fn handshake_age(&self, now: SystemTime) -> Option<Duration> {
         let at = self.handshake()?;
         match now.duration_since(at) {
@@ -288,8 +219,8 @@ impl Peer {
         }
     }
 
-    /// How far ahead of this time its latest handshake lies, if it does. WireGuard keeps the time of
-    /// day (`ktime_get_real_ts64`, drivers/net/wireguard/noise.c, 6.12), which was set back then.
+    /// How far its latest handshake is in the future, if it is. WireGuard keeps wall-clock time
+    /// (`ktime_get_real_ts64`, drivers/net/wireguard/noise.c, 6.12), which may be set back.
     pub fn handshake_ahead(&self, now: SystemTime) -> Option<Duration> {
         self.handshake()?.duration_since(now).ok().filter(|ahead| *ahead > SLACK)
     }
@@ -299,7 +230,7 @@ impl Peer {
             .then(|| UNIX_EPOCH + Duration::from_secs(self.latest_handshake))
     }
 
-    /// Whether it is there at this time.
+    /// Its presence at this time.
     pub fn presence(&self, now: SystemTime) -> Presence {
         match self.handshake_age(now) {
             _ if !self.enabled => Presence::Disabled,

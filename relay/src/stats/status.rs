@@ -1,12 +1,12 @@
-//! What `relay status` tells: whether the relay is what its configuration says.
+//! `relay status`: whether the running relay matches its configuration.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::{
-    Guard, Style,
-    snapshot::{Attendance, FenceDropped, Refused, SCHEMA_VERSION, Snapshot, Traffic},
+    FenceDropped, Guard, Style,
+    snapshot::{Attendance, Refused, SCHEMA_VERSION, Snapshot, Traffic},
     text::{fence_dropped, guard, line, refused, title},
 };
 use crate::units::{bytes, packets};
@@ -23,33 +23,33 @@ pub struct Status {
     pub ok: bool,
     /// `up`, `down` or `absent`.
     pub state: &'static str,
-    /// Number of the generation in force; 0 when there is none.
+    /// Number of the generation in force; 0 if there is none.
     pub generation: u64,
-    /// Hash of its policy; empty when there is none.
+    /// Hash of its policy; empty if there is none.
     pub policy_hash: String,
     /// Whether that is the policy of the configuration.
     pub as_configured: bool,
     /// How the programs are attached.
     pub hooks: Hooks,
-    /// `intact`, `absent`, `different`, `unknown`, or `off` where the configuration wants none.
+    /// `intact`, `absent`, `different`, `unknown`, or `off` if the configuration turns it off.
     pub fence: &'static str,
-    /// How many peers are there.
+    /// How many peers are connected.
     pub peers: Attendance,
     /// Between peers.
     pub relayed: Traffic,
-    /// Refused packets; every reason is there.
+    /// Dropped packets by reason, with every reason.
     pub refused: Refused,
     /// Packets that the fence dropped since it was put up.
     pub fence_dropped: FenceDropped,
-    /// What stands before all of it.
+    /// The guard on the underlay.
     pub guard: Guard,
     /// Programs of others that run before relay's.
     pub foreign: Vec<String>,
-    /// Attached copies of relay's programs that nobody keeps track of.
+    /// Stale programs: attached copies of relay's that no pin refers to.
     pub stale: Vec<String>,
-    /// What is not as the configuration says, one sentence each.
+    /// Differences from the configuration, one sentence each.
     pub problems: Vec<String>,
-    /// What the operator should know besides.
+    /// Other remarks for the operator.
     pub warnings: Vec<String>,
 }
 
@@ -57,13 +57,13 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hooks {
-    /// Where packets of peers come in.
+    /// On packets from peers.
     pub ingress: &'static str,
-    /// Where packets to peers go out.
+    /// On packets to peers.
     pub egress: &'static str,
 }
 
-/// What was found out about a relay beside its numbers.
+/// The state of a relay without its counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {
     /// See [`Status::state`].
@@ -84,11 +84,11 @@ pub struct Findings {
     pub warnings: Vec<String>,
 }
 
-/// Reasons that fit on the screen.
+/// Reasons that are shown one by one.
 const REASONS_SHOWN: usize = 5;
 
 impl Status {
-    /// The status of what was found, with the numbers of a snapshot.
+    /// Combines findings with the counters of a snapshot.
     pub fn new(findings: Findings, snapshot: Snapshot, peers: Attendance) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,

@@ -8,17 +8,17 @@ use std::{
 use relay_common::{Reason, guard::Outcome};
 
 use super::{
-    Guard, Guarded, Snapshot, Unanswered,
-    snapshot::{FenceDropped, Peer, Refused, Traffic},
+    FenceDropped, Guard, Guarded, Snapshot, Unanswered,
+    snapshot::{Peer, Refused, Traffic},
 };
 use crate::units::{ago, bytes, packets, span};
 
-/// How text is shown.
+/// How text is rendered.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     /// Colour and weight, for a terminal.
     pub color: bool,
-    /// The time that ages are told from.
+    /// The time from which ages count.
     pub now: SystemTime,
 }
 
@@ -97,7 +97,7 @@ fn traffic(out: &mut impl Write, key: &str, t: &Traffic) -> io::Result<()> {
     line(out, key, &format!("{from}; {to}"))
 }
 
-/// Refused packets by reason, most first; beyond `most` reasons their sum.
+/// Dropped packets by reason, most first; beyond `most` reasons their sum.
 pub(super) fn refused(
     out: &mut impl Write,
     key: &str,
@@ -108,7 +108,7 @@ pub(super) fn refused(
     line(out, key, &most_first(refused, most, "0 packets"))
 }
 
-/// What the fence dropped, where it dropped anything.
+/// What the fence dropped, if anything.
 pub(super) fn fence_dropped(out: &mut impl Write, dropped: &FenceDropped) -> io::Result<()> {
     if dropped.values().all(|&packets| packets == 0) {
         return Ok(());
@@ -117,7 +117,7 @@ pub(super) fn fence_dropped(out: &mut impl Write, dropped: &FenceDropped) -> io:
     line(out, "dropped by the fence", &most_first(dropped, usize::MAX, ""))
 }
 
-/// The guard, where there is one or one is wanted: how it is attached, and what it saw.
+/// The guard, if it is configured, attached, or ever counted.
 pub(super) fn guard(out: &mut impl Write, guard: &Guard) -> io::Result<()> {
     if guard.is_none() {
         return Ok(());
@@ -143,7 +143,7 @@ pub(super) fn guard(out: &mut impl Write, guard: &Guard) -> io::Result<()> {
     Ok(())
 }
 
-/// Counts and what they count, most first; beyond `most` their sum, and `none` where all are zero.
+/// Counts with labels, most first; beyond `most` their sum; `none` if all are zero.
 fn most_first<'a>(counts: impl Iterator<Item = (&'a str, u64)>, most: usize, none: &str) -> String {
     let mut some: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
     if some.is_empty() {

@@ -1,4 +1,4 @@
-/// What the live table is sorted by; numbers fall from top to bottom.
+/// Sort key of the live table; numbers descend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
     /// The order of the configuration.
@@ -15,12 +15,12 @@ pub enum Column {
     Tx,
     /// Packets a second, both ways.
     Packets,
-    /// Refused packets a second.
+    /// Dropped packets a second.
     Refused,
 }
 
 impl Column {
-    /// Every column, in the order in which a key goes through them.
+    /// In the order in which a key press cycles through them.
     pub const ALL: [Self; 8] = [
         Self::Config,
         Self::Name,
@@ -32,7 +32,7 @@ impl Column {
         Self::Refused,
     ];
 
-    /// Its word.
+    /// Shown in the header.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Config => "config",
@@ -46,7 +46,7 @@ impl Column {
         }
     }
 
-    /// The column after it, the first after the last.
+    /// The next column; the first follows the last.
     pub(super) fn next(self) -> Self {
         let mut all = Self::ALL.into_iter().cycle();
         all.find(|column| *column == self);

@@ -1,13 +1,13 @@
-//! What was counted, as rates, now and over the last minute.
+//! Rates, now and over the last minute.
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::stats::{Snapshot, snapshot::Peer};
 
-/// How far back a history goes.
+/// Length of a history.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// What is counted of a peer, or of all.
+/// Counts of a peer, or of all peers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub rx_bytes: u64,
@@ -17,7 +17,7 @@ pub(super) struct Counts {
     pub refused: u64,
 }
 
-/// The same a second.
+/// Counts a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Rates {
     pub rx_bytes: f64,
@@ -27,14 +27,14 @@ pub(super) struct Rates {
     pub refused: f64,
 }
 
-/// Counts as they were last, and the rates before.
+/// The latest counts, and past rates.
 #[derive(Debug, Clone)]
 pub(super) struct History {
     counts: Counts,
     at: Duration,
-    /// When packets from it were last counted.
+    /// When packets from the peer were last counted.
     heard: Option<Duration>,
-    /// Over the time since the snapshot before; `None` when there was none.
+    /// Since the previous snapshot; `None` if there was none.
     pub rates: Option<Rates>,
     samples: VecDeque<Sample>,
 }
@@ -48,7 +48,7 @@ struct Sample {
 }
 
 impl Counts {
-    /// What a peer sent and got, whether other peers or the relay itself were at the other end.
+    /// Packets and bytes of a peer, relayed or exchanged with the relay itself.
     pub(super) fn of(peer: &Peer) -> Self {
         let traffic = peer.relayed.plus(&peer.host);
         Self {
@@ -60,7 +60,7 @@ impl Counts {
         }
     }
 
-    /// What was relayed between all peers, and all that was refused.
+    /// All relayed and all dropped packets.
     pub(super) fn of_all(snapshot: &Snapshot) -> Self {
         let relayed = &snapshot.totals.relayed;
         Self {
@@ -72,8 +72,7 @@ impl Counts {
         }
     }
 
-    /// What was counted since `before`. A count that fell began again at zero, and the others of
-    /// the same peer with it.
+    /// Counts since `before`. If one fell, all counters of the peer restarted at zero.
     fn since(&self, before: &Self) -> Self {
         let pairs = [
             (self.rx_bytes, before.rx_bytes),
@@ -103,7 +102,7 @@ impl Counts {
 }
 
 impl History {
-    /// The history with the counts of the time `at`.
+    /// The history with counts at the time `at`.
     pub(super) fn after(before: Option<Self>, counts: Counts, at: Duration) -> Self {
         let Some(mut history) = before else {
             return Self { counts, at, heard: None, rates: None, samples: VecDeque::new() };
@@ -127,7 +126,7 @@ impl History {
         self.heard.is_some_and(|heard| self.at.saturating_sub(heard) <= KEPT)
     }
 
-    /// Bytes a second over the last minute, cut into so many parts; `None` where nothing is known.
+    /// Bytes a second over the last minute in `parts` parts; `None` for parts without data.
     pub(super) fn minute(&self, parts: u32) -> Vec<Option<f64>> {
         let part = KEPT / parts.max(1);
         let known = |index: u32| {

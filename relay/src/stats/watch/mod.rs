@@ -1,6 +1,6 @@
-//! The live table: what of a relay changes, from one snapshot to the next.
+//! The live table of `stats --watch`.
 //!
-//! A [`Watch`] is fed with snapshots and keys, and drawn. It reads neither clock nor terminal.
+//! A [`Watch`] takes snapshots and keys, and draws itself. It reads neither clock nor terminal.
 
 mod column;
 mod history;
@@ -22,8 +22,7 @@ use super::{
     snapshot::{Peer, Presence},
 };
 
-/// What a peer is known by from one snapshot to the next: its key, and its number among those whose
-/// keys are hidden.
+/// Identifies a peer across snapshots: its key, and its number among peers with hidden keys.
 type Identity = (String, String, usize);
 
 /// The state of the live table.
@@ -39,17 +38,17 @@ pub struct Watch {
     sort: Column,
     filter: String,
     is_typing: bool,
-    /// Peers to show, by their place in the snapshot.
+    /// Indices of the peers to show.
     order: Vec<usize>,
-    /// First of them on the screen.
+    /// The first row on the screen.
     first: usize,
-    /// Rows that the screen had when it was last drawn.
+    /// Rows of the screen when last drawn.
     rows: usize,
     trouble: Option<String>,
     color: bool,
 }
 
-/// A key that was pressed.
+/// A key press.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     /// A character.
@@ -75,7 +74,7 @@ pub enum Key {
 }
 
 impl Watch {
-    /// A table without a snapshot yet.
+    /// A table without a snapshot.
     pub fn new(sort: Column, filter: String, color: bool) -> Self {
         Self {
             snapshot: None,
@@ -95,7 +94,7 @@ impl Watch {
         }
     }
 
-    /// Takes a snapshot that was read at `now`, `at` after the watch began.
+    /// Takes a snapshot read at `now`, `at` after the start of the watch.
     pub fn feed(&mut self, snapshot: Snapshot, at: Duration, now: SystemTime) {
         self.identities = identities(&snapshot.peers);
         let mut before = std::mem::take(&mut self.peers);
@@ -116,12 +115,12 @@ impl Watch {
         self.arrange();
     }
 
-    /// Says why there is no newer snapshot; the latest stays.
+    /// Shows why there is no newer snapshot, and keeps the latest.
     pub fn trouble(&mut self, what: String) {
         self.trouble = Some(what);
     }
 
-    /// Takes a key; breaks when it ends the watch.
+    /// Takes a key; breaks if it ends the watch.
     pub fn press(&mut self, key: Key) -> ControlFlow<()> {
         if self.is_typing {
             self.edit(key);
@@ -165,8 +164,8 @@ impl Watch {
         self.arrange();
     }
 
-    /// Whether the peer at this place of the snapshot is there. Packets that the programs counted
-    /// came by a live session, whatever age this host's clock gives its handshake.
+    /// The presence of peer number `at` of the snapshot. Packets that the programs counted came
+    /// through a live session, whatever this host's clock says of its handshake.
     fn presence(&self, peer: &Peer, at: usize) -> Presence {
         let is_heard = self.peers[&self.identities[at]].is_heard();
         let presence = peer.presence(self.now);
@@ -174,7 +173,7 @@ impl Watch {
         if is_doubtful && is_heard { Presence::Online } else { presence }
     }
 
-    /// Filters and sorts. Peers that are equal in the column stay in the configuration's order.
+    /// Filters and sorts; ties stay in the configuration's order.
     fn arrange(&mut self) {
         let peers = self.snapshot.as_ref().map_or(&[][..], |snapshot| &snapshot.peers);
         let wanted = self.filter.to_lowercase();

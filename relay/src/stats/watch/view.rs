@@ -1,4 +1,4 @@
-//! How the live table looks.
+//! Draws the live table.
 
 use ratatui::{
     Frame,
@@ -17,12 +17,12 @@ use crate::{
     units,
 };
 
-/// Lines above the table, its head included, and below it.
+/// Lines above the table, its header included, and below it.
 const ABOVE: u16 = 4;
 const BELOW: u16 = 1;
-/// Characters of the last minute.
+/// Width of the sparkline of the last minute, characters.
 const MINUTE: u16 = 20;
-/// Widths from which there is room for the handshake, for packets, and for the last minute.
+/// Widths from which handshake, packets, and the last minute are shown.
 const WITH_HANDSHAKE: u16 = 76;
 const WITH_PACKETS: u16 = 96;
 const WITH_MINUTE: u16 = 110;
@@ -64,7 +64,7 @@ fn relay<'a>(watch: &Watch, snapshot: &'a Snapshot) -> Line<'a> {
     ])
 }
 
-/// What all of them do.
+/// Totals.
 fn traffic(watch: &Watch) -> Line<'static> {
     let rates = watch.total.as_ref().and_then(|total| total.rates);
     let Some(Rates { rx_bytes, rx_packets, refused, .. }) = rates else {
@@ -90,7 +90,7 @@ fn traffic(watch: &Watch) -> Line<'static> {
     ])
 }
 
-/// The rows that the screen has room for.
+/// The visible rows.
 fn peers<'a>(watch: &'a Watch, area: Rect) -> Table<'a> {
     let shown = Shown::of(area.width);
     let peers = watch.snapshot.iter().flat_map(|snapshot| &snapshot.peers).collect::<Vec<_>>();
@@ -137,7 +137,7 @@ fn peers<'a>(watch: &'a Watch, area: Rect) -> Table<'a> {
     Table::new(rows.collect::<Vec<_>>(), widths).header(head)
 }
 
-/// Columns that there is room for beside those that are always there.
+/// Optional columns that fit.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     handshake: bool,
@@ -191,7 +191,7 @@ fn row<'a>(
     Row::new(cells)
 }
 
-/// What can be pressed, what is typed, or what is wrong.
+/// Key help, the filter, or an error.
 fn keys(watch: &Watch) -> Line<'_> {
     if let Some(trouble) = &watch.trouble {
         return Line::styled(&**trouble, watch.style(Color::Red));
@@ -216,12 +216,12 @@ fn keys(watch: &Watch) -> Line<'_> {
     )
 }
 
-/// Bars of the last minute, each part against the highest; blank where nothing is known.
+/// A sparkline of the last minute; blank without data.
 fn spark(minute: &[Option<f64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let highest = minute.iter().flatten().copied().fold(0.0, f64::max);
     let bar = |rate: f64| {
-        // The lowest bar is for nothing at all, so that the least traffic can be told from it.
+        // The lowest bar means zero, so that any traffic differs from it.
         let level = BARS
             .iter()
             .skip(1)
