@@ -26,7 +26,9 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use relay_common::{Leaf, counters::UNATTRIBUTED_SLOT, icmp::Answer, names::PASSED, probe};
+use relay_common::{
+    Leaf, Reason, counters::UNATTRIBUTED_SLOT, icmp::Answer, names::PASSED, probe, verdict::Verdict,
+};
 
 use crate::{event::Direction, ingress::Outcome, packet::Packet};
 
@@ -92,12 +94,12 @@ fn from_peer(ctx: TcContext) -> Done {
     let features = settings::features();
     let mut source = Leaf::NOBODY;
     let judged = ingress::judge(&packet, features, &mut source);
-    if packet.is_probe() {
-        ctx.set_mark(probe::encode(judged.map(|passing| passing.verdict)));
-        return Done::Drop;
-    }
-    let outcome =
-        judged.and_then(|passing| ingress::carry_out(&packet, features, &source, &passing));
+    let outcome = match judged {
+        Ok(passing) if packet.is_probe() => return answer_probe(&ctx, Ok(passing.verdict)),
+        Err(reason) if packet.is_probe() => return answer_probe(&ctx, Err(reason)),
+        Ok(passing) => ingress::carry_out(&packet, features, &source, &passing),
+        Err(reason) => Err(reason),
+    };
     match outcome {
         Ok(Outcome::Redirected) => {
             trace::outcome(&packet, features, trace::RELAYED);
@@ -114,6 +116,13 @@ fn from_peer(ctx: TcContext) -> Done {
             Answer::to(reason).map_or(Done::Drop, Done::Answer)
         }
     }
+}
+
+/// Returns the verdict on a probe in its mark.
+#[inline(always)]
+fn answer_probe(ctx: &TcContext, verdict: Result<Verdict, Reason>) -> Done {
+    ctx.set_mark(probe::encode(verdict));
+    Done::Drop
 }
 
 #[inline(never)]
