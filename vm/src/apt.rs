@@ -71,12 +71,13 @@ impl Archive {
         Ok(archive)
     }
 
-    /// The record of the candidate version.
+    /// The records of all versions, newest first.
     ///
     /// # Errors
     /// There is no apt, or it does not know the package.
-    pub fn record(&self, package: &str) -> Result<String> {
-        process::read(self.apt("apt-cache").args(["show", "--no-all-versions", package]))
+    pub fn records(&self, package: &str) -> Result<Vec<String>> {
+        let text = process::read(self.apt("apt-cache").args(["show", package]))?;
+        Ok(text.split("\n\n").map(str::to_owned).collect())
     }
 
     /// Downloads a package into `directory`, after `apt-get update` if the lists are stale.

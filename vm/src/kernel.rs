@@ -87,7 +87,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel that apt offers for this series, downloaded into the cache unless it is there.
+    /// The oldest kernel that apt offers for this series, downloaded into the cache unless it is there.
     /// If apt offers none: the newest one in the cache, or that of Debian 12.
     ///
     /// # Errors
@@ -173,9 +173,15 @@ impl Offer {
         Ok((bookworm, offer))
     }
 
+    /// The oldest version of the series, which has the strictest verifier: later ones of 6.1 accept
+    /// programs that read stack which was never written, and Debian 12's own release does not.
     fn find(series: Series, archive: &Archive) -> Option<Self> {
-        let records = series.packages().iter().filter_map(|meta| archive.record(meta).ok());
-        records.filter_map(|record| Self::parse(&record, series)).next()
+        let records = series.packages().iter().filter_map(|meta| archive.records(meta).ok());
+        Self::oldest(&records.flatten().collect::<Vec<_>>(), series)
+    }
+
+    fn oldest(records: &[String], series: Series) -> Option<Self> {
+        records.iter().rev().find_map(|record| Self::parse(record, series))
     }
 
     /// Parses `Version:` and the kernel image in `Depends:` of a meta-package's record.
@@ -329,6 +335,14 @@ mod tests {
                 version: "6.12.117-1~deb12u1".to_owned()
             })
         );
+    }
+
+    #[test]
+    fn the_oldest_version_is_taken() {
+        let older = RECORD.replace("6.12.117", "6.12.94");
+        let records = [RECORD, &older, "Package: other\nVersion: 6.12.1\n"].map(str::to_owned);
+        let offer = Offer::oldest(&records, Series::V6_12);
+        assert_eq!(offer.map(|offer| offer.version).as_deref(), Some("6.12.94-1~deb12u1"));
     }
 
     #[test]
