@@ -91,6 +91,18 @@ pub enum DatapathError {
         /// Cause.
         source: Box<ProgramError>,
     },
+    /// The kernel's verifier rejected a program.
+    #[error(
+        "program {program}: the kernel's verifier rejected it; relay supports Linux 6.1 and newer, so \
+         this is a fault of relay: report it with the kernel's version and the end of the verifier's \
+         log:\n{log}"
+    )]
+    Rejected {
+        /// Name.
+        program: &'static str,
+        /// The end of the verifier's log.
+        log: String,
+    },
     /// A map cannot be used.
     #[error("{action} map {map}")]
     Map {
@@ -254,6 +266,25 @@ impl DatapathError {
     ) -> impl FnOnce(ProgramError) -> Self {
         move |source| Self::Program { program, action, source: Box::new(source) }
     }
+
+    /// A program that did not load. The verifier says why in its log, which is empty if the kernel
+    /// failed before it asked the verifier, as for a process without the permission.
+    pub(super) fn load(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
+        move |source| match &source {
+            ProgramError::LoadError { verifier_log, .. } => match end(&verifier_log.to_string()) {
+                log if log.is_empty() => Self::program(program, "load")(source),
+                log => Self::Rejected { program, log },
+            },
+            _ => Self::program(program, "load")(source),
+        }
+    }
+}
+
+/// The last lines of a verifier's log, which say what is wrong.
+fn end(log: &str) -> String {
+    const LINES: usize = 16;
+    let lines: Vec<&str> = log.trim().lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 /// A foreign XDP program in place of the guard.
@@ -268,5 +299,19 @@ pub struct Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verifiers_log_is_cut_to_its_end() {
+        let log: String = (0..100).map(|line| format!("{line}: (95) exit\n")).collect();
+        let end = end(&format!("{log}invalid read from stack R10 off=-104 size=8\n"));
+        assert_eq!(end.lines().count(), 16);
+        assert!(end.starts_with("85: ") && end.ends_with("off=-104 size=8"), "{end}");
+        assert_eq!(super::end("\n"), "");
     }
 }

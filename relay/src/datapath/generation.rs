@@ -164,7 +164,7 @@ impl Loaded {
             loaded
                 .program(direction)?
                 .load()
-                .map_err(DatapathError::program(direction.program(), "load"))?;
+                .map_err(DatapathError::load(direction.program()))?;
         }
         Ok(loaded)
     }

@@ -150,7 +150,6 @@ impl<T, E: Into<Error>> ErrorContext<T> for Result<T, E> {
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = String::new();
     let mut last = String::new();
-    let mut is_kernels = false;
     let mut next = Some(error);
     while let Some(error) = next {
         let cause = error.to_string();
@@ -159,25 +158,12 @@ pub fn chain(error: &(dyn StdError + 'static)) -> String {
             if !text.is_empty() {
                 text.push_str(": ");
             }
-            text.push_str(&if is_kernels { tail(&cause) } else { cause.clone() });
+            text.push_str(&cause);
         }
-        is_kernels |= error.is::<DatapathError>();
         last = cause;
         next = error.source();
     }
     text
-}
-
-/// The first line and the last ones of a verifier's log, which says at its end what is wrong.
-fn tail(text: &str) -> String {
-    const LINES: usize = 16;
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    match lines.len().checked_sub(LINES) {
-        None | Some(0) => lines.join("\n"),
-        Some(cut) => {
-            format!("{}\n… {cut} lines …\n{}", lines[0], lines[cut..].join("\n"))
-        }
-    }
 }
 
 fn is_denied(error: &(dyn StdError + 'static)) -> bool {
@@ -274,5 +260,14 @@ mod tests {
         let error = Err::<(), _>(denied).context("read a file").expect_err("an error");
         assert!(error.is_permission());
         assert_eq!(error.kind(), Kind::Lacking);
+    }
+
+    #[test]
+    fn a_program_that_the_verifier_rejects_is_no_matter_of_permission() {
+        let log = "invalid read from stack".to_owned();
+        let error = Error::from(DatapathError::Rejected { program: "relay_ingress", log });
+        assert!(!error.is_permission());
+        assert_eq!(error.kind(), Kind::Failed);
+        assert!(error.chain().ends_with("invalid read from stack"), "{error}");
     }
 }

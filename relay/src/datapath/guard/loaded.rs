@@ -72,7 +72,7 @@ impl LoadedGuard {
         overlay::fill(map.ok_or(DatapathError::Lacks(names::GUARD_OVERLAY))?, &settings.overlay)?;
         Mapped::new(names::GUARD, loaded.array(names::GUARD)?, 1)?
             .fill(&[settings.identity(version)]);
-        loaded.program()?.load().map_err(DatapathError::program(GUARD_PROGRAM, "load"))?;
+        loaded.program()?.load().map_err(DatapathError::load(GUARD_PROGRAM))?;
         Ok(loaded)
     }
 
