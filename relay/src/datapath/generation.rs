@@ -161,10 +161,7 @@ impl Loaded {
             pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
         }
         for direction in Direction::BOTH {
-            loaded
-                .program(direction)?
-                .load()
-                .map_err(DatapathError::load(direction.program()))?;
+            loaded.program(direction)?.load().map_err(DatapathError::load(direction.program()))?;
         }
         Ok(loaded)
     }

@@ -150,7 +150,7 @@ fn failed_gate(fleet: &mut Fleet) -> Result<()> {
     variables["relay_gate_command"] = Value::Array(gate.to_vec());
     let before = [files(&fleet.one)?, files(&fleet.two)?];
     let hash = policy(&fleet.one)?;
-    fleet.play(&variables, &[])?.stopped_on("one", "The change was taken back")?;
+    fleet.play(&variables, &[])?.stopped_on("one", "The change was rolled back")?;
     require_same(&before[0], &files(&fleet.one)?)?;
     require_same(&before[1], &files(&fleet.two)?)?;
     if policy(&fleet.one)? != hash {
