@@ -9,7 +9,7 @@ fn without_wireguard_in_the_kernel_up_says_so_and_does_nothing() {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         let before = Footprint::read(lab.relay())?;
         let outcome = lab.relay().relay(&["up"])?;
-        let said = outcome.refusal(3)?;
+        let said = outcome.failure(3)?;
         ensure!(said.contains("WireGuard"), "{said:?} does not name WireGuard");
         let after = Footprint::read(lab.relay())?;
         ensure!(after == before, "left behind:\n{}", after.difference(&before));
@@ -56,7 +56,7 @@ fn ipv6_that_is_off_is_named_before_anything_is_touched() {
         let before = Footprint::read(lab.relay())?;
         for arguments in [&["up"][..], &["up", "--dry-run"]] {
             let outcome = lab.relay().relay(arguments)?;
-            let said = outcome.refusal(3)?;
+            let said = outcome.failure(3)?;
             let off = "IPv6 is off (net.ipv6.conf.default.disable_ipv6 = 1)";
             ensure!(said.contains(off) && said.contains("fd00::3:2:1/120"), "{said}");
         }

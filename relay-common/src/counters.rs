@@ -62,17 +62,17 @@ pub const fn pair_slots(key: u64) -> (u32, u32) {
 }
 
 /// Counters of dropped packets reserved for each slot; [`Reason::COUNT`] of them are used.
-pub const REFUSED_STRIDE: u32 = 32;
+pub const DROPPED_STRIDE: u32 = 32;
 
-const _: () = assert!(Reason::COUNT <= REFUSED_STRIDE as usize);
+const _: () = assert!(Reason::COUNT <= DROPPED_STRIDE as usize);
 
 /// Slot of packets whose source belongs to no peer.
 pub const UNATTRIBUTED_SLOT: u32 = 0;
 
 /// Index into the array of dropped packets.
 #[inline(always)]
-pub const fn refused_index(slot: u32, reason: Reason) -> u32 {
-    slot * REFUSED_STRIDE + reason.index()
+pub const fn dropped_index(slot: u32, reason: Reason) -> u32 {
+    slot * DROPPED_STRIDE + reason.index()
 }
 
 /// Bytes on the wire of a GSO aggregate of `segments` packets that is `len` bytes long with a single

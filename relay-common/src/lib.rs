@@ -30,7 +30,7 @@ pub mod transport;
 pub mod verdict;
 
 pub use cell::Cell;
-pub use counters::{PairCounters, PeerCounters, refused_index};
+pub use counters::{PairCounters, PeerCounters, dropped_index};
 pub use event::Event;
 pub use generation::Generation;
 pub use leaf::Leaf;

@@ -2,7 +2,7 @@
 
 /// Version of all layouts in this crate. A pin of another version is used only if its name and shape
 /// are those of this version.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Bits of `skb->mark` that `relay_ingress` sets on packets that it passes up. The fence drops
 /// packets that lack one of them. All other bits stay as they are.
@@ -44,8 +44,8 @@ pub const ERRORS_DUE: &str = "ERRORS_DUE";
 pub const GENERATION: &str = "GENERATION";
 /// Array of [`crate::PeerCounters`], indexed by slot; outlives generations.
 pub const COUNTERS: &str = "COUNTERS";
-/// Array of `u64` dropped packets, indexed by [`crate::refused_index`]; outlives generations.
-pub const REFUSED: &str = "REFUSED";
+/// Array of `u64` dropped packets, indexed by [`crate::dropped_index`]; outlives generations.
+pub const DROPPED: &str = "DROPPED";
 
 /// Array of [`crate::event::Event`], a ring; outlives generations.
 pub const EVENTS: &str = "EVENTS";

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use relay_common::{Leaf, Reason, counters::pair_key, refused_index, transport::Transport};
+use relay_common::{Leaf, Reason, counters::pair_key, dropped_index, transport::Transport};
 
 use crate::{maps, packet::Packet};
 
@@ -73,8 +73,8 @@ pub fn from_host_to_peer(
 
 /// Counts a dropped packet, by sender and reason.
 #[inline(always)]
-pub fn refused(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
-    if let Some(counter) = maps::refused(refused_index(source.counted_slot(), reason)) {
+pub fn dropped(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
+    if let Some(counter) = maps::dropped(dropped_index(source.counted_slot(), reason)) {
         // SAFETY: points into a map value, which lives as long as the program.
         unsafe { add(counter, u64::from(packet.segments())) }
     }

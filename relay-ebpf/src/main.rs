@@ -111,7 +111,7 @@ fn from_peer(ctx: TcContext) -> Done {
         }
         Err(reason) => {
             trace::outcome(&packet, features, reason.index() as i32);
-            count::refused(&packet, &source, reason);
+            count::dropped(&packet, &source, reason);
             event::write(&packet, source.counted_slot(), reason, Direction::Ingress);
             Answer::to(reason).map_or(Done::Drop, Done::Answer)
         }
@@ -131,7 +131,7 @@ fn to_peer(ctx: TcContext) -> i32 {
     match egress::decide(&packet) {
         Ok(()) => PASS,
         Err(reason) => {
-            count::refused(&packet, &Leaf::NOBODY, reason);
+            count::dropped(&packet, &Leaf::NOBODY, reason);
             event::write(&packet, UNATTRIBUTED_SLOT, reason, Direction::Egress);
             TC_ACT_SHOT
         }

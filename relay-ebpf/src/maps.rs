@@ -33,7 +33,7 @@ static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static COUNTERS: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static REFUSED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+static DROPPED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static PAIR_COUNTERS: HashMap<u64, PairCounters> =
     HashMap::with_max_entries(MAX_PAIRS_COUNTED, NO_PREALLOC);
@@ -72,8 +72,8 @@ pub fn counters(slot: u32) -> Option<*mut PeerCounters> {
 
 /// Dropped packets of a slot and reason.
 #[inline(always)]
-pub fn refused(index: u32) -> Option<*mut u64> {
-    REFUSED.get_ptr_mut(index)
+pub fn dropped(index: u32) -> Option<*mut u64> {
+    DROPPED.get_ptr_mut(index)
 }
 
 /// Counters of a pair of slots, created if absent; the shared ones if the map is full.

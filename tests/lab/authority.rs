@@ -114,11 +114,11 @@ fn an_interface_of_somebody_elses_is_neither_taken_over_nor_deleted_unasked() {
         let before = Footprint::read(relay)?;
         for verb in [&["up"][..], &["up", "--dry-run"], &["reload"]] {
             let outcome = relay.relay(verb)?;
-            ensure!(outcome.refusal(2)?.contains("--adopt"), "{outcome:?}");
+            ensure!(outcome.failure(2)?.contains("--adopt"), "{outcome:?}");
         }
         for verb in [&["down"][..], &["down", "--interface", "wg0"]] {
             let outcome = relay.relay(verb)?;
-            ensure!(outcome.refusal(2)?.contains("`ip link delete wg0`"), "{outcome:?}");
+            ensure!(outcome.failure(2)?.contains("`ip link delete wg0`"), "{outcome:?}");
         }
         let status = relay.relay(&["status", "--check"])?;
         ensure!(status.code == 1 && status.stderr.contains("--adopt"), "{status:?}");

@@ -163,8 +163,8 @@ fn another_version_takes_over(lab: &Lab) -> Result<std::path::PathBuf> {
         datapath.detach_stale(&observed)?;
         let hooks = datapath.guards(&["eth0"], &programs)?;
         let places = [GuardPlace { interface: "eth0", mode: None }];
-        let refused = datapath.guard(&settings, &places, &hooks)?;
-        ensure!(refused.is_empty(), "{refused:?}");
+        let errors = datapath.guard(&settings, &places, &hooks)?;
+        ensure!(errors.is_empty(), "{errors:?}");
         Ok(())
     })??;
     Ok(dir)

@@ -45,7 +45,7 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
         let names: Vec<String> = lab.site().names()?;
         let (a, b, c, d) = (&names[0], &names[1], &names[2], &names[3]);
         Watch::start(&lab)?
-            .refuses(lab.peer(b)?, lab.peer(c)?, Family::V4, "not_in_either_list")
+            .drops(lab.peer(b)?, lab.peer(c)?, Family::V4, "not_in_either_list")
             .context("before the pair is listed")?;
         let generation = lab.relay().stats()?.generation;
         let handshakes = Handshakes::read(&lab)?;
@@ -128,8 +128,8 @@ fn a_pair_that_is_taken_out_stops_at_once_even_a_connection_that_stands() {
             lab.up()?;
             let before = lab.relay().ledger()?;
             connection.client.write_all(b"after")?;
-            let reason = format!("{a} refused not_in_destination_list");
-            deadline::until("three refused packets of the connection", || {
+            let reason = format!("{a} dropped not_in_destination_list");
+            deadline::until("three dropped packets of the connection", || {
                 Ok((lab.relay().ledger()?.since(&before)?.get(&reason) >= 3).then_some(()))
             })?;
             connection.server.set_nonblocking(true)?;

@@ -67,7 +67,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         siege.counted_on(&before)?;
 
         // Programs keep their counters, pinned or not.
-        for lost in [&["counters_0"][..], &["refused_0"], &["counters_0", "refused_0"]] {
+        for lost in [&["counters_0"][..], &["dropped_0"], &["counters_0", "dropped_0"]] {
             for name in lost {
                 fs::remove_file(pin(&siege, name)?)?;
             }
@@ -99,7 +99,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
         let remedy = format!("mount -t bpf -o mode=0700 bpf {}", bpffs.display());
         siege.status_says(&["found no BPF file system", &remedy])?;
         let outcome = siege.lab.relay().relay(&["up"])?;
-        ensure!(outcome.refusal(3)?.contains(&remedy), "{outcome:?}");
+        ensure!(outcome.failure(3)?.contains(&remedy), "{outcome:?}");
         mount("bpf", &bpffs, "bpf", MountFlags::empty(), c"mode=0700")?;
         siege.is_repaired().context("bpffs")?;
         siege.raise()?;
@@ -108,7 +108,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
 }
 
 #[test]
-fn qdiscs_and_filters_that_go_take_no_refused_packet_along() {
+fn qdiscs_and_filters_that_go_take_no_dropped_packet_along() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let interface = siege.lab.interface()?;
@@ -205,7 +205,7 @@ fn a_stale_copy_of_a_program_is_named_and_taken_off() {
 }
 
 #[test]
-fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
+fn a_pinned_map_of_another_size_is_replaced_or_an_error_with_its_remedy() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let path = pin(&siege, "counters_0")?;
@@ -240,7 +240,7 @@ fn a_pinned_map_of_another_size_is_replaced_or_refused_with_its_remedy() {
         let remedy = format!("`rm {}`", path.display());
         siege.status_says(&["found a map of Array", &remedy, "is not attached"])?;
         let outcome = siege.lab.relay().relay(&["up"])?;
-        ensure!(outcome.refusal(1)?.contains(&remedy), "{outcome:?}");
+        ensure!(outcome.failure(1)?.contains(&remedy), "{outcome:?}");
         siege.is_fenced()?;
         fs::remove_file(&path)?;
         siege.is_repaired()?;

@@ -37,7 +37,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
 
         for (family, server) in Family::ALL.into_iter().zip(servers) {
             reaches(&lab, lab.peer(&a)?, server)?;
-            is_refused(&lab, lab.peer(&b)?, server)?;
+            is_dropped(&lab, lab.peer(&b)?, server)?;
             let outside = outside(family)?;
             nobody_comes_in(&lab, outside, lab.peer(&a)?, lab.peer(&b)?)?;
             nobody_comes_in(&lab, server, lab.peer(&a)?, lab.peer(&b)?)?;
@@ -70,7 +70,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
         ensure!(report.changes.iter().any(|change| change.contains("fence")), "{report:?}");
         is_sound(&lab)?;
         for (family, server) in Family::ALL.into_iter().zip(servers) {
-            is_refused(&lab, lab.peer(&a)?, server)?;
+            is_dropped(&lab, lab.peer(&a)?, server)?;
             nobody_comes_in(&lab, outside(family)?, lab.peer(&a)?, lab.peer(&b)?)?;
         }
 
@@ -151,16 +151,16 @@ fn governs_host_access(lab: &Lab, peer: &Peer, address: IpAddr) -> Result<()> {
     let expected = Ledger::default()
         .to_host(peer.name(), pinged)
         .from_host(peer.name(), pinged)
-        .refused(peer.name(), "host_access", PINGS);
+        .dropped(peer.name(), "host_access", PINGS);
     lab.relay().settled(&before, &expected)?;
     Ok(())
 }
 
-fn is_refused(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
+fn is_dropped(lab: &Lab, peer: &Peer, server: IpAddr) -> Result<()> {
     let before = lab.relay().ledger()?;
     let mut echo = Echo::open(peer.namespace(), peer.address(Family::of(server)), server)?;
     let pinged = echo.send(PINGS)?;
-    let expected = Ledger::default().refused(peer.name(), "destination_unknown", pinged.packets);
+    let expected = Ledger::default().dropped(peer.name(), "destination_unknown", pinged.packets);
     lab.relay().settled(&before, &expected)?;
     ensure!(echo.answers(1, Duration::ZERO)? == 0, "{} -> {server} was answered", peer.name());
     Ok(())

@@ -117,7 +117,7 @@ fn an_address_of_the_host_in_a_peers_network_is_a_difference_that_is_named() {
 }
 
 #[test]
-fn by_the_stack_the_same_pairs_pass_and_are_refused() {
+fn by_the_stack_the_same_pairs_pass_and_are_dropped() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
         site.relay_mut()?.insert("fast_path".to_owned(), false.into());
@@ -139,7 +139,7 @@ fn by_the_stack_the_same_pairs_pass_and_are_refused() {
                 watch.delivers(node, a, family)?;
             }
             for (from, to) in ordered(&[b, c, d]) {
-                watch.refuses(from, to, family, "not_in_either_list")?;
+                watch.drops(from, to, family, "not_in_either_list")?;
             }
         }
 
@@ -147,7 +147,7 @@ fn by_the_stack_the_same_pairs_pass_and_are_refused() {
         host.set_sysctl("ipv4/ip_forward", 0)?;
         host.set_sysctl("ipv6/conf/all/forwarding", 0)?;
         for family in Family::ALL {
-            watch.refuses(a, b, family, "not_routed")?;
+            watch.drops(a, b, family, "not_routed")?;
         }
         Ok(())
     });
@@ -180,7 +180,7 @@ fn by_the_stack_nothing_to_a_peer_leaves_by_another_interface() {
         let networks: Vec<IpNet> = targets.iter().map(|&target| IpNet::from(target)).collect();
         a.claim(&[&overlay[..], &networks].concat())?;
         for target in targets {
-            refused(&lab, a, target, "not_routed")?;
+            dropped(&lab, a, target, "not_routed")?;
         }
         answers(a, lab.peer(&b)?.address(Family::V4))?;
         answers(a, lab.peer(&b)?.address(Family::V6))
@@ -199,11 +199,11 @@ fn route_v6(lab: &Lab) -> Result<()> {
 fn stays_here(lab: &Lab, from: &Peer, address: IpAddr) -> Result<()> {
     let text = address.to_string();
     lab.internet().run("ip", &["address", "add", &text, "dev", "lo"])?;
-    refused(lab, from, address, "destination_unknown")
+    dropped(lab, from, address, "destination_unknown")
 }
 
 /// Checks that pings and datagrams are dropped for this reason and do not leave on the underlay.
-fn refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
+fn dropped(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let source = from.address(Family::of(target));
     let family = if target.is_ipv4() { "ip" } else { "ip6" };
     lab.relay().namespace().feed(
@@ -222,7 +222,7 @@ fn refused(lab: &Lab, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let mut echo = Echo::open(from.namespace(), source, target)?;
     let pinged = echo.send(PINGS)?;
     Udp::blind(from.namespace(), source, SocketAddr::new(target, 9))?.send(PINGS, 100)?;
-    let expected = Ledger::default().refused(from.name(), reason, pinged.packets + PINGS);
+    let expected = Ledger::default().dropped(from.name(), reason, pinged.packets + PINGS);
     lab.relay().settled(&before, &expected)?;
     let seen = lab.relay().namespace().run("nft", &["list", "table", "inet", "seen"])?;
     ensure!(seen.contains("packets 0 "), "packets to {target} left the host:\n{seen}");

@@ -65,7 +65,7 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
 #[test]
 fn without_root_up_says_so_and_does_nothing() {
     scenario(skip::LAB, || {
-        refusal("root", |host| {
+        fails_naming("root", |host| {
             // The configuration is readable; only privileges are missing.
             let directory = host.config().parent().context("a directory")?;
             fs::set_permissions(directory, Permissions::from_mode(0o755))?;
@@ -79,14 +79,14 @@ fn without_root_up_says_so_and_does_nothing() {
 #[test]
 fn without_cap_net_admin_up_says_so_and_does_nothing() {
     scenario(skip::LAB, || {
-        refusal("CAP_NET_ADMIN", |host| run_without(host, &[CapabilitySet::NET_ADMIN]))
+        fails_naming("CAP_NET_ADMIN", |host| run_without(host, &[CapabilitySet::NET_ADMIN]))
     });
 }
 
 #[test]
 fn without_cap_bpf_up_says_so_and_does_nothing() {
     scenario(skip::LAB, || {
-        refusal("CAP_BPF", |host| {
+        fails_naming("CAP_BPF", |host| {
             // CAP_SYS_ADMIN would include it.
             run_without(host, &[CapabilitySet::BPF, CapabilitySet::SYS_ADMIN])
         })
@@ -96,7 +96,7 @@ fn without_cap_bpf_up_says_so_and_does_nothing() {
 #[test]
 fn without_a_bpffs_up_says_so_and_does_nothing() {
     scenario(skip::LAB, || {
-        refusal("bpffs", |host| {
+        fails_naming("bpffs", |host| {
             let plain = host.config().with_file_name("plain");
             fs::create_dir(&plain)?;
             let mut command = host.command(&["up"]);
@@ -111,7 +111,7 @@ fn without_a_bpffs_up_says_so_and_does_nothing() {
 #[test]
 fn an_interface_of_that_name_that_is_no_wireguard_is_left_alone() {
     scenario(skip::LAB, || {
-        refusal("relay0", |host| {
+        fails_naming("relay0", |host| {
             host.namespace().run("ip", &["link", "add", "relay0", "type", "veth"])?;
             let before = Footprint::read(host)?;
             let outcome = host.relay(&["up"])?;
@@ -129,7 +129,7 @@ fn an_interface_of_that_name_that_is_no_wireguard_is_left_alone() {
 #[test]
 fn a_port_that_is_taken_is_named_and_nothing_is_left() {
     scenario(skip::LAB, || {
-        refusal("51820", |host| {
+        fails_naming("51820", |host| {
             let socket = host.namespace().enter(|| UdpSocket::bind("0.0.0.0:51820"))??;
             let outcome = host.relay(&["up"])?;
             drop(socket);
@@ -139,11 +139,11 @@ fn a_port_that_is_taken_is_named_and_nothing_is_left() {
 }
 
 /// Checks that `up` exits with 3, prints one line that names `what`, and changes nothing.
-fn refusal(what: &str, up: impl FnOnce(&RelayHost) -> Result<Outcome>) -> Result<()> {
+fn fails_naming(what: &str, up: impl FnOnce(&RelayHost) -> Result<Outcome>) -> Result<()> {
     let lab = Lab::relay_alone(Site::one_to_many()?)?;
     let before = Footprint::read(lab.relay())?;
     let outcome = up(lab.relay())?;
-    let said = outcome.refusal(LACKING)?;
+    let said = outcome.failure(LACKING)?;
     ensure!(said.contains(what), "{said:?} does not name {what}");
     unchanged(&lab, &before)
 }

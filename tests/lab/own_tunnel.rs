@@ -262,7 +262,7 @@ fn fence_dropped(lab: &Lab, reason: &str) -> Result<u64> {
 }
 
 fn own_tunnel(lab: &Lab) -> Result<u64> {
-    stats(lab)?["totals"]["refused"]["own_tunnel"].as_u64().context("a count")
+    stats(lab)?["totals"]["dropped"]["own_tunnel"].as_u64().context("a count")
 }
 
 /// Packets sent by the relay's interface.

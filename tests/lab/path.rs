@@ -29,7 +29,7 @@ fn a_smaller_mtu_at_the_relay_is_found_by_ping_tracepath_and_tcp() {
             };
             ensure!(!answered && text.contains(&found), "no \"{found}\" in:\n{text}");
             let moved = lab.relay().ledger()?.since(&before)?;
-            ensure!(moved.get(&format!("{} refused too_big", a.name())) == 1, "moved:\n{moved}");
+            ensure!(moved.get(&format!("{} dropped too_big", a.name())) == 1, "moved:\n{moved}");
             let route =
                 a.namespace().run("ip", &["route", "get", &b.address(family).to_string()])?;
             ensure!(
@@ -64,8 +64,8 @@ fn tcp_with_segments_larger_than_the_relays_mtu_gets_through() {
             Connection::open(a.namespace(), from, b.namespace(), to)?.exchange(STREAM_LEN)?;
             let moved = lab.relay().ledger()?.since(&before)?;
             for peer in [a, b] {
-                let refused = moved.get(&format!("{} refused too_big", peer.name()));
-                ensure!(refused > 0, "{} sent nothing too big; moved:\n{moved}", peer.name());
+                let dropped = moved.get(&format!("{} dropped too_big", peer.name()));
+                ensure!(dropped > 0, "{} sent nothing too big; moved:\n{moved}", peer.name());
             }
         }
         Ok(())
@@ -88,7 +88,7 @@ fn hops_that_run_out_at_the_relay_are_told_from_an_address_that_the_sender_accep
             ensure!(text.contains(&format!("From {from}")), "not from {from}:\n{text}");
             let moved = lab.relay().ledger()?.since(&before)?;
             ensure!(
-                moved.get(&format!("{} refused ttl_exceeded", a.name())) == 1,
+                moved.get(&format!("{} dropped ttl_exceeded", a.name())) == 1,
                 "moved:\n{moved}"
             );
             let (text, answered) = ping(a, b, family, 84, &["-t", "2"])?;

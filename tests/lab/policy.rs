@@ -22,8 +22,8 @@ fn a_peer_that_edits_its_own_config_gets_nothing_through() {
         lab.await_handshake(b)?;
         let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
-            watch.refuses(b, c, family, "not_in_either_list")?;
-            watch.refuses(b, d, family, "not_in_either_list")?;
+            watch.drops(b, c, family, "not_in_either_list")?;
+            watch.drops(b, d, family, "not_in_either_list")?;
             watch.delivers(b, a, family)?;
         }
         Ok(())
@@ -31,7 +31,7 @@ fn a_peer_that_edits_its_own_config_gets_nothing_through() {
 }
 
 #[test]
-fn a_one_sided_pair_is_refused_and_the_reason_says_whose_list_is_short() {
+fn a_one_sided_pair_is_dropped_and_the_reason_says_whose_list_is_short() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
         let [_a, b, c, _d] = site.first()?;
@@ -42,8 +42,8 @@ fn a_one_sided_pair_is_refused_and_the_reason_says_whose_list_is_short() {
         lab.widen(c)?;
         let mut watch = Watch::start(&lab)?;
         for family in Family::ALL {
-            watch.refuses(b, c, family, "not_in_destination_list")?;
-            watch.refuses(c, b, family, "not_in_source_list")?;
+            watch.drops(b, c, family, "not_in_destination_list")?;
+            watch.drops(c, b, family, "not_in_source_list")?;
         }
         Ok(())
     });
@@ -88,7 +88,7 @@ fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
 }
 
 #[test]
-fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
+fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_dropped() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
         let [_a, b] = site.first()?;
@@ -99,9 +99,9 @@ fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
         for (family, nobody) in
             [(Family::V4, IpAddr::from([10, 3, 2, 99])), (Family::V6, "fd00::3:2:63".parse()?)]
         {
-            only_refused(&mut watch, b, nobody, "destination_unknown")?;
+            only_dropped(&mut watch, b, nobody, "destination_unknown")?;
             let relay = lab.relay_address(family)?;
-            only_refused(&mut watch, b, relay, "host_access")?;
+            only_dropped(&mut watch, b, relay, "host_access")?;
 
             // host_access = "ping" allows pings to the relay.
             let mut echo = Echo::open(b.namespace(), b.address(family), relay)?;
@@ -116,7 +116,7 @@ fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_refused() {
 }
 
 /// Checks that datagrams and a SYN from a peer to an address are dropped for `reason`.
-fn only_refused(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
+fn only_dropped(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str) -> Result<()> {
     let source = from.address(Family::of(target));
     let port = SocketAddr::new(target, 9);
     Udp::blind(from.namespace(), source, port)?.send(5, 100)?;
@@ -125,6 +125,6 @@ fn only_refused(watch: &mut Watch<'_>, from: &Peer, target: IpAddr, reason: &str
     let sent = watch.moved(from)?.sent;
     ensure!(sent.packets == 6, "{sent} were sent to {target}");
     watch
-        .settle(&Ledger::default().refused(from.name(), reason, sent.packets))
+        .settle(&Ledger::default().dropped(from.name(), reason, sent.packets))
         .with_context(|| format!("to {target}"))
 }

@@ -46,7 +46,7 @@ fn one_to_many_the_administrator_reaches_all_and_nodes_reach_nobody_else() {
         }
         for family in Family::ALL {
             for (from, to) in ordered(&[b, c, d]) {
-                watch.refuses(from, to, family, "not_in_either_list")?;
+                watch.drops(from, to, family, "not_in_either_list")?;
             }
         }
         watch.delivers(a, b, Family::V4)

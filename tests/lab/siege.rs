@@ -21,7 +21,7 @@ const NEW_SESSION: Duration = Duration::from_secs(60);
 pub(crate) struct Siege {
     pub(crate) lab: Lab,
     allowed: Vec<Stream>,
-    refused: Vec<Stream>,
+    dropped: Vec<Stream>,
 }
 
 impl Siege {
@@ -41,8 +41,8 @@ impl Siege {
         let streams = |from, to| -> Result<Vec<Stream>> {
             Family::ALL.iter().map(|family| Stream::start(from, to, *family)).collect()
         };
-        let (allowed, refused) = (streams(a, b)?, streams(b, c)?);
-        let siege = Self { lab, allowed, refused };
+        let (allowed, dropped) = (streams(a, b)?, streams(b, c)?);
+        let siege = Self { lab, allowed, dropped };
         siege.is_sound().context("before anything happened")?;
         Ok(siege)
     }
@@ -71,14 +71,18 @@ impl Siege {
         Ok(())
     }
 
-    /// Checks that no dropped stream passes while it sends more.
+    /// Checks that no datagram of the other streams passes while they send more.
     pub(crate) fn holds(&self) -> Result<()> {
-        for stream in &self.refused {
+        for stream in &self.dropped {
             let before = stream.sent();
-            deadline::until("refused traffic to be sent", || {
+            deadline::until("traffic to be sent that must be dropped", || {
                 Ok((stream.sent() >= before + ENOUGH).then_some(()))
             })?;
-            ensure!(stream.received() == 0, "{} refused datagrams passed", stream.received());
+            ensure!(
+                stream.received() == 0,
+                "{} datagrams passed that must be dropped",
+                stream.received()
+            );
         }
         Ok(())
     }
@@ -136,13 +140,13 @@ impl Siege {
         Ok(())
     }
 
-    /// Stops the streams and checks that no dropped datagram has ever passed.
+    /// Stops the streams and checks that none of their datagrams that must be dropped has passed.
     pub(crate) fn raise(self) -> Result<(Lab, Vec<Flown>)> {
         let allowed: Vec<Flown> =
             self.allowed.into_iter().map(Stream::stop).collect::<Result<_>>()?;
-        for stream in self.refused {
+        for stream in self.dropped {
             let flown = stream.stop()?;
-            ensure!(flown.received == 0 && flown.sent > 0, "refused: {flown:?}");
+            ensure!(flown.received == 0 && flown.sent > 0, "must be dropped: {flown:?}");
         }
         Ok((self.lab, allowed))
     }

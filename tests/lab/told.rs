@@ -21,12 +21,12 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
         ensure!(allowed.matches(&absent).count() == 2, "once a family: {allowed}");
         ensure!(!allowed.contains(&format!("{a} has never connected")), "{allowed}");
 
-        let denied = lab.relay().relay(&["explain", &b, &c])?;
-        ensure!(denied.code == 1 && denied.stderr.is_empty(), "{denied:?}");
-        ensure!(denied.stdout.contains("dropped: not_in_either_list"), "{denied:?}");
+        let dropped = lab.relay().relay(&["explain", &b, &c])?;
+        ensure!(dropped.code == 1 && dropped.stderr.is_empty(), "{dropped:?}");
+        ensure!(dropped.stdout.contains("dropped: not_in_either_list"), "{dropped:?}");
         let config = lab.relay().config().display().to_string();
         let remedy = "to allow it: add \"10.3.2.4/32\" to allowed_ips of node-b";
-        ensure!(denied.stdout.contains(&format!("{remedy} ({config}:")), "{denied:?}");
+        ensure!(dropped.stdout.contains(&format!("{remedy} ({config}:")), "{dropped:?}");
 
         let unknown = lab.relay().relay(&["explain", &b, "node-x"])?;
         ensure!(unknown.code == 2 && unknown.stderr.contains("node-x"), "{unknown:?}");
@@ -69,7 +69,7 @@ fn explain_is_answered_by_the_program_in_force_and_tells_of_drift() {
 }
 
 #[test]
-fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
+fn observe_shows_dropped_packets_by_name_and_counts_pairs_where_asked() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
         let [a, b, c] = site.first()?;
@@ -81,7 +81,7 @@ fn observe_shows_refused_packets_by_name_and_counts_pairs_where_asked() {
             send(pb, pc, family)?;
             send(pb, pa, family)?;
         }
-        deadline::until("the refused packets", || {
+        deadline::until("the dropped packets", || {
             Ok((events(&lab, &[])?.len() >= 4).then_some(()))
         })?;
         let found = events(&lab, &["--from", &b, "--to", &c])?;

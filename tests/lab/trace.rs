@@ -33,7 +33,7 @@ fn a_pair_that_is_revoked_while_a_trace_runs_stays_revoked_when_it_ends() {
         let after = lab.relay().stats()?;
         ensure!(after.generation == revoked.generation, "{before:?}, {revoked:?}, {after:?}");
         Watch::start(&lab)?
-            .refuses(lab.peer(&a)?, lab.peer(&b)?, Family::V4, "not_in_destination_list")
+            .drops(lab.peer(&a)?, lab.peer(&b)?, Family::V4, "not_in_destination_list")
             .context("after the trace")?;
         lab.relay().require_sound()
     });
@@ -49,7 +49,7 @@ fn a_file_that_was_not_applied_is_not_put_in_force_by_a_trace() {
         lab.site_mut().disallow(&b, &listed)?;
         lab.write_config()?;
         let outcome = lab.relay().relay(&["trace", "--seconds", "1"])?;
-        ensure!(outcome.refusal(1)?.contains("run `relay up` first"), "{outcome:?}");
+        ensure!(outcome.failure(1)?.contains("run `relay up` first"), "{outcome:?}");
 
         // A running trace restores the policy of before, whatever the file says by then.
         lab.site_mut().allow(&b, &listed)?;
@@ -75,7 +75,7 @@ fn a_trace_shows_each_packet_and_ends_as_it_is_told() {
             let during = lab.relay().stats()?;
             ensure!(during.policy_hash != before.policy_hash, "nothing logs");
             let second = lab.relay().relay(&["trace", "--seconds", "1"])?;
-            ensure!(second.refusal(1)?.contains("another `relay trace`"), "{second:?}");
+            ensure!(second.failure(1)?.contains("another `relay trace`"), "{second:?}");
             for family in Family::ALL {
                 let (from, to) = (a.address(family), b.address(family));
                 let mut echo = Echo::open(a.namespace(), from, to)?;
@@ -111,8 +111,8 @@ fn a_trace_that_was_killed_is_ended_by_up() {
         let mut trace = Trace::start(&lab, &[])?;
         trace.child.kill()?;
         trace.child.wait()?;
-        let refused = lab.relay().relay(&["trace", "--seconds", "1"])?;
-        ensure!(refused.refusal(1)?.contains("`relay up`"), "{refused:?}");
+        let failed = lab.relay().relay(&["trace", "--seconds", "1"])?;
+        ensure!(failed.failure(1)?.contains("`relay up`"), "{failed:?}");
         lab.relay().up()?;
         let after = lab.relay().stats()?;
         ensure!(after.policy_hash == before.policy_hash, "{before:?} became {after:?}");

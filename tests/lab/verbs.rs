@@ -36,10 +36,10 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
         );
         relay(&lab, &["peer", "remove", "quiet", "--apply"])?.success("peer remove")?;
         // A's own list lacks the peer, and explain says so.
-        let denied = lab.relay().relay(&["explain", GUEST, &a])?;
+        let dropped = lab.relay().relay(&["explain", GUEST, &a])?;
         ensure!(
-            denied.code == 1 && denied.stdout.contains("not_in_destination_list"),
-            "{denied:?}"
+            dropped.code == 1 && dropped.stdout.contains("not_in_destination_list"),
+            "{dropped:?}"
         );
         let addresses = [lab.model()?.peers.last().context("a peer")?.addresses.clone()].concat();
         lab.site_mut().allow(&a, &addresses)?;

@@ -80,7 +80,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Sends pings, datagrams and a SYN, which must all be dropped for `reason`.
-    pub(crate) fn refuses(
+    pub(crate) fn drops(
         &mut self,
         from: &Peer,
         to: &Peer,
@@ -100,7 +100,7 @@ impl<'a> Watch<'a> {
         let sent = self.moved(from)?.sent;
         let packets = pinged.packets + datagrams.packets + 1;
         ensure!(sent.packets >= packets, "{}: {sent} were sent", names());
-        self.settle(&Ledger::default().refused(from.name(), reason, sent.packets))
+        self.settle(&Ledger::default().dropped(from.name(), reason, sent.packets))
             .with_context(names)?;
         let accepted = listening.accepted()?.is_some();
         let answers = echo.answers(1, Duration::ZERO)?;

@@ -113,9 +113,9 @@ fn check(
     let inner = Inner::new(source, destination, protocol, &message);
     prop_assert_eq!(expected, programs.ask(&inner), "asked: {} → {}", source, destination);
     let slot = programs.compiled.counted_slot(source);
-    let before = programs.refused(slot);
+    let before = programs.dropped(slot);
     let (verdict, _) = programs.ingress(&inner);
-    let after = programs.refused(slot);
+    let after = programs.dropped(slot);
     let moved =
         Reason::ALL.iter().find(|r| after[r.index() as usize] != before[r.index() as usize]);
     let kernel = match (verdict, moved) {

@@ -47,7 +47,7 @@ struct Fate {
     /// Packets sent to the destination.
     relayed: Vec<Vec<u8>>,
     /// Why it was dropped.
-    refused: Option<Reason>,
+    dropped: Option<Reason>,
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_relay_relays_nothing_that_the_stack_drops_and_the_rest_alike() {
         return;
     }
     let run = || -> Result<()> {
-        let (mut relayed, mut refused) = (0, 0);
+        let (mut relayed, mut dropped) = (0, 0);
         let mut fast = Way::of_the_relay()?;
         let mut stack = Way::of_the_stack()?;
         for (from, to) in [("10.3.2.2", "10.3.2.3"), ("fd00::3:2:2", "fd00::3:2:3")] {
@@ -68,12 +68,12 @@ fn the_relay_relays_nothing_that_the_stack_drops_and_the_rest_alike() {
                 compare(&packet, &fates.0, &fates.1)
                     .with_context(|| format!("packet {number} {from} → {to}: {packet:02x?}"))?;
                 relayed += usize::from(!fates.0.relayed.is_empty());
-                refused += usize::from(fates.0.refused.is_some());
+                dropped += usize::from(fates.0.dropped.is_some());
             }
         }
         ensure!(
-            relayed > PACKETS / 2 && refused > PACKETS / 2,
-            "{relayed} relayed, {refused} refused"
+            relayed > PACKETS / 2 && dropped > PACKETS / 2,
+            "{relayed} relayed, {dropped} dropped"
         );
         Ok(())
     };
@@ -86,10 +86,10 @@ fn compare(packet: &[u8], fast: &Fate, stack: &Fate) -> Result<()> {
     match (fast.relayed.as_slice(), stack.relayed.as_slice()) {
         ([], []) => {}
         ([], [..]) => {
-            let reason = fast.refused.context("dropped without a reason")?;
+            let reason = fast.dropped.context("dropped without a reason")?;
             ensure!(
                 may_be_stricter(reason, packet),
-                "refused for {}, and the stack relays it",
+                "dropped for {}, and the stack relays it",
                 reason.label()
             );
         }
@@ -247,7 +247,7 @@ impl Way {
 
     /// Sends a packet and then one that passes; returns what comes out before that one.
     fn send(&mut self, packet: &[u8]) -> Result<Fate> {
-        let before = self.refused()?;
+        let before = self.dropped()?;
         self.markers += 1;
         let marker = self.markers.to_be_bytes();
         let passes = Inner::new(address("10.3.2.2"), address("10.3.2.3"), 253, &marker);
@@ -268,21 +268,21 @@ impl Way {
             }
             Ok(None)
         })?;
-        let after = self.refused()?;
+        let after = self.dropped()?;
         let mut moved = Reason::ALL.iter().filter(|reason| {
             let at = reason.index() as usize;
             after[at] != before[at]
         });
-        let refused = moved.next().copied();
-        ensure!(moved.next().is_none(), "refused for two reasons");
-        Ok(Fate { relayed, refused })
+        let dropped = moved.next().copied();
+        ensure!(moved.next().is_none(), "dropped for two reasons");
+        Ok(Fate { relayed, dropped })
     }
 
-    fn refused(&mut self) -> Result<[u64; Reason::COUNT]> {
+    fn dropped(&mut self) -> Result<[u64; Reason::COUNT]> {
         let mut sums = [0; Reason::COUNT];
         if let Some(loaded) = &mut self.relay {
             for slot in SLOTS {
-                for (sum, count) in sums.iter_mut().zip(loaded.refused(slot)?) {
+                for (sum, count) in sums.iter_mut().zip(loaded.dropped(slot)?) {
                     *sum += count;
                 }
             }

@@ -69,9 +69,9 @@ fn answers_of_published_ports_come_in_by_the_fences_mark_alone() {
 #[test]
 fn a_copy_that_runs_behind_does_not_decide_again() {
     let Some(mut programs) = four_peers("egress::copy") else { return };
-    let refused = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 32);
+    let dropped = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 32);
     for (mark, expected) in [(PASSED, OK), (PASSED | 1, OK), (0x1000, SHOT)] {
-        let packet = Packet { bytes: refused.bytes(), mark, ..Packet::default() };
+        let packet = Packet { bytes: dropped.bytes(), mark, ..Packet::default() };
         let run = programs.loaded().run(Direction::Ingress, &packet).expect("it runs");
         assert_eq!(run.verdict == OK, expected == OK, "{mark:#x}");
     }

@@ -125,7 +125,7 @@ fn an_aggregate_of_segments_that_fit_passes_and_one_of_larger_segments_does_not(
 }
 
 #[test]
-fn a_refusal_says_the_same_whether_or_not_the_other_exists() {
+fn an_error_says_the_same_whether_or_not_the_other_exists() {
     let Some(mut programs) = four_peers("errors::prohibited") else { return };
     for (from, to, type_code) in [
         ("10.3.2.4", "10.3.2.5", [3, 13]),
@@ -139,7 +139,7 @@ fn a_refusal_says_the_same_whether_or_not_the_other_exists() {
 }
 
 #[test]
-fn errors_and_later_fragments_are_refused_without_an_error() {
+fn errors_and_later_fragments_are_dropped_without_an_error() {
     let Some(mut programs) = four_peers("errors::none") else { return };
     let v4 = |transport: &[u8]| Inner::new(address("10.3.2.4"), address("10.3.2.5"), 1, transport);
     let v6 = |transport: &[u8]| {

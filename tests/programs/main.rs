@@ -3,13 +3,13 @@
 
 mod agreement;
 mod differential;
+mod drops;
 mod egress;
 mod errors;
 mod guard;
 mod host;
 mod memory;
 mod pins;
-mod refusals;
 mod relayed;
 mod routing;
 mod told;

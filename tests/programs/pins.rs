@@ -71,7 +71,7 @@ fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_r
         let relay = Relay::up(&bed, ABI_VERSION)?;
         let before = relay.links()?;
         let ip = |place: &Namespace, arguments: &[&str]| place.run("ip", arguments).map(drop);
-        let refused = |place: &str| -> Result<()> {
+        let fails = |place: &str| -> Result<()> {
             let hooks = bed.relay.enter(|| relay.datapath.hooks(&[]))??;
             ensure!(hooks.iter().all(|hook| hook.mode.is_none() && !hook.is_orphaned), "{hooks:?}");
             let error = relay.datapath.observe(hooks).expect_err("elsewhere");
@@ -82,7 +82,7 @@ fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_r
         };
 
         ip(&bed.relay, &["link", "set", RELAY, "name", "other0"])?;
-        refused("found its programs on interface other0")?;
+        fails("found its programs on interface other0")?;
         ip(&bed.relay, &["link", "set", "other0", "name", RELAY])?;
         relay.is_sound()?;
 
@@ -90,7 +90,7 @@ fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_r
         let (here, there) = (bed.relay.name(), bed.other.name());
         ip(&bed.relay, &["link", "set", RELAY, "netns", there])?;
         interface(&bed.relay)?;
-        refused("of another network namespace")?;
+        fails("of another network namespace")?;
         ip(&bed.relay, &["link", "del", RELAY])?;
         ip(&bed.other, &["link", "set", RELAY, "netns", here])?;
         relay.is_sound()?;
@@ -177,7 +177,7 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
         let bed = Bed::make("pins-layout")?;
         let older = Relay::guarded(&bed, OTHER)?;
         let (guard, dir) = (older.link(GUARD)?, &older.dir);
-        for name in ["counters_0", "refused_0", "guard_counts", "of_the_future"] {
+        for name in ["counters_0", "dropped_0", "guard_counts", "of_the_future"] {
             let path = dir.join(name);
             if path.exists() {
                 fs::remove_file(&path)?;
@@ -191,7 +191,7 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
         let mine = Relay::at(&bed, &bed.relay)?;
         let observed = mine.observe()?;
         let told: Vec<_> = observed.repairs().iter().map(Repair::to_string).collect();
-        let counters = "taken over; counters restart at zero: their layout differs";
+        let counters = "taken over; some counters restart at zero: their layout differs";
         ensure!(told == [format!("~ pins in {}: {counters}", dir.display())], "{told:?}");
         ensure!(!observed.counters_are_lost() && mine.datapath.counters()?.peers.len() == 1);
         mine.switch()?;
@@ -199,6 +199,29 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
         ensure!(mine.link(GUARD)? == guard && !dir.exists());
         mine.is_sound()?;
         ensure!(mine.datapath.guard_counts()?.iter().all(|count| *count == 0));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_map_that_another_version_calls_otherwise_begins_anew_beside_those_that_continue() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("pins-names")?;
+        let older = Relay::up(&bed, OTHER)?;
+        let (counters, dropped) = (older.map("counters_0")?, older.map("dropped_0")?);
+        fs::rename(older.dir.join("dropped_0"), older.dir.join("refused_0"))?;
+        // Running programs would cause their counters to be pinned again.
+        bed.relay.run("ip", &["link", "del", RELAY])?;
+        interface(&bed.relay)?;
+
+        let mine = Relay::at(&bed, &bed.relay)?;
+        let observed = mine.observe()?;
+        let [left] = &observed.heritage[..] else { anyhow::bail!("{observed:?}") };
+        ensure!(left.to_string().contains("some counters restart at zero"), "{left}");
+        mine.switch()?;
+        mine.is_sound()?;
+        ensure!(mine.map("counters_0")? == counters && mine.map("dropped_0")? != dropped);
+        ensure!(!older.dir.exists(), "{} is left", older.dir.display());
         Ok(())
     });
 }
@@ -266,25 +289,25 @@ fn a_directory_that_others_made_or_can_write_to_is_used_by_nobody() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-trust")?;
         let relay = bed.bpffs().join("relay");
-        let refused = |found: &str| -> Result<()> {
+        let fails = |found: &str| -> Result<()> {
             let opened = bed.relay.enter(|| Datapath::open(bed.bpffs(), RELAY))?;
             let error = opened.err().context("it was taken")?;
             ensure!(error.is_lack() && error.to_string().contains(found), "{error}");
             Ok(())
         };
         symlink(bed.bpffs(), &relay)?;
-        refused("found a symbolic link")?;
+        fails("found a symbolic link")?;
         fs::remove_file(&relay)?;
         fs::create_dir(&relay)?;
         chown(&relay, Some(1234), None)?;
-        refused("found a directory of user 1234")?;
+        fails("found a directory of user 1234")?;
         chown(&relay, Some(0), None)?;
         fs::set_permissions(&relay, fs::Permissions::from_mode(0o777))?;
-        refused("found mode 0777")?;
+        fails("found mode 0777")?;
         fs::set_permissions(&relay, fs::Permissions::from_mode(0o700))?;
         Relay::at(&bed, &bed.relay)?;
         fs::set_permissions(bed.bpffs(), fs::Permissions::from_mode(0o777))?;
-        refused("found mode 0777")
+        fails("found mode 0777")
     });
 }
 
@@ -354,8 +377,8 @@ impl<'a> Relay<'a> {
     fn guard(&self, interface: &str, settings: &GuardSettings) -> Result<()> {
         let (observed, places) =
             ([self.guarding(interface)?], [GuardPlace { interface, mode: None }]);
-        let refused = self.place.enter(|| self.datapath.guard(settings, &places, &observed))??;
-        ensure!(refused.is_empty(), "{refused:?}");
+        let errors = self.place.enter(|| self.datapath.guard(settings, &places, &observed))??;
+        ensure!(errors.is_empty(), "{errors:?}");
         let hook = self.guarding(interface)?;
         ensure!(hook.carries_out(settings), "{hook:?}");
         Ok(())
@@ -382,8 +405,12 @@ impl<'a> Relay<'a> {
 
     /// Kernel ids of the maps that outlive generations and guards.
     fn maps(&self) -> Result<Vec<u32>> {
-        let names = ["slots", "counters_0", "refused_0", "events", "guard_counts"];
-        names.iter().map(|name| Ok(MapInfo::from_pin(self.dir.join(name))?.id())).collect()
+        let names = ["slots", "counters_0", "dropped_0", "events", "guard_counts"];
+        names.iter().map(|name| self.map(name)).collect()
+    }
+
+    fn map(&self, name: &str) -> Result<u32> {
+        Ok(MapInfo::from_pin(self.dir.join(name))?.id())
     }
 }
 

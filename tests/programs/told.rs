@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use relay::datapath::{self, Direction, Refusal};
+use relay::datapath::{self, Direction, DroppedPacket};
 use relay_common::{PairCounters, Reason, event::EVENTS_KEPT, names::PAIR_STATS, verdict::Verdict};
 use relay_tests::{
     inner::Inner,
@@ -30,12 +30,12 @@ fn a_question_is_answered_and_moves_nothing() {
         assert!(moved.is_empty(), "{moved:?}");
     }
     let recorded = programs.loaded().recorder().expect("the ring").read();
-    assert_eq!(recorded, Default::default(), "no refusal was written down");
+    assert_eq!(recorded, Default::default(), "no packet was written down");
 }
 
 #[test]
-fn refused_packets_are_written_down_with_who_whither_and_why() {
-    let Some(mut programs) = four_peers("told::refusals") else { return };
+fn dropped_packets_are_written_down_with_who_whither_and_why() {
+    let Some(mut programs) = four_peers("told::packets") else { return };
     let mut recorder = programs.loaded().recorder().expect("the ring");
     let v4 = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 40);
     let v6 = Inner::new(address("fd00::3:2:2"), address("fd00::3:2:99"), 58, &[128; 40]);
@@ -45,10 +45,10 @@ fn refused_packets_are_written_down_with_who_whither_and_why() {
     programs.ingress(&Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 40));
     let recorded = recorder.read();
     assert_eq!(recorded.lost, 0);
-    let times: Vec<u64> = recorded.refusals.iter().map(|refusal| refusal.time_ns).collect();
+    let times: Vec<u64> = recorded.packets.iter().map(|packet| packet.time_ns).collect();
     assert!(times.is_sorted() && times[0] > 0, "{times:?}");
     let expected = [
-        Refusal {
+        DroppedPacket {
             number: 1,
             time_ns: times[0],
             slot: 3,
@@ -57,7 +57,7 @@ fn refused_packets_are_written_down_with_who_whither_and_why() {
             headers: headers(address("10.3.2.4"), address("10.3.2.5"), 17, (1024, 7)),
             len: 68,
         },
-        Refusal {
+        DroppedPacket {
             number: 2,
             time_ns: times[1],
             slot: 1,
@@ -66,7 +66,7 @@ fn refused_packets_are_written_down_with_who_whither_and_why() {
             headers: headers(address("fd00::3:2:2"), address("fd00::3:2:99"), 58, (0x8080, 0)),
             len: 80,
         },
-        Refusal {
+        DroppedPacket {
             number: 3,
             time_ns: times[2],
             slot: 0,
@@ -76,7 +76,7 @@ fn refused_packets_are_written_down_with_who_whither_and_why() {
             len: 68,
         },
     ];
-    assert_eq!(recorded.refusals, expected);
+    assert_eq!(recorded.packets, expected);
     assert_eq!(recorder.read(), Default::default(), "each is told once");
 }
 
@@ -84,13 +84,13 @@ fn refused_packets_are_written_down_with_who_whither_and_why() {
 fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
     let Some(mut programs) = four_peers("told::lost") else { return };
     let mut recorder = programs.loaded().recorder().expect("the ring");
-    let refused = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 40);
+    let dropped = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 40);
     for _ in 0..EVENTS_KEPT + 5 {
-        programs.ingress(&refused);
+        programs.ingress(&dropped);
     }
     let recorded = recorder.read();
-    assert_eq!((recorded.lost, recorded.refusals.len()), (5, EVENTS_KEPT as usize));
-    assert_eq!(recorded.refusals[0].number, 6);
+    assert_eq!((recorded.lost, recorded.packets.len()), (5, EVENTS_KEPT as usize));
+    assert_eq!(recorded.packets[0].number, 6);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl MachineClock {
     /// Sets it so far ahead of the true time.
     ///
     /// # Errors
-    /// The kernel refused it.
+    /// The kernel does not set it.
     pub fn set_ahead(&self, by: Duration) -> Result<()> {
         set(self.booted + since_boot()? + by)
     }
@@ -38,7 +38,7 @@ impl MachineClock {
     /// Sets it so far behind the true time.
     ///
     /// # Errors
-    /// The kernel refused it.
+    /// The kernel does not set it.
     pub fn set_behind(&self, by: Duration) -> Result<()> {
         set((self.booted + since_boot()?).checked_sub(by).context("a time before the epoch")?)
     }

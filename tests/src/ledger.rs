@@ -23,8 +23,8 @@ impl Ledger {
                 ledger.move_tally(name, kind, "rx", Tally { packets: rx_packets, bytes: rx_bytes });
                 ledger.move_tally(name, kind, "tx", Tally { packets: tx_packets, bytes: tx_bytes });
             }
-            for (reason, packets) in &peer.refused {
-                ledger.move_by(format!("{} refused {reason}", peer.name), *packets);
+            for (reason, packets) in &peer.dropped {
+                ledger.move_by(format!("{} dropped {reason}", peer.name), *packets);
             }
         }
         for (reason, packets) in &stats.unattributed {
@@ -56,8 +56,8 @@ impl Ledger {
 
     /// Adds packets of a peer that were dropped for `reason`.
     #[must_use]
-    pub fn refused(mut self, from: &str, reason: &str, packets: u64) -> Self {
-        self.move_by(format!("{from} refused {reason}"), packets);
+    pub fn dropped(mut self, from: &str, reason: &str, packets: u64) -> Self {
+        self.move_by(format!("{from} dropped {reason}"), packets);
         self
     }
 
@@ -75,7 +75,7 @@ impl Ledger {
         self
     }
 
-    /// One counter, such as `node-b refused not_in_either_list`.
+    /// One counter, such as `node-b dropped not_in_either_list`.
     pub fn get(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)
     }
@@ -111,10 +111,10 @@ mod tests {
     #[test]
     fn what_moved_is_the_difference_and_nothing_else() {
         let before =
-            Ledger::default().refused("b", "hairpin", 2).relayed("a", "b", Tally::of(1, 9));
-        let after = before.clone().refused("b", "hairpin", 3);
+            Ledger::default().dropped("b", "hairpin", 2).relayed("a", "b", Tally::of(1, 9));
+        let after = before.clone().dropped("b", "hairpin", 3);
         let moved = after.since(&before).expect("counters that grew");
-        assert_eq!(moved, Ledger::default().refused("b", "hairpin", 3));
+        assert_eq!(moved, Ledger::default().dropped("b", "hairpin", 3));
         assert!(before.since(&after).is_err());
     }
 }

@@ -35,7 +35,7 @@ pub struct Counts {
     /// Traffic by slot, slot 0 first.
     pub traffic: Vec<PeerCounters>,
     /// Dropped packets by slot and reason.
-    pub refused: Vec<[u64; Reason::COUNT]>,
+    pub dropped: Vec<[u64; Reason::COUNT]>,
 }
 
 impl ProgramRun {
@@ -93,13 +93,13 @@ impl ProgramRun {
         let loaded = &mut self.loaded;
         Counts {
             traffic: slots.clone().map(|slot| loaded.traffic(slot).expect("counters")).collect(),
-            refused: slots.map(|slot| loaded.refused(slot).expect("counters")).collect(),
+            dropped: slots.map(|slot| loaded.dropped(slot).expect("counters")).collect(),
         }
     }
 
     /// Dropped packets of a slot, by [`Reason::index`].
-    pub fn refused(&mut self, slot: u32) -> [u64; Reason::COUNT] {
-        self.loaded.refused(slot).expect("counters")
+    pub fn dropped(&mut self, slot: u32) -> [u64; Reason::COUNT] {
+        self.loaded.dropped(slot).expect("counters")
     }
 
     /// Runs `step` and returns the counters that it moved, as `slot field +n`.
@@ -148,7 +148,7 @@ impl Counts {
                 }
             }
         }
-        for (slot, (now, then)) in self.refused.iter().zip(&before.refused).enumerate() {
+        for (slot, (now, then)) in self.dropped.iter().zip(&before.dropped).enumerate() {
             for reason in Reason::ALL {
                 let at = reason.index() as usize;
                 if now[at] != then[at] {

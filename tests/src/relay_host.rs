@@ -232,7 +232,7 @@ impl Outcome {
     }
 
     /// The standard error, a single line, of a command that failed with this exit code.
-    pub fn refusal(&self, code: i32) -> Result<&str> {
+    pub fn failure(&self, code: i32) -> Result<&str> {
         let said = self.stderr.trim_end();
         if self.code != code || said.is_empty() || said.lines().count() > 1 {
             bail!(

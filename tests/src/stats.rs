@@ -73,7 +73,7 @@ pub struct PeerStats {
     /// Traffic with the relay itself.
     pub host: Directions,
     /// Its dropped packets, by reason.
-    pub refused: BTreeMap<String, u64>,
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// Both directions, seen from the relay. Bytes are those of inner IP packets.
@@ -93,7 +93,7 @@ pub struct Totals {
     pub relayed: Directions,
     pub host: Directions,
     /// Over all peers and packets that belong to none.
-    pub refused: BTreeMap<String, u64>,
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// `relay up --json`.

@@ -24,7 +24,7 @@ pub(super) fn code(error: &Error) -> u8 {
         _ if error.is_broken_pipe() => DONE,
         Kind::Usage => USAGE,
         Kind::Lacking => HOST,
-        Kind::Denied | Kind::Failed => FAILED,
+        Kind::NotAllowed | Kind::Failed => FAILED,
     }
 }
 
@@ -84,10 +84,10 @@ pub(super) struct Unfit {
 #[error("{}", .0.join("\n"))]
 pub(super) struct NotAsConfigured(pub(super) Vec<String>);
 
-/// The answer, which is printed already, is no.
+/// The policy does not allow what was asked about. The answer is printed already.
 #[derive(Debug, thiserror::Error)]
 #[error("not allowed")]
-pub(super) struct Denied;
+pub(super) struct NotAllowed;
 
 /// Interfaces that `relay down` could not take down; why is printed already.
 #[derive(Debug, thiserror::Error)]
@@ -118,9 +118,9 @@ impl Classified for NotAsConfigured {
     }
 }
 
-impl Classified for Denied {
+impl Classified for NotAllowed {
     fn kind(&self) -> Kind {
-        Kind::Denied
+        Kind::NotAllowed
     }
 }
 

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use clap::Args;
 use relay_common::Reason;
 
-use super::{Place, exit::Denied, output, subject::Which};
+use super::{Place, exit::NotAllowed, output, subject::Which};
 use crate::{
     config::{self, Options},
     engine::{self, Direction, Ends, Explained, Result, Subject},
@@ -55,7 +55,7 @@ impl Explain {
             render_into(&mut out, &explained)?;
         }
         out.flush()?;
-        if explained.allowed { Ok(()) } else { Err(Denied.into()) }
+        if explained.allowed { Ok(()) } else { Err(NotAllowed.into()) }
     }
 }
 

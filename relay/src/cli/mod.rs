@@ -173,7 +173,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let code = exit::code(&error);
             // An answer is printed already, and nobody reads a closed pipe.
-            if code != exit::DONE && error.kind() != Kind::Denied {
+            if code != exit::DONE && error.kind() != Kind::NotAllowed {
                 drop(writeln!(io::stderr(), "{}", exit::describe(&error)));
             }
             ExitCode::from(code)

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use aya::maps::MapData;
 use relay_common::{
     PeerCounters, Reason,
-    counters::{REFUSED_STRIDE, UNATTRIBUTED_SLOT},
-    names, refused_index,
+    counters::{DROPPED_STRIDE, UNATTRIBUTED_SLOT},
+    dropped_index, names,
 };
 
 use super::{
     DatapathError,
     attach::Counting,
-    pinned::{COUNTERS, Mapped, Pins, REFUSED, Words},
+    pinned::{COUNTERS, DROPPED, Mapped, Pins, Words},
 };
 use crate::model::PublicKey;
 
@@ -26,15 +26,15 @@ const MIN_CAPACITY: u32 = 256;
 const WORDS: usize = size_of::<PeerCounters>() / size_of::<u64>();
 
 /// Dropped packets by [`Reason::index`].
-pub type RefusedCounts = [u64; Reason::COUNT];
+pub type DroppedCounts = [u64; Reason::COUNT];
 
 /// Counts since the peers were first configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Traffic and dropped packets of each peer.
-    pub peers: BTreeMap<PublicKey, (PeerCounters, RefusedCounts)>,
+    pub peers: BTreeMap<PublicKey, (PeerCounters, DroppedCounts)>,
     /// Dropped packets whose source belongs to no peer.
-    pub unattributed: RefusedCounts,
+    pub unattributed: DroppedCounts,
 }
 
 /// One pair of maps. When the slots outgrow it, the next epoch is added.
@@ -87,15 +87,15 @@ pub(super) fn observe(pins: &Pins, counting: &[Counting]) -> Result<Keeping, Dat
         .iter()
         .map(|&number| {
             let id = |map| pins.epoch_of(map, number).id();
-            (number, id(&COUNTERS), id(&REFUSED))
+            (number, id(&COUNTERS), id(&DROPPED))
         })
         .collect();
     for &counting in counting {
-        let (counters, refused) = (Some(counting.counters), Some(counting.refused));
+        let (counters, dropped) = (Some(counting.counters), Some(counting.dropped));
         let of = |both: bool| {
-            pinned.iter().find(|(_, c, r)| match both {
-                true => *c == counters && *r == refused,
-                false => *c == counters || *r == refused,
+            pinned.iter().find(|(_, c, d)| match both {
+                true => *c == counters && *d == dropped,
+                false => *c == counters || *d == dropped,
             })
         };
         if of(true).is_some() {
@@ -116,20 +116,20 @@ pub(super) fn observe(pins: &Pins, counting: &[Counting]) -> Result<Keeping, Dat
 /// Pins what programs count in, in place of whatever is pinned there.
 pub(super) fn keep(pins: &Pins, epoch: u32, counting: Counting) -> Result<(), DatapathError> {
     pins.epoch_of(&COUNTERS, epoch).replace(counting.counters)?;
-    pins.epoch_of(&REFUSED, epoch).replace(counting.refused)
+    pins.epoch_of(&DROPPED, epoch).replace(counting.dropped)
 }
 
 /// Sets the counters of slots to zero.
 pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     let epochs = epochs(pins)?;
     for &slot in slots {
-        for Open { counters, refused, .. } in &epochs {
+        for Open { counters, dropped, .. } in &epochs {
             let first = slot as usize * WORDS;
             let words = first..first + WORDS;
             counters.iter().for_each(|map| words.clone().for_each(|word| map.words.clear(word)));
-            let first = slot as usize * REFUSED_STRIDE as usize;
+            let first = slot as usize * DROPPED_STRIDE as usize;
             let words = first..first + Reason::COUNT;
-            refused.iter().for_each(|map| words.clone().for_each(|word| map.words.clear(word)));
+            dropped.iter().for_each(|map| words.clone().for_each(|word| map.words.clear(word)));
         }
     }
     Ok(())
@@ -142,11 +142,11 @@ pub(super) fn read(
 ) -> Result<Counters, DatapathError> {
     let epochs = epochs(pins)?;
     let counters = epochs.iter().filter_map(|epoch| Some(&epoch.counters.as_ref()?.words));
-    let dropped = epochs.iter().filter_map(|epoch| Some(&epoch.refused.as_ref()?.words));
+    let drops = epochs.iter().filter_map(|epoch| Some(&epoch.dropped.as_ref()?.words));
     let traffic = |slot| traffic(counters.clone(), slot);
-    let refused = |slot| refused(dropped.clone(), slot);
-    let peers = slots.into_iter().map(|(key, slot)| (key, (traffic(slot), refused(slot))));
-    Ok(Counters { peers: peers.collect(), unattributed: refused(UNATTRIBUTED_SLOT) })
+    let dropped = |slot| dropped(drops.clone(), slot);
+    let peers = slots.into_iter().map(|(key, slot)| (key, (traffic(slot), dropped(slot))));
+    Ok(Counters { peers: peers.collect(), unattributed: dropped(UNATTRIBUTED_SLOT) })
 }
 
 /// Traffic of a slot in one map.
@@ -156,9 +156,9 @@ pub(super) fn traffic_of(map: &MapData, slot: u32) -> Result<PeerCounters, Datap
 }
 
 /// Dropped packets of a slot in one map.
-pub(super) fn refused_of(map: &MapData, slot: u32) -> Result<RefusedCounts, DatapathError> {
-    let words = (slot as usize + 1) * REFUSED_STRIDE as usize;
-    Ok(refused([&Mapped::new(names::REFUSED, map, words)?], slot))
+pub(super) fn dropped_of(map: &MapData, slot: u32) -> Result<DroppedCounts, DatapathError> {
+    let words = (slot as usize + 1) * DROPPED_STRIDE as usize;
+    Ok(dropped([&Mapped::new(names::DROPPED, map, words)?], slot))
 }
 
 fn traffic<'a>(maps: impl IntoIterator<Item = &'a Mapped<u64>> + Clone, slot: u32) -> PeerCounters {
@@ -169,13 +169,13 @@ fn traffic<'a>(maps: impl IntoIterator<Item = &'a Mapped<u64>> + Clone, slot: u3
     bytemuck::cast(words)
 }
 
-fn refused<'a>(
+fn dropped<'a>(
     maps: impl IntoIterator<Item = &'a Mapped<u64>> + Clone,
     slot: u32,
-) -> RefusedCounts {
+) -> DroppedCounts {
     let mut counts = [0; Reason::COUNT];
     for (count, &reason) in counts.iter_mut().zip(Reason::ALL) {
-        let index = refused_index(slot, reason) as usize;
+        let index = dropped_index(slot, reason) as usize;
         *count = maps.clone().into_iter().filter_map(|map| map.get(index)).sum();
     }
     counts
@@ -185,7 +185,7 @@ fn refused<'a>(
 struct Open {
     epoch: Epoch,
     counters: Option<Words>,
-    refused: Option<Words>,
+    dropped: Option<Words>,
 }
 
 fn epochs(pins: &Pins) -> Result<Vec<Open>, DatapathError> {
@@ -194,11 +194,11 @@ fn epochs(pins: &Pins) -> Result<Vec<Open>, DatapathError> {
 
 fn open(pins: &Pins, number: u32) -> Result<Open, DatapathError> {
     let counters = pins.epoch_of(&COUNTERS, number).words()?;
-    let refused = pins.epoch_of(&REFUSED, number).words()?;
-    let capacity = match (&counters, &refused) {
+    let dropped = pins.epoch_of(&DROPPED, number).words()?;
+    let capacity = match (&counters, &dropped) {
         (Some(counters), _) => counters.entries,
-        (None, Some(refused)) => refused.entries / REFUSED_STRIDE,
+        (None, Some(dropped)) => dropped.entries / DROPPED_STRIDE,
         (None, None) => 0,
     };
-    Ok(Open { epoch: Epoch { number, capacity }, counters, refused })
+    Ok(Open { epoch: Epoch { number, capacity }, counters, dropped })
 }

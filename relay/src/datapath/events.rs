@@ -24,7 +24,7 @@ const WORDS: usize = size_of::<Event>() / size_of::<u64>();
 
 /// A dropped packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct DroppedPacket {
     /// Number, from 1.
     pub number: u64,
     /// Time, nanoseconds of `CLOCK_BOOTTIME`.
@@ -65,7 +65,7 @@ pub struct Recorder {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The packets, the oldest first.
-    pub refusals: Vec<Refusal>,
+    pub packets: Vec<DroppedPacket>,
     /// Number of events that were overwritten before they were read.
     pub lost: u64,
 }
@@ -97,7 +97,7 @@ impl Recorder {
         while self.seen < total {
             let number = self.seen + 1;
             match self.event(number) {
-                Found::Refusal(refusal) => recorded.refusals.push(refusal),
+                Found::Packet(packet) => recorded.packets.push(packet),
                 Found::Overwritten => recorded.lost += 1,
                 // Still being written; the next read returns it.
                 Found::Unfinished => break,
@@ -125,22 +125,22 @@ impl Recorder {
         }
         let event: Event = bytemuck::cast(words);
         match Reason::from_index(event.reason) {
-            Some(reason) => Found::Refusal(refusal(&event, reason)),
+            Some(reason) => Found::Packet(packet(&event, reason)),
             None => Found::Overwritten,
         }
     }
 }
 
 enum Found {
-    Refusal(Refusal),
+    Packet(DroppedPacket),
     Overwritten,
     Unfinished,
 }
 
-fn refusal(event: &Event, reason: Reason) -> Refusal {
+fn packet(event: &Event, reason: Reason) -> DroppedPacket {
     let direction = if event.is_egress == 0 { Direction::Ingress } else { Direction::Egress };
     let head = &event.head[..event.head.len().min(event.len as usize)];
-    Refusal {
+    DroppedPacket {
         number: event.number,
         time_ns: event.time_ns,
         slot: event.slot,

@@ -13,18 +13,18 @@ use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
     Cell, Generation, Leaf, PairCounters, PeerCounters,
-    counters::{MAX_PAIRS_COUNTED, REFUSED_STRIDE},
+    counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED},
     event::EVENTS_KEPT,
     names::{self, ABI_VERSION},
 };
 
 use super::{
     DatapathError,
-    counters::{self, Epoch, RefusedCounts},
+    counters::{self, DroppedCounts, Epoch},
     events::Recorder,
     object::{self, OBJECT, OBJECT_HASH},
     pairs,
-    pinned::{COUNTERS, EVENT_COUNT, EVENTS, Mapped, PAIRS, Pins, REFUSED},
+    pinned::{COUNTERS, DROPPED, EVENT_COUNT, EVENTS, Mapped, PAIRS, Pins},
     probe::{self, Answer},
     test_run::{Packet, Run, run, time},
 };
@@ -124,7 +124,7 @@ impl Loaded {
             .map_max_entries(names::HOST_PORTS, size(compiled.host_ports.len()))
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
-            .map_max_entries(names::REFUSED, capacity * REFUSED_STRIDE);
+            .map_max_entries(names::DROPPED, capacity * DROPPED_STRIDE);
         let counts_pairs = compiled.features & names::PAIR_STATS != 0;
         if !counts_pairs {
             // No program writes to it; its buckets alone would take 16 MiB.
@@ -136,8 +136,8 @@ impl Loaded {
         }
         if let Some((pins, epoch)) = pins {
             pins.epoch_of(&COUNTERS, epoch.number).bind(&mut loader, capacity)?;
-            let entries = capacity * REFUSED_STRIDE;
-            pins.epoch_of(&REFUSED, epoch.number).bind(&mut loader, entries)?;
+            let entries = capacity * DROPPED_STRIDE;
+            pins.epoch_of(&DROPPED, epoch.number).bind(&mut loader, entries)?;
             pins.map(&EVENTS).bind(&mut loader, EVENTS_KEPT)?;
             pins.map(&EVENT_COUNT).bind(&mut loader, 1)?;
             if counts_pairs {
@@ -229,8 +229,8 @@ impl Loaded {
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn refused(&mut self, slot: u32) -> Result<RefusedCounts, DatapathError> {
-        counters::refused_of(self.array(names::REFUSED)?, slot)
+    pub fn dropped(&mut self, slot: u32) -> Result<DroppedCounts, DatapathError> {
+        counters::dropped_of(self.array(names::DROPPED)?, slot)
     }
 
     /// Dropped packets from now on, in the maps of a generation loaded without pins.

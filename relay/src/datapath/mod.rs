@@ -29,9 +29,9 @@ use pinned::{EVENT_COUNT, EVENTS, PAIRS};
 use relay_common::Generation;
 
 pub use attach::{Hook, Mode, StaleProgram};
-pub use counters::{Counters, Epoch, RefusedCounts};
+pub use counters::{Counters, DroppedCounts, Epoch};
 pub use error::{DatapathError, Obstacle};
-pub use events::{Inner, Recorded, Recorder, Refusal};
+pub use events::{DroppedPacket, Inner, Recorded, Recorder};
 pub use generation::{Loaded, policy_hash};
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use pairs::PairTraffic;

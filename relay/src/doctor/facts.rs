@@ -218,7 +218,7 @@ pub enum GuardPlaces {
         /// Interfaces where something else is, what it is, and what to do.
         taken: Vec<(String, String, String)>,
         /// Why interfaces that are named cannot have it, with what to do.
-        refused: Vec<String>,
+        unusable: Vec<String>,
         /// What should be known besides.
         warnings: Vec<String>,
     },

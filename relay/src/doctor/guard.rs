@@ -11,7 +11,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     if facts.relay.is_none() {
         return Vec::new();
     }
-    let (free, taken, refused, warnings) = match &facts.guard {
+    let (free, taken, unusable, warnings) = match &facts.guard {
         GuardPlaces::Off => {
             let found = "not asked for: forged handshakes reach WireGuard's queue";
             return vec![Finding::ok(CHECK, found)];
@@ -20,10 +20,10 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
             let found = format!("what is on the underlay cannot be read: {why}");
             return vec![Finding::warning(CHECK, found, "run as root, where the relay runs")];
         }
-        GuardPlaces::Found { free, taken, refused, warnings } => (free, taken, refused, warnings),
+        GuardPlaces::Found { free, taken, unusable, warnings } => (free, taken, unusable, warnings),
     };
     // What `up` says of these ends in what to do.
-    let refused = refused
+    let unusable = unusable
         .iter()
         .map(|why| Finding::warning(CHECK, why, "the relay runs, without the guard there"));
     let taken = taken.iter().map(|(interface, other, remedy)| {
@@ -36,7 +36,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let warnings = warnings.iter().map(|why| {
         Finding::warning(CHECK, why, "name interfaces in guard.interfaces, or set enabled = false")
     });
-    let mut findings: Vec<_> = refused.chain(taken).chain(warnings).collect();
+    let mut findings: Vec<_> = unusable.chain(taken).chain(warnings).collect();
     if !free.is_empty() {
         findings.push(Finding::ok(CHECK, format!("nothing is in its way on {}", free.join(", "))));
     }

@@ -160,7 +160,7 @@ fn unknown(check: &'static str) -> Finding {
 /// A handshake carries a time that has to grow from one to the next (WireGuard paper, section 5.1).
 fn clock(facts: &Facts) -> Finding {
     let remedy = "timedatectl set-ntp true, or install chrony: a clock that is set back makes peers \
-                  refuse handshakes";
+                  drop handshakes";
     match facts.clock {
         Clock::Synchronized => Finding::ok("clock", "synchronised"),
         Clock::Served(service) => Finding::ok("clock", format!("{service} runs")),

@@ -80,7 +80,7 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
             findings.push(Finding::problem(
                 "overlay",
                 format!("{destination}, a peer's route, is also reached through {through}"),
-                "remove that route or the peer's; `relay up` refuses it",
+                "remove that route or the peer's; `relay up` fails until then",
             ));
         }
     }

@@ -80,7 +80,7 @@ fn whatever_is_wrong_has_a_remedy() {
                 "XDP program xdp_filter (id 7)".to_owned(),
                 "remove it with `bpftool link detach id 9`".to_owned(),
             )],
-            refused: vec!["found no interface eth7; correct the name".to_owned()],
+            unusable: vec!["found no interface eth7; correct the name".to_owned()],
             warnings: vec!["ppp0 has no Ethernet frames".to_owned()],
         },
         rp_filter: Some(1),

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Context, Result, explain::ExplainError};
 use crate::{
-    datapath::{Direction, Inner, Recorder, Refusal},
+    datapath::{Direction, DroppedPacket, Inner, Recorder},
     model::{Owners, Peer, PublicKey},
 };
 
@@ -94,7 +94,7 @@ impl<'c> DroppedReader<'c> {
         let names = Names::read(context)?;
         let mut reader = Self { context, filter, names, recorder };
         let recorded = reader.recorder.read();
-        let mut dropped = reader.passing(&recorded.refusals);
+        let mut dropped = reader.passing(&recorded.packets);
         let surplus = dropped.len().saturating_sub(usize::try_from(last).unwrap_or(usize::MAX));
         dropped.drain(..surplus);
         Ok((reader, dropped))
@@ -108,32 +108,32 @@ impl<'c> DroppedReader<'c> {
         let recorded = self.recorder.read();
         self.context.require_up()?;
         // Once a call, and not for packets without a sender: this takes longer than all the rest.
-        if recorded.refusals.iter().any(|refusal| self.names.lack(refusal.slot)) {
+        if recorded.packets.iter().any(|packet| self.names.lack(packet.slot)) {
             self.names = Names::read(self.context)?;
         }
-        Ok(Batch { dropped: self.passing(&recorded.refusals), lost: recorded.lost })
+        Ok(Batch { dropped: self.passing(&recorded.packets), lost: recorded.lost })
     }
 
-    fn passing(&self, refusals: &[Refusal]) -> Vec<Dropped> {
-        let passing = refusals.iter().filter(|refusal| self.filter.passes(&self.names, refusal));
-        passing.map(|refusal| self.names.show(refusal)).collect()
+    fn passing(&self, packets: &[DroppedPacket]) -> Vec<Dropped> {
+        let passing = packets.iter().filter(|packet| self.filter.passes(&self.names, packet));
+        passing.map(|packet| self.names.show(packet)).collect()
     }
 }
 
 impl Filter {
-    fn passes(&self, names: &Names<'_>, refusal: &Refusal) -> bool {
+    fn passes(&self, names: &Names<'_>, packet: &DroppedPacket) -> bool {
         let is = |end: &Option<String>, name: Option<String>, address: Option<IpAddr>| {
             end.as_ref().is_none_or(|end| {
                 name.as_ref() == Some(end) || address.is_some_and(|a| end.parse() == Ok(a))
             })
         };
-        let headers = refusal.headers;
-        is(&self.from, names.sender(refusal), headers.map(|headers| headers.source))
-            && is(&self.to, names.receiver(refusal), headers.map(|headers| headers.destination))
-            && (self.reasons.is_empty() || self.reasons.contains(&refusal.reason))
+        let headers = packet.headers;
+        is(&self.from, names.sender(packet), headers.map(|headers| headers.source))
+            && is(&self.to, names.receiver(packet), headers.map(|headers| headers.destination))
+            && (self.reasons.is_empty() || self.reasons.contains(&packet.reason))
             && self
                 .since
-                .is_none_or(|since| names.time(refusal).elapsed().is_ok_and(|age| age <= since))
+                .is_none_or(|since| names.time(packet).elapsed().is_ok_and(|age| age <= since))
     }
 }
 
@@ -154,45 +154,45 @@ impl<'c> Names<'c> {
         slot != UNATTRIBUTED_SLOT && !self.slots.contains_key(&slot)
     }
 
-    fn time(&self, refusal: &Refusal) -> SystemTime {
-        self.boot + Duration::from_nanos(refusal.time_ns)
+    fn time(&self, packet: &DroppedPacket) -> SystemTime {
+        self.boot + Duration::from_nanos(packet.time_ns)
     }
 
     /// By its slot, which is known also if its address was not read.
-    fn sender(&self, refusal: &Refusal) -> Option<String> {
-        let key = self.slots.get(&refusal.slot)?;
+    fn sender(&self, packet: &DroppedPacket) -> Option<String> {
+        let key = self.slots.get(&packet.slot)?;
         let peer = self.peers.get(key);
         Some(peer.map_or_else(|| key.to_string(), |peer| peer.name.to_string()))
     }
 
-    fn receiver(&self, refusal: &Refusal) -> Option<String> {
-        let peer = self.owners.owner(refusal.headers?.destination)?;
+    fn receiver(&self, packet: &DroppedPacket) -> Option<String> {
+        let peer = self.owners.owner(packet.headers?.destination)?;
         Some(peer.name.to_string())
     }
 
-    fn show(&self, refusal: &Refusal) -> Dropped {
-        let headers = refusal.headers;
+    fn show(&self, packet: &DroppedPacket) -> Dropped {
+        let headers = packet.headers;
         let has_ports = |headers: &Inner| {
             matches!(headers.protocol, protocol::TCP | protocol::UDP) && headers.ports != (0, 0)
         };
         let ports = headers.filter(has_ports).map(|headers| headers.ports);
         Dropped {
-            time: humantime::format_rfc3339_millis(self.time(refusal)).to_string(),
-            number: refusal.number,
-            verdict: "refused",
-            reason: refusal.reason.label(),
-            direction: match refusal.direction {
+            time: humantime::format_rfc3339_millis(self.time(packet)).to_string(),
+            number: packet.number,
+            verdict: "dropped",
+            reason: packet.reason.label(),
+            direction: match packet.direction {
                 Direction::Ingress => "from_peer",
                 Direction::Egress => "to_peer",
             },
-            from: self.sender(refusal),
+            from: self.sender(packet),
             source: headers.map(|headers| headers.source),
             source_port: ports.map(|(source, _)| source),
-            to: self.receiver(refusal),
+            to: self.receiver(packet),
             destination: headers.map(|headers| headers.destination),
             destination_port: ports.map(|(_, destination)| destination),
             protocol: headers.map(|headers| protocol_name(headers.protocol)),
-            length: refusal.len,
+            length: packet.len,
         }
     }
 }

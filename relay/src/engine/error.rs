@@ -13,8 +13,8 @@ use crate::{
 pub enum Kind {
     /// The request or the configuration is wrong.
     Usage,
-    /// The answer is no.
-    Denied,
+    /// The policy does not allow what was asked about.
+    NotAllowed,
     /// The host lacks something, or the process lacks a permission.
     Lacking,
     /// Anything else.

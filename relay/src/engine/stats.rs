@@ -125,7 +125,7 @@ impl Running {
             counters.peers.get(key).copied().unwrap_or(none)
         };
         let running = |name: String, peer: &DevicePeer| {
-            let (counters, refused) = counted(&peer.public_key);
+            let (counters, dropped) = counted(&peer.public_key);
             PeerObservation {
                 name,
                 public_key: show(&peer.public_key),
@@ -138,11 +138,11 @@ impl Running {
                 transfer_tx: peer.tx_bytes,
                 persistent_keepalive: peer.persistent_keepalive,
                 counters,
-                refused,
+                dropped,
             }
         };
         let disabled = |peer: &Peer| {
-            let (counters, refused) = counted(&peer.public_key);
+            let (counters, dropped) = counted(&peer.public_key);
             PeerObservation {
                 name: peer.name.to_string(),
                 public_key: show(&peer.public_key),
@@ -155,7 +155,7 @@ impl Running {
                 transfer_tx: 0,
                 persistent_keepalive: None,
                 counters,
-                refused,
+                dropped,
             }
         };
         let is_up = self.device.is_some();

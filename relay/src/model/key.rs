@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_key_is_refused_without_being_shown() {
+    fn a_text_that_is_no_key_is_an_error_that_does_not_show_it() {
         for text in ["", "secret", &ALICE_PRIVATE[..43], "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25"]
         {
             assert_eq!(text.parse::<PrivateKey>(), Err(KeyError::Encoding), "{text}");

@@ -26,7 +26,7 @@ pub struct Chosen {
     /// Names of the interfaces.
     pub interfaces: Vec<String>,
     /// Why it cannot run on other interfaces that the configuration names.
-    pub refused: Vec<NetError>,
+    pub unusable: Vec<NetError>,
     /// Warnings for the operator.
     pub warnings: Vec<String>,
 }
@@ -86,11 +86,11 @@ fn those_named(names: &[String], found: &[Interface]) -> Chosen {
     for name in names {
         match found.iter().find(|interface| interface.name == *name) {
             Some(Interface { is_ethernet: true, .. }) => chosen.interfaces.push(name.clone()),
-            Some(_) => chosen.refused.push(NetError::NotEthernet { interface: name.clone() }),
+            Some(_) => chosen.unusable.push(NetError::NotEthernet { interface: name.clone() }),
             None => {
                 let there: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
                 let (interface, there) = (name.clone(), there.join(", "));
-                chosen.refused.push(NetError::NoUnderlay { interface, there });
+                chosen.unusable.push(NetError::NoUnderlay { interface, there });
             }
         }
     }
@@ -134,13 +134,13 @@ mod tests {
         ];
         let chosen = choose(&Underlay::Auto, &relay0(), &host);
         assert_eq!(chosen.interfaces, ["eth0", "wlan0"]);
-        assert!(chosen.warnings.is_empty() && chosen.refused.is_empty(), "{chosen:?}");
+        assert!(chosen.warnings.is_empty() && chosen.unusable.is_empty(), "{chosen:?}");
     }
 
     #[test]
     fn auto_warns_if_nothing_is_guarded() {
         let chosen = choose(&Underlay::Auto, &relay0(), &[interface("eth0", true, false)]);
-        assert!(chosen.interfaces.is_empty() && chosen.refused.is_empty());
+        assert!(chosen.interfaces.is_empty() && chosen.unusable.is_empty());
         assert_eq!(
             chosen.warnings,
             ["no interface has a default route, so there is none to guard; list the interfaces \
@@ -160,9 +160,9 @@ mod tests {
         let names = ["eth0", "eth7", "lo"].map(str::to_owned);
         let chosen = choose(&Underlay::Named(names.into()), &relay0(), &host);
         assert_eq!(chosen.interfaces, ["eth0"]);
-        let refused: Vec<_> = chosen.refused.iter().map(ToString::to_string).collect();
+        let unusable: Vec<_> = chosen.unusable.iter().map(ToString::to_string).collect();
         assert_eq!(
-            refused,
+            unusable,
             [
                 "guard.interfaces: found no interface eth7, expected one of lo, eth0; correct the \
                  name, or run `relay up` again when the interface exists",
@@ -170,7 +170,7 @@ mod tests {
                  choose another"
             ]
         );
-        assert!(chosen.refused.iter().all(NetError::is_lack));
+        assert!(chosen.unusable.iter().all(NetError::is_lack));
     }
 
     fn interface(name: &str, is_ethernet: bool, has_default_route: bool) -> Interface {

@@ -23,7 +23,7 @@ pub struct Observation {
     /// Dropped packets of no known peer, by [`Reason::index`].
     pub unattributed: [u64; Reason::COUNT],
     /// Packets that the fence dropped, by reason.
-    pub fence_dropped: FenceDropped,
+    pub fence_dropped: Dropped,
     /// Interfaces with the guard, or that should have it.
     pub guard: Vec<Guarded>,
     /// Messages that the guard saw, by [`Outcome::index`].
@@ -69,8 +69,8 @@ pub struct PeerObservation {
     /// What the programs counted.
     pub counters: PeerCounters,
     /// Its dropped packets, by [`Reason::index`].
-    pub refused: [u64; Reason::COUNT],
+    pub dropped: [u64; Reason::COUNT],
 }
 
-/// Packets that the fence dropped, by label of the reason, with every reason.
-pub type FenceDropped = BTreeMap<&'static str, u64>;
+/// Dropped packets by label of the reason, with every reason.
+pub type Dropped = BTreeMap<&'static str, u64>;

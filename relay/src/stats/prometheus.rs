@@ -48,7 +48,7 @@ const FAMILIES: &[(Family, Samples)] = &[
     (Family::counter("wgrelay_peer_wireguard_transmit_bytes", "bytes", "Encrypted bytes to the peer, handshakes and keepalives included."),
         Samples::Peers(|p, _| Some(p.transfer_tx))),
     (Family::counter("wgrelay_peer_dropped_packets", "packets", "Packets from the peer that were dropped."),
-        Samples::Peers(|p, _| Some(p.refused.values().sum()))),
+        Samples::Peers(|p, _| Some(p.dropped.values().sum()))),
     (Family::gauge("wgrelay_peer_last_handshake_timestamp_seconds", Some("seconds"), "Unix time of the latest handshake; absent if there was none."),
         Samples::Peers(|p, _| (p.latest_handshake != 0).then_some(p.latest_handshake))),
     (Family::gauge("wgrelay_peer_up", None, "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled, and if that handshake is in the future."),
@@ -58,7 +58,7 @@ const FAMILIES: &[(Family, Samples)] = &[
     (Family::info("wgrelay_peer", "Key, endpoint and allowed IPs of the peer."),
         Samples::PeerInfo),
     (Family::counter("wgrelay_dropped_packets", "packets", "Dropped packets by reason, unattributed ones included."),
-        Samples::Relay(|s| by("reason", &s.totals.refused))),
+        Samples::Relay(|s| by("reason", &s.totals.dropped))),
     (Family::counter("wgrelay_fence_dropped_packets", "packets", "Packets that the fence dropped since it was put up, by reason."),
         Samples::Relay(|s| by("reason", &s.fence_dropped))),
     (Family::gauge("wgrelay_policy_generation", None, "Number of the policy generation in force; 0 if there is none."),
@@ -221,7 +221,7 @@ mod tests {
         assert!(text.contains("wgrelay_peer_up{interface=\"relay0\",peer=\"(hidden) 2\"} 0\n"));
     }
 
-    /// What `promtool check metrics` and a parser of OpenMetrics would refuse.
+    /// What `promtool check metrics` and a parser of OpenMetrics require.
     #[test]
     fn every_sample_follows_the_head_of_its_family() {
         for format in [Exposition::Text, Exposition::OpenMetrics] {

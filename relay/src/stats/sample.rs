@@ -25,9 +25,9 @@ pub(super) fn snapshot() -> Snapshot {
 
 /// What was read of it.
 pub(super) fn observation() -> Observation {
-    let mut refused = [0; Reason::COUNT];
-    refused[Reason::NotInEitherList.index() as usize] = 3;
-    refused[Reason::Hairpin.index() as usize] = 1;
+    let mut dropped = [0; Reason::COUNT];
+    dropped[Reason::NotInEitherList.index() as usize] = 3;
+    dropped[Reason::Hairpin.index() as usize] = 1;
     let mut unattributed = [0; Reason::COUNT];
     unattributed[Reason::SourceUnknown.index() as usize] = 2;
     let node_a = PeerObservation {
@@ -51,7 +51,7 @@ pub(super) fn observation() -> Observation {
             host_tx_packets: 2,
             host_tx_bytes: 168,
         },
-        refused,
+        dropped,
     };
     let node_b = PeerObservation {
         name: "node-b".to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn observation() -> Observation {
         transfer_tx: 0,
         persistent_keepalive: None,
         counters: PeerCounters::default(),
-        refused: [0; Reason::COUNT],
+        dropped: [0; Reason::COUNT],
     };
     let mut guard_messages = [0; Outcome::COUNT];
     for (outcome, messages) in [

@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Guard,
-    observation::{FenceDropped, Observation, PeerObservation},
+    observation::{Dropped, Observation, PeerObservation},
 };
 
 /// The state of a relay at one moment; its JSON is `relay stats --json`. rx and tx are seen from
@@ -37,11 +36,11 @@ pub struct Snapshot {
     /// In the order of the observation.
     pub peers: Vec<Peer>,
     /// Dropped packets of no known peer.
-    pub unattributed: Refused,
+    pub unattributed: Dropped,
     /// Sums over all peers.
     pub totals: Totals,
     /// Packets that the fence dropped since it was put up.
-    pub fence_dropped: FenceDropped,
+    pub fence_dropped: Dropped,
     /// The guard on the underlay.
     pub guard: Guard,
 }
@@ -76,7 +75,7 @@ pub struct Peer {
     /// Between it and the relay itself, or through it beyond the overlay.
     pub host: Traffic,
     /// Dropped packets that it sent.
-    pub refused: Refused,
+    pub dropped: Dropped,
 }
 
 /// Whether a peer is connected. A handshake is fresh for as long as its session may be used:
@@ -125,9 +124,6 @@ pub struct Traffic {
     pub tx_bytes: u64,
 }
 
-/// Dropped packets by label of the reason, with every reason.
-pub type Refused = BTreeMap<&'static str, u64>;
-
 /// Sums.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,7 +133,7 @@ pub struct Totals {
     /// Between peers and the relay itself.
     pub host: Traffic,
     /// Dropped packets, unattributed ones included.
-    pub refused: Refused,
+    pub dropped: Dropped,
 }
 
 /// Version of the JSON layout.
@@ -155,14 +151,14 @@ impl Snapshot {
         let mut totals = Totals {
             relayed: Traffic::default(),
             host: Traffic::default(),
-            refused: refused(&observed.unattributed),
+            dropped: dropped(&observed.unattributed),
         };
         let peers = observed.peers.iter().map(Peer::new).collect::<Vec<_>>();
         for peer in &peers {
             totals.relayed.add(&peer.relayed);
             totals.host.add(&peer.host);
-            for (label, packets) in &peer.refused {
-                *totals.refused.entry(label).or_default() += packets;
+            for (label, packets) in &peer.dropped {
+                *totals.dropped.entry(label).or_default() += packets;
             }
         }
         Self {
@@ -175,7 +171,7 @@ impl Snapshot {
             policy_hash: policy.map_or_else(String::new, |policy| policy.hash.clone()),
             attached: policy.map_or("none", |policy| policy.mode).to_owned(),
             peers,
-            unattributed: refused(&observed.unattributed),
+            unattributed: dropped(&observed.unattributed),
             totals,
             fence_dropped: observed.fence_dropped.clone(),
             guard: Guard::new(
@@ -267,7 +263,7 @@ impl Peer {
                 tx_packets: c.host_tx_packets,
                 tx_bytes: c.host_tx_bytes,
             },
-            refused: refused(&observed.refused),
+            dropped: dropped(&observed.dropped),
         }
     }
 }
@@ -318,7 +314,7 @@ impl Traffic {
     }
 }
 
-fn refused(counts: &[u64; Reason::COUNT]) -> Refused {
+fn dropped(counts: &[u64; Reason::COUNT]) -> Dropped {
     Reason::ALL.iter().map(|reason| reason.label()).zip(counts.iter().copied()).collect()
 }
 

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    FenceDropped, Guard, Style,
-    snapshot::{Attendance, Refused, SCHEMA_VERSION, Snapshot, Traffic},
-    text::{fence_dropped, guard, line, refused, title},
+    Dropped, Guard, Style,
+    snapshot::{Attendance, SCHEMA_VERSION, Snapshot, Traffic},
+    text::{dropped, fence_dropped, guard, line, title},
 };
 use crate::units::{bytes, packets};
 
@@ -38,9 +38,9 @@ pub struct Status {
     /// Between peers.
     pub relayed: Traffic,
     /// Dropped packets by reason, with every reason.
-    pub refused: Refused,
+    pub dropped: Dropped,
     /// Packets that the fence dropped since it was put up.
-    pub fence_dropped: FenceDropped,
+    pub fence_dropped: Dropped,
     /// The guard on the underlay.
     pub guard: Guard,
     /// Programs of others that run before relay's.
@@ -102,7 +102,7 @@ impl Status {
             fence: findings.fence,
             peers,
             relayed: snapshot.totals.relayed,
-            refused: snapshot.totals.refused,
+            dropped: snapshot.totals.dropped,
             fence_dropped: snapshot.fence_dropped,
             guard: snapshot.guard,
             foreign: findings.foreign,
@@ -137,7 +137,7 @@ pub fn render_status_into(out: &mut impl Write, status: &Status, style: Style) -
     line(out, "peers", &s.peers.to_string())?;
     let (sent, length) = (packets(s.relayed.rx_packets), bytes(s.relayed.rx_bytes));
     line(out, "relayed", &format!("{sent}, {length}"))?;
-    refused(out, "refused", &s.refused, REASONS_SHOWN)?;
+    dropped(out, "dropped", &s.dropped, REASONS_SHOWN)?;
     fence_dropped(out, &s.fence_dropped)?;
     guard(out, &s.guard)?;
     list(out, "programs of others ahead", &s.foreign)?;
@@ -170,7 +170,7 @@ mod tests {
             shown(Findings { problems: vec![], ..findings() }),
             "interface: relay0\n  state: up\n  policy: generation 7 (c0de), as configured\n  \
              programs: ingress by tcx, egress NOT ATTACHED\n  fence: intact\n  peers: 0 online, 0 \
-             offline, 0 never seen\n  relayed: 0 packets, 0 B\n  refused: 3 not_in_either_list, 2 \
+             offline, 0 never seen\n  relayed: 0 packets, 0 B\n  dropped: 3 not_in_either_list, 2 \
              broadcast, 2 hairpin, 1 ip_options, 1 multicast, 2 for 2 other reasons\n  \
              dropped by the fence: 4 to_peers\n  \
              guard: eth0 by driver, eth1 by generic, eth2 NOT GUARDED\n  passed by the guard: 0 \

@@ -8,8 +8,8 @@ use std::{
 use relay_common::{Reason, guard::Outcome};
 
 use super::{
-    FenceDropped, Guard, Guarded, Snapshot, Unanswered,
-    snapshot::{Peer, Refused, Traffic},
+    Dropped, Guard, Guarded, Snapshot, Unanswered,
+    snapshot::{Peer, Traffic},
 };
 use crate::units::{ago, bytes, packets, span};
 
@@ -43,9 +43,9 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
     line(out, "peers", &s.attendance(now).to_string())?;
     let relayed = &s.totals.relayed;
     line(out, "relayed", &format!("{}, {}", packets(relayed.rx_packets), bytes(relayed.rx_bytes)))?;
-    refused(out, "refused", &s.totals.refused, Reason::COUNT)?;
+    dropped(out, "dropped", &s.totals.dropped, Reason::COUNT)?;
     if s.unattributed.values().any(|&packets| packets > 0) {
-        refused(out, "of them unattributed", &s.unattributed, Reason::COUNT)?;
+        dropped(out, "of them unattributed", &s.unattributed, Reason::COUNT)?;
     }
     fence_dropped(out, &s.fence_dropped)?;
     guard(out, &s.guard)?;
@@ -74,7 +74,7 @@ fn render_peer(out: &mut impl Write, peer: &Peer, style: Style) -> io::Result<()
     if !peer.host.is_none() {
         traffic(out, "relay itself", &peer.host)?;
     }
-    refused(out, "refused", &peer.refused, Reason::COUNT)
+    dropped(out, "dropped", &peer.dropped, Reason::COUNT)
 }
 
 fn state_line(peer: &Peer, now: SystemTime) -> String {
@@ -98,18 +98,18 @@ fn traffic(out: &mut impl Write, key: &str, t: &Traffic) -> io::Result<()> {
 }
 
 /// Dropped packets by reason, most first; beyond `most` reasons their sum.
-pub(super) fn refused(
+pub(super) fn dropped(
     out: &mut impl Write,
     key: &str,
-    refused: &Refused,
+    dropped: &Dropped,
     most: usize,
 ) -> io::Result<()> {
-    let refused = refused.iter().map(|(&label, &packets)| (label, packets));
-    line(out, key, &most_first(refused, most, "0 packets"))
+    let dropped = dropped.iter().map(|(&label, &packets)| (label, packets));
+    line(out, key, &most_first(dropped, most, "0 packets"))
 }
 
 /// What the fence dropped, if anything.
-pub(super) fn fence_dropped(out: &mut impl Write, dropped: &FenceDropped) -> io::Result<()> {
+pub(super) fn fence_dropped(out: &mut impl Write, dropped: &Dropped) -> io::Result<()> {
     if dropped.values().all(|&packets| packets == 0) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ fn the_configuration_alone_says_what_passes_and_what_to_write_where() {
         ("allowed", &["node-a", "node-b"][..], 0),
         ("allowed_by_address", &["10.3.2.2", "10.3.2.4"], 0),
         ("of_two_families", &["10.3.2.2", "fd00::3:2:3"], 2),
-        ("denied", &["node-b", "10.3.2.4"], 1),
+        ("dropped", &["node-b", "10.3.2.4"], 1),
         ("unknown", &["node-b", "node-x"], 2),
         ("itself", &["node-b", "node-b"], 1),
     ] {

@@ -14,7 +14,7 @@ fn the_private_key_has_a_placeholder_unless_its_file_is_named() {
 }
 
 #[test]
-fn a_key_of_somebody_else_is_refused() {
+fn a_key_of_somebody_else_is_an_error() {
     let site = Site::new();
     let run = site.relay("peer config b --private-key-file a.key");
     insta::assert_snapshot!(run.ended(2));

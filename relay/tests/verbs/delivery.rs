@@ -157,7 +157,7 @@ fn who_may_not_read_is_told_to_be_root_and_nothing_else() {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(site.path(name), mode).expect("a mode");
     };
-    let refused = |words: &str| {
+    let fails = |words: &str| {
         let mut command = command(&site, words);
         if std::fs::metadata("/proc/self")
             .is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0)
@@ -181,12 +181,12 @@ fn who_may_not_read_is_told_to_be_root_and_nothing_else() {
     ] {
         mode("relay.toml", 0o644);
         mode(name, closed);
-        all.iter().for_each(|words| refused(words));
+        all.iter().for_each(|words| fails(words));
         mode(name, open);
     }
     // Commands that only read need no write access to the directory.
     mode("psk", 0o000);
     mode("private.key", 0o000);
-    refused("check");
-    refused("peer rename a c");
+    fails("check");
+    fails("peer rename a c");
 }

@@ -15,7 +15,7 @@ fn keys_are_made_as_wg_makes_them() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_and_not_shown() {
+fn what_is_no_key_is_an_error_that_does_not_show_it() {
     let site = Site::with("");
     let run = site.relay_with("genkey --public", &PRIVATE[0][1..]);
     insta::assert_snapshot!(run.ended(2));

@@ -143,7 +143,7 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
         site.guard_mut()?.insert("interfaces".to_owned(), named);
         lab.relay().write_config(&site.text()?)?;
         let absent = "found no interface eth7";
-        let refused = "no guard on dummy7: interface dummy7: cannot run program relay_guard in mode \
+        let unsupported = "no guard on dummy7: interface dummy7: cannot run program relay_guard in mode \
                        driver";
         // With and without a running relay.
         for is_down in [false, true] {
@@ -152,13 +152,13 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
             }
             let report = lab.relay().up()?;
             ensure!(report.changed == is_down, "{report:?}");
-            for said in [absent, refused] {
+            for said in [absent, unsupported] {
                 let is_told = report.warnings.iter().any(|warning| warning.contains(said));
                 ensure!(is_told, "no {said:?} in {report:?}");
             }
             ensure!(!report.changes.iter().any(|line| line.contains("dummy7")), "{report:?}");
             let plain = lab.relay().relay(&["up"])?;
-            ensure!(plain.code == 0 && plain.stderr.contains(refused), "{plain:?}");
+            ensure!(plain.code == 0 && plain.stderr.contains(unsupported), "{plain:?}");
             let status = lab.relay().relay(&["status", "--check"])?;
             ensure!(status.code == 1 && status.stderr.contains(absent), "{status:?}");
             ensure!(status.stderr.contains("+ guard on dummy7"), "{status:?}");

@@ -70,7 +70,7 @@ fn demo(screen: &Screen) -> Result<()> {
     }
     for from in nodes {
         for to in nodes.iter().filter(|to| to.name() != from.name()) {
-            let row = refusal(screen, &lab, from, to)?;
+            let row = dropped(screen, &lab, from, to)?;
             screen.line(&format!("{:<8} → {:<8} {row}", from.name(), to.name()))?;
         }
     }
@@ -78,9 +78,9 @@ fn demo(screen: &Screen) -> Result<()> {
     screen.title("relay stats")?;
     screen.quote(&lab.relay().relay(&["stats"])?.success("relay stats")?)?;
     let stats = lab.relay().stats()?;
-    let refused: u64 = stats.totals.refused.values().sum();
+    let dropped: u64 = stats.totals.dropped.values().sum();
     screen.title(&format!(
-        "{} packets relayed and {refused} dropped, all in the kernel: no process in the data path.",
+        "{} packets relayed and {dropped} dropped, all in the kernel: no process in the data path.",
         stats.totals.relayed.rx_packets
     ))
 }
@@ -135,13 +135,13 @@ fn reach(screen: &Screen, from: &Peer, to: &Peer) -> Result<String> {
 }
 
 /// A table row: what was sent, and why it was dropped.
-fn refusal(screen: &Screen, lab: &Lab, from: &Peer, to: &Peer) -> Result<String> {
-    let refused = || -> Result<Vec<(String, u64)>> {
+fn dropped(screen: &Screen, lab: &Lab, from: &Peer, to: &Peer) -> Result<String> {
+    let counts = || -> Result<Vec<(String, u64)>> {
         let stats = lab.relay().stats()?;
         let peer = stats.peer(from.name()).context("a peer without statistics")?;
-        Ok(peer.refused.iter().map(|(reason, count)| (reason.clone(), *count)).collect())
+        Ok(peer.dropped.iter().map(|(reason, count)| (reason.clone(), *count)).collect())
     };
-    let before = refused()?;
+    let before = counts()?;
     let mut echoes = Vec::new();
     for family in Family::ALL {
         let mut echo = Echo::between(from, to, family)?;
@@ -149,8 +149,8 @@ fn refusal(screen: &Screen, lab: &Lab, from: &Peer, to: &Peer) -> Result<String>
         echoes.push(echo);
     }
     let sent = COUNT * Family::ALL.len() as u64;
-    let reasons = deadline::until("the refused packets", || {
-        let moved: Vec<(String, u64)> = refused()?
+    let reasons = deadline::until("the dropped packets", || {
+        let moved: Vec<(String, u64)> = counts()?
             .into_iter()
             .zip(&before)
             .map(|((reason, now), (_reason, then))| (reason, now - then))

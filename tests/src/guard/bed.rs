@@ -108,9 +108,8 @@ impl Bed {
         let observed = [self.observe(interface)?];
         let places = [GuardPlace { interface, mode }];
         let put = self.relay.enter(|| self.datapath.guard(settings, &places, &observed))?;
-        let refused =
-            put.map(|refused| refused.into_iter().map(|(_interface, error)| error).next());
-        Ok(match refused {
+        let error = put.map(|errors| errors.into_iter().map(|(_interface, error)| error).next());
+        Ok(match error {
             Ok(None) => Ok(self.observe(interface)?),
             Ok(Some(error)) | Err(error) => Err(error),
         })

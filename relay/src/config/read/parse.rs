@@ -29,7 +29,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
         }
     }
     check(&tables, &files, &mut findings);
-    let empty = tables.peers.is_empty() && !tables.peer_refused;
+    let empty = tables.peers.is_empty() && !tables.peer_invalid;
     if empty && !options.allow_empty && !findings.any_unreadable() {
         let remedy = "add a [[peer]], or pass --allow-empty";
         let fault = Fault::new("none found", remedy);

@@ -16,10 +16,10 @@ pub(super) const TEXT_MAX: u64 = 64 << 20;
 /// # Errors
 /// It is something else, or larger; both of kind `InvalidInput`.
 pub(super) fn open(path: &Path, max: u64) -> io::Result<File> {
-    let refused = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
     let require = |metadata: &fs::Metadata| match metadata {
-        it if !it.is_file() => Err(refused("not a regular file")),
-        it if it.len() > max => Err(refused(&format!("larger than {max} bytes"))),
+        it if !it.is_file() => Err(invalid("not a regular file")),
+        it if it.len() > max => Err(invalid(&format!("larger than {max} bytes"))),
         _ => Ok(()),
     };
     // First without opening it: that alone makes some devices do something.

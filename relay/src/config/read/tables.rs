@@ -84,7 +84,7 @@ pub(super) struct Tables {
     pub(super) defaults: DefaultsTable,
     pub(super) peers: Vec<PeerTable>,
     /// Whether something under `peer` is not a table.
-    pub(super) peer_refused: bool,
+    pub(super) peer_invalid: bool,
 }
 
 impl Tables {
@@ -143,7 +143,7 @@ impl Tables {
     fn read_peers(&mut self, file: usize, value: &Spanned<DeValue<'_>>, findings: &mut Findings) {
         let place = Place { file, offset: value.span().start };
         let Some(array) = value.get_ref().as_array() else {
-            self.peer_refused = true;
+            self.peer_invalid = true;
             let problem = "is not a list of tables";
             findings.present(place, "peer", Fault::new(problem, "write [[peer]] above each peer"));
             return;
@@ -153,7 +153,7 @@ impl Tables {
             match element.get_ref().as_table() {
                 Some(table) => self.peers.push(PeerTable::read(table, place, findings)),
                 None => {
-                    self.peer_refused = true;
+                    self.peer_invalid = true;
                     let fault = Fault::new("is not a table", "write [[peer]] above each peer");
                     findings.present(place, "peer", fault);
                 }

@@ -8,7 +8,7 @@ use relay_common::{Generation, names};
 
 use super::super::{
     DatapathError,
-    pinned::{COUNTERS, Mapped, REFUSED},
+    pinned::{COUNTERS, DROPPED, Mapped},
 };
 
 /// What the maps of a program tell about it; nothing of a foreign program.
@@ -26,7 +26,7 @@ pub(in super::super) struct Counting {
     /// Map of traffic.
     pub counters: u32,
     /// Map of dropped packets.
-    pub refused: u32,
+    pub dropped: u32,
 }
 
 impl Held {
@@ -42,7 +42,7 @@ impl Held {
     ) -> Result<Self, DatapathError> {
         let mut generation = None;
         let mut traffic = None;
-        let mut refused = None;
+        let mut dropped = None;
         let ids = program.map_ids().map_err(DatapathError::program(name, "inspect"))?;
         for id in ids.unwrap_or_default() {
             let info =
@@ -50,21 +50,21 @@ impl Held {
             match info.name_as_str() {
                 Some(names::GENERATION) => generation = read(&info)?,
                 Some(names::COUNTERS) => traffic = Some(info),
-                Some(names::REFUSED) => refused = Some(info),
+                Some(names::DROPPED) => dropped = Some(info),
                 Some(_) | None => {}
             }
         }
         Ok(Self {
             generation: generation.filter(|found| found.abi_version == version),
             counting: traffic
-                .zip(refused)
-                .filter(|(traffic, refused)| {
+                .zip(dropped)
+                .filter(|(traffic, dropped)| {
                     COUNTERS.is_shape_of(traffic, None)
-                        && REFUSED.is_shape_of(refused, Some(traffic))
+                        && DROPPED.is_shape_of(dropped, Some(traffic))
                 })
-                .map(|(traffic, refused)| Counting {
+                .map(|(traffic, dropped)| Counting {
                     counters: traffic.id(),
-                    refused: refused.id(),
+                    dropped: dropped.id(),
                 }),
         })
     }

@@ -215,9 +215,9 @@ pub(super) fn switch(
     };
     match (place.mode, now) {
         (Some(mode), now) => match (attach(interface, mode, program), now) {
-            (Err(refused), Some(now)) => {
+            (Err(error), Some(now)) => {
                 pin(attach(interface, now, program)?)?;
-                Err(refused)
+                Err(error)
             }
             (attached, _) => pin(attached?),
         },

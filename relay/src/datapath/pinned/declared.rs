@@ -2,7 +2,7 @@
 
 use relay_common::{
     Event, PairCounters, PeerCounters,
-    counters::{MAX_PAIRS_COUNTED, REFUSED_STRIDE},
+    counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED},
     event::EVENTS_KEPT,
     guard::{Attempt, Counts, Flow, FlowKey},
     names,
@@ -26,10 +26,10 @@ pub(in super::super) const COUNTERS: PinnedMap =
     PinnedMap::array::<PeerCounters>("counters", names::COUNTERS, Growing);
 
 /// Dropped packets by slot and reason, in epochs.
-pub(in super::super) const REFUSED: PinnedMap = PinnedMap::array::<u64>(
-    "refused",
-    names::REFUSED,
-    PerEntry { of: &COUNTERS, factor: REFUSED_STRIDE },
+pub(in super::super) const DROPPED: PinnedMap = PinnedMap::array::<u64>(
+    "dropped",
+    names::DROPPED,
+    PerEntry { of: &COUNTERS, factor: DROPPED_STRIDE },
 );
 
 /// The ring of dropped packets.
@@ -64,7 +64,7 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
 pub(super) const ALL: [&PinnedMap; 10] = [
     &SLOTS,
     &COUNTERS,
-    &REFUSED,
+    &DROPPED,
     &EVENTS,
     &EVENT_COUNT,
     &PAIRS,

@@ -16,7 +16,7 @@ use super::{
         link::{self, Link},
     },
     bpffs,
-    declared::{COUNTERS, REFUSED, SLOTS},
+    declared::{COUNTERS, DROPPED, SLOTS},
     heritage::{self, Heritage},
     map::{Pin, PinnedMap},
 };
@@ -104,11 +104,16 @@ impl Pins {
         others
             .map(|other| {
                 let is_count = |name: &&String| {
-                    [&SLOTS, &COUNTERS, &REFUSED].iter().any(|map| map.epoch(name).is_some())
+                    [&SLOTS, &COUNTERS, &DROPPED].iter().any(|map| map.epoch(name).is_some())
                 };
                 let names = heritage::list(other)?;
                 let mut counts = names.iter().filter(is_count);
-                let counters_continue = counts.all(|name| self.inherits(name, &other.join(name)));
+                // A version in which the map has another name has no pin of this name.
+                let has_drops = |name: &String| {
+                    COUNTERS.epoch(name).is_none_or(|epoch| names.contains(&DROPPED.file(epoch)))
+                };
+                let counters_continue =
+                    counts.all(|name| self.inherits(name, &other.join(name)) && has_drops(name));
                 Ok(Heritage::new(other, counters_continue))
             })
             .collect()
@@ -186,7 +191,7 @@ impl Pins {
             let found = heritage::list(other)?.into_iter();
             names.extend(found.filter(|name| self.inherits(name, &other.join(name))));
         }
-        let epoch = |name: &String| COUNTERS.epoch(name).or(REFUSED.epoch(name));
+        let epoch = |name: &String| COUNTERS.epoch(name).or(DROPPED.epoch(name));
         Ok(names.iter().filter_map(epoch).collect())
     }
 

@@ -24,16 +24,16 @@ pub struct Heritage {
 impl fmt::Display for Heritage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = if self.counters_continue {
-            "continue"
+            "counters continue"
         } else {
-            "restart at zero: their layout differs"
+            "some counters restart at zero: their layout differs"
         };
-        write!(f, "~ pins in {}: taken over; counters {counters}", self.dir.display())
+        write!(f, "~ pins in {}: taken over; {counters}", self.dir.display())
     }
 }
 
 impl Heritage {
-    /// A directory, and whether its counters are taken over.
+    /// A directory, and whether all its counters are taken over.
     pub(super) fn new(dir: &Path, counters_continue: bool) -> Self {
         Self { dir: dir.to_owned(), counters_continue }
     }

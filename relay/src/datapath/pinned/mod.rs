@@ -17,8 +17,8 @@ pub use directory::Pins;
 pub use heritage::Heritage;
 
 pub(super) use declared::{
-    COUNTERS, EVENT_COUNT, EVENTS, GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES,
-    MAX_PEERS, PAIRS, REFUSED, SLOTS,
+    COUNTERS, DROPPED, EVENT_COUNT, EVENTS, GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS,
+    GUARD_SOURCES, MAX_PEERS, PAIRS, SLOTS,
 };
 pub(super) use directory::GuardLink;
 pub(super) use map::{Words, rows_per_processor};

@@ -152,7 +152,7 @@ async fn guard(handle: &Handle, relay: &Relay, bpffs: &Path) -> GuardPlaces {
     GuardPlaces::Found {
         free: free.into_iter().map(|hook| hook.interface).collect(),
         taken: taken.collect(),
-        refused: chosen.refused.iter().map(ToString::to_string).collect(),
+        unusable: chosen.unusable.iter().map(ToString::to_string).collect(),
         warnings: chosen.warnings,
     }
 }

@@ -63,14 +63,14 @@ impl Guarding {
 
     /// What keeps it from where it is desired, each with a remedy.
     pub(super) fn obstacles(&self) -> Vec<String> {
-        let refused = self.chosen.refused.iter().map(|error| chain(error));
+        let unusable = self.chosen.unusable.iter().map(|error| chain(error));
         let desired = self.hooks().iter().filter(|hook| self.wants(hook));
         let obstructed = desired.filter_map(|hook| {
             let (interface, obstacle) = (hook.interface.clone(), hook.obstacle.clone()?);
             Some(DatapathError::Obstructed { interface, obstacle }.to_string())
         });
         let unread = self.hooks.as_ref().err().map(|error| chain(error));
-        refused.chain(obstructed).chain(unread).collect()
+        unusable.chain(obstructed).chain(unread).collect()
     }
 
     /// Each interface and how the guard is attached to it.

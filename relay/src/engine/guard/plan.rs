@@ -81,15 +81,14 @@ impl GuardPlan {
             }
         }
         if let Some(settings) = self.settings.as_ref().filter(|_| !places.is_empty()) {
-            let refused = match datapath.guard(settings, &places, &self.hooks) {
-                Ok(refused) => refused.iter().map(|(i, error)| (i.clone(), chain(error))).collect(),
+            let unattached: Vec<_> = match datapath.guard(settings, &places, &self.hooks) {
+                Ok(errors) => errors.iter().map(|(i, error)| (i.clone(), chain(error))).collect(),
                 Err(error) => {
                     let why = chain(&error);
                     places.iter().map(|place| (place.interface.to_owned(), why.clone())).collect()
                 }
             };
-            let refused: Vec<_> = refused;
-            failed.extend(refused.into_iter().map(|(interface, why)| {
+            failed.extend(unattached.into_iter().map(|(interface, why)| {
                 let then = self.take_off(datapath, settings, &interface);
                 (interface, format!("{why}{then}"))
             }));

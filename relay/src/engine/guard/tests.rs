@@ -69,7 +69,7 @@ fn an_obstacle_is_reported_and_hinders_nothing_else() {
     let hooks = vec![GuardHook::absent("eth0")];
     let mut guarding = guarding(&["eth0"], hooks);
     let there = "lo".to_owned();
-    guarding.chosen.refused =
+    guarding.chosen.unusable =
         vec![crate::net::NetError::NoUnderlay { interface: "eth7".to_owned(), there }];
     assert_eq!(guarding.obstacles().len(), 1);
     assert!(guarding.obstacles()[0].contains("no interface eth7"));

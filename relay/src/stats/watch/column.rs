@@ -16,7 +16,7 @@ pub enum Column {
     /// Packets a second, both ways.
     Packets,
     /// Dropped packets a second.
-    Refused,
+    Dropped,
 }
 
 impl Column {
@@ -29,7 +29,7 @@ impl Column {
         Self::Rx,
         Self::Tx,
         Self::Packets,
-        Self::Refused,
+        Self::Dropped,
     ];
 
     /// Shown in the header.
@@ -42,7 +42,7 @@ impl Column {
             Self::Rx => "rx",
             Self::Tx => "tx",
             Self::Packets => "packets",
-            Self::Refused => "refused",
+            Self::Dropped => "dropped",
         }
     }
 

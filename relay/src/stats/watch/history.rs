@@ -14,7 +14,7 @@ pub(super) struct Counts {
     pub rx_packets: u64,
     pub tx_bytes: u64,
     pub tx_packets: u64,
-    pub refused: u64,
+    pub dropped: u64,
 }
 
 /// Counts a second.
@@ -24,7 +24,7 @@ pub(super) struct Rates {
     pub rx_packets: f64,
     pub tx_bytes: f64,
     pub tx_packets: f64,
-    pub refused: f64,
+    pub dropped: f64,
 }
 
 /// The latest counts, and past rates.
@@ -56,7 +56,7 @@ impl Counts {
             rx_packets: traffic.rx_packets,
             tx_bytes: traffic.tx_bytes,
             tx_packets: traffic.tx_packets,
-            refused: peer.refused.values().sum(),
+            dropped: peer.dropped.values().sum(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Counts {
             rx_packets: relayed.rx_packets,
             tx_bytes: relayed.tx_bytes,
             tx_packets: relayed.tx_packets,
-            refused: snapshot.totals.refused.values().sum(),
+            dropped: snapshot.totals.dropped.values().sum(),
         }
     }
 
@@ -79,14 +79,14 @@ impl Counts {
             (self.rx_packets, before.rx_packets),
             (self.tx_bytes, before.tx_bytes),
             (self.tx_packets, before.tx_packets),
-            (self.refused, before.refused),
+            (self.dropped, before.dropped),
         ];
         if pairs.iter().any(|(now, before)| now < before) {
             return *self;
         }
-        let [rx_bytes, rx_packets, tx_bytes, tx_packets, refused] =
+        let [rx_bytes, rx_packets, tx_bytes, tx_packets, dropped] =
             pairs.map(|(now, before)| now - before);
-        Self { rx_bytes, rx_packets, tx_bytes, tx_packets, refused }
+        Self { rx_bytes, rx_packets, tx_bytes, tx_packets, dropped }
     }
 
     fn a_second(&self, over: Duration) -> Rates {
@@ -96,7 +96,7 @@ impl Counts {
             rx_packets: rate(self.rx_packets),
             tx_bytes: rate(self.tx_bytes),
             tx_packets: rate(self.tx_packets),
-            refused: rate(self.refused),
+            dropped: rate(self.dropped),
         }
     }
 }

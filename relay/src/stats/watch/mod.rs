@@ -105,8 +105,8 @@ impl Watch {
         let total = Counts::of_all(&snapshot);
         self.total = Some(History::after(self.total.take(), total, at));
         let mut before = std::mem::take(&mut self.reasons);
-        for (&reason, &refused) in &snapshot.totals.refused {
-            let counts = Counts { refused, ..Counts::default() };
+        for (&reason, &dropped) in &snapshot.totals.dropped {
+            let counts = Counts { dropped, ..Counts::default() };
             self.reasons.insert(reason, History::after(before.remove(reason), counts, at));
         }
         self.snapshot = Some(snapshot);
@@ -197,7 +197,7 @@ impl Watch {
             Column::Packets => {
                 order.sort_by_key(|at| descending(rates(at).rx_packets + rates(at).tx_packets));
             }
-            Column::Refused => order.sort_by_key(|at| descending(rates(at).refused)),
+            Column::Dropped => order.sort_by_key(|at| descending(rates(at).dropped)),
         }
         self.order = order;
         self.clamp();
@@ -243,8 +243,8 @@ mod tests {
             a.relayed.rx_packets += 8;
             a.relayed.tx_packets += 2;
             a.host.tx_bytes += 100;
-            *a.refused.get_mut("hairpin").expect("a reason") += 3;
-            *snapshot.totals.refused.get_mut("hairpin").expect("a reason") += 3;
+            *a.dropped.get_mut("hairpin").expect("a reason") += 3;
+            *snapshot.totals.dropped.get_mut("hairpin").expect("a reason") += 3;
         });
         insta::assert_snapshot!(screen(&mut watch, 110, 9));
     }

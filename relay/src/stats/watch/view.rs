@@ -67,13 +67,13 @@ fn relay<'a>(watch: &Watch, snapshot: &'a Snapshot) -> Line<'a> {
 /// Totals.
 fn traffic(watch: &Watch) -> Line<'static> {
     let rates = watch.total.as_ref().and_then(|total| total.rates);
-    let Some(Rates { rx_bytes, rx_packets, refused, .. }) = rates else {
+    let Some(Rates { rx_bytes, rx_packets, dropped, .. }) = rates else {
         return Line::raw("rates need a second look");
     };
     let mut reasons: Vec<_> = watch
         .reasons
         .iter()
-        .filter_map(|(reason, history)| Some((history.rates?.refused, *reason)))
+        .filter_map(|(reason, history)| Some((history.rates?.dropped, *reason)))
         .filter(|(rate, _)| *rate > 0.0)
         .collect();
     reasons.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));
@@ -83,10 +83,10 @@ fn traffic(watch: &Watch) -> Line<'static> {
         .map(|(rate, reason)| format!("{} {reason}", number(*rate)))
         .collect();
     let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    let style = if refused > 0.0 { watch.style(Color::Yellow) } else { Style::new() };
+    let style = if dropped > 0.0 { watch.style(Color::Yellow) } else { Style::new() };
     Line::from(vec![
         Span::raw(format!("relayed {}/s, {} packets/s  ", bytes(rx_bytes), number(rx_packets))),
-        Span::styled(format!("refused {}/s{why}", number(refused)), style),
+        Span::styled(format!("dropped {}/s{why}", number(dropped)), style),
     ])
 }
 
@@ -120,7 +120,7 @@ fn peers<'a>(watch: &'a Watch, area: Rect) -> Table<'a> {
     if shown.packets {
         column("PACKETS/s", Column::Packets, true, 10);
     }
-    column("REFUSED/s", Column::Refused, true, 10);
+    column("DROPPED/s", Column::Dropped, true, 10);
     let mut head: Vec<_> = heads
         .into_iter()
         .map(|(head, by, is_number)| {
@@ -182,9 +182,9 @@ fn row<'a>(
     if shown.packets {
         cells.push(text(rates.map(|rates| number(rates.rx_packets + rates.tx_packets))));
     }
-    let refused = rates.map(|rates| rates.refused);
-    let style = if refused > Some(0.0) { watch.style(Color::Red) } else { Style::new() };
-    cells.push(text(refused.map(number)).style(style));
+    let dropped = rates.map(|rates| rates.dropped);
+    let style = if dropped > Some(0.0) { watch.style(Color::Red) } else { Style::new() };
+    cells.push(text(dropped.map(number)).style(style));
     if shown.minute {
         cells.push(Cell::from(minute()).style(watch.style(Color::Cyan)));
     }

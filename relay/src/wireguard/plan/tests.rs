@@ -101,7 +101,7 @@ fn host_bits_order_and_repetition_are_no_difference() {
 }
 
 #[test]
-fn a_peer_with_the_relay_s_own_key_is_refused() {
+fn a_peer_with_the_relay_s_own_key_is_an_error() {
     let key = private_key(1);
     let own = DesiredPeer { public_key: key.public_key(), ..peer("mirror", 2, None, &[]) };
     let error = Desired::new(&key, 51820, vec![own]).expect_err("its own peer");

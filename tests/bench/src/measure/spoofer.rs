@@ -75,7 +75,7 @@ impl Nothing {
 
     /// Loads a program that drops frames from 10.0.0.0/8 and passes all others.
     pub(super) fn from_the_spoofed() -> Result<Self> {
-        Ok(Self(Program::refuse_spoofed().xdp()?))
+        Ok(Self(Program::drop_spoofed().xdp()?))
     }
 
     /// Attaches it, in driver mode, to an interface of the calling thread's namespace.
@@ -129,7 +129,7 @@ impl Program {
     }
 
     /// Drops frames from 10.0.0.0/8 and passes all others.
-    fn refuse_spoofed() -> Self {
+    fn drop_spoofed() -> Self {
         let mut program = Self::default();
         program.copy(R6, R1);
         program.require(ETHERNET + 20);

@@ -61,7 +61,7 @@ proptest! {
         fragment in prop::collection::vec(piece(), 0..10),
     ) {
         if let Err(problems) = parse_any(&[&main.concat(), &fragment.concat()]) {
-            prop_assert!(problems.iter().count() > 0, "refused without a reason");
+            prop_assert!(problems.iter().count() > 0, "an error without a problem");
         }
     }
 
@@ -77,7 +77,7 @@ proptest! {
         }
         let text: String = text.into_iter().collect();
         if let Err(problems) = parse_any(&[&text]) {
-            prop_assert!(problems.iter().count() > 0, "refused without a reason");
+            prop_assert!(problems.iter().count() > 0, "an error without a problem");
         }
     }
 

@@ -68,7 +68,7 @@ fn an_absent_private_key_is_fine_and_an_absent_preshared_key_is_not() {
 }
 
 #[test]
-fn files_without_a_key_are_refused_without_being_shown() {
+fn files_without_a_key_are_errors_that_do_not_show_them() {
     let site = Site::new(KEYS[1]);
     site.write("private.key", "open sesame", 0o600);
     site.write("psk", &PRESHARED.repeat(100), 0o600);
@@ -79,7 +79,7 @@ fn files_without_a_key_are_refused_without_being_shown() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused() {
+fn what_is_no_regular_file_is_an_error() {
     let site = Site::new(KEYS[1]);
     symlink("/dev/zero", site.0.path().join("private.key")).expect("a link");
     fs::create_dir(site.0.path().join("psk")).expect("a directory");
@@ -90,7 +90,7 @@ fn what_is_no_regular_file_is_refused() {
 }
 
 #[test]
-fn a_peer_with_the_relays_own_key_is_refused() {
+fn a_peer_with_the_relays_own_key_is_an_error() {
     let site = Site::new(PUBLIC);
     site.write("private.key", PRIVATE, 0o600);
     site.write("psk", PRESHARED, 0o600);

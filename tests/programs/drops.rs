@@ -11,7 +11,7 @@ use crate::four_peers;
 /// A packet that is dropped for this reason, and the slot that counts it. Others test `forwarded_in`
 /// and `own_tunnel` (egress) and `not_routed` (forwarding by the stack); no packet from outside
 /// causes `inconsistent`.
-fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
+fn dropped_for(reason: Reason) -> Option<(u32, Inner)> {
     let udp = |from, to| Inner::udp(address(from), address(to), 32);
     let allowed = udp("10.3.2.2", "10.3.2.3");
     let allowed_v6 = udp("fd00::3:2:2", "fd00::3:2:3");
@@ -44,9 +44,9 @@ fn refused_for(reason: Reason) -> Option<(u32, Inner)> {
 
 #[test]
 fn every_reason_moves_its_own_counter_and_nothing_else() {
-    let Some(mut programs) = four_peers("refusals::every_reason") else { return };
+    let Some(mut programs) = four_peers("drops::every_reason") else { return };
     for &reason in Reason::ALL {
-        let Some((slot, inner)) = refused_for(reason) else { continue };
+        let Some((slot, inner)) = dropped_for(reason) else { continue };
         let ((verdict, out), moved) = programs.moved(|p| p.ingress(&inner));
         match Answer::to(reason) {
             None => assert_eq!(verdict, SHOT, "{reason:?}"),
@@ -65,8 +65,8 @@ fn assert_back_to_sender(verdict: u32, inner: &Inner, out: &[u8]) {
 }
 
 #[test]
-fn both_families_are_refused_alike() {
-    let Some(mut programs) = four_peers("refusals::both_families") else { return };
+fn both_families_are_dropped_alike() {
+    let Some(mut programs) = four_peers("drops::both_families") else { return };
     for (from, to, expected) in [
         ("fd00::3:2:4", "fd00::3:2:5", "3 not_in_either_list +1"),
         ("fd00::3:2:2", "fd00::3:2:4", "1 not_in_source_list +1"),
@@ -89,8 +89,8 @@ fn both_families_are_refused_alike() {
 }
 
 #[test]
-fn malformed_headers_are_refused_before_anybody_is_looked_up() {
-    let Some(mut programs) = four_peers("refusals::malformed") else { return };
+fn malformed_headers_are_dropped_before_anybody_is_looked_up() {
+    let Some(mut programs) = four_peers("drops::malformed") else { return };
     let v4 = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 32);
     let v6 = Inner::udp(address("fd00::3:2:2"), address("fd00::3:2:3"), 32);
     for (inner, expected) in [
@@ -114,7 +114,7 @@ fn malformed_headers_are_refused_before_anybody_is_looked_up() {
 #[test]
 fn extension_headers_are_gone_through_to_what_they_hide() {
     const OPTIONS: u8 = 60;
-    let Some(mut programs) = four_peers("refusals::extensions") else { return };
+    let Some(mut programs) = four_peers("drops::extensions") else { return };
     // `more` options headers of 8 bytes, one with `next`, then UDP.
     let chain = |next: u8, more: usize| {
         let mut bytes = [OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(more);
@@ -126,7 +126,7 @@ fn extension_headers_are_gone_through_to_what_they_hide() {
         let bytes = [next, 0, 0, offset, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
         Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), 44, &bytes)
     };
-    for (inner, refused) in [
+    for (inner, dropped) in [
         (chain(17, 0), None),
         (chain(17, 5), None),
         (chain(17, 6), Some("ip_options")),
@@ -139,7 +139,7 @@ fn extension_headers_are_gone_through_to_what_they_hide() {
         (chain(60, 0).with_byte(48, 60).with_byte(49, 200), Some("malformed_header")),
     ] {
         let ((verdict, _), moved) = programs.moved(|p| p.ingress(&inner));
-        match refused {
+        match dropped {
             None => assert_eq!((verdict, moved.len()), (REDIRECT, 4), "{inner:?}: {moved:?}"),
             Some(reason) => {
                 assert_eq!((verdict, moved), (SHOT, vec![format!("0 {reason} +1")]), "{inner:?}");
@@ -149,8 +149,8 @@ fn extension_headers_are_gone_through_to_what_they_hide() {
 }
 
 #[test]
-fn a_packet_shorter_than_its_header_is_refused() {
-    let Some(mut programs) = four_peers("refusals::short") else { return };
+fn a_packet_shorter_than_its_header_is_dropped() {
+    let Some(mut programs) = four_peers("drops::short") else { return };
     let v6 = Inner::new(address("fd00::3:2:2"), address("fd00::3:2:3"), 59, &[]);
     assert_eq!(v6.bytes().len(), 40);
     let (_, moved) = programs.moved(|p| p.ingress(&v6.clone().with_byte(7, 1)));
@@ -161,8 +161,8 @@ fn a_packet_shorter_than_its_header_is_refused() {
 }
 
 #[test]
-fn what_another_interface_forwards_in_is_refused() {
-    let Some(mut programs) = four_peers("refusals::forwarded_in") else { return };
+fn what_another_interface_forwards_in_is_dropped() {
+    let Some(mut programs) = four_peers("drops::forwarded_in") else { return };
     for (from, to) in [("198.51.100.9", "10.3.2.2"), ("2001:db8::9", "fd00::3:2:2")] {
         let inner = Inner::udp(address(from), address(to), 32);
         let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 7));
@@ -172,7 +172,7 @@ fn what_another_interface_forwards_in_is_refused() {
 
 #[test]
 fn a_packet_with_two_hops_left_is_the_last_that_passes() {
-    let Some(mut programs) = four_peers("refusals::ttl") else { return };
+    let Some(mut programs) = four_peers("drops::ttl") else { return };
     for (from, to) in [("10.3.2.2", "10.3.2.3"), ("fd00::3:2:2", "fd00::3:2:3")] {
         let inner = Inner::udp(address(from), address(to), 32);
         let ((_, out), moved) = programs.moved(|p| p.ingress(&inner.clone().with_ttl(2)));
