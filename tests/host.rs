@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use relay_tests::{Lab, Site, footprint::Footprint, scenario, skip::Need};
 
 #[test]
-fn without_wireguard_in_the_kernel_up_says_so_and_does_nothing() {
+fn up_without_wireguard_reports_that_and_changes_nothing() {
     scenario(&[Need::Root, Need::Tools, Need::Relay, Need::NoWireGuard], || {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         let before = Footprint::read(lab.relay())?;
@@ -19,7 +19,7 @@ fn without_wireguard_in_the_kernel_up_says_so_and_does_nothing() {
 }
 
 #[test]
-fn a_guard_is_planned_where_a_default_route_leads_and_told_of_where_there_is_nothing() {
+fn a_guard_is_planned_on_the_default_route_and_its_absence_is_reported() {
     scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
         let mut site = Site::node_to_node()?;
         site.guard_mut()?.insert("mode".to_owned(), "driver".into());
@@ -49,7 +49,7 @@ fn a_guard_is_planned_where_a_default_route_leads_and_told_of_where_there_is_not
 }
 
 #[test]
-fn ipv6_that_is_off_is_named_before_anything_is_touched() {
+fn disabled_ipv6_is_reported_before_anything_is_changed() {
     scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         lab.relay().namespace().set_sysctl("ipv6/conf/default/disable_ipv6", 1)?;
@@ -70,33 +70,33 @@ fn ipv6_that_is_off_is_named_before_anything_is_touched() {
 }
 
 #[test]
-fn forwarding_that_is_off_and_needed_is_told_by_up_and_status() {
+fn forwarding_that_is_off_and_needed_is_reported_by_up_and_status() {
     scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
         let mut lab = Lab::relay_alone(Site::node_to_node()?)?;
-        let told = |lab: &Lab| -> Result<[String; 2]> {
+        let reports = |lab: &Lab| -> Result<[String; 2]> {
             let up = lab.relay().relay(&["up", "--dry-run"])?;
             ensure!(up.code == 0, "{up:?}");
             Ok([up.stderr, lab.relay().relay(&["status"])?.success("status")?])
         };
-        for said in told(&lab)? {
+        for said in reports(&lab)? {
             ensure!(!said.contains("ip_forward"), "on the fast path nothing is forwarded: {said}");
         }
         lab.site_mut().relay_mut()?.insert("fast_path".to_owned(), false.into());
         lab.write_config()?;
         let (v4, v6) = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding");
-        for said in told(&lab)? {
+        for said in reports(&lab)? {
             let expected = format!(
                 "fast_path = false needs {v4} and {v6} = 1, found 0; sysctl -w {v4}=1; sysctl -w {v6}=1"
             );
             ensure!(said.contains(&expected), "{said}");
         }
         lab.relay().namespace().set_sysctl("ipv4/ip_forward", 1)?;
-        for said in told(&lab)? {
+        for said in reports(&lab)? {
             let expected = format!("fast_path = false needs {v6} = 1, found 0");
             ensure!(said.contains(&expected), "{said}");
         }
         lab.relay().namespace().set_sysctl("ipv6/conf/all/forwarding", 1)?;
-        for said in told(&lab)? {
+        for said in reports(&lab)? {
             ensure!(!said.contains("fast_path = false needs"), "{said}");
         }
         Ok(())
@@ -117,10 +117,10 @@ fn a_firewall_that_lets_nothing_in_is_named_by_doctor_and_status() {
             }
         }\n";
         host.feed("nft", &["-f", "-"], rules)?;
-        let told = "chain inet filter input drops every handshake to UDP port 51820";
+        let closed = "chain inet filter input drops every handshake to UDP port 51820";
         for verb in ["doctor", "status"] {
             let outcome = lab.relay().relay(&[verb])?;
-            ensure!(outcome.stdout.contains(told), "{outcome:?}");
+            ensure!(outcome.stdout.contains(closed), "{outcome:?}");
         }
         host.run("nft", &["add rule inet filter input udp dport 51820 accept"])?;
         for verb in ["doctor", "status"] {

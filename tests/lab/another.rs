@@ -15,7 +15,7 @@ use relay_tests::{Lab, Site, scenario, skip};
 const CONFIGURATIONS: usize = 12;
 
 #[test]
-fn one_up_is_enough_for_every_change_and_status_finds_it_right() {
+fn one_up_applies_any_change_and_status_agrees() {
     scenario(skip::LAB, || {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         let keys: Vec<_> = (0..5).map(|_| PrivateKey::generate()).collect::<Result<_, _>>()?;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use relay_tests::{Lab, Site, footprint::Footprint, scenario, skip};
 
 #[test]
-fn a_relay_whose_file_is_broken_or_gone_is_looked_at_and_taken_down() {
+fn a_relay_without_a_valid_file_can_be_inspected_and_taken_down() {
     scenario(skip::LAB, || {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         let relay = lab.relay();
@@ -36,8 +36,14 @@ fn a_relay_whose_file_is_broken_or_gone_is_looked_at_and_taken_down() {
         ensure!(traced.code == 2, "what cannot be compared is traced: {traced:?}");
         ensure!(relay.relay(&["up"])?.code == 2, "a broken file was applied");
         let down = relay.relay(&["down"])?;
-        ensure!(down.stderr.contains("relay.toml:"), "the file's fault is not told: {down:?}");
-        ensure!(down.success("down")?.contains("relay0: is down"), "it is not told what went");
+        ensure!(
+            down.stderr.contains("relay.toml:"),
+            "the problem of the file is not reported: {down:?}"
+        );
+        ensure!(
+            down.success("down")?.contains("relay0: is down"),
+            "what was removed is not reported"
+        );
         ensure!(links(&lab)? == empty, "{}", links(&lab)?);
         ensure!(relay.relay(&["down"])?.code == 2, "neither file nor relay, and all is well");
 
@@ -60,7 +66,7 @@ fn a_relay_whose_file_is_broken_or_gone_is_looked_at_and_taken_down() {
 }
 
 #[test]
-fn what_has_lost_its_file_and_its_mark_goes_with_all_the_others() {
+fn down_all_removes_a_relay_without_file_or_alias() {
     scenario(skip::LAB, || {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         let relay = lab.relay();
@@ -94,7 +100,7 @@ fn what_has_lost_its_file_and_its_mark_goes_with_all_the_others() {
 }
 
 #[test]
-fn an_interface_of_somebody_elses_is_neither_taken_over_nor_deleted_unasked() {
+fn a_foreign_interface_is_neither_adopted_nor_deleted_by_default() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
         site.relay_mut()?.insert("interface".to_owned(), "wg0".into());
@@ -144,7 +150,7 @@ fn an_interface_of_somebody_elses_is_neither_taken_over_nor_deleted_unasked() {
 }
 
 #[test]
-fn who_waits_says_for_whom_and_applies_what_is_there_then() {
+fn a_command_that_waits_names_the_other_and_then_reads_the_files() {
     scenario(skip::LAB, || {
         let mut lab = Lab::relay_alone(Site::node_to_node()?)?;
         lab.relay().up()?;

@@ -57,7 +57,7 @@ fn a_relay_of_the_same_name_in_another_namespace_leaves_the_first_alone() {
 }
 
 #[test]
-fn another_versions_policy_and_guard_are_taken_over_and_their_key_is_not_kept() {
+fn policy_and_guard_of_another_version_are_taken_over_without_their_key() {
     scenario(skip::LAB, || {
         let lab = Lab::start(guarded(&[])?)?;
         let [a, b] = lab.first()?;
@@ -87,7 +87,7 @@ fn another_versions_policy_and_guard_are_taken_over_and_their_key_is_not_kept() 
 }
 
 #[test]
-fn a_guard_that_cannot_be_switched_to_the_new_key_is_taken_off_and_told() {
+fn a_guard_that_cannot_take_the_new_key_is_detached_and_reported() {
     scenario(skip::LAB, || {
         let lab = Lab::start(guarded(&[])?)?;
         let [a, b] = lab.first()?;
@@ -97,11 +97,11 @@ fn a_guard_that_cannot_be_switched_to_the_new_key_is_taken_off_and_told() {
         fs::remove_file(lab.directory().join("private.key"))?;
 
         let report = lab.up()?;
-        let is_told = |warning: &String| {
+        let is_reported = |warning: &String| {
             warning.starts_with("no guard on eth0: ")
                 && warning.ends_with("; the previous guard is detached")
         };
-        ensure!(report.changed && report.warnings.iter().any(is_told), "{report:?}");
+        ensure!(report.changed && report.warnings.iter().any(is_reported), "{report:?}");
         ensure!(!has_xdp(&lab)?);
         let status = lab.relay().relay(&["status", "--check"])?;
         ensure!(status.code == 1 && status.stderr.contains("+ guard on eth0"), "{status:?}");
@@ -121,7 +121,7 @@ fn goes_on(lab: &Lab, [a, b]: [&Peer; 2], before: &Ledger) -> Result<()> {
     let name = format!("{} relayed rx packets", a.name());
     let counted = lab.relay().ledger()?.since(before)?.get(&name);
     talk(a, b)?;
-    ensure!(lab.relay().ledger()?.since(before)?.get(&name) > counted, "{name} stands still");
+    ensure!(lab.relay().ledger()?.since(before)?.get(&name) > counted, "{name} does not move");
     let status = lab.relay().relay(&["status", "--check"])?;
     ensure!(status.code == 0, "{status:?}");
     Ok(())

@@ -18,7 +18,7 @@ use relay_tests::{
 use crate::watch::Watch;
 
 #[test]
-fn up_again_changes_nothing_and_says_so() {
+fn a_second_up_changes_nothing_and_reports_that() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::node_to_node()?)?;
         let before = Unchanged::read(&lab)?;
@@ -36,7 +36,7 @@ fn up_again_changes_nothing_and_says_so() {
 }
 
 #[test]
-fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
+fn a_change_touches_nothing_else_and_costs_no_session_and_no_packet() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::one_to_many()?)?;
         for peer in lab.peers() {
@@ -109,7 +109,7 @@ fn a_changed_file_changes_just_that_and_costs_no_session_and_no_packet() {
 }
 
 #[test]
-fn a_pair_that_is_taken_out_stops_at_once_even_a_connection_that_stands() {
+fn a_removed_pair_stops_at_once_with_its_connections() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.site().first()?;

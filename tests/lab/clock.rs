@@ -12,7 +12,7 @@ use crate::watch::Watch;
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn a_clock_that_is_set_costs_no_packet_and_is_named_where_it_misleads() {
+fn a_changed_clock_costs_no_packet_and_is_reported_if_it_misleads() {
     let needs = [Need::Root, Need::Tools, Need::Relay, Need::WireGuard, Need::OwnMachine];
     scenario(&needs, || {
         let lab = Lab::start(Site::node_to_node()?)?;

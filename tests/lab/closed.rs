@@ -25,7 +25,7 @@ const INGRESS: &str = "relay_ingress";
 const EGRESS: &str = "relay_egress";
 
 #[test]
-fn an_interface_that_somebody_else_made_again_is_fenced_until_up_attaches_the_programs() {
+fn a_recreated_interface_is_fenced_until_up_attaches_the_programs() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let before = siege.lab.relay().ledger()?;
@@ -44,7 +44,7 @@ fn an_interface_that_somebody_else_made_again_is_fenced_until_up_attaches_the_pr
 }
 
 #[test]
-fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
+fn removed_pins_pass_nothing_and_are_repaired() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let on_tcx = siege.on_tcx()?;
@@ -108,7 +108,7 @@ fn pins_that_are_removed_one_by_one_all_together_and_with_their_file_system() {
 }
 
 #[test]
-fn qdiscs_and_filters_that_go_take_no_dropped_packet_along() {
+fn removed_qdiscs_and_filters_pass_nothing_and_are_repaired() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let interface = siege.lab.interface()?;
@@ -145,7 +145,7 @@ fn qdiscs_and_filters_that_go_take_no_dropped_packet_along() {
 }
 
 #[test]
-fn a_stale_copy_of_a_program_is_named_and_taken_off() {
+fn a_stale_program_is_reported_and_detached() {
     scenario(skip::LAB, || {
         let mut siege = Siege::lay()?;
         let on_tcx = siege.on_tcx()?;

@@ -8,7 +8,7 @@ use relay_tests::{Family, Lab, Site, deadline, footprint::Footprint, scenario, s
 use crate::watch::Watch;
 
 #[test]
-fn down_leaves_nothing_behind_and_again_is_no_error() {
+fn down_leaves_nothing_behind_and_can_be_repeated() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
         let [a, _b] = site.first()?;

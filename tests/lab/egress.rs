@@ -16,7 +16,7 @@ const PINGS: u64 = 5;
 const STREAM_LEN: usize = 16 * 1024;
 
 #[test]
-fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_comes_in() {
+fn listed_outside_destinations_answer_and_nothing_else_comes_in() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
         let [a, b] = site.first()?;
@@ -50,7 +50,7 @@ fn listed_destinations_beyond_the_overlay_are_reached_and_answer_and_nobody_come
             governs_host_access(&lab, lab.peer(&a)?, address)?;
         }
         is_sound(&lab)?;
-        ensure!(!lab.up()?.changed, "addresses that are nobody else's are no part of the policy");
+        ensure!(!lab.up()?.changed, "the host's addresses are no part of the policy");
 
         // Without a fence, only the programs drop what no list holds.
         lab.site_mut().relay_mut()?.insert("fence".to_owned(), false.into());

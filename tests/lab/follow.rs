@@ -18,7 +18,7 @@ const SECONDS: Duration = Duration::from_secs(20);
 const A_WHILE: Duration = Duration::from_secs(3);
 
 #[test]
-fn a_fence_that_others_removed_is_back_in_seconds_and_is_that_of_the_policy_in_force() {
+fn a_removed_fence_is_restored_for_the_policy_in_force() {
     scenario(skip::LAB, || {
         let siege = Siege::lay()?;
         let host = siege.lab.relay().namespace();
@@ -83,7 +83,7 @@ fn a_fence_that_others_removed_is_back_in_seconds_and_is_that_of_the_policy_in_f
 }
 
 #[test]
-fn the_guard_follows_the_default_route_and_waits_for_interfaces_that_are_named() {
+fn the_guard_follows_the_default_route_and_waits_for_named_interfaces() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
         site.guard_mut()?.insert("initiations_per_second".to_owned(), 50.into());

@@ -26,7 +26,7 @@ fn elsewhere() -> Result<[IpAddr; 2]> {
 }
 
 #[test]
-fn a_peer_that_is_given_the_relays_old_address_has_it_at_once() {
+fn a_peer_gets_the_relays_former_address_at_once() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.site().first()?;

@@ -63,7 +63,7 @@ fn a_broken_config_changes_nothing_whether_the_relay_is_up_or_not() {
 }
 
 #[test]
-fn without_root_up_says_so_and_does_nothing() {
+fn up_without_root_reports_that_and_changes_nothing() {
     scenario(skip::LAB, || {
         fails_naming("root", |host| {
             // The configuration is readable; only privileges are missing.
@@ -77,14 +77,14 @@ fn without_root_up_says_so_and_does_nothing() {
 }
 
 #[test]
-fn without_cap_net_admin_up_says_so_and_does_nothing() {
+fn up_without_cap_net_admin_reports_that_and_changes_nothing() {
     scenario(skip::LAB, || {
         fails_naming("CAP_NET_ADMIN", |host| run_without(host, &[CapabilitySet::NET_ADMIN]))
     });
 }
 
 #[test]
-fn without_cap_bpf_up_says_so_and_does_nothing() {
+fn up_without_cap_bpf_reports_that_and_changes_nothing() {
     scenario(skip::LAB, || {
         fails_naming("CAP_BPF", |host| {
             // CAP_SYS_ADMIN would include it.
@@ -94,7 +94,7 @@ fn without_cap_bpf_up_says_so_and_does_nothing() {
 }
 
 #[test]
-fn without_a_bpffs_up_says_so_and_does_nothing() {
+fn up_without_a_bpffs_reports_that_and_changes_nothing() {
     scenario(skip::LAB, || {
         fails_naming("bpffs", |host| {
             let plain = host.config().with_file_name("plain");
@@ -109,7 +109,7 @@ fn without_a_bpffs_up_says_so_and_does_nothing() {
 }
 
 #[test]
-fn an_interface_of_that_name_that_is_no_wireguard_is_left_alone() {
+fn an_interface_of_the_name_that_is_not_wireguard_is_unchanged() {
     scenario(skip::LAB, || {
         fails_naming("relay0", |host| {
             host.namespace().run("ip", &["link", "add", "relay0", "type", "veth"])?;
@@ -127,7 +127,7 @@ fn an_interface_of_that_name_that_is_no_wireguard_is_left_alone() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_and_nothing_is_left() {
+fn a_port_in_use_is_reported_and_nothing_is_left_behind() {
     scenario(skip::LAB, || {
         fails_naming("51820", |host| {
             let socket = host.namespace().enter(|| UdpSocket::bind("0.0.0.0:51820"))??;

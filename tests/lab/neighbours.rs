@@ -85,7 +85,7 @@ fn programs_of_others_behind_ours_see_what_passes_and_nothing_else() {
 }
 
 #[test]
-fn published_ports_answer_peers_and_nobody_else_comes_in_by_them() {
+fn published_ports_answer_peers_and_start_no_flows() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
         let [a, _] = site.first()?;

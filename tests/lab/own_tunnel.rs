@@ -52,7 +52,7 @@ fn the_fence_drops_messages_whose_answers_would_enter_the_tunnel() {
 }
 
 #[test]
-fn without_a_fence_the_relays_messages_die_on_their_way_into_the_tunnel() {
+fn without_a_fence_the_relays_messages_are_dropped_on_their_way_into_the_tunnel() {
     scenario(skip::LAB, || {
         for guard in [false, true] {
             let lab = wander(|site| {
@@ -72,7 +72,7 @@ fn without_a_fence_the_relays_messages_die_on_their_way_into_the_tunnel() {
 }
 
 #[test]
-fn a_relay_that_is_dialled_through_itself_does_not_answer_into_the_tunnel() {
+fn a_relay_reached_through_itself_does_not_answer_into_the_tunnel() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
         let [_, b] = site.first()?;

@@ -73,18 +73,18 @@ fn tcp_with_segments_larger_than_the_relays_mtu_gets_through() {
 }
 
 #[test]
-fn hops_that_run_out_at_the_relay_are_told_from_an_address_that_the_sender_accepts() {
+fn time_exceeded_comes_from_an_address_that_the_sender_accepts() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
             let before = lab.relay().ledger()?;
             let (text, answered) = ping(a, b, family, 84, &["-t", "1"])?;
-            let (told, from) = match family {
+            let (error, from) = match family {
                 Family::V4 => ("Time to live exceeded", b.address(family)),
                 Family::V6 => ("Time exceeded: Hop limit", b.address(family)),
             };
-            ensure!(!answered && text.contains(told), "no \"{told}\" in:\n{text}");
+            ensure!(!answered && text.contains(error), "no \"{error}\" in:\n{text}");
             ensure!(text.contains(&format!("From {from}")), "not from {from}:\n{text}");
             let moved = lab.relay().ledger()?.since(&before)?;
             ensure!(

@@ -31,7 +31,7 @@ fn a_peer_that_edits_its_own_config_gets_nothing_through() {
 }
 
 #[test]
-fn a_one_sided_pair_is_dropped_and_the_reason_says_whose_list_is_short() {
+fn a_one_sided_pair_is_dropped_and_the_reason_names_the_list() {
     scenario(skip::LAB, || {
         let mut site = Site::one_to_many()?;
         let [_a, b, c, _d] = site.first()?;
@@ -88,7 +88,7 @@ fn a_peer_that_sends_with_the_address_of_another_gets_nothing_through() {
 }
 
 #[test]
-fn what_nobody_owns_and_what_the_relay_itself_does_not_offer_is_dropped() {
+fn packets_to_unowned_addresses_and_closed_ports_of_the_relay_are_dropped() {
     scenario(skip::LAB, || {
         let site = Site::one_to_many()?;
         let [_a, b] = site.first()?;

@@ -71,7 +71,7 @@ impl Siege {
         Ok(())
     }
 
-    /// Checks that no datagram of the other streams passes while they send more.
+    /// Checks that no datagram of a disallowed pair passes while more are sent.
     pub(crate) fn holds(&self) -> Result<()> {
         for stream in &self.dropped {
             let before = stream.sent();
@@ -135,12 +135,12 @@ impl Siege {
         for name in
             [format!("{} relayed rx packets", a.name()), format!("{} relayed tx packets", b.name())]
         {
-            ensure!(moved.get(&name) > 0, "{name} stands still; moved:\n{moved}");
+            ensure!(moved.get(&name) > 0, "{name} does not move; moved:\n{moved}");
         }
         Ok(())
     }
 
-    /// Stops the streams and checks that none of their datagrams that must be dropped has passed.
+    /// Stops the streams and checks that no datagram of a disallowed pair has ever passed.
     pub(crate) fn raise(self) -> Result<(Lab, Vec<Flown>)> {
         let allowed: Vec<Flown> =
             self.allowed.into_iter().map(Stream::stop).collect::<Result<_>>()?;

@@ -65,7 +65,7 @@ fn a_file_that_was_not_applied_is_not_put_in_force_by_a_trace() {
 }
 
 #[test]
-fn a_trace_shows_each_packet_and_ends_as_it_is_told() {
+fn a_trace_shows_each_packet_and_ends_on_a_signal_or_a_closed_pipe() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.first()?;

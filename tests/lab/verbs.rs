@@ -102,7 +102,7 @@ fn a_peer_added_by_command_connects_with_the_file_it_was_given_and_again_with_ne
 }
 
 #[test]
-fn what_is_shown_of_a_relay_that_runs_agrees_with_wg() {
+fn stats_metrics_and_graph_agree_with_wg() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::node_to_node()?)?;
         let [a, b] = lab.first()?;

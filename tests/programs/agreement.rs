@@ -136,7 +136,7 @@ const BOTH_WAYS: usize = 5_000;
 
 /// A tracing generation sends every packet along the slow path.
 #[test]
-fn the_short_way_through_the_program_does_what_the_long_way_does() {
+fn the_fast_path_behaves_as_the_slow_path() {
     let Some(mut short) = crate::four_peers("agreement::short_way") else { return };
     let mut long = ProgramRun::with_features(crate::four(), TRACE);
     let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);

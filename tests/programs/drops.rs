@@ -89,7 +89,7 @@ fn both_families_are_dropped_alike() {
 }
 
 #[test]
-fn malformed_headers_are_dropped_before_anybody_is_looked_up() {
+fn malformed_headers_are_dropped_before_any_look_up() {
     let Some(mut programs) = four_peers("drops::malformed") else { return };
     let v4 = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 32);
     let v6 = Inner::udp(address("fd00::3:2:2"), address("fd00::3:2:3"), 32);
@@ -112,7 +112,7 @@ fn malformed_headers_are_dropped_before_anybody_is_looked_up() {
 }
 
 #[test]
-fn extension_headers_are_gone_through_to_what_they_hide() {
+fn extension_headers_are_followed_to_the_payload() {
     const OPTIONS: u8 = 60;
     let Some(mut programs) = four_peers("drops::extensions") else { return };
     // `more` options headers of 8 bytes, one with `next`, then UDP.
@@ -161,7 +161,7 @@ fn a_packet_shorter_than_its_header_is_dropped() {
 }
 
 #[test]
-fn what_another_interface_forwards_in_is_dropped() {
+fn packets_forwarded_from_another_interface_are_dropped() {
     let Some(mut programs) = four_peers("drops::forwarded_in") else { return };
     for (from, to) in [("198.51.100.9", "10.3.2.2"), ("2001:db8::9", "fd00::3:2:2")] {
         let inner = Inner::udp(address(from), address(to), 32);

@@ -15,7 +15,7 @@ const PORT: u16 = 51820;
 const ELSEWHERE: u32 = 7;
 
 #[test]
-fn what_the_hosts_own_wireguard_sends_never_enters_the_tunnel() {
+fn messages_of_the_hosts_wireguard_never_enter_the_tunnel() {
     let Some(mut programs) = four_peers("egress::own_tunnel") else { return };
     for (from, to) in [("10.3.2.1", "10.3.2.4"), ("fd00::3:2:1", "fd00::3:2:4")] {
         let (from, to) = (address(from), address(to));
@@ -67,7 +67,7 @@ fn answers_of_published_ports_come_in_by_the_fences_mark_alone() {
 }
 
 #[test]
-fn a_copy_that_runs_behind_does_not_decide_again() {
+fn a_second_copy_passes_what_the_first_passed() {
     let Some(mut programs) = four_peers("egress::copy") else { return };
     let dropped = Inner::udp(address("10.3.2.4"), address("10.3.2.5"), 32);
     for (mark, expected) in [(PASSED, OK), (PASSED | 1, OK), (0x1000, SHOT)] {

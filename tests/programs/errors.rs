@@ -91,7 +91,7 @@ fn time_exceeded_comes_from_the_relay_when_the_peer_lists_it() {
 }
 
 #[test]
-fn too_big_tells_the_mtu() {
+fn too_big_carries_the_mtu() {
     let Some(mut programs) = four_peers("errors::too_big") else { return };
     let v4 = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 1393).with_dont_fragment();
     let error_v4 = error(&programs.ingress(&v4).1);

@@ -6,13 +6,15 @@ mod differential;
 mod drops;
 mod egress;
 mod errors;
+mod events;
 mod guard;
 mod host;
 mod memory;
+mod pairs;
 mod pins;
+mod probe;
 mod relayed;
 mod routing;
-mod told;
 
 use relay::model::Relay;
 use relay_tests::{

@@ -15,7 +15,7 @@ const MOST: u64 = 32 << 20;
 fn map_bytes(fleet: Fleet) -> u64 {
     let (compiled, slots) = fleet.compile(true).expect("the policy compiles");
     let mut loaded = Loaded::load(&compiled, 1, None, slots).expect("the kernel takes it");
-    held_bytes(&mut loaded).expect("the kernel tells")
+    held_bytes(&mut loaded).expect("the kernel reports it")
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn relays_of_one_name_in_two_namespaces_share_a_bpffs_and_nothing_else() {
 }
 
 #[test]
-fn a_link_is_an_orphan_when_its_interface_is_gone_and_otherwise_tells_where_it_runs() {
+fn a_link_without_interface_is_an_orphan_and_a_moved_one_is_reported() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-moved")?;
         let relay = Relay::up(&bed, ABI_VERSION)?;
@@ -135,7 +135,7 @@ fn a_guard_follows_its_interface_to_another_name_and_not_to_another_namespace() 
 }
 
 #[test]
-fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
+fn another_version_is_taken_over_with_its_counters_in_both_directions() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-versions")?;
         let mut before = Relay::guarded(&bed, ABI_VERSION)?;
@@ -172,7 +172,7 @@ fn another_version_is_taken_over_in_one_step_with_its_counts_and_so_back() {
 }
 
 #[test]
-fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
+fn counters_of_another_layout_restart_and_that_is_reported() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-layout")?;
         let older = Relay::guarded(&bed, OTHER)?;
@@ -190,9 +190,9 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
 
         let mine = Relay::at(&bed, &bed.relay)?;
         let observed = mine.observe()?;
-        let told: Vec<_> = observed.repairs().iter().map(Repair::to_string).collect();
+        let repairs: Vec<_> = observed.repairs().iter().map(Repair::to_string).collect();
         let counters = "taken over; some counters restart at zero: their layout differs";
-        ensure!(told == [format!("~ pins in {}: {counters}", dir.display())], "{told:?}");
+        ensure!(repairs == [format!("~ pins in {}: {counters}", dir.display())], "{repairs:?}");
         ensure!(!observed.counters_are_lost() && mine.datapath.counters()?.peers.len() == 1);
         mine.switch()?;
         mine.guard(UNDERLAY, &settings(1000))?;
@@ -204,7 +204,7 @@ fn what_is_laid_out_in_another_way_begins_anew_and_is_told() {
 }
 
 #[test]
-fn a_map_that_another_version_calls_otherwise_begins_anew_beside_those_that_continue() {
+fn a_map_under_another_name_restarts_and_the_others_continue() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-names")?;
         let older = Relay::up(&bed, OTHER)?;
@@ -227,7 +227,7 @@ fn a_map_that_another_version_calls_otherwise_begins_anew_beside_those_that_cont
 }
 
 #[test]
-fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
+fn pins_without_a_namespace_belong_to_where_their_links_run() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-early")?;
         let early = bed.bpffs().join("relay").join(RELAY).join("v1");
@@ -259,7 +259,7 @@ fn pins_from_before_namespaces_were_told_apart_are_whose_they_run() {
 }
 
 #[test]
-fn the_link_that_runs_is_taken_over_from_a_version_that_did_not_take_over_ours() {
+fn the_running_link_of_a_version_that_ignored_our_pins_is_taken_over() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-unaware")?;
         let mine = Relay::guarded(&bed, ABI_VERSION)?;
@@ -285,7 +285,7 @@ fn the_link_that_runs_is_taken_over_from_a_version_that_did_not_take_over_ours()
 }
 
 #[test]
-fn a_directory_that_others_made_or_can_write_to_is_used_by_nobody() {
+fn a_directory_that_is_not_roots_alone_is_an_error() {
     scenario(NEEDS, || {
         let bed = Bed::make("pins-trust")?;
         let relay = bed.bpffs().join("relay");

@@ -75,7 +75,7 @@ fn an_echo_request_to_the_relay_goes_up_the_stack_and_is_counted_there() {
 }
 
 #[test]
-fn what_the_host_sends_to_a_peer_is_counted_on_the_peer() {
+fn packets_from_the_host_are_counted_on_the_peer() {
     let Some(mut programs) = four_peers("relayed::from_host") else { return };
     let inner = Inner::udp(address("10.3.2.1"), address("10.3.2.4"), 10);
     let ((verdict, _), moved) = programs.moved(|p| p.egress(&inner, 0));
@@ -84,7 +84,7 @@ fn what_the_host_sends_to_a_peer_is_counted_on_the_peer() {
 }
 
 #[test]
-fn what_was_relayed_is_not_counted_again_on_its_way_out() {
+fn relayed_packets_are_not_counted_again_on_egress() {
     let Some(mut programs) = four_peers("relayed::once") else { return };
     let inner = Inner::udp(address("10.3.2.2"), address("10.3.2.3"), 10);
     // Test runs use the loopback interface, with index 1.

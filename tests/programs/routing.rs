@@ -67,7 +67,7 @@ fn an_address_that_the_host_has_got_since_is_the_hosts_and_host_access_decides()
 }
 
 #[test]
-fn what_nobody_has_is_destination_unknown() {
+fn an_unowned_address_is_destination_unknown() {
     for forwards in [true, false] {
         on_new_host("routing::nobody", forwards, four(), |programs| {
             for (from, vacant, beyond) in

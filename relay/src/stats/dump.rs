@@ -10,7 +10,7 @@ use super::{
 
 /// What wg(8) writes for an absent value.
 const NONE: &str = "(none)";
-/// Stands for every private and preshared key.
+/// Replaces every private and preshared key.
 const HIDDEN: &str = "(hidden)";
 
 /// Renders a snapshot. Behind the eight columns of wg(8) a peer has: its name; relayed packets and
@@ -53,7 +53,7 @@ mod tests {
     use crate::stats::sample;
 
     #[test]
-    fn the_columns_of_wg_come_first_and_ours_behind() {
+    fn the_columns_of_wg_come_before_ours() {
         let mut text = Vec::new();
         render_dump_into(&mut text, &sample::snapshot()).expect("memory is never full");
         let text = String::from_utf8(text).expect("text");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_without_a_key_has_none_to_hide() {
+    fn a_relay_without_a_key_shows_none() {
         let mut text = Vec::new();
         let snapshot = Snapshot { public_key: String::new(), fwmark: 0, ..sample::snapshot() };
         render_dump_into(&mut text, &snapshot).expect("memory is never full");

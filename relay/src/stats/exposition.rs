@@ -65,7 +65,7 @@ impl Family {
         Self { name, kind: Kind::Gauge, unit, help }
     }
 
-    /// 1, with what it says in its labels.
+    /// Its value is 1; the information is in the labels.
     pub(super) const fn info(name: &'static str, help: &'static str) -> Self {
         Self { name, kind: Kind::Info, unit: None, help }
     }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_label_is_escaped() {
+    fn label_values_are_escaped() {
         assert_eq!(Label("a", "b\"c\\d\ne").to_string(), r#"a="b\"c\\d\ne""#);
         assert_eq!(Label("a", "\\\\\"").to_string(), r#"a="\\\\\"""#);
     }

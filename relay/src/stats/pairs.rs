@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::units::bytes;
 
-/// Stands for the names.
+/// Replaces the names.
 const OTHERS: &str = "(others)";
 
 /// Version of the JSON.

@@ -195,12 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn openmetrics_names_units_and_ends() {
+    fn openmetrics_has_units_and_an_end() {
         insta::assert_snapshot!(rendered(&sample::snapshot(), Exposition::OpenMetrics));
     }
 
     #[test]
-    fn pairs_are_families_of_their_own() {
+    fn the_metrics_of_pairs() {
         let counted = |packets, bytes| PairCounters { packets, bytes };
         let pairs = [("a".to_owned(), "b".to_owned(), counted(3, 252))];
         let pairs = Pairs::new("relay0", pairs, counted(7, 700));
@@ -231,7 +231,7 @@ mod tests {
             for line in text.lines().filter(|line| *line != "# EOF") {
                 if let Some(head) = line.strip_prefix("# TYPE ") {
                     family = head.split_once(' ').expect("a kind");
-                    assert!(!families.contains(&family), "{line}: a family stands once");
+                    assert!(!families.contains(&family), "{line}: a family appears once");
                     families.push(family);
                 } else if let Some(head) = line.strip_prefix("# UNIT ") {
                     let (name, unit) = head.split_once(' ').expect("a unit");

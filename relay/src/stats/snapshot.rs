@@ -324,14 +324,14 @@ mod tests {
     use crate::stats::sample;
 
     #[test]
-    fn a_handshake_in_the_future_tells_nothing_but_that_the_clock_was_set_back() {
+    fn a_handshake_in_the_future_makes_presence_unknown() {
         let snapshot = sample::snapshot();
         let peer = &snapshot.peers[0];
         let at = UNIX_EPOCH + Duration::from_secs(peer.latest_handshake);
         let presence = |now| (peer.presence(now), peer.handshake_age(now).map(|age| age.as_secs()));
         assert_eq!(presence(at + Duration::from_secs(180)), (Presence::Online, Some(180)));
         assert_eq!(presence(at + Duration::from_secs(181)), (Presence::Offline, Some(181)));
-        // Within a look.
+        // Within the time of one reading.
         assert_eq!(presence(at - Duration::from_secs(5)), (Presence::Online, Some(0)));
         assert_eq!(presence(at - Duration::from_secs(6)), (Presence::Unknown, None));
         let attendance = snapshot.attendance(at - Duration::from_secs(3600));

@@ -165,7 +165,7 @@ mod tests {
     use crate::stats::{Guarded, Observation, Policy};
 
     #[test]
-    fn a_sound_relay_is_one_screen_that_says_so() {
+    fn a_relay_as_configured_fits_one_screen() {
         assert_eq!(
             shown(Findings { problems: vec![], ..findings() }),
             "interface: relay0\n  state: up\n  policy: generation 7 (c0de), as configured\n  \
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_comes_last_and_in_full() {
+    fn problems_come_last_and_in_full() {
         let text = shown(findings());
         assert!(text.ends_with("problems:\n  egress is gone\n"), "{text}");
     }

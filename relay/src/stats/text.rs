@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_guard_nothing_is_said_of_one_unless_it_counted_before() {
+    fn the_guard_is_shown_only_if_it_is_configured_or_has_counted() {
         let mut observation = Observation { guard: Vec::new(), ..sample::observation() };
         let text = shown(&Snapshot::new(&observation));
         assert!(text.contains("\n  guard: off\n  passed by the guard: 40 data, 2 "), "{text}");

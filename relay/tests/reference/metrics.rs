@@ -10,7 +10,7 @@ use crate::{
 #[test]
 fn the_page_of_metrics_is_current() {
     let of_peers = families("the_text_format_for_prometheus");
-    let of_pairs = families("pairs_are_families_of_their_own");
+    let of_pairs = families("the_metrics_of_pairs");
     page::check(
         "metrics",
         &format!("## `relay stats`\n\n{of_peers}\n## `relay stats --pairs`\n\n{of_pairs}"),

@@ -42,7 +42,7 @@ fn with_another_key_of_the_relay_the_guard_has_it_too() {
 }
 
 #[test]
-fn without_its_table_it_is_taken_off_and_counts_go_on_when_it_is_back() {
+fn without_its_table_the_guard_is_detached_and_counts_continue_with_it() {
     scenario(skip::LAB, || {
         let mut lab = Lab::start(guarded(&[])?)?;
         let counted = seen(&lab, "initiation")?;
@@ -78,7 +78,7 @@ fn without_its_table_it_is_taken_off_and_counts_go_on_when_it_is_back() {
 }
 
 #[test]
-fn a_program_of_somebody_else_is_left_alone_and_the_relay_works_without() {
+fn a_foreign_xdp_program_stays_and_the_relay_works_without_guard() {
     scenario(skip::LAB, || {
         let lab = Lab::build(guarded(&[])?)?;
         let settings = GuardSettings {
@@ -118,7 +118,7 @@ fn a_program_of_somebody_else_is_left_alone_and_the_relay_works_without() {
 }
 
 #[test]
-fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
+fn a_guard_that_cannot_run_is_reported_and_the_relay_comes_up() {
     scenario(skip::LAB, || {
         let mut site = guarded(&[])?;
         site.guard_mut()?.insert("mode".to_owned(), "generic".into());
@@ -153,8 +153,8 @@ fn what_of_the_guard_cannot_be_had_is_told_and_the_relay_comes_up() {
             let report = lab.relay().up()?;
             ensure!(report.changed == is_down, "{report:?}");
             for said in [absent, unsupported] {
-                let is_told = report.warnings.iter().any(|warning| warning.contains(said));
-                ensure!(is_told, "no {said:?} in {report:?}");
+                let is_reported = report.warnings.iter().any(|warning| warning.contains(said));
+                ensure!(is_reported, "no {said:?} in {report:?}");
             }
             ensure!(!report.changes.iter().any(|line| line.contains("dummy7")), "{report:?}");
             let plain = lab.relay().relay(&["up"])?;

@@ -243,14 +243,14 @@ fn extension_body(number: u8, words: usize, fragment: u16, filler: u8) -> Vec<u8
 }
 
 #[test]
-fn bytes_without_any_order() {
+fn random_bytes() {
     if possible("guard::arbitrary::bytes") {
         agree(vec(any::<u8>(), 14..300));
     }
 }
 
 #[test]
-fn frames_that_are_nearly_right() {
+fn nearly_valid_frames() {
     if possible("guard::arbitrary::nearly_right") {
         agree(any_outer().prop_map(|outer| outer.frame()));
     }

@@ -41,7 +41,7 @@ fn a_new_key_is_one_step_of_the_link_and_counts_stay() {
 }
 
 #[test]
-fn it_goes_where_and_how_it_is_asked_for() {
+fn the_guard_runs_in_the_desired_mode_or_fails() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-modes")?;
         // The loopback interface has no driver.
@@ -58,7 +58,7 @@ fn it_goes_where_and_how_it_is_asked_for() {
             ensure!(hook.mode == Some(mode), "{hook:?}");
             bed.send(&message::initiation(&key(), 1), Outcome::Initiation)?;
             let hook = bed.put(UNDERLAY, None, &settings(1000))??;
-            ensure!(hook.mode == Some(mode), "asked for none, it stays: {hook:?}");
+            ensure!(hook.mode == Some(mode), "without a desired mode, it stays: {hook:?}");
         }
         let error = bed.put("eth9", None, &settings(1))?.expect_err("no such interface");
         ensure!(matches!(error, DatapathError::NoUnderlay { .. }), "{error}");
@@ -67,7 +67,7 @@ fn it_goes_where_and_how_it_is_asked_for() {
 }
 
 #[test]
-fn somebody_elses_program_is_left_alone() {
+fn a_foreign_program_is_left_in_place() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-foreign")?;
         let mut other = LoadedGuard::load(&settings(1), None)?;
@@ -101,7 +101,7 @@ fn somebody_elses_program_is_left_alone() {
 }
 
 #[test]
-fn what_was_lost_is_seen_and_repaired() {
+fn a_lost_pin_or_interface_is_observed_and_repaired() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-lost")?;
         bed.put(UNDERLAY, None, &settings(1000))??;
@@ -136,7 +136,7 @@ fn what_was_lost_is_seen_and_repaired() {
 }
 
 #[test]
-fn taken_off_it_is_gone_at_once() {
+fn a_detached_guard_is_gone_at_once() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-off")?;
         let pins = bed.pins()?;

@@ -183,7 +183,7 @@ fn a_first_fragment_passes_only_if_it_shows_that_it_is_data() {
 
 /// Whatever precedes UDP, the message is judged, or the frame is dropped for hiding it.
 #[test]
-fn no_header_in_front_of_udp_lets_a_forged_message_pass() {
+fn no_header_before_udp_lets_a_forged_message_pass() {
     if !possible("guard::forged::no_header") {
         return;
     }

@@ -76,7 +76,7 @@ fn ip_options_of_every_length_change_nothing() {
 
 /// The kernel uses the length in the UDP header if the IP packet is longer.
 #[test]
-fn what_is_behind_the_datagram_is_no_part_of_the_message() {
+fn bytes_after_the_datagram_are_not_part_of_the_message() {
     if !possible("guard::genuine::behind") {
         return;
     }
@@ -92,7 +92,7 @@ fn what_is_behind_the_datagram_is_no_part_of_the_message() {
 }
 
 #[test]
-fn what_is_not_for_the_relay_passes_and_is_not_counted() {
+fn packets_not_for_the_relay_pass_uncounted() {
     if !possible("guard::genuine::not_for_the_relay") {
         return;
     }

@@ -85,7 +85,7 @@ fn initiation(by: &mut Tunn) -> Vec<u8> {
 }
 
 #[test]
-fn boringtuns_handshakes_and_data_pass_whoever_begins() {
+fn boringtuns_handshakes_and_data_pass_from_either_side() {
     if !possible("guard::implementations::boringtun") {
         return;
     }
@@ -108,7 +108,7 @@ fn boringtuns_handshakes_and_data_pass_whoever_begins() {
 }
 
 #[test]
-fn boringtuns_cookies_pass_and_what_comes_of_them() {
+fn boringtuns_cookies_and_their_answers_pass() {
     if !possible("guard::implementations::cookies") {
         return;
     }
@@ -126,7 +126,7 @@ fn boringtuns_cookies_pass_and_what_comes_of_them() {
 }
 
 #[test]
-fn wireguard_go_talks_through_the_guard() {
+fn wireguard_go_connects_through_the_guard() {
     scenario(&[NEEDS, &[Need::Tun, Need::WireGuardGo]].concat(), || {
         let bed = Bed::make("guard-go")?;
         let relay = Tunnel::go(&bed.relay, "rg")?;

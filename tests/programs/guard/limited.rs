@@ -33,7 +33,7 @@ fn is_limited(guard: &mut GuardRun, from: &str) -> bool {
 }
 
 #[test]
-fn a_source_over_its_limit_is_dropped_but_for_one_in_eight() {
+fn of_a_source_over_its_limit_one_message_in_eight_passes() {
     if !possible("guard::limited::a_source_over") {
         return;
     }
@@ -77,7 +77,7 @@ fn a_wrong_mac1_takes_nothing_from_its_source() {
 }
 
 #[test]
-fn after_too_many_wrong_mac1s_an_address_and_port_is_looked_at_by_chance_and_others_always() {
+fn after_too_many_wrong_mac1s_a_source_is_checked_at_random_and_others_always() {
     if !possible("guard::limited::too_many_wrong") {
         return;
     }
@@ -155,7 +155,7 @@ fn a_flow_with_data_is_not_limited_by_what_others_send_from_its_address() {
 }
 
 #[test]
-fn a_flow_without_data_or_with_a_forged_beginning_has_no_privilege() {
+fn an_unconfirmed_or_forged_flow_has_no_privilege() {
     if !possible("guard::limited::without_data") {
         return;
     }
@@ -176,7 +176,7 @@ fn a_flow_without_data_or_with_a_forged_beginning_has_no_privilege() {
 /// An attacker with the relay's key and data-like messages from far more sources than the tables hold
 /// does not evict a confirmed flow.
 #[test]
-fn more_sources_than_the_table_holds_lock_nobody_out() {
+fn more_sources_than_the_table_holds_do_not_stop_peers() {
     if !possible("guard::limited::more_sources") {
         return;
     }

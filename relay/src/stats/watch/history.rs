@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_is_the_mean_of_each_part_and_begins_when_the_watch_did() {
+    fn a_minute_is_the_mean_of_each_part_since_the_watch_began() {
         let mut history = None;
         for (at, rx_bytes) in [(0, 0), (5, 500), (10, 500), (30, 4500)] {
             let counts = Counts { rx_bytes, ..Counts::default() };

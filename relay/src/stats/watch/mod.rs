@@ -236,7 +236,7 @@ mod tests {
     fn rates_are_differences_over_time() {
         let mut watch = watch();
         feed(&mut watch, 0, |_| {});
-        assert!(screen(&mut watch, 110, 8).contains("rates need a second look"));
+        assert!(screen(&mut watch, 110, 8).contains("rates need a second reading"));
         feed(&mut watch, 2, |snapshot| {
             let a = &mut snapshot.peers[0];
             a.relayed.rx_bytes += 4096;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_begin_again_give_what_they_count_since() {
+    fn restarted_counters_give_rates_since_the_restart() {
         let mut watch = watch();
         feed(&mut watch, 0, |_| {});
         feed(&mut watch, 1, |snapshot| {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_sends_is_online_whatever_the_clock_makes_of_its_handshake() {
+    fn a_peer_that_sends_is_online_whatever_the_age_of_its_handshake() {
         let mut watch = watch();
         let hour = Duration::from_secs(3600);
         for (second, now, packets, expected) in [
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_comes_has_no_rate_and_one_that_goes_is_forgotten() {
+    fn a_new_peer_has_no_rate_and_a_removed_one_is_forgotten() {
         let mut watch = watch();
         feed(&mut watch, 0, |snapshot| drop(snapshot.peers.remove(0)));
         feed(&mut watch, 1, |snapshot| drop(snapshot.peers.remove(1)));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_and_the_latest_snapshot_stays() {
+    fn an_error_is_shown_and_the_latest_snapshot_stays() {
         let mut watch = watch();
         feed(&mut watch, 0, |_| {});
         watch.trouble("interface relay0 is not there; run `relay up`".to_owned());

@@ -68,7 +68,7 @@ fn relay<'a>(watch: &Watch, snapshot: &'a Snapshot) -> Line<'a> {
 fn traffic(watch: &Watch) -> Line<'static> {
     let rates = watch.total.as_ref().and_then(|total| total.rates);
     let Some(Rates { rx_bytes, rx_packets, dropped, .. }) = rates else {
-        return Line::raw("rates need a second look");
+        return Line::raw("rates need a second reading");
     };
     let mut reasons: Vec<_> = watch
         .reasons
