@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     NetError,
-    ruleset::{
-        self, Chain, Expression, INET, IPV4, IPV6, Ruleset, VERDICT, Verdict, find, number,
+    nftables::{
+        Chain, Expression, INET, IPV4, IPV6, Ruleset, Scope, VERDICT, Verdict, find, number,
         register, text, verdict,
     },
 };
@@ -36,7 +36,7 @@ pub struct MarkWriter {
 /// # Errors
 /// The kernel has no nf_tables, the caller lacks permission, or the ruleset changed during each dump.
 pub fn writers(interface: &InterfaceName, bits: u32) -> Result<Vec<MarkWriter>, NetError> {
-    let ruleset = ruleset::read()?;
+    let ruleset = Ruleset::read(Scope::ALL)?;
     let own = super::fence::table_name(interface);
     let mut found: BTreeMap<String, Written> = BTreeMap::new();
     for chain in reachable(&ruleset) {

@@ -20,8 +20,8 @@ pub mod link;
 mod lookup;
 pub mod marks;
 mod news;
+mod nftables;
 pub mod route;
-mod ruleset;
 pub mod underlay;
 
 pub use address::{host_addresses, host_addresses_beside};

@@ -1,119 +1,95 @@
-//! Expressions of rules, in the form in which the kernel sends them back.
+//! Expressions of rules, with attributes in the order in which the kernel sends them back. Numbers are
+//! those of linux/netfilter/nf_tables.h.
 
-use netlink_packet_netfilter::nftables::{
-    Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, Immediate, ListAttribute, Meta,
-    MetaKey, Operator, Payload, Register, Verdict, VerdictAttribute,
-};
-use rtnetlink::packet_core::{DefaultNla, Nla as _};
+use crate::net::nftables::{Attribute, Expression, VERDICT, attribute, find, nested};
 
-/// NFTA_CT_DREG, NFTA_CT_KEY and keys of linux/netfilter/nf_tables.h.
-const CT_DESTINATION_REGISTER: u16 = 1;
-const CT_KEY: u16 = 2;
+/// NFT_META_*.
+pub(super) const META_MARK: u32 = 3;
+pub(super) const META_INPUT_NAME: u32 = 6;
+pub(super) const META_OUTPUT_NAME: u32 = 7;
+pub(super) const META_FAMILY: u32 = 15;
+pub(super) const META_PROTOCOL: u32 = 16;
+
+/// NFT_CT_*.
 pub(super) const CT_STATE: u32 = 0;
 pub(super) const CT_DIRECTION: u32 = 1;
 pub(super) const CT_STATUS: u32 = 2;
 
-/// NFT_PAYLOAD_NETWORK_HEADER and NFT_PAYLOAD_TRANSPORT_HEADER of linux/netfilter/nf_tables.h.
+/// NFT_CMP_EQ and NFT_CMP_NEQ.
+pub(super) const EQUAL: u32 = 0;
+pub(super) const NOT_EQUAL: u32 = 1;
+
+/// NFT_PAYLOAD_NETWORK_HEADER and NFT_PAYLOAD_TRANSPORT_HEADER.
 pub(super) const NETWORK_HEADER: u32 = 1;
 pub(super) const TRANSPORT_HEADER: u32 = 2;
-/// NFT_BITWISE_MASK_XOR of linux/netfilter/nf_tables.h.
-const MASK_XOR: u32 = 0;
 
-/// NFTA_COUNTER_PACKETS of linux/netfilter/nf_tables.h.
+/// NFTA_COUNTER_PACKETS.
 pub(super) const COUNTER_PACKETS: u16 = 2;
 
-pub(super) fn field(header: u32, offset: u32, len: u32) -> Expressions {
-    Expressions::Payload(vec![
-        Payload::DestinationRegister(Register::Reg1),
-        Payload::Base(header),
-        Payload::Offset(offset),
-        Payload::Len(len),
-    ])
+/// NFT_REG_1, the only register in use.
+const REGISTER: u32 = 1;
+
+pub(super) fn load(key: u32) -> Expression {
+    Expression::new("meta", &[number(2, key), number(1, REGISTER)])
 }
 
-pub(super) fn track(key: u32) -> Expressions {
-    let register = u32::from(Register::Reg1).to_be_bytes().to_vec();
-    other(
-        "ct",
-        vec![
-            DefaultNla::new(CT_DESTINATION_REGISTER, register),
-            DefaultNla::new(CT_KEY, key.to_be_bytes().to_vec()),
-        ],
-    )
+pub(super) fn store(key: u32) -> Expression {
+    Expression::new("meta", &[number(2, key), number(3, REGISTER)])
+}
+
+pub(super) fn field(header: u32, offset: u32, len: u32) -> Expression {
+    let place = [number(2, header), number(3, offset), number(4, len)];
+    Expression::new("payload", &[&[number(1, REGISTER)], &place[..]].concat())
+}
+
+pub(super) fn track(key: u32) -> Expression {
+    Expression::new("ct", &[number(1, REGISTER), number(2, key)])
 }
 
 /// Matches if connection tracking has one of these bits.
-pub(super) fn track_has(key: u32, mask: u32) -> [Expressions; 3] {
-    [track(key), bits(mask, 0), compare(Operator::NotEqual, bytes(0))]
+pub(super) fn track_has(key: u32, mask: u32) -> [Expression; 3] {
+    [track(key), bits(mask, 0), compare(NOT_EQUAL, &bytes(0))]
 }
 
 /// The register's bits in `mask`, with those of `flip` inverted.
-pub(super) fn bits(mask: u32, flip: u32) -> Expressions {
-    masked(4, bytes(mask), bytes(flip))
+pub(super) fn bits(mask: u32, flip: u32) -> Expression {
+    masked(4, &bytes(mask), &bytes(flip))
 }
 
-pub(super) fn masked(len: u32, mask: Vec<u8>, flip: Vec<u8>) -> Expressions {
-    Expressions::Bitwise(vec![
-        Bitwise::SourceRegister(Register::Reg1),
-        Bitwise::DestinationRegister(Register::Reg1),
-        Bitwise::Length(len),
-        Bitwise::Op(MASK_XOR),
-        Bitwise::Mask(DataAttribute::Value(mask)),
-        Bitwise::Xor(DataAttribute::Value(flip)),
-    ])
+pub(super) fn masked(len: u32, mask: &[u8], flip: &[u8]) -> Expression {
+    const MASK_XOR: u32 = 0;
+    let registers = [number(1, REGISTER), number(2, REGISTER), number(3, len), number(6, MASK_XOR)];
+    Expression::new("bitwise", &[&registers[..], &[value(4, mask), value(5, flip)]].concat())
 }
 
-pub(super) fn bytes(number: u32) -> Vec<u8> {
-    number.to_ne_bytes().to_vec()
+pub(super) fn bytes(number: u32) -> [u8; 4] {
+    number.to_ne_bytes()
 }
 
-pub(super) fn verdict(code: u32) -> Expressions {
-    Expressions::Immediate(vec![
-        Immediate::DestinationRegister(Register::Verdict),
-        Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(Verdict::Other(code))])),
-    ])
+pub(super) fn compare(operator: u32, with: &[u8]) -> Expression {
+    Expression::new("cmp", &[number(1, REGISTER), number(2, operator), value(3, with)])
 }
 
-pub(super) fn load(key: MetaKey) -> Expressions {
-    Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(Register::Reg1)])
+pub(super) fn verdict(code: u32) -> Expression {
+    let verdict = nested(2, &[nested(2, &[number(1, code)])]);
+    Expression::new("immediate", &[number(1, VERDICT), verdict])
 }
 
-pub(super) fn compare(operator: Operator, value: Vec<u8>) -> Expressions {
-    Expressions::Cmp(vec![
-        Cmp::SourceRegister(Register::Reg1),
-        Cmp::Op(operator),
-        Cmp::Data(DataAttribute::Value(value)),
-    ])
-}
-
-pub(super) fn counter() -> Expressions {
-    other("counter", Vec::new())
-}
-
-pub(super) fn other(expression_type: &str, attributes: Vec<DefaultNla>) -> Expressions {
-    Expressions::Other { expression_type: expression_type.to_owned(), attributes }
-}
-
-pub(super) fn expression(element: ListAttribute<ExpressionAttribute>) -> Option<Expressions> {
-    let ListAttribute::Element(attributes) = element else {
-        return None;
-    };
-    attributes.into_iter().find_map(|attribute| match attribute {
-        ExpressionAttribute::Data(expression) => Some(expression),
-        _ => None,
-    })
+pub(super) fn counter() -> Expression {
+    Expression::new("counter", &[])
 }
 
 /// The packets of a counter; `None` if it is another expression.
-pub(super) fn counted(expression: &Expressions) -> Option<u64> {
-    let Expressions::Other { expression_type, attributes } = expression else {
-        return None;
-    };
-    let packets = attributes.iter().find(|attribute| attribute.kind() == COUNTER_PACKETS);
-    let value = packets.and_then(|attribute| {
-        let mut value = [0; 8];
-        (attribute.value_len() == value.len()).then(|| attribute.emit_value(&mut value))?;
-        Some(u64::from_be_bytes(value))
-    });
-    (expression_type == "counter").then(|| value.unwrap_or(0))
+pub(super) fn counted(expression: &Expression) -> Option<u64> {
+    let packets = find(&expression.data, COUNTER_PACKETS).try_into();
+    (expression.name == "counter").then(|| packets.map_or(0, u64::from_be_bytes))
+}
+
+fn number(kind: u16, number: u32) -> Attribute {
+    attribute(kind, number.to_be_bytes())
+}
+
+/// An attribute with a value in NFTA_DATA_VALUE.
+fn value(kind: u16, bytes: &[u8]) -> Attribute {
+    nested(kind, &[attribute(1, bytes)])
 }

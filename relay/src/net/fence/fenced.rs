@@ -1,7 +1,11 @@
-use netlink_packet_netfilter::nftables::{ChainAttribute, TableAttribute};
-
-use super::nfnetlink;
-use crate::{model::InterfaceName, net::NetError};
+use super::lacking;
+use crate::{
+    model::InterfaceName,
+    net::{
+        NetError,
+        nftables::{INET, Scope, chains},
+    },
+};
 
 /// The interfaces that have a fence, in any state: tables `inet relay_NAME` with chains `prerouting` and
 /// `forward`.
@@ -9,22 +13,15 @@ use crate::{model::InterfaceName, net::NetError};
 /// # Errors
 /// The kernel has no nf_tables, or the caller lacks permission.
 pub fn fenced() -> Result<Vec<InterfaceName>, NetError> {
-    let mut interfaces = Vec::new();
-    for attributes in nfnetlink::tables()? {
-        let name = attributes.iter().find_map(|attribute| match attribute {
-            TableAttribute::Name(name) => Some(name.as_str()),
-            _ => None,
-        });
-        let Some(name) = name else { continue };
-        let Some(Ok(interface)) = name.strip_prefix("relay_").map(str::parse) else { continue };
-        let chains = nfnetlink::chains(name)?;
-        let has = |chain: &str| {
-            let chain = ChainAttribute::Name(chain.to_owned());
-            chains.iter().any(|attributes| attributes.contains(&chain))
-        };
-        if has("prerouting") && has("forward") {
-            interfaces.push(interface);
-        }
-    }
-    Ok(interfaces)
+    let scope = Scope { family: INET, table: None };
+    let chains = chains(scope).map_err(lacking("inet relay_*"))?;
+    let has = |table: &str, name: &str| {
+        chains.iter().any(|chain| chain.table == table && chain.name == name)
+    };
+    let fences = chains.iter().filter(|chain| chain.name == "prerouting");
+    let fences = fences.filter(|chain| has(&chain.table, "forward"));
+    Ok(fences
+        .filter_map(|chain| chain.table.strip_prefix("relay_"))
+        .filter_map(|name| name.parse().ok())
+        .collect())
 }

@@ -8,13 +8,17 @@
 
 mod expression;
 mod fenced;
-mod nfnetlink;
 mod rules;
+
+use std::io;
 
 pub use fenced::fenced;
 use ipnet::IpNet;
 
-use super::NetError;
+use super::{
+    NetError,
+    nftables::{INET, Ruleset, Scope, tables, transact},
+};
 use crate::model::{Egress, HostAccess, InterfaceName, Relay};
 
 /// Marks of packets that pass.
@@ -122,14 +126,15 @@ pub fn table_name(interface: &InterfaceName) -> String {
 /// The kernel has no nf_tables, or the caller lacks permission.
 pub fn observe(fence: &Fence) -> Result<(FenceState, Drops), NetError> {
     let table = table_name(&fence.interface);
-    let Some(attributes) = nfnetlink::table(&table)? else {
+    let scope = Scope { family: INET, table: Some(&table) };
+    let tables = tables(scope).map_err(lacking(&table))?;
+    let Some(found) = tables.first() else {
         return Ok((FenceState::Absent, Drops::default()));
     };
-    let read: Vec<_> = nfnetlink::rules(&table)?.into_iter().map(rules::rule).collect();
-    let drops = Drops(Dropped::ALL.map(|why| rules::packets(fence, &read, why)));
-    let found = nfnetlink::chains(&table)?.into_iter().map(rules::chain).collect();
-    let found = rules::filled(found, read);
-    let state = match rules::is_plain(&attributes) && found == rules::chains(fence) {
+    let chains = Ruleset::read(scope).map_err(lacking(&table))?.chains;
+    let drops = Drops(Dropped::ALL.map(|why| rules::packets(fence, &chains, why)));
+    let is_dormant = found.flags != 0;
+    let state = match !is_dormant && rules::plain(chains) == rules::chains(fence) {
         true => FenceState::Intact,
         false => FenceState::Different,
     };
@@ -143,7 +148,7 @@ pub fn observe(fence: &Fence) -> Result<(FenceState, Drops), NetError> {
 /// The kernel lacks nf_tables or a part that the fence needs, or the caller lacks permission.
 pub fn put_up(fence: &Fence) -> Result<(), NetError> {
     let table = table_name(&fence.interface);
-    nfnetlink::transact(&table, rules::requests(&table, rules::chains(fence)))
+    transact(&table, &rules::requests(&table, &rules::chains(fence))).map_err(lacking(&table))
 }
 
 /// Removes the fence. Whether there was one.
@@ -152,8 +157,39 @@ pub fn put_up(fence: &Fence) -> Result<(), NetError> {
 /// The kernel has no nf_tables, or the caller lacks permission.
 pub fn take_down(interface: &InterfaceName) -> Result<bool, NetError> {
     let table = table_name(interface);
-    match nfnetlink::transact(&table, vec![rules::delete_table(&table)]) {
+    match transact(&table, &[rules::delete_table(&table)]).map_err(lacking(&table)) {
         Err(error) if error.os_error() == Some(libc::ENOENT) => Ok(false),
         outcome => outcome.map(|()| true),
+    }
+}
+
+/// Tells the errors of a kernel that lacks what the fence needs from all others.
+fn lacking(table: &str) -> impl Fn(NetError) -> NetError {
+    let missing = |source| NetError::NetfilterMissing { table: table.to_owned(), source };
+    move |error| match error {
+        NetError::Connect { source, .. } if is_unsupported(&source) => missing(source),
+        NetError::Request { request, source, .. }
+            if is_unsupported(&source) || is_missing(request, &source) =>
+        {
+            missing(source)
+        }
+        other => other,
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT)
+    )
+}
+
+/// EINVAL means that nothing answers for nf_tables; ENOENT for a chain or a rule is a module that cannot
+/// be loaded.
+fn is_missing(request: &str, error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(libc::EINVAL) => matches!(request, "NFT_MSG_GETTABLE" | "NFT_MSG_GETCHAIN"),
+        Some(libc::ENOENT) => matches!(request, "NFT_MSG_NEWCHAIN" | "NFT_MSG_NEWRULE"),
+        _ => false,
     }
 }

@@ -1,20 +1,25 @@
 //! The rules of the fence, as sent and as read back.
 
 use ipnet::IpNet;
-use netlink_packet_netfilter::nftables::{
-    ChainAttribute, ChainMessage, Expressions, Hook, InetHookNumber, ListAttribute, Meta, MetaKey,
-    NfTablesMessage, Operator, Register, RuleAttribute, RuleMessage, TableAttribute, TableMessage,
-};
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
 use super::{
     Dropped, Fence,
     expression::{
-        CT_DIRECTION, CT_STATE, CT_STATUS, NETWORK_HEADER, TRANSPORT_HEADER, bits, bytes, compare,
-        counted, counter, expression, field, load, masked, track, track_has, verdict,
+        CT_DIRECTION, CT_STATE, CT_STATUS, EQUAL, META_FAMILY, META_INPUT_NAME, META_MARK,
+        META_OUTPUT_NAME, META_PROTOCOL, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER, bits, bytes,
+        compare, counted, counter, field, load, masked, store, track, track_has, verdict,
     },
-    nfnetlink::Request,
+    table_name,
 };
+use crate::net::nftables::{
+    Base, Chain, Expression, INET, IPV4, IPV6, Kind, Request, attribute, nested, string,
+};
+
+/// NF_INET_PRE_ROUTING, NF_INET_FORWARD and NF_INET_LOCAL_OUT of linux/netfilter.h.
+const PRE_ROUTING: u32 = 0;
+const FORWARD: u32 = 2;
+const LOCAL_OUT: u32 = 3;
 
 /// NF_IP_PRI_MANGLE: before all filter chains of the host.
 const MANGLE: i32 = -150;
@@ -32,10 +37,6 @@ const ESTABLISHED_OR_RELATED: u32 = 1 << 1 | 1 << 2;
 const REPLY: u8 = 1;
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
 
-/// NFPROTO_IPV4 and NFPROTO_IPV6 of linux/netfilter.h.
-const IPV4: u8 = 2;
-const IPV6: u8 = 10;
-
 const UDP: u8 = 17;
 /// Offsets of the source address in both headers.
 const SOURCE_V4: u32 = 12;
@@ -47,25 +48,7 @@ const DESTINATION_PORT: u32 = 2;
 /// IFNAMSIZ: the kernel compares the whole field.
 const NAME_FIELD_LEN: usize = 16;
 
-type Rule = Vec<Expressions>;
-
-/// A chain of the fence, as sent and as read back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Chain {
-    pub(super) name: String,
-    /// Hook number, then priority.
-    hook: Vec<Hook>,
-    policy: Option<u32>,
-    kind: Option<String>,
-    rules: Vec<Rule>,
-}
-
-/// A rule as it is read back, in the form in which it was sent, and the packets it has counted.
-pub(super) struct Counted {
-    chain: String,
-    rule: Rule,
-    packets: u64,
-}
+type Rule = Vec<Expression>;
 
 /// Sorted by name.
 pub(super) fn chains(fence: &Fence) -> Vec<Chain> {
@@ -80,41 +63,53 @@ pub(super) fn chains(fence: &Fence) -> Vec<Chain> {
     let output = dropping(fence, Dropped::OwnTunnel);
     let prerouting =
         [Dropped::FromPeers, Dropped::OverlaySource].map(|why| dropping(fence, why)).concat();
+    let chain = |name: &str, hook, priority, rules| Chain {
+        family: INET,
+        table: table_name(&fence.interface),
+        name: name.to_owned(),
+        base: Some(Base { hook, priority, kind: "filter".to_owned(), policy: ACCEPT }),
+        rules,
+    };
     vec![
-        base_chain("forward", InetHookNumber::Forward, MANGLE, forward),
-        base_chain("output", InetHookNumber::LocalOut, MANGLE, output),
-        base_chain("prerouting", InetHookNumber::PreRouting, FIRST, prerouting),
+        chain("forward", FORWARD, MANGLE, forward),
+        chain("output", LOCAL_OUT, MANGLE, output),
+        chain("prerouting", PRE_ROUTING, FIRST, prerouting),
     ]
 }
 
-/// Packets that the rules with this reason among `rules` have dropped.
-pub(super) fn packets(fence: &Fence, rules: &[Counted], why: Dropped) -> u64 {
+/// Packets that the rules with this reason have dropped.
+pub(super) fn packets(fence: &Fence, chains: &[Chain], why: Dropped) -> u64 {
     let wanted = dropping(fence, why);
-    let found = rules.iter().filter(|counted| wanted.contains(&counted.rule));
-    found.map(|counted| counted.packets).sum()
+    let rules = chains.iter().flat_map(|chain| &chain.rules);
+    let found = rules.filter(|rule| wanted.contains(&uncounted(rule)));
+    found.flatten().filter_map(counted).sum()
 }
 
-fn base_chain(name: &str, hook: InetHookNumber, priority: i32, rules: Vec<Rule>) -> Chain {
-    Chain {
-        name: name.to_owned(),
-        hook: vec![Hook::Number(hook.into()), Hook::Priority(priority.cast_unsigned())],
-        policy: Some(ACCEPT),
-        kind: Some("filter".to_owned()),
-        rules,
+/// The chains as they are sent: sorted by name, and without the counts of their rules.
+pub(super) fn plain(mut chains: Vec<Chain>) -> Vec<Chain> {
+    for rule in chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+        *rule = uncounted(rule);
     }
+    chains.sort_by(|one, other| one.name.cmp(&other.name));
+    chains
 }
 
-/// The rules that drop for this reason, with attributes in the order in which the kernel sends them.
+fn uncounted(rule: &Rule) -> Rule {
+    let plain = |step: &Expression| counted(step).map_or_else(|| step.clone(), |_| counter());
+    rule.iter().map(plain).collect()
+}
+
+/// The rules that drop for this reason.
 fn dropping(fence: &Fence, why: Dropped) -> Vec<Rule> {
     let conditions = match why {
         // `iifname "<interface>" meta mark & <passed> != <passed>`; in a VRF later hooks see the
         // VRF's name.
         Dropped::FromPeers => {
-            vec![[is_interface(MetaKey::Iifname, fence), is_unmarked(fence)].concat()]
+            vec![[is_interface(META_INPUT_NAME, fence), is_unmarked(fence)].concat()]
         }
         // `oifname "<interface>" meta mark & <passed> != <passed>`
         Dropped::ToPeers => {
-            vec![[is_interface(MetaKey::Oifname, fence), is_unmarked(fence)].concat()]
+            vec![[is_interface(META_OUTPUT_NAME, fence), is_unmarked(fence)].concat()]
         }
         // `udp dport <port> ip saddr <network>`
         Dropped::OverlaySource => {
@@ -124,7 +119,7 @@ fn dropping(fence: &Fence, why: Dropped) -> Vec<Rule> {
         // `oifname "<interface>" udp sport <port>`
         Dropped::OwnTunnel => {
             let is_message = is_udp(SOURCE_PORT, fence.port);
-            vec![[is_interface(MetaKey::Oifname, fence), is_message].concat()]
+            vec![[is_interface(META_OUTPUT_NAME, fence), is_message].concat()]
         }
     };
     let drops = |mut rule: Rule| {
@@ -138,28 +133,24 @@ fn dropping(fence: &Fence, why: Dropped) -> Vec<Rule> {
 /// accept`: the answers of a published port to a peer.
 fn accept_answers(fence: &Fence) -> Rule {
     let answer = fence.marks.answer;
-    let mut rule = is_interface(MetaKey::Oifname, fence);
-    rule.extend([track(CT_DIRECTION), compare(Operator::Equal, vec![REPLY])]);
+    let mut rule = is_interface(META_OUTPUT_NAME, fence);
+    rule.extend([track(CT_DIRECTION), compare(EQUAL, &[REPLY])]);
     rule.extend(track_has(CT_STATUS, DESTINATION_TRANSLATED));
-    rule.extend([load(MetaKey::Mark), bits(!answer, answer)]);
-    rule.push(Expressions::Meta(vec![
-        Meta::Key(MetaKey::Mark),
-        Meta::SourceRegister(Register::Reg1),
-    ]));
+    rule.extend([load(META_MARK), bits(!answer, answer), store(META_MARK)]);
     rule.extend([counter(), verdict(ACCEPT)]);
     rule
 }
 
 /// `oifname "<interface>" ct state established,related counter accept`.
 fn accept_replies(fence: &Fence) -> Rule {
-    let mut rule = is_interface(MetaKey::Oifname, fence);
+    let mut rule = is_interface(META_OUTPUT_NAME, fence);
     rule.extend(track_has(CT_STATE, ESTABLISHED_OR_RELATED));
     rule.extend([counter(), verdict(ACCEPT)]);
     rule
 }
 
-fn is_interface(key: MetaKey, fence: &Fence) -> Rule {
-    vec![load(key), compare(Operator::Equal, name(fence))]
+fn is_interface(key: u32, fence: &Fence) -> Rule {
+    vec![load(key), compare(EQUAL, &name(fence))]
 }
 
 fn name(fence: &Fence) -> Vec<u8> {
@@ -171,15 +162,15 @@ fn name(fence: &Fence) -> Vec<u8> {
 /// Matches if a bit of the mark is missing. In the register a mark is in the host's byte order.
 fn is_unmarked(fence: &Fence) -> Rule {
     let passed = fence.marks.passed;
-    vec![load(MetaKey::Mark), bits(passed, 0), compare(Operator::NotEqual, bytes(passed))]
+    vec![load(META_MARK), bits(passed, 0), compare(NOT_EQUAL, &bytes(passed))]
 }
 
 fn is_udp(offset: u32, port: u16) -> Rule {
     vec![
-        load(MetaKey::L4Proto),
-        compare(Operator::Equal, vec![UDP]),
+        load(META_PROTOCOL),
+        compare(EQUAL, &[UDP]),
         field(TRANSPORT_HEADER, offset, 2),
-        compare(Operator::Equal, port.to_be_bytes().to_vec()),
+        compare(EQUAL, &port.to_be_bytes()),
     ]
 }
 
@@ -195,123 +186,56 @@ fn is_from(net: &IpNet) -> Rule {
     let len = if protocol == IPV4 { 4 } else { 16 };
     let zeros = vec![0; network.len()];
     vec![
-        load(MetaKey::Nfproto),
-        compare(Operator::Equal, vec![protocol]),
+        load(META_FAMILY),
+        compare(EQUAL, &[protocol]),
         field(NETWORK_HEADER, offset, len),
-        masked(len, mask, zeros),
-        compare(Operator::Equal, network),
+        masked(len, &mask, &zeros),
+        compare(EQUAL, &network),
     ]
 }
 
 /// The transaction. Its first two requests remove the table whether or not it exists: creating an
 /// existing one is no error, deleting a missing one is.
-pub(super) fn requests(table: &str, chains: Vec<Chain>) -> Vec<Request> {
-    let mut requests = vec![new_table(table), delete_table(table), new_table(table)];
+pub(super) fn requests(table: &str, chains: &[Chain]) -> Vec<Request> {
+    let new_table = || of_table(Kind::NewTable, NLM_F_CREATE, table);
+    let mut requests = vec![new_table(), delete_table(table), new_table()];
     for chain in chains {
-        requests.push(new_chain(table, &chain));
-        requests.extend(chain.rules.into_iter().map(|rule| new_rule(table, &chain.name, rule)));
+        requests.push(new_chain(chain));
+        requests.extend(chain.rules.iter().map(|rule| new_rule(chain, rule)));
     }
     requests
 }
 
-fn new_table(table: &str) -> Request {
-    let attributes = vec![TableAttribute::Name(table.to_owned())];
-    let message = NfTablesMessage::NewTable(TableMessage { attributes });
-    Request { name: "NFT_MSG_NEWTABLE", flags: NLM_F_CREATE, message }
-}
-
 pub(super) fn delete_table(table: &str) -> Request {
-    let attributes = vec![TableAttribute::Name(table.to_owned())];
-    let message = NfTablesMessage::DeleteTable(TableMessage { attributes });
-    Request { name: "NFT_MSG_DELTABLE", flags: 0, message }
+    of_table(Kind::DeleteTable, 0, table)
 }
 
-fn new_chain(table: &str, chain: &Chain) -> Request {
-    let mut attributes = vec![
-        ChainAttribute::Table(table.to_owned()),
-        ChainAttribute::Name(chain.name.clone()),
-        ChainAttribute::Hook(chain.hook.clone()),
-    ];
-    attributes.extend(chain.policy.map(ChainAttribute::Policy));
-    attributes.extend(chain.kind.clone().map(ChainAttribute::Type));
-    let message = NfTablesMessage::NewChain(ChainMessage { attributes });
-    Request { name: "NFT_MSG_NEWCHAIN", flags: NLM_F_CREATE, message }
+fn of_table(kind: Kind, flags: u16, table: &str) -> Request {
+    Request { kind, family: INET, flags, attributes: vec![string(1, table)] }
 }
 
-fn new_rule(table: &str, chain: &str, rule: Vec<Expressions>) -> Request {
-    let attributes = vec![
-        RuleAttribute::Table(table.to_owned()),
-        RuleAttribute::Chain(chain.to_owned()),
-        RuleAttribute::Expressions(rule.into_iter().map(ListAttribute::from).collect()),
-    ];
-    let message = NfTablesMessage::NewRule(RuleMessage { attributes });
-    Request { name: "NFT_MSG_NEWRULE", flags: NLM_F_CREATE | NLM_F_APPEND, message }
-}
-
-/// Whether the table is not dormant.
-pub(super) fn is_plain(attributes: &[TableAttribute]) -> bool {
-    attributes.iter().all(|attribute| match attribute {
-        TableAttribute::Flags(flags) => flags.bits() == 0,
-        _ => true,
-    })
-}
-
-pub(super) fn chain(attributes: Vec<ChainAttribute>) -> Chain {
-    let mut chain = Chain::default();
-    for attribute in attributes {
-        match attribute {
-            ChainAttribute::Name(name) => chain.name = name,
-            ChainAttribute::Hook(hook) => chain.hook = hook,
-            ChainAttribute::Policy(policy) => chain.policy = Some(policy),
-            ChainAttribute::Type(kind) => chain.kind = Some(kind),
-            _ => {}
-        }
+fn new_chain(chain: &Chain) -> Request {
+    let mut attributes = vec![string(1, &chain.table), string(3, &chain.name)];
+    if let Some(Base { hook, priority, kind, policy }) = &chain.base {
+        let place = [attribute(1, hook.to_be_bytes()), attribute(2, priority.to_be_bytes())];
+        attributes.push(nested(4, &place));
+        attributes.extend([attribute(5, policy.to_be_bytes()), string(7, kind)]);
     }
-    chain
+    Request { kind: Kind::NewChain, family: INET, flags: NLM_F_CREATE, attributes }
 }
 
-pub(super) fn rule(attributes: Vec<RuleAttribute>) -> Counted {
-    let mut read = Counted { chain: String::new(), rule: Vec::new(), packets: 0 };
-    for attribute in attributes {
-        match attribute {
-            RuleAttribute::Chain(chain) => read.chain = chain,
-            RuleAttribute::Expressions(list) => {
-                for expression in list.into_iter().filter_map(expression) {
-                    match counted(&expression) {
-                        Some(packets) => {
-                            read.packets += packets;
-                            read.rule.push(counter());
-                        }
-                        None => read.rule.push(expression),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    read
-}
-
-/// The chains that were read, with their rules, sorted by name.
-pub(super) fn filled(mut chains: Vec<Chain>, rules: Vec<Counted>) -> Vec<Chain> {
-    for Counted { chain, rule, packets: _ } in rules {
-        if let Some(found) = chains.iter_mut().find(|found| found.name == chain) {
-            found.rules.push(rule);
-        }
-    }
-    chains.sort_by(|one, other| one.name.cmp(&other.name));
-    chains
+fn new_rule(chain: &Chain, rule: &Rule) -> Request {
+    let of = |step: &Expression| nested(1, &[string(1, &step.name), attribute(2, &step.data)]);
+    let expressions: Vec<_> = rule.iter().map(of).collect();
+    let attributes = vec![string(1, &chain.table), string(2, &chain.name), nested(4, &expressions)];
+    let flags = NLM_F_CREATE | NLM_F_APPEND;
+    Request { kind: Kind::NewRule, family: INET, flags, attributes }
 }
 
 #[cfg(test)]
 mod tests {
-    use rtnetlink::packet_core::DefaultNla;
-
     use super::{
-        super::{
-            Marks,
-            expression::{COUNTER_PACKETS, other},
-        },
+        super::{Marks, expression::COUNTER_PACKETS},
         *,
     };
 
@@ -319,12 +243,12 @@ mod tests {
 
     #[test]
     fn the_transaction_removes_the_table_and_creates_three_chains_with_their_rules() {
-        let names: Vec<&str> =
-            requests("relay_relay0", chains(&fence())).iter().map(|r| r.name).collect();
-        let (chain, rule) = ("NFT_MSG_NEWCHAIN", "NFT_MSG_NEWRULE");
-        let clear = ["NFT_MSG_NEWTABLE", "NFT_MSG_DELTABLE", "NFT_MSG_NEWTABLE"];
+        let requests = requests("relay_relay0", &chains(&fence()));
+        let kinds: Vec<Kind> = requests.iter().map(|request| request.kind).collect();
+        let (chain, rule) = (Kind::NewChain, Kind::NewRule);
+        let clear = [Kind::NewTable, Kind::DeleteTable, Kind::NewTable];
         assert_eq!(
-            names,
+            kinds,
             [&clear[..], &[chain, rule, chain, rule, chain, rule, rule, rule]].concat()
         );
     }
@@ -332,9 +256,9 @@ mod tests {
     #[test]
     fn a_rule_compares_the_whole_name_field_and_our_bits_of_the_mark_in_host_order() {
         let rule = dropping(&fence(), Dropped::FromPeers).remove(0);
-        assert_eq!(rule[1], compare(Operator::Equal, b"relay0\0\0\0\0\0\0\0\0\0\0".to_vec()));
+        assert_eq!(rule[1], compare(EQUAL, b"relay0\0\0\0\0\0\0\0\0\0\0"));
         assert_eq!(rule[3], bits(MARKS.passed, 0));
-        assert_eq!(rule[4], compare(Operator::NotEqual, MARKS.passed.to_ne_bytes().to_vec()));
+        assert_eq!(rule[4], compare(NOT_EQUAL, &MARKS.passed.to_ne_bytes()));
     }
 
     #[test]
@@ -347,20 +271,17 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_read_back_equals_the_one_sent_apart_from_its_count() {
-        let sent = dropping(&fence(), Dropped::ToPeers).remove(0);
-        let mut back = sent.clone();
-        back[5] =
-            other("counter", vec![DefaultNla::new(COUNTER_PACKETS, vec![0, 0, 0, 0, 0, 0, 0, 9])]);
-        let list = back.into_iter().map(ListAttribute::from).collect();
-        let read = rule(vec![
-            RuleAttribute::Chain("forward".to_owned()),
-            RuleAttribute::Expressions(list),
-        ]);
-        assert_eq!(packets(&fence(), std::slice::from_ref(&read), Dropped::ToPeers), 9);
-        assert_eq!(packets(&fence(), std::slice::from_ref(&read), Dropped::FromPeers), 0);
-        let empty = base_chain("forward", InetHookNumber::Forward, MANGLE, Vec::new());
-        assert_eq!(filled(vec![empty], vec![read])[0].rules, [sent]);
+    fn chains_read_back_equal_those_sent_apart_from_order_and_counts() {
+        let sent = chains(&fence());
+        let mut read = sent.clone();
+        read.reverse();
+        let count =
+            [attribute(1, 540u64.to_be_bytes()), attribute(COUNTER_PACKETS, 9u64.to_be_bytes())];
+        let forward = read.iter_mut().find(|chain| chain.name == "forward").expect("a chain");
+        forward.rules[0][5] = Expression::new("counter", &count);
+        assert_eq!(packets(&fence(), &read, Dropped::ToPeers), 9);
+        assert_eq!(packets(&fence(), &read, Dropped::FromPeers), 0);
+        assert_eq!(plain(read), sent);
     }
 
     fn fence() -> Fence {

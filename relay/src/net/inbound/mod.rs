@@ -5,7 +5,10 @@ mod matching;
 mod verdict;
 mod xtables;
 
-use super::{NetError, ruleset};
+use super::{
+    NetError,
+    nftables::{Ruleset, Scope},
+};
 use verdict::{Packet, Version};
 
 /// The chains that drop every packet to the port, by IP version; `None` if some packets may pass.
@@ -38,7 +41,7 @@ impl Inbound {
 /// # Errors
 /// The kernel has no nf_tables, the caller lacks permission, or the ruleset changed during each dump.
 pub fn read(port: u16) -> Result<Inbound, NetError> {
-    let ruleset = ruleset::read()?;
+    let ruleset = Ruleset::read(Scope::ALL)?;
     let barred = |version| verdict::barred(&ruleset, Packet { version, port });
     Ok(Inbound { v4: barred(Version::V4), v6: barred(Version::V6) })
 }

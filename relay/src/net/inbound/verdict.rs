@@ -9,7 +9,7 @@ use super::{
     matching::Match,
     xtables::{self, STATE_NEW},
 };
-use crate::net::ruleset::{
+use crate::net::nftables::{
     Chain, Element, Expression, INET, IPV4, IPV6, Ruleset, VERDICT, Verdict, find, number,
     register, text, verdict,
 };
@@ -66,7 +66,7 @@ pub(super) fn barred(ruleset: &Ruleset, packet: Packet) -> Option<String> {
         let base = chain.base.as_ref().filter(|base| base.hook == LOCAL_IN)?;
         let mut fates = judge.chain(chain, &mut seen);
         if fates.remove(&Fate::Unsaid) {
-            fates.insert(if base.drops { Fate::Dropped } else { Fate::Accepted });
+            fates.insert(if base.drops() { Fate::Dropped } else { Fate::Accepted });
         }
         (fates == BTreeSet::from([Fate::Dropped])).then(|| chain.to_string())
     })
