@@ -24,7 +24,7 @@ pub(super) struct Check {
     /// Check this main file instead of --config.
     file: Option<PathBuf>,
     /// Check the configuration with FILE in place of PLACE, the main file or a fragment, which need
-    /// not exist. May be repeated.
+    /// not exist; may be repeated.
     #[arg(long, value_name = "PLACE=FILE", value_parser = parse_replacement)]
     replace: Vec<(PathBuf, PathBuf)>,
     /// Allow an empty peer list.
@@ -65,7 +65,7 @@ impl Check {
             count(loaded.warnings.len(), "warning"),
             counts.leaves,
             counts.prefixes,
-            counts.pairs,
+            counts.cells,
         )?;
         Ok(())
     }

@@ -53,7 +53,7 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(compiled.relay_v6.map_or([0; 16], |address| address.octets()));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
-    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.pairs));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.cells));
     for (prefix, leaf) in &compiled.prefixes {
         hash.update(prefix.to_string());
         hash.update(bytemuck::bytes_of(leaf));
@@ -92,7 +92,7 @@ impl Loaded {
         let is_direct = compiled.features & decisive == names::FAST_PATH;
         let direct_mtu = if is_direct { compiled.mtu } else { 0 };
         // A map has at least one entry.
-        let cells = if compiled.pairs.is_empty() { &[Cell::EMPTY] } else { &compiled.pairs[..] };
+        let cells = if compiled.cells.is_empty() { &[Cell::EMPTY] } else { &compiled.cells[..] };
         let last_cell = size(cells.len()) - 1;
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();

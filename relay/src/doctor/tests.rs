@@ -20,7 +20,7 @@ fn a_place_of_pins_that_others_can_write_to_is_a_warning_and_a_used_one_a_proble
     let open = finding(PinPlace::Open);
     assert_eq!(
         (open.level, &*open.remedy),
-        (Level::Warning, "chmod 0700 /sys/fs/bpf; mounted by hand, with -o mode=0700",)
+        (Level::Warning, "chmod 0700 /sys/fs/bpf, or mount it with -o mode=0700",)
     );
     let (found, remedy) = ("it is user 1000's".to_owned(), "remove it".to_owned());
     let used = finding(PinPlace::Distrusted(found.clone(), remedy.clone()));

@@ -41,7 +41,7 @@ pub struct Compiled {
     /// Leaf of each prefix, for addresses outside the ranges: the longest match wins.
     pub prefixes: Vec<(IpNet, Leaf)>,
     /// Cells of the class matrix, rows displaced.
-    pub pairs: Vec<Cell>,
+    pub cells: Vec<Cell>,
     /// The relay's IPv4 address, source of its ICMP errors.
     pub relay_v4: Option<Ipv4Addr>,
     /// The relay's IPv6 address, source of its ICMPv6 errors.
@@ -69,7 +69,7 @@ pub struct Counts {
     /// Prefixes in tries.
     pub prefixes: usize,
     /// Cells of the class matrix that are not empty.
-    pub pairs: usize,
+    pub cells: usize,
 }
 
 /// Why a policy cannot be compiled.
@@ -96,7 +96,7 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
     let classes = Classes::find(&space, relay.egress == Egress::Stack, MAX_CELLS)
         .map_err(|TooManyCells(found)| CompileError::TooManyCells { found })?;
     let placed = displace(&classes.rows);
-    let pairs = placed.cells.iter().map(|cell| match cell {
+    let cells = placed.cells.iter().map(|cell| match cell {
         Some((class, bits)) => Cell::new(Cell::tag(*class), *bits),
         None => Cell::EMPTY,
     });
@@ -135,7 +135,7 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
             .into_iter()
             .filter(|(p, _)| reaches_out(p, &range_v4, &range_v6))
             .collect(),
-        pairs: pairs.collect(),
+        cells: cells.collect(),
         relay_v4: relay.addresses.iter().find_map(|net| match net {
             IpNet::V4(net) => Some(net.addr()),
             IpNet::V6(_) => None,
@@ -165,7 +165,7 @@ impl Compiled {
     pub fn decide(&self, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
         let (source, destination) = (self.leaf(source), self.leaf(destination));
         let index = usize::try_from(source.cell_index(&destination)).unwrap_or(usize::MAX);
-        let cell = self.pairs.get(index).copied();
+        let cell = self.cells.get(index).copied();
         let stack = self.features & EGRESS_STACK != 0;
         decide(&source, &destination, cell.unwrap_or(Cell::EMPTY), stack)
     }
@@ -180,7 +180,7 @@ impl Compiled {
         Counts {
             leaves: self.leaves_v4.len() + self.leaves_v6.len(),
             prefixes: self.prefixes.len(),
-            pairs: self.pairs.iter().filter(|pair| !pair.is_empty()).count(),
+            cells: self.cells.iter().filter(|cell| !cell.is_empty()).count(),
         }
     }
 

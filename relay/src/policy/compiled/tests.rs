@@ -66,7 +66,7 @@ fn one_to_many_is_two_classes_and_each_pair_has_its_answer() {
     assert_eq!(answer("10.3.2.2", "224.0.0.1"), Err(Reason::Multicast));
     assert_eq!(answer("10.3.2.2", "8.8.8.8"), Err(Reason::DestinationUnknown));
     assert_eq!(answer("10.3.2.9", "10.3.2.2"), Err(Reason::SourceUnknown));
-    assert!(compiled.counts().pairs <= 9, "{:?}", compiled.counts());
+    assert!(compiled.counts().cells <= 9, "{:?}", compiled.counts());
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn pairs_of_peers_take_room_in_proportion_to_their_number() {
         peer(index as usize, &[&v4(index), &v6(index)], vec![], lists)
     });
     let compiled = compiled(&relay(peers.collect(), Egress::Deny));
-    let (cells, pairs) = (compiled.pairs.len(), compiled.counts().pairs);
-    assert!(cells < 8 * pairs, "{cells} cells for {pairs} pairs");
+    let (places, cells) = (compiled.cells.len(), compiled.counts().cells);
+    assert!(places < 8 * cells, "{places} places for {cells} cells");
 }
 
 #[test]
