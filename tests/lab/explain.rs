@@ -53,7 +53,7 @@ fn explain_asks_the_program_in_force_and_reports_drift() {
         lab.write_config()?;
         let drifted = lab.relay().relay(&["explain", &b, &c])?;
         ensure!(
-            drifted.stdout.contains("the configuration on disk gives another answer"),
+            drifted.stdout.contains("the configuration files give another answer"),
             "{drifted:?}"
         );
         let alone = lab.relay().relay(&["explain", "--config-only", &b, &c])?;

@@ -14,7 +14,7 @@ use crate::{
     after_help = "Exit codes: 3 if the host lacks something, 2 if only the configuration is \
                   invalid.\n\nExamples:\n  \
                   relay doctor                before the first `relay up`, and when something fails\n  \
-                  relay doctor --json         the same for machines"
+                  relay doctor --json         the same as JSON"
 )]
 pub(super) struct Doctor {
     /// Print one JSON object.

@@ -16,12 +16,12 @@ use crate::{
 /// `relay down`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Counters are removed too; configuration and keys stay. The kernel keeps which \
+    after_help = "Counters are removed too; configuration and keys stay. The kernel records which \
                   interface a configuration was brought up on, so its relay is taken down even if \
-                  the file is gone or broken.\n\nExamples:\n  \
+                  the file is missing or invalid.\n\nExamples:\n  \
                   relay down                      the relay of the configuration\n  \
                   relay down --interface relay1   a relay without a configuration\n  \
-                  relay down --all                every relay, whatever the files say"
+                  relay down --all                every relay, without reading files"
 )]
 pub(super) struct Down {
     /// Take down the relay on this interface instead of the configuration's.
@@ -53,7 +53,7 @@ impl Down {
                     Ok(changes) => self.print(interface, changes)?,
                     Err(error) if down.interfaces.len() == 1 => return Err(error),
                     Err(error) => {
-                        // The others are taken down whether or not somebody reads this.
+                        // A closed standard error does not keep the others up.
                         output::say(exit::describe(&error));
                         remaining.push(interface.to_string());
                     }

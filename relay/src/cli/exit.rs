@@ -20,7 +20,7 @@ pub(super) const HOST: u8 = 3;
 /// The exit code for an error.
 pub(super) fn code(error: &Error) -> u8 {
     match error.kind() {
-        // Only a verb that runs until its reader closes the output fails like this.
+        // Only a verb that runs until its reader closes standard output returns this error.
         _ if error.is_broken_pipe() => DONE,
         Kind::Usage => USAGE,
         Kind::Lacking => HOST,
@@ -40,12 +40,12 @@ pub(super) fn describe(error: &Error) -> String {
     }
 }
 
-/// A command line that only its surroundings show to be wrong.
+/// An error of the command line that its parser cannot find.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UsageError {
     /// `--watch` into a pipe or a file.
     #[error(
-        "--watch needs a terminal, and standard output is none; use --json, --dump or --prometheus \
+        "--watch needs a terminal, but standard output is none; use --json, --dump or --prometheus \
          for a pipe or a file"
     )]
     NoTerminal,
@@ -59,13 +59,13 @@ pub(super) enum UsageError {
 #[error("{0}")]
 pub(super) struct Unreadable(pub(super) Fault);
 
-/// A new secret that reached nobody.
+/// A new secret that was not delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot deliver the new private key to {to}, so nothing was changed")]
 pub(super) struct Undelivered {
-    /// Where it was to go.
+    /// Its destination.
     pub(super) to: String,
-    /// The system's error.
+    /// Why.
     pub(super) source: io::Error,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Undelivered {
 #[derive(Debug, thiserror::Error)]
 #[error("found {problems} problem{}", if *.problems == 1 { "" } else { "s" })]
 pub(super) struct Unfit {
-    /// How many.
+    /// Number of problems.
     pub(super) problems: usize,
     /// Whether all of them are in the configuration.
     pub(super) of_config: bool,
@@ -84,12 +84,12 @@ pub(super) struct Unfit {
 #[error("{}", .0.join("\n"))]
 pub(super) struct NotAsConfigured(pub(super) Vec<String>);
 
-/// The policy does not allow what was asked about. The answer is printed already.
+/// The answer, already printed, is no.
 #[derive(Debug, thiserror::Error)]
 #[error("not allowed")]
 pub(super) struct NotAllowed;
 
-/// Interfaces that `relay down` could not take down; why is printed already.
+/// Interfaces that `relay down` could not take down, for reasons already printed.
 #[derive(Debug, thiserror::Error)]
 #[error("not taken down: {}", .0.join(", "))]
 pub(super) struct StillUp(pub(super) Vec<String>);

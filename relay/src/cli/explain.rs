@@ -23,7 +23,7 @@ pub(super) struct Explain {
     /// Answer from the configuration alone; needs no running relay.
     #[arg(long, conflicts_with = "interface")]
     config_only: bool,
-    /// Show the packets that the program is probed with.
+    /// Show the probe packets.
     #[arg(long, conflicts_with = "config_only")]
     packet: bool,
     /// Print one JSON object.
@@ -93,8 +93,8 @@ fn render_into(out: &mut impl Write, explained: &Explained) -> io::Result<()> {
         if let Some(configured) = direction.configured {
             writeln!(
                 out,
-                "  the configuration on disk gives another answer ({configured}); run `relay up` to \
-                 apply it"
+                "  the configuration files give another answer ({configured}); run `relay up` to apply \
+                 them"
             )?;
         }
         if let Some(packet) = &direction.packet {

@@ -12,23 +12,21 @@ use tokio::{
 use super::{Place, exit};
 use crate::engine::{self, Follower, Result};
 
-/// How long changes may keep coming before they are handled together.
+/// Changes within this time are handled together.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// Between two tries of what fails; doubled each time.
+/// Delay before a failed change is tried again; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(64);
 
 /// `relay follow`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Packets do not depend on it. It restores the fence when something removes or \
+#[command(after_help = "Packets pass without it. It restores the fence when something removes or \
                   changes it, such as `nft flush ruleset`; attaches the guard to an interface that \
                   appears or that the default route moves to, and detaches it where it is no longer \
                   configured. It follows the relay in force: an edited file has no effect until it \
                   is applied, and a relay that is down stays down.\n\nExamples:\n  \
-                  relay follow                by hand, until Ctrl-C; relay-follow.service runs it"
-)]
+                  relay follow                by hand, until Ctrl-C; relay-follow.service runs it")]
 pub(super) struct Follow {}
 
 impl Follow {

@@ -22,13 +22,13 @@ use crate::{
     a picture, with wider lines for more traffic\n  \
     relay graph --format dot | dot -Tpdf > who.pdf")]
 pub(super) struct Graph {
-    /// What to draw; by default what the extension of --output says, else a matrix.
+    /// Output format [default: by the extension of --output, or matrix].
     #[arg(long)]
     format: Option<Format>,
     /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Draw the traffic that the running relay has counted, too.
+    /// Also show the traffic that the running relay has counted.
     #[arg(long)]
     live: bool,
 }

@@ -56,7 +56,7 @@ impl Import {
         if interface.is_none() {
             let own = &loaded.relay.interface;
             let why = match has_name {
-                true => "the file name is no interface name, so the interface is named",
+                true => "the file name is not an interface name, so the interface is named",
                 false => "there is no file name, so the interface is named",
             };
             output::warn(&[format!("{file}: {why} {own}")]);
@@ -65,8 +65,8 @@ impl Import {
         let mut err = output::Stderr;
         match &self.output {
             Some(path) => {
-                let remedy = "nothing is written; name another file with --output, or move away \
-                              the one that exists";
+                let remedy = "nothing was written; name another file with --output, or move the \
+                              existing one";
                 import.write(path).context(remedy)?;
                 Secrets::read(&loaded)?;
                 let keys = import.key_files().len();
@@ -86,8 +86,8 @@ impl Import {
                     let files: Vec<_> = files.iter().map(|it| it.display().to_string()).collect();
                     writeln!(
                         err,
-                        "warning: keys are not printed; use --output to write them to files, or write \
-                         them yourself to these beside the configuration, mode 0600: {}",
+                        "warning: keys are not printed; use --output to write them to files, or create \
+                         these files of mode 0600 beside the configuration: {}",
                         files.join(", ")
                     )?;
                 }
@@ -95,14 +95,14 @@ impl Import {
         }
         writeln!(
             err,
-            "warning: EVERY PEER MAY TALK TO EVERY OTHER in the overlay, as on the hub: a hub's file \
-             does not say whom each peer may talk to. Write that into allowed_ips, then run `relay \
-             check` and `relay up --dry-run`"
+            "warning: EVERY PEER MAY TALK TO EVERY OTHER in the overlay, as on the hub, whose file \
+             cannot restrict them. Restrict each peer in allowed_ips, then run `relay check` and \
+             `relay up --dry-run`"
         )?;
         let interface = &loaded.relay.interface;
         let handover = engine::wg_quick_warning(interface).unwrap_or_else(|| {
             format!(
-                "if wg-quick@{interface} has brought it up, run `systemctl disable \
+                "if wg-quick@{interface} brought {interface} up, run `systemctl disable \
                  wg-quick@{interface}`, without --now, which would delete {interface}"
             )
         });
@@ -117,7 +117,7 @@ impl Import {
         }
     }
 
-    /// What was read, as messages name it.
+    /// The name of the input in messages.
     fn shown(&self) -> String {
         match self.file.as_os_str().as_encoded_bytes() {
             b"-" => "standard input".to_owned(),

@@ -79,7 +79,7 @@ pub(super) async fn run(
 }
 
 fn press(watch: &mut Watch, event: &Event) -> ControlFlow<()> {
-    // A new size needs a new drawing, which each turn of the loop makes.
+    // The loop draws again after every event, which a new size needs.
     let Event::Key(event) = event else { return ControlFlow::Continue(()) };
     if event.kind == KeyEventKind::Release {
         return ControlFlow::Continue(());

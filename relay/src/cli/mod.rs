@@ -122,7 +122,7 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// As the engine takes it.
+    /// The same for the engine.
     fn site(self, verb: &'static str) -> Site<'a> {
         Site { config: self.config, bpffs: self.bpffs, verb, notice: output::notice }
     }
@@ -138,7 +138,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed terminal changes nothing about the exit code.
+            // A closed output does not change the exit code.
             drop(error.print());
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
         }
@@ -172,7 +172,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) => {
             let code = exit::code(&error);
-            // An answer is printed already, and nobody reads a closed pipe.
+            // An answer is already printed, and a closed pipe has no reader.
             if code != exit::DONE && error.kind() != Kind::NotAllowed {
                 drop(writeln!(io::stderr(), "{}", exit::describe(&error)));
             }

@@ -41,7 +41,7 @@ pub(super) struct Observe {
     /// Only packets dropped for this reason; may be repeated.
     #[arg(long, value_name = "REASON", value_parser = reason)]
     reason: Vec<Reason>,
-    /// The format.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
     #[command(flatten)]
@@ -88,7 +88,9 @@ impl Observe {
             let batch = reader.read()?;
             if batch.lost > 0 {
                 let lost = batch.lost;
-                output::say(format_args!("{lost} dropped packets were overwritten unread"));
+                output::say(format_args!(
+                    "{lost} dropped packets were overwritten before they were read"
+                ));
             }
             self.print(out, &batch.dropped)?;
         }

@@ -1,4 +1,4 @@
-//! Standard output and standard error, and who reads them.
+//! Standard output and standard error, which may be closed.
 
 use std::{
     env,
@@ -36,7 +36,7 @@ pub(super) fn warn(warnings: &[impl Display]) {
     }
 }
 
-/// Prints a line to standard error, if anybody reads it.
+/// Prints a line to standard error, unless it is closed.
 pub(super) fn say(line: impl Display) {
     drop(writeln!(io::stderr(), "{line}"));
 }
@@ -89,7 +89,7 @@ impl Write for Stdout {
     }
 }
 
-/// Standard error; a text that nobody reads is discarded.
+/// Standard error; once it is closed, text is discarded.
 #[derive(Debug)]
 pub(super) struct Stderr;
 
@@ -121,7 +121,7 @@ pub(super) fn deliver(secret: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that a secret on standard output would reach somebody.
+/// Checks that a secret on standard output would have a reader.
 ///
 /// # Errors
 /// Standard output is closed or /dev/null.
@@ -144,7 +144,7 @@ fn kind() -> Option<FileType> {
     fstat(io::stdout()).ok().map(|stat| FileType::from_raw_mode(stat.st_mode))
 }
 
-/// Waits until a pipe is read to its end, but not for ever: a pager reads when its user scrolls.
+/// Waits a limited time until a pipe is read to its end: a pager reads when its user scrolls.
 fn drained(out: &impl AsFd) -> io::Result<()> {
     let end = Instant::now() + READING;
     loop {

@@ -13,7 +13,7 @@ use crate::{
 #[command(after_help = "Exit codes: with --check, 1 if there is a problem.\n\nExamples:\n  \
     relay status                one screen\n  \
     relay status --check        for health probes; prints nothing if all is well\n  \
-    relay status --json         the same for machines")]
+    relay status --json         the same as JSON")]
 pub(super) struct Status {
     /// Print one JSON object.
     #[arg(long)]

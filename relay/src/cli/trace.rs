@@ -20,12 +20,12 @@ use crate::engine::{self, Log, Result, Tracing};
 /// Between two reads of the log.
 const BETWEEN_READS: Duration = Duration::from_millis(50);
 
-/// `relay trace`: switches to a generation that logs, and back when it ends.
+/// `relay trace`: switches to a generation that logs, and back at the end.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The policy stays as it is: if the configuration is not in force, nothing is \
-                  traced. Every packet costs more while this runs; for dropped packets alone, \
-                  `relay observe` costs nothing.\n\nExamples:\n  \
+    after_help = "It fails unless the configuration is in force, and never changes the policy. \
+                  Every packet costs more while it runs; `relay observe` shows dropped packets at \
+                  no cost.\n\nExamples:\n  \
                   relay trace                 until Ctrl-C\n  \
                   relay trace --seconds 5 | grep 10.3.2.3"
 )]
@@ -62,7 +62,7 @@ impl Trace {
     }
 }
 
-/// What ends a trace from outside.
+/// Events that end a trace.
 struct Ends([Signal; 3]);
 
 impl Ends {
@@ -93,8 +93,8 @@ impl Ends {
 
 /// Waits until standard output is a pipe whose reader has closed it.
 async fn unread() {
-    // The mode of the open file is not changed, since others share it. A regular file cannot be
-    // waited for, and need not be.
+    // The open file stays in blocking mode, since others share it. A regular file is never closed by
+    // a reader.
     let copy = io::stdout().as_fd().try_clone_to_owned();
     if let Ok(output) = copy.and_then(Sender::from_owned_fd_unchecked)
         && output.ready(Interest::ERROR).await.is_ok()

@@ -10,7 +10,7 @@ use crate::engine::{self, Changes, Result, UpOptions};
 #[command(after_help = "Examples:\n  \
     relay up --dry-run          show what would change\n  \
     relay up                    apply the configuration\n  \
-    relay up --json             the same for machines; `changed` tells whether anything changed")]
+    relay up --json             the same as JSON; `changed` is whether anything changed")]
 pub(super) struct Up {
     /// Print the plan and change nothing.
     #[arg(long)]
@@ -25,7 +25,7 @@ pub(super) struct Up {
     /// those of the configuration.
     #[arg(long)]
     adopt: bool,
-    /// How many of the warnings an edit before this has shown; the others are only counted.
+    /// Number of warnings that the edit before it has shown; the others are only counted.
     #[arg(skip)]
     shown: Option<usize>,
 }
@@ -35,7 +35,7 @@ impl Up {
         self.bring_up(place, false, &mut output::stdout())
     }
 
-    /// After an edit of a configuration that has shown so many warnings.
+    /// After an edit that has shown this many warnings.
     pub(super) const fn after_edit(shown: usize) -> Self {
         Self { dry_run: false, json: false, allow_empty: true, adopt: false, shown: Some(shown) }
     }
@@ -60,7 +60,7 @@ impl Up {
             if dry_run || changes.is_empty() {
                 printed?;
             } else {
-                // Even if nobody reads the plan.
+                // Also if standard output is closed.
                 let failures = up.apply().await?;
                 let why: Vec<_> = failures.iter().map(|failure| failure.why.clone()).collect();
                 changes.retain(|line| !failures.iter().any(|it| it.changes.contains(line)));

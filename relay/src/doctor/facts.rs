@@ -5,60 +5,60 @@ use ipnet::IpNet;
 use super::Ufw;
 use crate::model::Relay;
 
-/// What was observed of a host. `None` is what could not be read or is not there.
+/// Facts about a host. `None` is what could not be read or does not exist.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// Release of the kernel, as `uname -r` prints it.
     pub kernel: String,
     /// Its version.
     pub version: Option<(u32, u32)>,
-    /// The oldest version that serves.
+    /// The oldest supported version.
     pub minimum: (u32, u32),
     /// `net.core.bpf_jit_enable`.
     pub jit: Option<u32>,
-    /// Whether the kernel describes its own types.
+    /// Whether the kernel has BTF.
     pub btf: bool,
     /// `kernel.unprivileged_bpf_disabled`.
     pub unprivileged_bpf_disabled: Option<u32>,
     /// Capabilities that this process lacks.
     pub missing_capabilities: Vec<&'static str>,
-    /// Where the BPF file system is to be.
+    /// Where a BPF file system is expected.
     pub bpffs: PathBuf,
-    /// How it is kept.
+    /// Who can write there.
     pub pin_place: PinPlace,
-    /// WireGuard.
+    /// The module `wireguard`.
     pub wireguard: Module,
-    /// nf_tables.
+    /// The module `nf_tables`.
     pub nf_tables: Module,
     /// The clock.
     pub clock: Clock,
-    /// What the configuration's reader said.
+    /// Findings about the configuration.
     pub configured: Configured,
-    /// The relay it describes; without one, nothing is checked that depends on it.
+    /// The configured relay. Checks that depend on it are skipped without one.
     pub relay: Option<Relay>,
-    /// What has the interface's name.
+    /// The link with the interface's name.
     pub occupant: Occupant,
-    /// Files of other programs that name the interface.
+    /// Files of other programs that configure the interface.
     pub claims: Vec<PathBuf>,
     /// Whether another socket has the UDP port.
     pub is_port_taken: bool,
-    /// The main table.
+    /// Routes of the main table.
     pub routes: Vec<Route>,
     /// All addresses of the host.
     pub host_addresses: Vec<IpAddr>,
     /// Interfaces with a default route.
     pub underlays: Vec<Underlay>,
-    /// Where a guard is wanted.
+    /// The interfaces of the guard.
     pub guard: GuardPlaces,
-    /// Whether Docker is there.
+    /// Whether Docker is installed.
     pub docker: bool,
-    /// What the host's firewall lets in.
+    /// Whether the host's input chains accept peers' packets.
     pub firewall: Firewall,
-    /// Chains that write bits of marks that are relay's.
+    /// Chains that write relay's bits of packet marks.
     pub mark_writers: Vec<MarkWriter>,
-    /// What IPv6 is switched off by.
+    /// Why IPv6 is off.
     pub ipv6_off: Option<Ipv6Off>,
-    /// What a relay that runs has lost.
+    /// Parts that a running relay has lost.
     pub lost: Vec<String>,
     /// UFW, where it is enabled.
     pub ufw: Option<Ufw>,
@@ -72,55 +72,55 @@ pub struct Facts {
     pub threaded: bool,
 }
 
-/// Where relay keeps what outlives it.
+/// Who can write to the directory of the pins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinPlace {
     /// There is no BPF file system.
     Missing,
-    /// Others than root can have put something there: what was found, and what to do.
+    /// Users other than root may have put files there: what was found, and the remedy.
     Distrusted(String, String),
-    /// Others than root can make directories beside relay's.
+    /// Users other than root can create directories there.
     Open,
     /// Only root can.
     Closed,
 }
 
-/// A part of the kernel.
+/// A kernel module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Module {
     /// Built in or loaded.
     Present,
-    /// A file that the kernel loads when it is asked for.
+    /// The kernel loads it on demand.
     Loadable,
-    /// Neither.
+    /// Neither built in nor on disk.
     Missing,
-    /// A file, but this kernel loads no more modules.
+    /// On disk, but the kernel loads no more modules.
     Barred,
-    /// This process may not ask.
+    /// This process lacks the permission to find out.
     Unknown,
 }
 
 /// The host's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// A service says that it is synchronised.
+    /// A time service reports it as synchronised.
     Synchronized,
-    /// A service that sets it runs.
+    /// This time service runs.
     Served(&'static str),
-    /// No known service runs.
+    /// No known time service runs.
     Unserved,
-    /// It shows a time before this program was written.
+    /// Its time is before this program was written.
     Past,
 }
 
-/// What was found in the configuration, a line each.
+/// Findings about the configuration, a line each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configured {
     /// The main file.
     pub path: PathBuf,
-    /// Why there is no relay.
+    /// Errors, because of which there is no relay.
     pub problems: Vec<String>,
-    /// What looks wrong.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// Key files that cannot be used.
     pub key_problems: Vec<String>,
@@ -128,14 +128,14 @@ pub struct Configured {
     pub key_warnings: Vec<String>,
 }
 
-/// What has the name of the interface.
+/// The link with the interface's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Occupant {
-    /// Nothing.
+    /// None.
     Nobody,
     /// A relay's WireGuard interface.
     Relay,
-    /// A WireGuard interface without anything of a relay.
+    /// A WireGuard interface without relay's programs and alias.
     Wireguard,
     /// A link of another kind, as `ip -d link` calls it.
     Other(String),
@@ -146,80 +146,80 @@ pub enum Occupant {
 /// A route of the main table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Where it leads.
+    /// Destination.
     pub destination: IpNet,
-    /// Through what.
+    /// Outgoing interface, if there is exactly one.
     pub interface: Option<String>,
 }
 
-/// An interface that leads to peers.
+/// An interface with a default route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Underlay {
-    /// Its name.
+    /// Name.
     pub interface: String,
-    /// Its MTU, bytes.
+    /// MTU, bytes.
     pub mtu: u32,
 }
 
-/// Programs on the interface that are not the relay's.
+/// Programs of others on the interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Programs {
-    /// There is no interface to have any.
+    /// The interface does not exist.
     NoInterface,
-    /// These.
+    /// A description of each.
     Found(Vec<String>),
     /// They could not be read.
     Unknown(String),
 }
 
-/// What the host's chains of hook input do with the first packet of a peer.
+/// Whether the host's input chains accept the first packet of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Firewall {
-    /// It may come in.
+    /// They may accept it.
     Open,
-    /// None does, and why.
+    /// They drop it: which chain does.
     Barred(String),
     /// They could not be read.
     Unknown(String),
 }
 
-/// A chain of the host that writes bits of marks by which relay knows what it has passed, on packets
-/// that are forwarded from or to peers.
+/// A chain of the host that writes relay's bits of packet marks, on packets that are forwarded from or
+/// to peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkWriter {
     /// Family, table and chain.
     pub chain: String,
-    /// Bits that become 1.
+    /// Bits that it sets.
     pub set: u32,
-    /// Bits that do not stay what they were.
+    /// Bits that it may clear.
     pub lost: u32,
 }
 
-/// What switches IPv6 off, and what switches it on.
+/// Why IPv6 is off, and how to turn it on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ipv6Off {
     /// What was found.
     pub found: String,
-    /// What to do.
+    /// How to turn it on.
     pub remedy: String,
 }
 
-/// Where the guard is wanted, and what is in its way.
+/// Interfaces of the guard, and its obstacles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GuardPlaces {
-    /// The configuration wants none.
+    /// The configuration has no guard.
     Off,
-    /// It could not be found out.
+    /// They could not be read.
     Unknown(String),
-    /// Found out.
+    /// They were read.
     Found {
-        /// Interfaces that have it or can.
+        /// Interfaces that have the guard or can have it.
         free: Vec<String>,
-        /// Interfaces where something else is, what it is, and what to do.
+        /// Interfaces with a program of others: the interface, the program, the remedy.
         taken: Vec<(String, String, String)>,
-        /// Why interfaces that are named cannot have it, with what to do.
+        /// Why configured interfaces cannot have the guard, each with a remedy.
         unusable: Vec<String>,
-        /// What should be known besides.
+        /// Warnings.
         warnings: Vec<String>,
     },
 }

@@ -1,4 +1,4 @@
-//! Where the guard is wanted, and whether it can stand there.
+//! Whether the guard can be attached to its interfaces.
 
 use super::{
     Finding,
@@ -13,23 +13,23 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     }
     let (free, taken, unusable, warnings) = match &facts.guard {
         GuardPlaces::Off => {
-            let found = "not asked for: forged handshakes reach WireGuard's queue";
+            let found = "not configured; forged handshakes reach WireGuard's queue";
             return vec![Finding::ok(CHECK, found)];
         }
         GuardPlaces::Unknown(why) => {
-            let found = format!("what is on the underlay cannot be read: {why}");
-            return vec![Finding::warning(CHECK, found, "run as root, where the relay runs")];
+            let found = format!("the programs on the underlay cannot be read: {why}");
+            return vec![Finding::warning(CHECK, found, "run relay doctor as root")];
         }
         GuardPlaces::Found { free, taken, unusable, warnings } => (free, taken, unusable, warnings),
     };
-    // What `up` says of these ends in what to do.
+    // The texts of `up` contain their remedies.
     let unusable = unusable
         .iter()
-        .map(|why| Finding::warning(CHECK, why, "the relay runs, without the guard there"));
+        .map(|why| Finding::warning(CHECK, why, "the relay works without the guard there"));
     let taken = taken.iter().map(|(interface, other, remedy)| {
         Finding::warning(
             CHECK,
-            format!("{interface} has {other}, which relay leaves alone"),
+            format!("{interface} has {other}, which relay leaves in place"),
             format!("{remedy}, or name other interfaces in guard.interfaces"),
         )
     });
@@ -38,7 +38,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     });
     let mut findings: Vec<_> = unusable.chain(taken).chain(warnings).collect();
     if !free.is_empty() {
-        findings.push(Finding::ok(CHECK, format!("nothing is in its way on {}", free.join(", "))));
+        findings.push(Finding::ok(CHECK, format!("no obstacle on {}", free.join(", "))));
     }
     findings
 }

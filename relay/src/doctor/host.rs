@@ -5,7 +5,7 @@ use super::{
     facts::{Clock, Facts, Module, PinPlace},
 };
 
-/// Since when the TCX hook is there.
+/// First kernel with the TCX hook.
 const TCX: (u32, u32) = (6, 6);
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
@@ -31,7 +31,7 @@ fn kernel(facts: &Facts) -> Finding {
         }
         Some(version) if version >= minimum => Finding::ok(
             "kernel",
-            format!("{kernel}; programs attach as clsact filters, since TCX came with 6.6"),
+            format!("{kernel}; programs attach as clsact filters (TCX needs 6.6)"),
         ),
         Some(_) => Finding::problem(
             "kernel",
@@ -40,8 +40,8 @@ fn kernel(facts: &Facts) -> Finding {
         ),
         None => Finding::warning(
             "kernel",
-            format!("{kernel} does not tell its version"),
-            format!("make sure that it is {major}.{minor} or newer"),
+            format!("cannot tell the version of {kernel}"),
+            format!("check that it is {major}.{minor} or newer"),
         ),
     }
 }
@@ -49,23 +49,25 @@ fn kernel(facts: &Facts) -> Finding {
 fn jit(facts: &Facts) -> Finding {
     let remedy = "sysctl -w net.core.bpf_jit_enable=1";
     match facts.jit {
-        Some(0) => Finding::warning("bpf-jit", "off: every packet is interpreted", remedy),
+        Some(0) => {
+            Finding::warning("bpf-jit", "off: programs are interpreted for every packet", remedy)
+        }
         Some(_) => Finding::ok("bpf-jit", "on"),
         None => Finding::warning(
             "bpf-jit",
-            "not visible; only the first network namespace shows it",
-            "look at net.core.bpf_jit_enable there, and set it to 1",
+            "not visible in this network namespace",
+            "check in the initial network namespace that net.core.bpf_jit_enable is 1",
         ),
     }
 }
 
 fn btf(facts: &Facts) -> Finding {
     match facts.btf {
-        true => Finding::ok("btf", "/sys/kernel/btf/vmlinux is there"),
+        true => Finding::ok("btf", "found /sys/kernel/btf/vmlinux"),
         false => Finding::warning(
             "btf",
-            "/sys/kernel/btf/vmlinux is not there; relay does without, bpftool shows less",
-            "boot a kernel with CONFIG_DEBUG_INFO_BTF, if you want to look into the programs",
+            "no /sys/kernel/btf/vmlinux: relay does not need it, but bpftool shows less",
+            "to inspect the programs, boot a kernel with CONFIG_DEBUG_INFO_BTF",
         ),
     }
 }
@@ -74,17 +76,19 @@ fn unprivileged_bpf(facts: &Facts) -> Finding {
     match facts.unprivileged_bpf_disabled {
         Some(0) => Finding::warning(
             "unprivileged-bpf",
-            "every user of this host may load BPF programs",
+            "every user can load BPF programs",
             "sysctl -w kernel.unprivileged_bpf_disabled=2",
         ),
-        Some(_) => Finding::ok("unprivileged-bpf", "only privileged processes load programs"),
-        None => Finding::ok("unprivileged-bpf", "this kernel knows no unprivileged BPF"),
+        Some(_) => {
+            Finding::ok("unprivileged-bpf", "only privileged processes can load BPF programs")
+        }
+        None => Finding::ok("unprivileged-bpf", "this kernel has no unprivileged BPF"),
     }
 }
 
 fn capabilities(facts: &Facts) -> Finding {
     match facts.missing_capabilities.as_slice() {
-        [] => Finding::ok("capabilities", "this process has what `relay up` needs"),
+        [] => Finding::ok("capabilities", "this process has all that `relay up` needs"),
         missing => Finding::problem(
             "capabilities",
             format!("this process lacks {}", missing.join(", ")),
@@ -99,8 +103,8 @@ fn bpffs(facts: &Facts) -> Finding {
         PinPlace::Closed => Finding::ok("bpffs", format!("mounted at {path}")),
         PinPlace::Open => Finding::warning(
             "bpffs",
-            format!("others than root can make directories in {path}, relay's among them"),
-            format!("chmod 0700 {path}; mounted by hand, with -o mode=0700"),
+            format!("users other than root can create directories in {path}"),
+            format!("chmod 0700 {path}, or mount it with -o mode=0700"),
         ),
         PinPlace::Distrusted(found, remedy) => Finding::problem("bpffs", found, remedy),
         PinPlace::Missing => Finding::problem(
@@ -113,18 +117,20 @@ fn bpffs(facts: &Facts) -> Finding {
 
 fn wireguard(facts: &Facts) -> Finding {
     match facts.wireguard {
-        Module::Present => Finding::ok("wireguard", "in the kernel"),
-        Module::Loadable => Finding::ok("wireguard", "a module, loaded by `relay up`"),
+        Module::Present => Finding::ok("wireguard", "built in or loaded"),
+        Module::Loadable => {
+            Finding::ok("wireguard", "available as a module, which `relay up` loads")
+        }
         Module::Missing => Finding::problem(
             "wireguard",
-            "neither in this kernel nor among its modules",
-            "boot a kernel with CONFIG_WIREGUARD: on Debian and Ubuntu linux-image-amd64 or \
-             linux-image-generic",
+            "neither built into this kernel nor available as a module",
+            "boot a kernel with CONFIG_WIREGUARD, such as that of Debian's linux-image-amd64 or \
+             Ubuntu's linux-image-generic",
         ),
         Module::Unknown => unknown("wireguard"),
         Module::Barred => Finding::problem(
             "wireguard",
-            "a module, but kernel.modules_disabled is set",
+            "a module that is not loaded, and kernel.modules_disabled is set",
             "load it at boot: echo wireguard > /etc/modules-load.d/relay.conf, and reboot",
         ),
     }
@@ -133,38 +139,40 @@ fn wireguard(facts: &Facts) -> Finding {
 fn nf_tables(facts: &Facts) -> Finding {
     let wanted = facts.relay.as_ref().is_none_or(|relay| relay.fence);
     match (facts.nf_tables, wanted) {
-        (Module::Present, _) => Finding::ok("nf-tables", "in the kernel"),
-        (Module::Loadable, _) => Finding::ok("nf-tables", "a module, loaded by `relay up`"),
+        (Module::Present, _) => Finding::ok("nf-tables", "built in or loaded"),
+        (Module::Loadable, _) => {
+            Finding::ok("nf-tables", "available as a module, which `relay up` loads")
+        }
         (Module::Unknown, true) => unknown("nf-tables"),
         (Module::Missing | Module::Barred | Module::Unknown, false) => {
-            Finding::ok("nf-tables", "not there, and not needed with fence = false")
+            Finding::ok("nf-tables", "not needed with fence = false")
         }
         (Module::Missing, true) => Finding::problem(
             "nf-tables",
-            "neither in this kernel nor among its modules",
+            "neither built into this kernel nor available as a module",
             "boot a kernel with CONFIG_NF_TABLES_INET, or set fence = false and accept that \
-             nothing but the policy's own programs fails closed",
+             only the policy's own programs fail closed",
         ),
         (Module::Barred, true) => Finding::problem(
             "nf-tables",
-            "a module, but kernel.modules_disabled is set",
+            "a module that is not loaded, and kernel.modules_disabled is set",
             "load it at boot: echo nf_tables > /etc/modules-load.d/relay.conf, and reboot",
         ),
     }
 }
 
 fn unknown(check: &'static str) -> Finding {
-    Finding::warning(check, "this process may not ask the kernel for it", "run relay as root")
+    Finding::warning(check, "cannot be checked without root", "run relay doctor as root")
 }
 
 /// A handshake carries a time that has to grow from one to the next (WireGuard paper, section 5.1).
 fn clock(facts: &Facts) -> Finding {
-    let remedy = "timedatectl set-ntp true, or install chrony: a clock that is set back makes peers \
-                  drop handshakes";
+    let remedy = "timedatectl set-ntp true, or install chrony; after the clock is set back, peers \
+                  ignore handshakes until it has caught up";
     match facts.clock {
         Clock::Synchronized => Finding::ok("clock", "synchronised"),
         Clock::Served(service) => Finding::ok("clock", format!("{service} runs")),
-        Clock::Unserved => Finding::warning("clock", "no service is known to set it", remedy),
-        Clock::Past => Finding::problem("clock", "it shows a time long gone", remedy),
+        Clock::Unserved => Finding::warning("clock", "no known time service runs", remedy),
+        Clock::Past => Finding::problem("clock", "its time is long past", remedy),
     }
 }

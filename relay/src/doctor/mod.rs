@@ -1,5 +1,4 @@
-//! What a host is like, judged: facts that something else observed become findings, each with what
-//! to do about it. Pure.
+//! Judges a host: facts become findings, each with a remedy. Pure.
 
 mod facts;
 mod guard;
@@ -21,11 +20,11 @@ pub use ufw::Ufw;
 
 use crate::model::Relay;
 
-/// How a finding is to be taken.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As it should be.
+    /// Nothing to do.
     Ok,
     /// The relay works, but not as well or as safely as it could.
     Warning,
@@ -39,11 +38,11 @@ pub enum Level {
 pub struct Finding {
     /// The check's name, the same in every output.
     pub check: &'static str,
-    /// How it is to be taken.
+    /// How serious it is.
     pub level: Level,
     /// What was found.
     pub found: String,
-    /// What to do about it; empty when nothing is to be done.
+    /// What to do; empty if nothing.
     pub remedy: String,
 }
 
@@ -53,19 +52,19 @@ pub struct Finding {
 pub struct Report {
     /// Version of this layout.
     pub schema_version: u32,
-    /// Whether there is no problem. Warnings are none.
+    /// Whether there is no problem; there may be warnings.
     pub ok: bool,
-    /// A finding for each check, and more where a check found several things.
+    /// At least one finding for each check.
     pub findings: Vec<Finding>,
 }
 
-/// What to tell of a relay whose host does not forward though it has to.
+/// The finding as text if the relay needs the host to forward, and the host does not.
 pub fn unforwarded(forwarding: Forwarding, relay: &Relay) -> Option<String> {
     let Finding { level, found, remedy, .. } = network::forwarding(forwarding, relay);
     (level != Level::Ok).then(|| format!("{found}; {remedy}"))
 }
 
-/// Checks of what the operator wrote; all others are of the host.
+/// Checks of the configuration; all others are of the host.
 const OF_CONFIG: [&str; 2] = ["config", "key-files"];
 
 impl Report {
@@ -84,7 +83,7 @@ impl Report {
         self.findings.iter().filter(|finding| finding.level == level).count()
     }
 
-    /// Whether every problem is one of the configuration, so that the host lacks nothing.
+    /// Whether every problem is in the configuration, so that the host lacks nothing.
     pub fn is_host_fit(&self) -> bool {
         let mut problems = self.findings.iter().filter(|finding| finding.level == Level::Problem);
         problems.all(|finding| OF_CONFIG.contains(&finding.check))
@@ -106,7 +105,7 @@ impl Finding {
 }
 
 impl Level {
-    /// Its word in every output, and its colour as a parameter of the terminal's SGR.
+    /// Its label in every output, and its colour as an SGR parameter.
     const fn shown(self) -> (&'static str, &'static str) {
         match self {
             Self::Ok => ("ok", "32"),
@@ -116,7 +115,7 @@ impl Level {
     }
 }
 
-/// Renders a report: a line for each finding, and one for what to do.
+/// Renders a report: a line for each finding, and one for its remedy.
 ///
 /// # Errors
 /// `out` cannot be written to.

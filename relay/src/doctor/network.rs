@@ -10,10 +10,10 @@ use super::{
 };
 use crate::model::{Egress, HostAccess, Relay};
 
-/// What WireGuard puts around a packet, bytes: its header and tag 32, UDP 8, and IP 20 or 40.
+/// WireGuard's overhead for a packet, bytes: header and tag 32, UDP 8, IP 20 or 40.
 const AROUND_V4: u32 = 60;
 const AROUND_V6: u32 = 80;
-/// `rp_filter` that drops what would not be answered through the same interface.
+/// `rp_filter`: packets are dropped whose answers would leave by another interface.
 const STRICT: u32 = 1;
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
@@ -49,7 +49,7 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
         if let Some(peer) = owner {
             findings.push(Finding::problem(
                 "overlay",
-                format!("{address} is peer {}'s, and an address of this host", peer.name),
+                format!("{address} belongs to peer {} and to this host", peer.name),
                 "give one of them another address: packets for it stay on the host",
             ));
         }
@@ -66,21 +66,21 @@ fn overlay(facts: &Facts, relay: &Relay) -> Vec<Finding> {
         if overlays.clone().any(|net| net == *destination) {
             findings.push(Finding::problem(
                 "overlay",
-                format!("{destination}, the overlay, is also reached through {through}"),
+                format!("{destination}, the overlay, also has a route through {through}"),
                 "choose another network for the overlay, or remove that route or address",
             ));
         } else if overlays.clone().any(|net| net.contains(destination)) {
             findings.push(Finding::warning(
                 "overlay",
-                format!("{destination}, a part of the overlay, is reached through {through}"),
-                "the host itself does not reach peers there: remove that route, or choose another \
+                format!("{destination}, part of the overlay, has a route through {through}"),
+                "the host itself cannot reach peers there; remove that route, or choose another \
                  network",
             ));
         } else if routes.contains(destination) {
             findings.push(Finding::problem(
                 "overlay",
-                format!("{destination}, a peer's route, is also reached through {through}"),
-                "remove that route or the peer's; `relay up` fails until then",
+                format!("{destination}, a peer's route, also has a route through {through}"),
+                "remove that route or the peer's; with both, `relay up` fails",
             ));
         }
     }
@@ -96,10 +96,10 @@ fn ipv6(facts: &Facts, relay: &Relay) -> Finding {
     let wanted = relay.addresses.iter().find(|net| net.addr().is_ipv6());
     match (&facts.ipv6_off, wanted) {
         (None, _) => Finding::ok("ipv6", "on"),
-        (Some(_), None) => Finding::ok("ipv6", "off, and not configured"),
+        (Some(_), None) => Finding::ok("ipv6", "off, and not needed"),
         (Some(Ipv6Off { found, remedy }), Some(address)) => Finding::problem(
             "ipv6",
-            format!("off ({found}), and relay.address has {address}"),
+            format!("off ({found}), but relay.address has {address}"),
             remedy,
         ),
     }
@@ -120,7 +120,9 @@ fn mtu(facts: &Facts, relay: &Relay) -> Finding {
         let fits = underlay.saturating_sub(AROUND_V6);
         match fits >= 1280 {
             true => format!("write mtu = {fits} into [relay]"),
-            false => format!("raise the MTU of {interface}: less than 1280 does not carry IPv6"),
+            false => {
+                format!("raise the MTU of {interface}: IPv6 needs at least 1280 in the tunnel")
+            }
         }
     };
     if *underlay < over_v4 {
@@ -156,7 +158,7 @@ pub(super) fn forwarding(forwarding: Forwarding, relay: &Relay) -> Finding {
         .map(|(_, _, key)| *key)
         .collect();
     match off.as_slice() {
-        [] => Finding::ok("forwarding", format!("on, as {} needs it", setting(relay))),
+        [] => Finding::ok("forwarding", format!("on, as {} requires", setting(relay))),
         off => Finding::problem(
             "forwarding",
             format!("{} needs {} = 1, found 0", setting(relay), off.join(" and ")),
@@ -172,24 +174,26 @@ fn rp_filter(facts: &Facts, relay: &Relay) -> Finding {
         (Some(STRICT), _) if !uses_stack(relay) => Finding::ok("rp-filter", "strict"),
         _ if !uses_stack(relay) && (relay.fence || relay.guard.is_some()) => Finding::ok(
             "rp-filter",
-            "off or loose: messages that claim an overlay address are dropped without it",
+            "off or loose; fence or guard drop messages from overlay addresses",
         ),
         _ if !uses_stack(relay) => Finding::warning(
             "rp-filter",
-            "off or loose, and fence = false: a message that claims an overlay address moves its \
-             peer's endpoint into the tunnel, and nothing reaches that peer until its next message",
+            "off or loose, and fence = false: a message from an overlay address moves its peer's \
+             endpoint into the tunnel, and nothing reaches that peer until its next message",
             "set fence = true, or sysctl -w net.ipv4.conf.all.rp_filter=1",
         ),
         (Some(STRICT), Some(peer)) => Finding::warning(
             "rp-filter",
             format!(
-                "strict, and peer {} sends for a default route that the host has elsewhere: such \
-                 packets are dropped",
+                "strict, and peer {} has a default route that the host has elsewhere: packets \
+                 from there are dropped",
                 peer.name
             ),
             format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", relay.interface),
         ),
-        (Some(STRICT), None) => Finding::ok("rp-filter", "strict; every peer has its route back"),
+        (Some(STRICT), None) => {
+            Finding::ok("rp-filter", "strict; the host has a route back to each peer")
+        }
         (Some(_) | None, _) => Finding::ok("rp-filter", "off or loose"),
     }
 }
@@ -197,16 +201,16 @@ fn rp_filter(facts: &Facts, relay: &Relay) -> Finding {
 fn docker(facts: &Facts, relay: &Relay) -> Finding {
     let name = &relay.interface;
     match (facts.docker, uses_stack(relay)) {
-        (false, _) => Finding::ok("docker", "not there"),
+        (false, _) => Finding::ok("docker", "not installed"),
         (true, false) => {
-            Finding::ok("docker", "there; its FORWARD DROP does not meet what is relayed")
+            Finding::ok("docker", "installed; relayed packets do not pass its FORWARD chain")
         }
         (true, true) => Finding::warning(
             "docker",
-            format!("its FORWARD DROP meets relayed packets, because of {}", setting(relay)),
+            format!("its FORWARD policy drops relayed packets, because of {}", setting(relay)),
             format!(
                 "iptables -I DOCKER-USER -i {name} -j ACCEPT; iptables -I DOCKER-USER -o {name} -j \
-                 ACCEPT (and ip6tables): the policy has decided already"
+                 ACCEPT (and ip6tables); relay's policy has already decided"
             ),
         ),
     }
@@ -215,25 +219,24 @@ fn docker(facts: &Facts, relay: &Relay) -> Finding {
 fn firewall(facts: &Facts, relay: &Relay) -> Finding {
     let port = relay.listen_port;
     match &facts.firewall {
-        Firewall::Open => Finding::ok(
-            "firewall",
-            format!("no chain of nf_tables keeps UDP {port} from coming in"),
-        ),
+        Firewall::Open => {
+            Finding::ok("firewall", format!("no chain of nf_tables drops UDP {port}"))
+        }
         Firewall::Barred(why) => Finding::warning(
             "firewall",
-            format!("{why}: peers do not reach the relay"),
-            format!("let `udp dport {port}` in where that chain is configured"),
+            format!("{why}: peers cannot reach the relay"),
+            format!("accept `udp dport {port}` in that chain"),
         ),
         Firewall::Unknown(why) => Finding::warning(
             "firewall",
             format!("its rules cannot be read: {why}"),
-            format!("make sure that it lets UDP {port} in"),
+            format!("check that they accept UDP {port}"),
         ),
     }
 }
 
-/// Bits that something else sets open the fence; bits that it clears close it, where packets pass the
-/// fence again behind the host's rules.
+/// A bit that the host sets opens the fence. One that it clears closes the fence to packets that pass
+/// it again behind the host's rules.
 fn marks(facts: &Facts, relay: &Relay) -> Vec<Finding> {
     let is_passed_again =
         uses_stack(relay) || matches!(relay.host_access, HostAccess::Ports(_) | HostAccess::All);
@@ -242,17 +245,17 @@ fn marks(facts: &Facts, relay: &Relay) -> Vec<Finding> {
             (0, _) if !is_passed_again => return None,
             (0, lost) => (
                 format!(
-                    "chain {chain} clears bits {lost:#x} of marks: what relay has passed is dropped \
-                     on its way to a peer"
+                    "chain {chain} clears bits {lost:#x} of packet marks: the fence drops packets \
+                     that relay has passed to a peer"
                 ),
-                format!("write marks there with a mask that leaves {lost:#x} out"),
+                format!("write marks there with a mask that excludes {lost:#x}"),
             ),
             (set, _) => (
                 format!(
-                    "chain {chain} sets bits {set:#x} of marks, by which the fence knows what relay \
-                     has passed"
+                    "chain {chain} sets bits {set:#x} of packet marks, by which the fence knows what \
+                     relay has passed"
                 ),
-                format!("use other bits there than {set:#x}"),
+                format!("use bits other than {set:#x} there"),
             ),
         };
         Some(Finding::warning("marks", found, how))
@@ -261,12 +264,14 @@ fn marks(facts: &Facts, relay: &Relay) -> Vec<Finding> {
         return vec![Finding::warning(
             "marks",
             format!("the host's rules cannot be read: {why}"),
-            "make sure that every rule that writes marks does so with a mask, for its own bits",
+            "check that every rule that writes marks has a mask for its own bits",
         )];
     }
     let findings: Vec<_> = facts.mark_writers.iter().filter_map(finding).collect();
     match findings.is_empty() {
-        true => vec![Finding::ok("marks", "no chain of nf_tables writes relay's bits")],
+        true => {
+            vec![Finding::ok("marks", "no chain of nf_tables writes relay's bits of packet marks")]
+        }
         false => findings,
     }
 }
@@ -277,36 +282,38 @@ fn ufw(facts: &Facts, relay: &Relay) -> Finding {
     match (ufw.lets_port_in, uses_stack(relay)) {
         (Some(false), _) => Finding::problem(
             "ufw",
-            format!("enabled, and no rule lets UDP {port} in: peers do not reach the relay"),
+            format!("enabled, and no rule allows UDP {port}: peers cannot reach the relay"),
             format!("ufw allow {port}/udp"),
         ),
         (None, _) => Finding::warning(
             "ufw",
-            "enabled, and its rules cannot be read",
-            format!("make sure of ufw allow {port}/udp"),
+            "enabled, but its rules cannot be read",
+            format!("check that `ufw allow {port}/udp` is in effect"),
         ),
         (Some(true), true) => Finding::warning(
             "ufw",
-            format!("its FORWARD DROP meets relayed packets, because of {}", setting(relay)),
+            format!("its FORWARD policy drops relayed packets, because of {}", setting(relay)),
             format!("ufw route allow in on {name}; ufw route allow out on {name}"),
         ),
         (Some(true), false) => Finding::ok(
             "ufw",
-            format!("enabled, lets UDP {port} in; what is relayed never meets it"),
+            format!("enabled, and allows UDP {port}; relayed packets do not pass it"),
         ),
     }
 }
 
 /// CVE-2026-52945: kernels 6.16 and newer, and some of their backports, made WireGuard's NAPI
-/// threaded; stable kernels took it back.
+/// threaded; later stable kernels reverted that.
 fn threaded(facts: &Facts, relay: &Relay) -> Finding {
     let name = &relay.interface;
     match facts.threaded {
         false => Finding::ok("threaded-napi", "off, or no interface yet"),
         true => Finding::warning(
             "threaded-napi",
-            format!("on for {name}: what a peer sends can stall for good (CVE-2026-52945)"),
-            format!("echo 0 > /sys/class/net/{name}/threaded, or boot a kernel that took it back"),
+            format!("on for {name}: packets from a peer can stall for good (CVE-2026-52945)"),
+            format!(
+                "echo 0 > /sys/class/net/{name}/threaded, or boot a kernel without that change"
+            ),
         ),
     }
 }

@@ -22,7 +22,7 @@ pub fn first_match(files: &[(PathBuf, String)], interface: &str) -> Option<PathB
     (!is_unmanaged).then(|| path.clone())
 }
 
-/// Whether everything that `[Match]` asks for is true of the interface.
+/// Whether the interface meets all conditions of `[Match]`.
 fn matches(text: &str, interface: &str) -> bool {
     let mut asks = section(text, "[Match]").peekable();
     asks.peek().is_some()
@@ -33,8 +33,8 @@ fn matches(text: &str, interface: &str) -> bool {
             match key {
                 "Name" => any(&|pattern| glob(pattern, interface)) != is_inverted,
                 "Type" | "Kind" => any(&|pattern| glob(pattern, "wireguard")) != is_inverted,
-                // A WireGuard interface has no address, path or driver, and what is asked of the
-                // host is not known.
+                // A WireGuard interface has no address, path or driver. Conditions on the host are not
+                // evaluated.
                 _ => false,
             }
         })

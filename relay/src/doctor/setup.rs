@@ -1,4 +1,4 @@
-//! What the operator wrote, and what it asks of the host by name.
+//! The configuration, and the files, interface and port that it names.
 
 use super::{
     Finding,
@@ -29,7 +29,9 @@ fn config(facts: &Facts) -> Vec<Finding> {
         return vec![Finding::problem(
             "config",
             format!("{first}{more}"),
-            format!("relay check {path} has all; checks that need a configuration were left out"),
+            format!(
+                "run `relay check {path}` for all; checks that need a configuration were skipped"
+            ),
         )];
     }
     let warnings = match configured.warnings.len() {
@@ -37,11 +39,11 @@ fn config(facts: &Facts) -> Vec<Finding> {
         many => format!("{many} warnings; the first: "),
     };
     vec![match configured.warnings.first() {
-        None => Finding::ok("config", format!("{path} is right")),
+        None => Finding::ok("config", format!("{path} is valid")),
         Some(first) => Finding::warning(
             "config",
-            format!("{path} can be used, with {warnings}{first}"),
-            format!("relay check {path} has all"),
+            format!("{path} is valid, with {warnings}{first}"),
+            format!("run `relay check {path}` for all"),
         ),
     }]
 }
@@ -49,9 +51,9 @@ fn config(facts: &Facts) -> Vec<Finding> {
 fn key_files(facts: &Facts) -> Vec<Finding> {
     let configured = &facts.configured;
     if configured.key_problems.is_empty() && configured.key_warnings.is_empty() {
-        return vec![Finding::ok("key-files", "readable, and by their owner alone")];
+        return vec![Finding::ok("key-files", "readable by their owner alone")];
     }
-    // What the reader of the configuration says ends in what to do.
+    // The texts of the configuration contain their remedies.
     let problems = configured.key_problems.iter();
     let problems = problems.map(|problem| Finding::problem("key-files", problem, ""));
     let warnings = configured.key_warnings.iter();
@@ -62,38 +64,40 @@ fn interface(facts: &Facts, relay: &Relay) -> Finding {
     let name = &relay.interface;
     match &facts.occupant {
         Occupant::Nobody => {
-            Finding::ok("interface", format!("{name} is not there; `relay up` creates it"))
+            Finding::ok("interface", format!("{name} does not exist; `relay up` creates it"))
         }
-        Occupant::Relay => Finding::ok("interface", format!("{name} is a relay's")),
+        Occupant::Relay => Finding::ok("interface", format!("{name} belongs to a relay")),
         Occupant::Wireguard => Finding::warning(
             "interface",
-            format!("{name} is WireGuard, but nothing of a relay is attached to it"),
+            format!("{name} is a WireGuard interface without relay's programs"),
             format!(
-                "if it is another program's, choose another interface name; `relay up` takes \
-                 {name} over, and peers go that are not configured"
+                "if another program uses it, choose another interface name; `relay up --adopt` takes \
+                 it over, and removes peers that are not configured"
             ),
         ),
         Occupant::Other(kind) => Finding::problem(
             "interface",
-            format!("{name} exists and is {kind}, not wireguard"),
+            format!("{name} is a link of kind {kind}, expected wireguard"),
             "rename or remove it, or choose another interface name",
         ),
-        Occupant::Unknown(why) => {
-            Finding::problem("interface", format!("{name} cannot be read: {why}"), "run as root")
-        }
+        Occupant::Unknown(why) => Finding::problem(
+            "interface",
+            format!("{name} cannot be read: {why}"),
+            "run relay doctor as root",
+        ),
     }
 }
 
-/// What `relay status` tells in full.
+/// A summary of what `relay status` shows.
 fn lost(facts: &Facts) -> Vec<Finding> {
     let lost = facts.lost.iter().map(|lost| {
-        Finding::problem("running", lost, "`relay up` repairs it; `relay status` has all")
+        Finding::problem("running", lost, "run `relay up` to repair it; `relay status` shows all")
     });
     let found = match facts.occupant {
         _ if !facts.lost.is_empty() => return lost.collect(),
-        Occupant::Relay => "the relay has its programs and its fence",
+        Occupant::Relay => "programs and fence are in place",
         Occupant::Nobody | Occupant::Wireguard | Occupant::Other(_) | Occupant::Unknown(_) => {
-            "no relay runs on that interface"
+            "no relay runs on this interface"
         }
     };
     vec![Finding::ok("running", found)]
@@ -104,12 +108,12 @@ fn claims(facts: &Facts, relay: &Relay) -> Vec<Finding> {
         let name = &relay.interface;
         Finding::warning(
             "interface",
-            format!("{} describes {name} to another program, too", path.display()),
+            format!("{} configures {name} for another program", path.display()),
             match path.extension().is_some_and(|extension| extension == "network") {
                 true => format!(
-                    "systemd-networkd takes addresses and routes from {name} at each reload: put \
-                     `[Match]`, `Name={name}`, `[Link]`, `Unmanaged=yes`, a line each, into \
-                     /etc/systemd/network/00-{name}.network, then networkctl reload"
+                    "systemd-networkd removes addresses and routes from {name} at each reload: write \
+                     the lines `[Match]`, `Name={name}`, `[Link]`, `Unmanaged=yes` to \
+                     /etc/systemd/network/00-{name}.network, then run networkctl reload"
                 ),
                 false => {
                     format!(
@@ -124,7 +128,7 @@ fn claims(facts: &Facts, relay: &Relay) -> Vec<Finding> {
 
 fn programs(facts: &Facts, relay: &Relay) -> Finding {
     match &facts.programs {
-        Programs::NoInterface => Finding::ok("programs", "there is no interface to have any"),
+        Programs::NoInterface => Finding::ok("programs", "the interface does not exist"),
         Programs::Found(found) if found.is_empty() => {
             Finding::ok("programs", format!("no other program is attached to {}", relay.interface))
         }
@@ -132,14 +136,14 @@ fn programs(facts: &Facts, relay: &Relay) -> Finding {
             "programs",
             format!("{} has other programs: {}", relay.interface, found.join("; ")),
             format!(
-                "see whose they are (`bpftool net show dev {}`): they may decide in relay's place",
+                "find their owners with `bpftool net show dev {}`; they may decide instead of relay",
                 relay.interface
             ),
         ),
         Programs::Unknown(why) => Finding::warning(
             "programs",
-            format!("what is attached to {} cannot be read: {why}", relay.interface),
-            "run as root",
+            format!("the programs on {} cannot be read: {why}", relay.interface),
+            "run relay doctor as root",
         ),
     }
 }
@@ -147,13 +151,11 @@ fn programs(facts: &Facts, relay: &Relay) -> Finding {
 fn port(facts: &Facts, relay: &Relay) -> Finding {
     let port = relay.listen_port;
     match facts.is_port_taken {
-        false => Finding::ok("port", format!("UDP {port} is free, or the relay's")),
+        false => Finding::ok("port", format!("UDP {port} is free, or in use by the relay")),
         true => Finding::problem(
             "port",
             format!("UDP {port} is in use by another socket"),
-            format!(
-                "stop what holds it (`ss -ulpn sport = :{port}`) or choose another listen_port"
-            ),
+            format!("stop its owner (`ss -ulpn sport = :{port}`) or choose another listen_port"),
         ),
     }
 }

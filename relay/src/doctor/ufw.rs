@@ -24,7 +24,7 @@ fn lets_in(rule: &str, port: u16) -> bool {
             matches!(ends, (Ok(first), Ok(last)) if (first..=last).contains(&port))
         })
     };
-    // A rule for some sources or addresses lets some peers in, and is taken for meant so.
+    // A rule for some sources or addresses counts as intended.
     after("-A") == Some("ufw-user-input")
         && after("-j") == Some("ACCEPT")
         && after("-p").is_none_or(|protocol| protocol == "udp")

@@ -34,7 +34,7 @@ pub enum HostError {
     },
     /// The UDP port of the underlay is in use.
     #[error(
-        "UDP port {port} is in use by another socket; stop what holds it (`ss -ulpn sport = \
+        "UDP port {port} is in use by another socket; stop its owner (`ss -ulpn sport = \
          :{port}`) or choose another listen_port"
     )]
     Port {

@@ -48,10 +48,11 @@ pub fn render_matrix_into(
         write!(out, ", {part} of them with some of their addresses only")?;
     }
     if one_sided > 0 {
-        write!(out, "; in {one_sided} a list is short")?;
+        let verb = if one_sided == 1 { "is" } else { "are" };
+        write!(out, "; {one_sided} {verb} one-sided")?;
     }
     writeln!(out)?;
-    in_question(out, graph)
+    doubtful(out, graph)
 }
 
 fn matrix(
@@ -116,8 +117,8 @@ const fn sign(relation: Relation) -> Sign {
         Relation::None => ('·', "2", "neither lists the other"),
         Relation::Whole => ('●', "32", "they talk, with all their addresses"),
         Relation::Part => ('◐', "33", "they talk, with some of their addresses only"),
-        Relation::Lists => ('>', "31", "the row lists the column in vain, which does not list it"),
-        Relation::Listed => ('<', "31", "the column lists the row in vain, which does not list it"),
+        Relation::Lists => ('>', "31", "the row lists the column, but not the reverse"),
+        Relation::Listed => ('<', "31", "the column lists the row, but not the reverse"),
         Relation::Crossed => ('x', "31", "each lists the other, but in different families"),
     };
     Sign { sign, color, legend }
@@ -149,11 +150,11 @@ fn busiest(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
 }
 
 /// Pairs that are probably a mistake.
-fn in_question(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
+fn doubtful(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
     let Summary { part, one_sided, .. } = graph.summary();
-    let mut told = 0;
-    let is_in_question = |relation| !matches!(relation, Relation::None | Relation::Whole);
-    for (from, to, relation) in graph.pairs_with(is_in_question) {
+    let mut shown = 0;
+    let is_doubtful = |relation| !matches!(relation, Relation::None | Relation::Whole);
+    for (from, to, relation) in graph.pairs_with(is_doubtful) {
         let (from, to) = (&graph.nodes[from].name, &graph.nodes[to].name);
         match relation {
             Relation::None | Relation::Whole => continue,
@@ -164,12 +165,12 @@ fn in_question(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
                 writeln!(out, "  {from} and {to} list each other, in different families")?;
             }
         }
-        told += 1;
-        if told == LISTED {
+        shown += 1;
+        if shown == LISTED {
             break;
         }
     }
-    match (part + one_sided).checked_sub(told) {
+    match (part + one_sided).checked_sub(shown) {
         None | Some(0) => Ok(()),
         Some(more) => writeln!(out, "  and {more} more"),
     }

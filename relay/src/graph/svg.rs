@@ -213,7 +213,7 @@ fn legend(out: &mut impl Write, top: f64, traffic: Option<&Traffic>) -> io::Resu
     let mut lines = vec![
         ("whole", "they talk"),
         ("part", "they talk with some of their addresses only"),
-        ("lists", "one lists the other in vain"),
+        ("lists", "only one lists the other"),
     ];
     match traffic {
         Some(Traffic { pairs: Some(_), .. }) => {

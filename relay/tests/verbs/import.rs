@@ -26,7 +26,7 @@ fn hub() -> String {
 }
 
 #[test]
-fn a_hub_is_carried_over_and_what_is_not_is_said() {
+fn a_hub_is_converted_and_what_is_not_is_reported() {
     let site = Site::with("");
     site.write("wg0.conf", &hub(), 0o600);
     let before = site.tree();
@@ -276,7 +276,7 @@ fn a_file_that_is_called_like_no_interface_is_remarked_on() {
     let peer = small_hub("[Peer]\nPublicKey = {A}\nAllowedIPs = 10.8.0.2\n");
     site.write("10gw.conf", &peer, 0o600);
     let run = site.relay("import 10gw.conf").ended(0);
-    assert!(run.err.contains("10gw.conf: the file name is no interface name"), "{run}");
+    assert!(run.err.contains("10gw.conf: the file name is not an interface name"), "{run}");
     assert!(!run.out.contains("\ninterface"), "{run}");
 }
 

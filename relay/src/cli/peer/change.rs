@@ -12,7 +12,7 @@ use crate::{
     engine::{self, ErrorContext as _, Lock, Result},
 };
 
-/// What to do with a change.
+/// How to carry out a change.
 #[derive(Debug, Args)]
 pub(super) struct Change {
     /// Run `relay up` afterwards.
@@ -41,7 +41,7 @@ pub(super) struct Checked {
 impl Open {
     pub(super) fn new(site: Site<'_>) -> Result<Self> {
         let options = Options { allow_empty: true };
-        // Its errors about a missing file say more than the lock's.
+        // First, since its errors about a missing file say more than those of the lock.
         Draft::read(site.place.config).load(options)?;
         let lock = Lock::files(site.place.config, output::notice)?;
         let draft = Draft::read(site.place.config);
@@ -93,13 +93,13 @@ impl Change {
             return Ok(());
         }
         let prepared = client.map(|(client, show)| show.prepare(client)).transpose()?;
-        // Standard output has the client's configuration alone, so that it can be piped.
+        // Standard output has only the client's configuration, so that it can be piped.
         let mut report: Box<dyn Write> = match prepared.as_ref().is_some_and(Prepared::is_printed) {
             true => Box::new(output::Stderr),
             false => Box::new(output::stdout()),
         };
         let staged = if edit.is_empty() { None } else { Some(edit.stage()?) };
-        // Before the change: a private key that reaches nobody is lost.
+        // Before the change: an undelivered private key is lost.
         let delivered = prepared.map(Prepared::deliver).transpose()?;
         if let Some(staged) = staged {
             staged.commit().context(match delivered {

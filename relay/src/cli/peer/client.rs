@@ -96,7 +96,7 @@ impl<'l> Client<'l> {
         Self { is_new: true, ..self }
     }
 
-    /// What the client lacks, a line each.
+    /// Warnings about the configuration, a line each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let Peer { name, allowed_ips, endpoint, enabled, .. } = self.peer;
         let mut warnings = Vec::new();
@@ -107,7 +107,7 @@ impl<'l> Client<'l> {
         }
         if endpoint.is_none() && self.relay.endpoint.is_none() {
             warnings.push(format!(
-                "{name} gets no endpoint of the relay; write endpoint = \"host:port\" into [relay]"
+                "the configuration of {name} has no endpoint of the relay; set endpoint = \"host:port\" in [relay]"
             ));
         }
         if allowed_ips.is_empty() {
@@ -120,8 +120,8 @@ impl<'l> Client<'l> {
     pub(super) fn note(&self, state: &Path) {
         let noted = Rendered::read(state, &self.relay.interface)
             .and_then(|rendered| rendered.note(self.relay, &self.peer.public_key, &self.known))
-            .context("`relay peer config --stale` will not know this");
-        // The client has its configuration all the same.
+            .context("`relay peer config --stale` cannot take this into account");
+        // The client has its configuration nevertheless.
         if let Err(error) = noted {
             output::warn(&[Error::chain(&error)]);
         }

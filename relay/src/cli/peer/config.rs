@@ -62,7 +62,7 @@ impl Config {
                 let key: PrivateKey = read_private_key(file).map_err(unread)?;
                 if key.public_key() != peer.public_key {
                     return Err(UsageError::Request(format!(
-                        "{} has another key: its public key is {}, that of {name} is {}; name the \
+                        "{}: the public key of this private key is {}, expected {} of {name}; name the \
                          file of {name}, or correct public_key",
                         file.display(),
                         key.public_key(),
@@ -73,8 +73,8 @@ impl Config {
                 Some(key)
             }
             None if self.show.is_code() => {
-                let text = "apps need the private key in a QR code; name its file with \
-                            --private-key-file, or generate a new key with `relay peer rotate`";
+                let text = "a QR code needs the private key; name its file with --private-key-file, \
+                            or generate a new key with `relay peer rotate`";
                 return Err(UsageError::Request(text.to_owned()).into());
             }
             None => None,

@@ -14,7 +14,7 @@ use crate::{
     model::Relay,
 };
 
-/// Values of a list that are shown; `--json` has all of them.
+/// Number of values that are shown of a list; `--json` has all.
 const SHOWN: usize = 4;
 
 /// `relay peer list`.
@@ -62,9 +62,9 @@ fn render_text_into(
         let mark = if short(index).is_empty() { "" } else { " *" };
         table.add_row([
             format!("{}{off}{mark}", peer.name),
-            cell(&peer.addresses),
-            cell(&peer.routes),
-            cell(&peer.allowed_ips),
+            shortened(&peer.addresses),
+            shortened(&peer.routes),
+            shortened(&peer.allowed_ips),
             peer.public_key.to_string(),
         ]);
     }
@@ -77,17 +77,22 @@ fn render_text_into(
             short(index).iter().map(|&other| relay.peers[other].name.as_str()).collect();
         if !others.is_empty() {
             let verb = if others.len() == 1 { "does" } else { "do" };
-            writeln!(out, "* {} lists {}, which {verb} not list it", peer.name, cell(&others))?;
+            writeln!(
+                out,
+                "* {} lists {}, which {verb} not list it",
+                peer.name,
+                shortened(&others)
+            )?;
         }
     }
     if one_sided.is_none() {
-        writeln!(out, "* too many wide lists to find one-sided pairs")?;
+        writeln!(out, "* too many wide allowed_ips to find one-sided pairs")?;
     }
     Ok(())
 }
 
 /// The first values, and how many more there are.
-fn cell<T: Display>(values: &[T]) -> String {
+fn shortened<T: Display>(values: &[T]) -> String {
     let mut shown: Vec<String> = values.iter().take(SHOWN).map(ToString::to_string).collect();
     match values.len().saturating_sub(SHOWN) {
         0 => {}

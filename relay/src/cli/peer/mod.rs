@@ -55,7 +55,7 @@ enum Verb {
     Rotate(rotate::Rotate),
 }
 
-/// Where the verbs work.
+/// Files and pins of the verbs.
 #[derive(Debug, Clone, Copy)]
 struct Site<'a> {
     place: Place<'a>,

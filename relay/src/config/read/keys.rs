@@ -179,7 +179,7 @@ pub(super) const RELAY: Table = Table {
     ],
 };
 
-/// What stands before WireGuard.
+/// The table of the guard.
 pub(super) const GUARD: Table = Table {
     name: "guard",
     header: "[guard]",

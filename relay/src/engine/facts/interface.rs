@@ -88,7 +88,9 @@ fn lost(relay: &Relay, running: &Running) -> Vec<String> {
 pub(super) fn firewall(relay: &Relay, host_addresses: &[IpAddr]) -> Firewall {
     let has_v6 = reaches_v6(relay, host_addresses);
     match inbound::read(relay.listen_port) {
-        Ok(found) => found.told(relay.listen_port, has_v6).map_or(Firewall::Open, Firewall::Barred),
+        Ok(found) => {
+            found.describe(relay.listen_port, has_v6).map_or(Firewall::Open, Firewall::Barred)
+        }
         // Without nf_tables nothing is dropped.
         Err(NetError::NetfilterMissing { .. }) => Firewall::Open,
         Err(error) => Firewall::Unknown(chain(&error)),

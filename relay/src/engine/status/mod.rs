@@ -135,7 +135,7 @@ fn inbound(relay: &Relay, host_addresses: &[IpAddr]) -> Option<String> {
     let has_v6 = facts::reaches_v6(relay, host_addresses);
     match net::inbound::read(relay.listen_port) {
         Ok(found) => {
-            let dropped = found.told(relay.listen_port, has_v6)?;
+            let dropped = found.describe(relay.listen_port, has_v6)?;
             Some(format!("{dropped}; accept it where that chain is configured"))
         }
         Err(NetError::NetfilterMissing { .. }) => None,

@@ -21,9 +21,8 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// The finding as text; `None` if packets may pass. Without IPv6 addresses of the host, IPv6 does not
-    /// matter.
-    pub fn told(&self, port: u16, has_v6: bool) -> Option<String> {
+    /// The finding as text; `None` if packets may pass. IPv6 counts only if the host has IPv6 addresses.
+    pub fn describe(&self, port: u16, has_v6: bool) -> Option<String> {
         let (chains, over) = match (&self.v4, self.v6.as_ref().filter(|_| has_v6)) {
             (None, None) => return None,
             (Some(v4), None) => (format!("chain {v4}"), if has_v6 { " over IPv4" } else { "" }),
@@ -52,18 +51,18 @@ mod tests {
 
     #[test]
     fn the_text_names_the_chain_and_the_ip_version() {
-        let told = |v4: &str, v6: &str, has_v6| {
+        let text_of = |v4: &str, v6: &str, has_v6| {
             let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-            Inbound { v4: named(v4), v6: named(v6) }.told(51820, has_v6).unwrap_or_default()
+            Inbound { v4: named(v4), v6: named(v6) }.describe(51820, has_v6).unwrap_or_default()
         };
-        assert_eq!(told("", "", true), "");
-        assert_eq!(told("", "ip6 filter INPUT", false), "");
+        assert_eq!(text_of("", "", true), "");
+        assert_eq!(text_of("", "ip6 filter INPUT", false), "");
         let text = "chain inet f in drops every handshake to UDP port 51820";
-        assert_eq!(told("inet f in", "inet f in", true), text);
-        assert_eq!(told("inet f in", "inet f in", false), text);
-        assert_eq!(told("inet f in", "", true), format!("{text} over IPv4"));
+        assert_eq!(text_of("inet f in", "inet f in", true), text);
+        assert_eq!(text_of("inet f in", "inet f in", false), text);
+        assert_eq!(text_of("inet f in", "", true), format!("{text} over IPv4"));
         assert_eq!(
-            told("ip filter INPUT", "ip6 filter INPUT", true),
+            text_of("ip filter INPUT", "ip6 filter INPUT", true),
             "chain ip filter INPUT, and ip6 filter INPUT over IPv6, drops every handshake to UDP \
              port 51820"
         );
