@@ -116,6 +116,19 @@ impl Observed {
     }
 }
 
+#[cfg(test)]
+impl Observed {
+    /// A datapath whose programs, if any, enforce one generation and count in the pinned maps.
+    pub(crate) fn of(generation: Option<Generation>, slots: BTreeMap<PublicKey, u32>) -> Self {
+        let mut hooks = Direction::BOTH.map(Hook::new);
+        for hook in &mut hooks {
+            hook.mode = generation.map(|_| Mode::Tcx);
+            hook.generation = generation;
+        }
+        Self { hooks, slots, heritage: Vec::new(), keeping: Keeping::Pinned }
+    }
+}
+
 impl fmt::Display for Repair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -43,11 +43,23 @@ impl<'a> Desired<'a> {
     ) -> Result<Self> {
         let relay = &loaded.relay;
         let host_addresses = host_addresses(handle, &relay.interface).await?;
-        let (private_key, is_key_new) = match secrets.private_key() {
+        let key = match secrets.private_key() {
             Some(key) => (key.clone(), false),
             None => (PrivateKey::generate()?, true),
         };
-        Ok(Self { relay, secrets, mark, private_key, is_key_new, host_addresses })
+        Ok(Self::new(relay, secrets, mark, key, host_addresses))
+    }
+
+    /// The same from its parts; `key` is the private key, and whether it is yet to be written.
+    pub(super) fn new(
+        relay: &'a Relay,
+        secrets: &'a Secrets,
+        mark: &'a str,
+        key: (PrivateKey, bool),
+        host_addresses: Vec<IpAddr>,
+    ) -> Self {
+        let (private_key, is_key_new) = key;
+        Self { relay, secrets, mark, private_key, is_key_new, host_addresses }
     }
 
     /// The private key, and whether it is yet to be written.

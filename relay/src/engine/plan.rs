@@ -228,4 +228,6 @@ fn contested(sources: &Sources<'_>) -> Vec<Contested> {
 }
 
 #[cfg(test)]
+mod convergence;
+#[cfg(test)]
 mod tests;

@@ -52,6 +52,23 @@ pub struct DevicePeer {
     pub tx_bytes: u64,
 }
 
+#[cfg(test)]
+impl DevicePeer {
+    /// A peer with its key and nothing else.
+    pub(crate) const fn new(public_key: PublicKey) -> Self {
+        Self {
+            public_key,
+            preshared_key: None,
+            endpoint: None,
+            persistent_keepalive: None,
+            allowed_ips: Vec::new(),
+            latest_handshake: None,
+            rx_bytes: 0,
+            tx_bytes: 0,
+        }
+    }
+}
+
 /// Reads a WireGuard interface; `None` if there is none of that name.
 ///
 /// The kernel dumps in parts, without a lock between them, and flags an inconsistent dump with
@@ -233,14 +250,10 @@ mod tests {
 
     fn part(allowed: &[&str], keepalive: Option<u16>, rx_bytes: u64) -> DevicePeer {
         DevicePeer {
-            public_key: PublicKey::from_bytes([1; 32]),
-            preshared_key: None,
-            endpoint: None,
             persistent_keepalive: keepalive,
             allowed_ips: allowed.iter().map(|net| net.parse().expect("a prefix")).collect(),
-            latest_handshake: None,
             rx_bytes,
-            tx_bytes: 0,
+            ..DevicePeer::new(PublicKey::from_bytes([1; 32]))
         }
     }
 }

@@ -23,6 +23,7 @@ const KEY_FILE_MAX: u64 = 4096;
 const OTHERS: u32 = 0o077;
 
 /// The keys in the key files of a configuration. Redacted `Debug`; wiped on drop.
+#[derive(Default)]
 pub struct Secrets {
     private_key: Option<PrivateKey>,
     preshared_keys: HashMap<PublicKey, PresharedKey>,

@@ -91,7 +91,7 @@ impl fmt::Display for StaleProgram {
 }
 
 impl Hook {
-    fn new(direction: Direction) -> Self {
+    pub(in super::super) fn new(direction: Direction) -> Self {
         Self {
             direction,
             mode: None,

@@ -2,6 +2,8 @@ use super::{
     super::chain,
     change::{GuardChange, Rekeyed, desired_mode, settings},
 };
+#[cfg(test)]
+use crate::datapath::XdpMode;
 use crate::{
     datapath::{Datapath, GuardHook, GuardPlace, GuardSettings},
     model::Relay,
@@ -109,6 +111,30 @@ impl GuardPlan {
             Some(Ok(_)) => "; the previous guard is detached".to_owned(),
             Some(Err(error)) => format!("; the previous guard stays: {}", chain(&error)),
         }
+    }
+
+    /// The hooks after everything was applied.
+    #[cfg(test)]
+    pub(in crate::engine) fn applied(&self) -> Vec<GuardHook> {
+        let mut hooks = self.hooks.clone();
+        for hook in &mut hooks {
+            let of = |change: &&GuardChange| change.interface() == hook.interface;
+            let mode = match self.changes.iter().find(of) {
+                None => continue,
+                Some(GuardChange::Remove { interface }) => {
+                    *hook = GuardHook::absent(interface);
+                    continue;
+                }
+                Some(GuardChange::Mode { to, .. }) => *to,
+                Some(GuardChange::Attach { mode, .. } | GuardChange::Switch { mode, .. }) => {
+                    mode.or(hook.mode).unwrap_or(XdpMode::Driver)
+                }
+            };
+            hook.mode = Some(mode);
+            hook.settings_hash = self.settings.as_ref().map(GuardSettings::hash);
+            hook.is_counted = true;
+        }
+        hooks
     }
 
     fn failure(&self, interface: &str, why: &str) -> GuardFailure {

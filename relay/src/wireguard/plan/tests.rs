@@ -255,7 +255,7 @@ impl Kernel {
                 .map(|(key, (preshared_key, prefixes))| DevicePeer {
                     preshared_key: preshared_key.clone(),
                     allowed_ips: prefixes.iter().copied().collect(),
-                    ..device_peer(*key)
+                    ..DevicePeer::new(*key)
                 })
                 .collect(),
         }
@@ -326,26 +326,13 @@ fn device(key: &PrivateKey, peers: &[DesiredPeer]) -> Device {
         let mut allowed_ips = peer.allowed_ips.clone();
         allowed_ips.sort_unstable();
         let preshared_key = peer.preshared_key.clone();
-        DevicePeer { preshared_key, allowed_ips, ..device_peer(peer.public_key) }
+        DevicePeer { preshared_key, allowed_ips, ..DevicePeer::new(peer.public_key) }
     });
     Device {
         public_key: Some(key.public_key()),
         listen_port: 51820,
         fwmark: 0,
         peers: peers.collect(),
-    }
-}
-
-fn device_peer(public_key: PublicKey) -> DevicePeer {
-    DevicePeer {
-        public_key,
-        preshared_key: None,
-        endpoint: None,
-        persistent_keepalive: None,
-        allowed_ips: Vec::new(),
-        latest_handshake: None,
-        rx_bytes: 0,
-        tx_bytes: 0,
     }
 }
 
