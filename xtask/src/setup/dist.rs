@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use relay_vm::{apt, process, workspace};
+use relay_vm::{process, workspace};
 
 use super::{Missing, Part};
 
@@ -19,27 +19,23 @@ const TOOLS: [(&str, &str); 4] =
     [("lintian", "lintian"), ("dpkg-deb", "dpkg"), ("strip", "binutils"), ("file", "file")];
 
 pub(super) fn missing() -> Vec<Missing> {
-    let missing =
-        |what: &str, remedy: String| Missing { part: Part::Dist, what: what.to_owned(), remedy };
+    let missing = |what: String, remedy| Missing { part: Part::Dist, what, remedy };
     let mut pieces: Vec<_> = absent_tools()
-        .map(|(tool, package)| missing(tool, format!("apt-get install {package}")))
+        .map(|(tool, package)| Missing::packaged(Part::Dist, tool, package))
         .collect();
     if !has_library() {
         let what = format!("Rust's standard library for {TARGET}");
-        pieces.push(missing(&what, format!("rustup target add {TARGET}")));
+        pieces.push(missing(what, format!("rustup target add {TARGET}")));
     }
     if packer().is_none() {
         let remedy = format!("cargo install cargo-deb --version {PACKER_VERSION} --locked");
-        pieces.push(missing("cargo-deb", remedy));
+        pieces.push(missing("cargo-deb".to_owned(), remedy));
     }
     pieces
 }
 
 pub(super) fn install() -> Result<()> {
-    let packages: Vec<_> = absent_tools().map(|(_, package)| package).collect();
-    if !packages.is_empty() {
-        super::step(format!("installing {}", packages.join(" ")), || apt::install(&packages))?;
-    }
+    super::packages(absent_tools().map(|(_, package)| package).collect())?;
     if !has_library() {
         super::step(format!("adding rustup's {TARGET}"), || {
             process::read(Command::new("rustup").args(["target", "add", TARGET]))

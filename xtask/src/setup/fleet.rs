@@ -30,24 +30,19 @@ pub(crate) fn ansible() -> Result<PathBuf> {
 }
 
 pub(super) fn missing() -> Vec<Missing> {
-    let missing =
-        |what: &str, remedy: String| Missing { part: Part::Fleet, what: what.to_owned(), remedy };
     let mut pieces: Vec<_> = absent_packages()
-        .map(|(what, package)| missing(what, format!("apt-get install {package}")))
+        .map(|(what, package)| Missing::packaged(Part::Fleet, what, package))
         .collect();
     if !has_ansible() {
         let remedy = format!("python3 -m venv DIR && DIR/bin/pip install {}", ANSIBLE.join(" "));
-        pieces.push(missing("Ansible with its linter", remedy));
+        let what = "Ansible with its linter".to_owned();
+        pieces.push(Missing { part: Part::Fleet, what, remedy });
     }
     pieces
 }
 
 pub(super) fn install() -> Result<()> {
-    let mut packages: Vec<_> = absent_packages().map(|(_, package)| package).collect();
-    packages.dedup();
-    if !packages.is_empty() {
-        super::step(format!("installing {}", packages.join(" ")), || apt::install(&packages))?;
-    }
+    super::packages(absent_packages().map(|(_, package)| package).collect())?;
     if has_ansible() {
         return Ok(());
     }

@@ -30,21 +30,9 @@ fn absent() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 pub(super) fn missing() -> Vec<Missing> {
-    absent()
-        .map(|(what, package)| Missing {
-            part: Part::Lab,
-            what: what.to_owned(),
-            remedy: format!("apt-get install {package}"),
-        })
-        .collect()
+    absent().map(|(what, package)| Missing::packaged(Part::Lab, what, package)).collect()
 }
 
 pub(super) fn install() -> Result<()> {
-    let mut packages: Vec<_> = absent().map(|(_, package)| package).collect();
-    packages.sort_unstable();
-    packages.dedup();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    super::step(format!("installing {}", packages.join(" ")), || apt::install(&packages))
+    super::packages(absent().map(|(_, package)| package).collect())
 }

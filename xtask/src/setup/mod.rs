@@ -8,6 +8,7 @@ mod lab;
 pub(crate) mod lints;
 
 use anyhow::Result;
+use relay_vm::apt;
 use relay_vm::progress::{Step, say};
 
 /// A group of tools.
@@ -39,6 +40,13 @@ pub(crate) struct Missing {
     pub(crate) what: String,
     /// How to install it.
     pub(crate) remedy: String,
+}
+
+impl Missing {
+    /// A tool of this package of Debian's.
+    fn packaged(part: Part, what: &str, package: &str) -> Self {
+        Self { part, what: what.to_owned(), remedy: format!("apt-get install {package}") }
+    }
 }
 
 impl std::fmt::Display for Missing {
@@ -99,6 +107,16 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
 }
 
 /// Runs one step and reports its outcome.
+/// Installs packages, if there are any.
+fn packages(mut packages: Vec<&str>) -> Result<()> {
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    step(format!("installing {}", packages.join(" ")), || apt::install(&packages))
+}
+
 fn step(what: String, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let step = Step::start(format!("setup: {what}"));
     let outcome = work();
