@@ -4,11 +4,11 @@
 use std::{
     net::{IpAddr, Ipv6Addr},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use relay_tests::{Family, Lab, Ledger, Site, deadline, scenario, skip, traffic::Stream};
+use relay_tests::{Lab, Ledger, Site, deadline, scenario, skip, traffic::Streams};
 
 /// Number of reloads under a steady flow.
 const RELOADS: u32 = 200;
@@ -134,56 +134,6 @@ fn up_killed_at_any_moment_passes_nothing_that_both_policies_drop() {
         ensure!(received == sent[0], "{} packets went to {b}, counted {received}", sent[0]);
         Ok(())
     });
-}
-
-/// Streams of both families for each pair.
-struct Streams(Vec<[Stream; 2]>);
-
-impl Streams {
-    fn start(lab: &Lab, pairs: &[(&str, &str)]) -> Result<Self> {
-        let start = |(from, to): &(&str, &str)| -> Result<[Stream; 2]> {
-            let (from, to) = (lab.peer(from)?, lab.peer(to)?);
-            let [v4, v6] = Family::ALL.map(|family| Stream::start(from, to, family));
-            Ok([v4?, v6?])
-        };
-        Ok(Self(pairs.iter().map(start).collect::<Result<_>>()?))
-    }
-
-    fn stop(self) -> Result<Vec<relay_tests::traffic::Flown>> {
-        self.0.into_iter().flatten().map(Stream::stop).collect()
-    }
-
-    /// Stops them and checks that every datagram arrived once; returns their number per pair.
-    fn stop_without_loss(self) -> Result<Vec<u64>> {
-        let flown = self.stop()?;
-        for one in &flown {
-            ensure!(one.sent > 100, "a stream of {} packets shows nothing", one.sent);
-            ensure!(one.received == one.sent && one.repeated == 0, "{one:?}");
-        }
-        Ok(flown.chunks(2).map(|both| both.iter().map(|one| one.sent).sum()).collect())
-    }
-
-    /// Waits until they pass, or until datagrams in flight have arrived and no more pass.
-    fn pass_or_not(&self, wanted: bool) -> Result<()> {
-        for stream in self.0.iter().flatten() {
-            let (sent, received) = (stream.sent(), stream.received());
-            deadline::until(
-                "more of the stream",
-                || Ok((stream.sent() >= sent + 4).then_some(())),
-            )?;
-            if wanted {
-                deadline::until("the stream to pass", || {
-                    Ok((stream.received() > received).then_some(()))
-                })?;
-                continue;
-            }
-            // Late arrivals were in flight when the pair was revoked.
-            let received = stream.received();
-            deadline::pass(Duration::from_millis(50));
-            ensure!(stream.received() == received, "a pair that was taken out goes on");
-        }
-        Ok(())
-    }
 }
 
 /// Checks that the relay's counters moved by what was sent and received, and by nothing else.

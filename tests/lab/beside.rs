@@ -1,18 +1,10 @@
-//! Other relays on the host: one of the same name in another network namespace, the state of another
-//! version; and a guard that cannot be attached.
+//! A relay of the same name in another network namespace, and a guard that cannot be attached.
 
 use std::fs;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use aya::maps::{Array, MapData};
-use relay::{
-    datapath::{Classifier, Datapath, Direction, GuardPlace, GuardSettings, Pins, Slots},
-    model::PublicKey,
-    policy::{self, Sources},
-};
-use relay_tests::{
-    Lab, Ledger, Namespace, Peer, guard::bed::Bed, relay_host::Outcome, scenario, skip,
-};
+use relay_tests::{Lab, Ledger, Namespace, Peer, relay_host::Outcome, scenario, skip};
 
 use crate::guard::{guarded, has_xdp, talk};
 
@@ -53,36 +45,6 @@ fn a_relay_of_the_same_name_in_another_namespace_leaves_the_first_alone() {
         ensure!(has_xdp(&lab)?, "the first guard is gone");
         ensure!(!lab.relay().up()?.changed);
         Ok(())
-    });
-}
-
-#[test]
-fn policy_and_guard_of_another_version_are_taken_over_without_their_key() {
-    scenario(skip::LAB, || {
-        let lab = Lab::start(guarded(&[])?)?;
-        let [a, b] = lab.first()?;
-        let before = lab.relay().ledger()?;
-        let dir = another_version_takes_over(&lab)?;
-        talk(a, b)?;
-        let status = lab.relay().relay(&["status", "--check"])?;
-        let said = [
-            "ingress: program relay_ingress is of another version of relay",
-            "egress: program relay_egress is of another version of relay",
-            "found pins of another version of relay",
-            "~ guard on eth0: this version",
-        ];
-        ensure!(status.code == 1, "{status:?}");
-        for said in said {
-            ensure!(status.stderr.contains(said), "no {said:?} in {status:?}");
-        }
-
-        let report = lab.relay().up()?;
-        let taken = format!("~ pins in {}: taken over; counters continue", dir.display());
-        ensure!(report.changes.contains(&taken), "{report:?}");
-        ensure!(!report.changes.iter().any(|line| line.contains("stale")), "{report:?}");
-        ensure!(!dir.exists() && !lab.relay().up()?.changed);
-        goes_on(&lab, [a, b], &before)?;
-        reconnect(&lab, [a, b])
     });
 }
 
@@ -128,70 +90,10 @@ fn goes_on(lab: &Lab, [a, b]: [&Peer; 2], before: &Ledger) -> Result<()> {
 }
 
 /// Reconnects the peers, with new handshakes.
-fn reconnect(lab: &Lab, peers: [&Peer; 2]) -> Result<()> {
+pub(crate) fn reconnect(lab: &Lab, peers: [&Peer; 2]) -> Result<()> {
     for peer in peers {
         peer.namespace().run("ip", &["link", "del", peer.name()])?;
     }
     lab.connect(peers)?;
     talk(peers[0], peers[1])
-}
-
-/// Acts as another version of relay, with the same policy and a guard for another key; returns its
-/// pins.
-fn another_version_takes_over(lab: &Lab) -> Result<std::path::PathBuf> {
-    let host = lab.relay().namespace();
-    let pins = host.enter(|| Pins::of_version(lab.relay().bpffs(), RELAY, 999))??;
-    let dir = pins.dir().to_owned();
-    let datapath = Datapath::new(pins, RELAY);
-    let (classifiers, programs) = (classifiers(host)?, Bed::programs_in(host)?);
-    let model = lab.model()?;
-    let settings = GuardSettings {
-        port: model.listen_port,
-        public_key: PublicKey::from_bytes([9; 32]),
-        initiations_per_second: 1,
-        burst: 1,
-        sources: 1024,
-        overlay: Vec::new(),
-    };
-    host.enter(|| -> Result<_> {
-        let observed = datapath.observe(datapath.hooks(&classifiers)?)?;
-        ensure!(observed.heritage.len() == 1, "{observed:?}");
-        let slots = Slots::assign(&model.peers, &observed.slots)?;
-        let sources = Sources { relay: &model, host_addresses: &[], slots: slots.as_slice() };
-        datapath.keep_counters(&observed)?;
-        datapath.switch(&policy::compile(&sources)?, &slots, &observed, observed.next_number())?;
-        datapath.detach_stale(&observed)?;
-        let hooks = datapath.guards(&["eth0"], &programs)?;
-        let places = [GuardPlace { interface: "eth0", mode: None }];
-        let errors = datapath.guard(&settings, &places, &hooks)?;
-        ensure!(errors.is_empty(), "{errors:?}");
-        Ok(())
-    })??;
-    Ok(dir)
-}
-
-/// The filters of the relay's interface, on kernels without TCX.
-fn classifiers(host: &Namespace) -> Result<Vec<Classifier>> {
-    let mut found = Vec::new();
-    for direction in [Direction::Ingress, Direction::Egress] {
-        let side = direction.label();
-        let text = host.run("tc", &["-json", "filter", "show", "dev", RELAY, side])?;
-        let filters: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-        for filter in filters {
-            let Some(program) = filter["options"]["prog"]["id"].as_u64() else { continue };
-            let handle = filter["options"]["handle"].as_str().context("a handle")?;
-            let Some(Ok(handle)) =
-                handle.strip_prefix("0x").map(|hex| u32::from_str_radix(hex, 16))
-            else {
-                bail!("{text}")
-            };
-            found.push(Classifier {
-                direction,
-                priority: u16::try_from(filter["pref"].as_u64().context("a priority")?)?,
-                handle,
-                program_id: u32::try_from(program)?,
-            });
-        }
-    }
-    Ok(found)
 }

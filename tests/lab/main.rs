@@ -26,4 +26,5 @@ mod shapes;
 mod siege;
 mod trace;
 mod verbs;
+mod versions;
 mod watch;

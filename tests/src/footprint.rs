@@ -47,6 +47,11 @@ impl Footprint {
         Ok(Self(parts))
     }
 
+    /// The lines of one part, such as `maps`.
+    pub fn lines(&self, part: &str) -> &[String] {
+        self.0.iter().find(|(what, _)| *what == part).map_or(&[], |(_, lines)| lines)
+    }
+
     /// Lines that are in only one of the two: `+` here, `-` in `before`.
     pub fn difference(&self, before: &Self) -> String {
         let mut difference = String::new();

@@ -70,6 +70,10 @@ impl Lab {
         &self.relay
     }
 
+    pub fn relay_mut(&mut self) -> &mut RelayHost {
+        &mut self.relay
+    }
+
     /// The router between the relay and the NATs.
     pub fn internet(&self) -> &Namespace {
         &self.internet

@@ -19,6 +19,10 @@ use crate::{
 /// Environment variable with the path of `relay`; by default it is next to the test executables.
 pub const BINARY: &str = "RELAY_BIN";
 
+/// Environment variable with the path of `relay` with the next ABI version, which only `cargo xtask test`
+/// builds.
+const NEXT_BINARY: &str = "RELAY_NEXT_BIN";
+
 /// The relay's address on the underlay.
 pub const UNDERLAY: &str = "192.0.2.1";
 
@@ -52,6 +56,14 @@ pub fn binary() -> Result<PathBuf> {
     };
     ensure!(path.is_file(), "the relay binary at {} (cargo build -p relay)", path.display());
     Ok(path)
+}
+
+/// `relay` with the next ABI version.
+pub fn next_binary() -> Result<PathBuf> {
+    let path = env::var_os(NEXT_BINARY).map(PathBuf::from);
+    path.with_context(|| {
+        format!("{NEXT_BINARY}, a relay with the next ABI version (cargo xtask test)")
+    })
 }
 
 impl RelayHost {
@@ -94,6 +106,11 @@ impl RelayHost {
 
     pub fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// Runs another `relay` from now on.
+    pub fn set_binary(&mut self, binary: PathBuf) {
+        self.binary = binary;
     }
 
     /// The file system of its pins.

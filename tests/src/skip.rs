@@ -28,6 +28,8 @@ pub enum Need {
     Tools,
     /// The `relay` binary.
     Relay,
+    /// The `relay` binary with the next ABI version.
+    NextRelay,
     /// A kernel that loads BPF programs for this process.
     Bpf,
     /// `/dev/net/tun`.
@@ -52,6 +54,7 @@ impl Need {
             Self::Root => "root",
             Self::Tools => "tools",
             Self::Relay => "relay",
+            Self::NextRelay => "next-relay",
             Self::Bpf => "bpf",
             Self::Tun => "tun",
             Self::WireGuard => "wireguard",
@@ -70,6 +73,7 @@ impl Need {
                 (!absent.is_empty()).then(|| format!("the programs {}", absent.join(", ")))
             }
             Self::Relay => relay_host::binary().err().map(|error| format!("{error:#}")),
+            Self::NextRelay => relay_host::next_binary().err().map(|error| format!("{error:#}")),
             Self::Bpf => {
                 let supported =
                     aya::sys::is_program_supported(aya::programs::ProgramType::SchedClassifier);

@@ -3,10 +3,12 @@
 mod echo;
 mod flow;
 mod stream;
+mod streams;
 pub mod tcp;
 mod udp;
 
 pub use echo::Echo;
 pub use flow::Flow;
 pub use stream::{Flown, Stream};
+pub use streams::Streams;
 pub use udp::Udp;

@@ -122,17 +122,19 @@ fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
 fn machine(kernel: Kernel, program: &TestProgram, build: &Build) -> Result<Machine> {
     let mut machine = Machine::new(kernel);
     let network = programs::find(build, "network").context("the build made no test `network`")?;
-    for (file, path) in [
-        (program.file.as_path(), "/bin/lab"),
-        (network.file.as_path(), "/bin/network"),
-        (build.binary("relay")?, "/bin/relay"),
-    ] {
+    for (file, path) in
+        [(program.file.as_path(), "/bin/lab"), (network.file.as_path(), "/bin/network")]
+    {
         machine.files.push((file.to_owned(), PathBuf::from(path)));
+    }
+    for (variable, binary) in programs::BINARIES {
+        let path = format!("/bin/{binary}");
+        machine.files.push((build.binary(binary)?.to_owned(), PathBuf::from(&path)));
+        machine.environment.insert(variable.to_owned(), path);
     }
     // At the paths that were compiled into the tests.
     machine.files.push(same_path(&workspace::root().join("examples")));
     machine.files.push(same_path(&program.directory.join("Cargo.toml")));
-    machine.environment.insert("RELAY_BIN".to_owned(), "/bin/relay".to_owned());
     machine
         .environment
         .insert("CARGO_MANIFEST_DIR".to_owned(), program.directory.to_string_lossy().into_owned());
