@@ -270,12 +270,14 @@ impl DatapathError {
     /// A program that did not load. The verifier says why in its log, which is empty if the kernel
     /// failed before it asked the verifier, as for a process without the permission.
     pub(super) fn load(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
-        move |source| match &source {
-            ProgramError::LoadError { verifier_log, .. } => match end(&verifier_log.to_string()) {
-                log if log.is_empty() => Self::program(program, "load")(source),
-                log => Self::Rejected { program, log },
-            },
-            _ => Self::program(program, "load")(source),
+        move |source| {
+            if let ProgramError::LoadError { verifier_log, .. } = &source {
+                let log = end(&verifier_log.to_string());
+                if !log.is_empty() {
+                    return Self::Rejected { program, log };
+                }
+            }
+            Self::program(program, "load")(source)
         }
     }
 }

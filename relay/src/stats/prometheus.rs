@@ -14,6 +14,9 @@ use super::{
     snapshot::{Peer, Presence},
 };
 
+/// Labels and a value.
+type Sample<'a> = (Vec<Label<'a>>, u64);
+
 /// The samples of a family.
 enum Samples {
     /// One for each peer that has a value at the time of the rendering.
@@ -21,7 +24,7 @@ enum Samples {
     /// One for each peer, 1, with labels that identify it.
     PeerInfo,
     /// Each with labels of its own.
-    Relay(fn(&Snapshot) -> Vec<(Vec<Label<'_>>, u64)>),
+    Relay(fn(&Snapshot) -> Vec<Sample<'_>>),
 }
 
 /// The families of a snapshot, in the order of the rendering.
@@ -71,9 +74,12 @@ const FAMILIES: &[(Family, Samples)] = &[
         Samples::Relay(|s| by("outcome", &s.guard.messages))),
 ];
 
+/// A counter of a pair of peers.
+type PairCount = fn(&PairCounters) -> u64;
+
 /// The families of a pair of peers.
 #[rustfmt::skip]
-const PAIR_FAMILIES: &[(Family, fn(&PairCounters) -> u64)] = &[
+const PAIR_FAMILIES: &[(Family, PairCount)] = &[
     (Family::counter("wgrelay_pair_bytes", "bytes", "Bytes of inner IP packets that were relayed."),
         |c| c.bytes),
     (Family::counter("wgrelay_pair_packets", "packets", "Packets that were relayed."),
@@ -154,16 +160,16 @@ fn up(peer: &Peer, now: SystemTime) -> Option<u64> {
     }
 }
 
-fn by<'s>(label: &'static str, counts: &BTreeMap<&'static str, u64>) -> Vec<(Vec<Label<'s>>, u64)> {
+fn by<'s>(label: &'static str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample<'s>> {
     counts.iter().map(|(&value, &count)| (vec![Label(label, value)], count)).collect()
 }
 
-fn policy(snapshot: &Snapshot) -> Vec<(Vec<Label<'_>>, u64)> {
+fn policy(snapshot: &Snapshot) -> Vec<Sample<'_>> {
     let labels = vec![Label("hash", &snapshot.policy_hash), Label("attached", &snapshot.attached)];
     if snapshot.generation == 0 { Vec::new() } else { vec![(labels, 1)] }
 }
 
-fn guard(snapshot: &Snapshot) -> Vec<(Vec<Label<'_>>, u64)> {
+fn guard(snapshot: &Snapshot) -> Vec<Sample<'_>> {
     let guarded = snapshot.guard.interfaces.iter();
     let labels = guarded.map(|guarded| {
         vec![Label("underlay", &guarded.interface), Label("attached", guarded.attached)]
