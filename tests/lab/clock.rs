@@ -22,17 +22,17 @@ fn a_changed_clock_costs_no_packet_and_is_reported_if_it_misleads() {
         let clock = MachineClock::take()?;
 
         clock.set_ahead(HOUR)?;
-        let status = said(&lab, "status")?;
+        let status = output(&lab, "status")?;
         ensure!(status.contains(&format!("peers: 0 online, {all} offline")), "{status}");
         ensure!(status.contains("no peer has completed a handshake recently"), "{status}");
-        let stats = said(&lab, "stats")?;
+        let stats = output(&lab, "stats")?;
         ensure!(stats.contains("latest handshake: 1 hour"), "{stats}");
         for family in Family::ALL {
             watch.delivers(a, b, family)?;
         }
         let flow = Flow::start(a, b, Family::V4)?;
         deadline::until("the sign of peers that send", || {
-            Ok(said(&lab, "status")?.contains("this host's clock was set forward").then_some(()))
+            Ok(output(&lab, "status")?.contains("this host's clock was set forward").then_some(()))
         })?;
         let (sent, answered) = flow.stop()?;
         ensure!(sent == answered, "of {sent} pings {answered} were answered");
@@ -43,24 +43,24 @@ fn a_changed_clock_costs_no_packet_and_is_reported_if_it_misleads() {
         for family in Family::ALL {
             watch.delivers(b, a, family)?;
         }
-        let status = said(&lab, "status")?;
+        let status = output(&lab, "status")?;
         ensure!(status.contains(&format!("0 never seen, {all} unknown")), "{status}");
         let why = format!("the latest handshakes of {all} peers lie in the future");
         ensure!(status.contains(&why), "{status}");
-        let stats = said(&lab, "stats")?;
+        let stats = output(&lab, "stats")?;
         ensure!(stats.contains("in the future: this host's clock was set back"), "{stats}");
-        let metrics = said(&lab, "stats --prometheus")?;
+        let metrics = output(&lab, "stats --prometheus")?;
         ensure!(!metrics.contains("wgrelay_peer_up{"), "{metrics}");
         lab.relay().require_sound()?;
 
         drop(clock);
-        let status = said(&lab, "status")?;
+        let status = output(&lab, "status")?;
         ensure!(status.contains(&format!("peers: {all} online")), "{status}");
         Ok(())
     });
 }
 
-fn said(lab: &Lab, words: &str) -> Result<String> {
+fn output(lab: &Lab, words: &str) -> Result<String> {
     let arguments: Vec<_> = words.split(' ').collect();
     lab.relay().relay(&arguments)?.success(words)
 }

@@ -33,8 +33,8 @@ fn a_removed_fence_is_restored_for_the_policy_in_force() {
             is_whole(&siege.lab).context(tampering)?;
             siege.is_sound().context(tampering)?;
         }
-        follower.said("fence inet relay_relay0 was gone; it is up again")?;
-        follower.said("fence inet relay_relay0 was changed; it is up again")?;
+        follower.printed("fence inet relay_relay0 was gone; it is up again")?;
+        follower.printed("fence inet relay_relay0 was changed; it is up again")?;
 
         // Edits that were not applied have no effect.
         let (before, standing) = (policy(&siege.lab)?, fence(&siege.lab)?);
@@ -97,14 +97,14 @@ fn the_guard_follows_the_default_route_and_waits_for_named_interfaces() {
             ("route replace default via 192.0.2.254 dev eth0\n", "eth0"),
         ] {
             ip(route)?;
-            stands_on(&lab, &[interface]).context(route)?;
+            guard_is_on(&lab, &[interface]).context(route)?;
         }
         ip("route del default\n")?;
-        stands_on(&lab, &[])?;
+        guard_is_on(&lab, &[])?;
         ip("route replace default via 192.0.2.254 dev eth0\n")?;
-        stands_on(&lab, &["eth0"]).context("where none was")?;
-        follower.said("+ guard on eth1 (mode auto)")?;
-        follower.said("- guard on eth0")?;
+        guard_is_on(&lab, &["eth0"]).context("where none was")?;
+        follower.printed("+ guard on eth1 (mode auto)")?;
+        follower.printed("- guard on eth0")?;
 
         // Edited and not applied: no effect.
         let named = toml::Value::from(vec!["eth0", "eth7"]);
@@ -116,18 +116,18 @@ fn the_guard_follows_the_default_route_and_waits_for_named_interfaces() {
         let ip = |line: &str| host.ip_batch(line);
         ip("link set eth1 mtu 1400\n")?;
         deadline::pass(A_WHILE);
-        stands_on(&lab, &["eth0"]).context("edited, not applied")?;
+        guard_is_on(&lab, &["eth0"]).context("edited, not applied")?;
 
         ip("link add eth7 type dummy\n")?;
         lab.write_config()?;
         lab.relay().up()?;
         ip("link del eth7\n")?;
-        stands_on(&lab, &["eth0"])?;
+        guard_is_on(&lab, &["eth0"])?;
         ip("link add eth7 type dummy\n")?;
-        stands_on(&lab, &["eth0", "eth7"]).context("appears later")?;
+        guard_is_on(&lab, &["eth0", "eth7"]).context("appears later")?;
 
         follower.kill()?;
-        stands_on(&lab, &["eth0", "eth7"]).context("without a follower")
+        guard_is_on(&lab, &["eth0", "eth7"]).context("without a follower")
     });
 }
 
@@ -145,12 +145,12 @@ impl Follower {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = lab.relay().namespace().enter(|| command.spawn())??;
         let follower = Self { child, log };
-        follower.said("relay0: following fence and guard")?;
+        follower.printed("relay0: following fence and guard")?;
         Ok(follower)
     }
 
     /// Waits until it has printed this line.
-    fn said(&self, line: &str) -> Result<()> {
+    fn printed(&self, line: &str) -> Result<()> {
         deadline::within(SECONDS, line, || {
             let log = fs::read_to_string(&self.log)?;
             Ok(log.lines().any(|said| said == line).then_some(()))
@@ -184,7 +184,7 @@ fn is_whole(lab: &Lab) -> Result<()> {
 }
 
 /// Waits until the guard is on these interfaces and no others.
-fn stands_on(lab: &Lab, expected: &[&str]) -> Result<()> {
+fn guard_is_on(lab: &Lab, expected: &[&str]) -> Result<()> {
     let mut found = Vec::new();
     deadline::within(SECONDS, "the guard", || {
         let interfaces = lab.relay().stats()?.guard.interfaces;
