@@ -10,8 +10,11 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use crate::page;
 
-/// Columns of prose. Tables, code and generated parts may be wider.
+/// Columns of prose. Tables, code, addresses of links and generated parts may be wider.
 const WIDTH: usize = 100;
+
+/// Where the repository's files are on the web. Pages of the book link to files outside the book by it.
+const ON_THE_WEB: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
 
 /// The lines before and after a generated part.
 const MARKS: [&str; 2] = ["<!-- generated:", "<!-- bench:"];
@@ -23,12 +26,20 @@ fn every_link_leads_to_a_file_and_a_heading() {
     for file in markdown_files() {
         let text = fs::read_to_string(root.join(&file)).expect("a page");
         for link in links(&text) {
-            if link.contains("://") || link.starts_with("mailto:") {
+            let in_repository = link.strip_prefix(ON_THE_WEB);
+            if in_repository.is_none() && (link.contains("://") || link.starts_with("mailto:")) {
                 continue;
             }
             let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
             let directory = file.parent().expect("a directory");
-            let target = if path.is_empty() { file.clone() } else { normal(&directory.join(path)) };
+            let target = match in_repository {
+                Some(path) => path.split('#').next().map(PathBuf::from).expect("a path"),
+                None if path.is_empty() => file.clone(),
+                None => normal(&directory.join(path)),
+            };
+            if file.starts_with("docs") && in_repository.is_none() && !target.starts_with("docs") {
+                broken.push(format!("{}: {link}: not in the book", file.display()));
+            }
             let there = root.join(&target);
             if !there.exists() {
                 broken.push(format!("{}: {link}: no such file", file.display()));
@@ -66,7 +77,8 @@ fn prose_is_wrapped() {
             if MARKS.iter().any(|mark| line.starts_with(mark)) {
                 is_generated = !is_generated;
             }
-            let is_free = is_code || is_generated || line.starts_with('|');
+            let is_link = line.starts_with('[') && line.contains("]: http");
+            let is_free = is_code || is_generated || is_link || line.starts_with('|');
             if !is_free && line.chars().count() > WIDTH {
                 wide.push(format!("{}:{}", file.display(), number + 1));
             }
