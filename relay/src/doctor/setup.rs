@@ -70,10 +70,8 @@ fn interface(facts: &Facts, relay: &Relay) -> Finding {
         Occupant::Wireguard => Finding::warning(
             "interface",
             format!("{name} is a WireGuard interface without relay's programs"),
-            format!(
-                "if another program uses it, choose another interface name; `relay up --adopt` takes \
-                 it over, and removes peers that are not configured"
-            ),
+            "if another program uses it, choose another interface name; `relay up --adopt` takes it \
+             over, and removes peers that are not configured",
         ),
         Occupant::Other(kind) => Finding::problem(
             "interface",

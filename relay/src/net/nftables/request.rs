@@ -71,8 +71,11 @@ pub(in crate::net) fn transact(object: &str, requests: &[Request]) -> Result<(),
     Ok(())
 }
 
-/// Family and encoded attributes of everything that matches.
-pub(super) fn dump(object: &str, request: &Request) -> Result<Vec<(u8, Vec<u8>)>, NetError> {
+/// Family and encoded attributes of an object of the ruleset.
+type Dumped = (u8, Vec<u8>);
+
+/// Everything that matches.
+pub(super) fn dump(object: &str, request: &Request) -> Result<Vec<Dumped>, NetError> {
     for _ in 0..DUMPS_MAX {
         if let Some(answers) = dump_once(object, request)? {
             return Ok(answers);
@@ -97,7 +100,7 @@ impl Kind {
 }
 
 /// `None` if the ruleset changed meanwhile.
-fn dump_once(object: &str, request: &Request) -> Result<Option<Vec<(u8, Vec<u8>)>>, NetError> {
+fn dump_once(object: &str, request: &Request) -> Result<Option<Vec<Dumped>>, NetError> {
     let name = request.kind.name();
     let failed = |error| NetError::of_request(name, object.to_owned(), error);
     let socket = send(name, object, &encoded(request, NLM_F_REQUEST | NLM_F_DUMP, 1))?;
