@@ -228,6 +228,4 @@ fn contested(sources: &Sources<'_>) -> Vec<Contested> {
 }
 
 #[cfg(test)]
-mod convergence;
-#[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+mod convergence;
+
 use std::collections::BTreeMap;
 
 use super::{

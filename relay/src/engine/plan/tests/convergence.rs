@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use relay_common::{Generation, names::ABI_VERSION};
 
-use super::{super::guard::Guarding, *};
+use super::super::{super::guard::Guarding, *};
 use crate::{
     config::Secrets,
     datapath::{GuardHook, policy_hash},
