@@ -1,16 +1,15 @@
 //! Two builds of relay whose ABI versions differ, one after the other on one host.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use aya::programs::loaded_links;
 use relay_tests::{
     Lab, deadline,
-    footprint::Footprint,
+    footprint::{self, Footprint},
     relay_host::{binary, next_binary},
     scenario,
     skip::{self, Need},
@@ -30,13 +29,14 @@ fn each_build_takes_over_what_the_other_left_and_no_packet_is_lost() {
     scenario(&[skip::LAB, NEEDS].concat(), || {
         let site = guarded(&[])?;
         let [a, b] = site.first()?;
+        let others = Others::before()?;
         let mut lab = Lab::start(site)?;
-        let first = Left::settled(&lab)?;
+        let first = others.settled(&lab)?;
         let before = lab.relay().ledger()?;
         let streams = Streams::start(&lab, &[(&a, &b), (&b, &a)])?;
         for build in [next_binary()?, binary()?] {
             take_over(&mut lab, build)?;
-            first.is_left(&lab)?;
+            others.as_before(&lab, &first)?;
         }
         let sent = streams.stop_without_loss()?;
         let moved = lab.relay().ledger()?.since(&before)?;
@@ -51,19 +51,20 @@ fn each_build_takes_over_what_the_other_left_and_no_packet_is_lost() {
 #[test]
 fn after_either_build_the_key_can_change_and_handshakes_pass() {
     scenario(&[skip::LAB, NEEDS].concat(), || {
+        let others = Others::before()?;
         let mut lab = Lab::start(guarded(&[])?)?;
-        let first = Left::settled(&lab)?;
+        let first = others.settled(&lab)?;
         for build in [next_binary()?, binary()?] {
             // With the key of before, and with another one under the same build.
             take_over(&mut lab, build.clone())?;
             reconnect(&lab, lab.first()?)?;
             new_key(&lab)?;
-            first.is_left(&lab)?;
+            others.as_before(&lab, &first)?;
         }
         // Another build and another key at once.
         lab.relay_mut().set_binary(next_binary()?);
         new_key(&lab)?;
-        first.is_left(&lab)
+        others.as_before(&lab, &first)
     });
 }
 
@@ -109,48 +110,50 @@ fn versions(lab: &Lab) -> Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry?.path())).collect()
 }
 
+/// What other scenarios have loaded.
+struct Others(BTreeSet<(&'static str, u32, String)>);
+
 /// How many programs, maps, links and pins of each name there are.
 #[derive(Debug, PartialEq, Eq)]
 struct Left(BTreeMap<String, usize>);
 
-impl Left {
-    /// Once the kernel has freed those of earlier scenarios: three programs of relay are left.
-    fn settled(lab: &Lab) -> Result<Self> {
+impl Others {
+    fn before() -> Result<Self> {
+        Ok(Self(footprint::loaded()?))
+    }
+
+    /// Once there are the three programs of one relay alone.
+    fn settled(&self, lab: &Lab) -> Result<Left> {
         deadline::until("the programs of one relay", || {
-            let found = Self::read(lab)?;
+            let found = self.besides(lab)?;
             let programs = found.0.iter().filter(|(name, _)| name.starts_with("programs "));
             Ok((programs.map(|(_, count)| count).sum::<usize>() == 3).then_some(found))
         })
     }
 
-    fn read(lab: &Lab) -> Result<Self> {
+    /// Counts what this scenario has loaded.
+    fn besides(&self, lab: &Lab) -> Result<Left> {
         let mut counts = BTreeMap::new();
-        let footprint = Footprint::read(lab.relay())?;
-        for part in ["programs", "maps", "pins"] {
-            for line in footprint.lines(part) {
-                // A line is a number and a name, or a path.
-                let name = match part {
-                    "pins" => Path::new(line).file_name().and_then(|name| name.to_str()),
-                    _ => line.split_once(' ').map(|(_id, name)| name),
-                };
-                let name = name.filter(|name| !is_version(name)).unwrap_or_default();
-                *counts.entry(format!("{part} {name}")).or_default() += 1;
-            }
+        for (what, _id, name) in footprint::loaded()?.difference(&self.0) {
+            *counts.entry(format!("{what} {name}")).or_default() += 1;
         }
-        // One may go between being listed and being looked at.
-        counts.insert("links".to_owned(), loaded_links().filter(Result::is_ok).count());
-        Ok(Self(counts))
+        for pin in Footprint::read(lab.relay())?.lines("pins") {
+            let name = Path::new(pin).file_name().and_then(|name| name.to_str());
+            let name = name.filter(|name| !is_version(name)).unwrap_or_default();
+            *counts.entry(format!("pins {name}")).or_default() += 1;
+        }
+        Ok(Left(counts))
     }
 
     /// Checks that there are as many again. The kernel frees programs and maps after a grace period.
-    fn is_left(&self, lab: &Lab) -> Result<()> {
+    fn as_before(&self, lab: &Lab, expected: &Left) -> Result<()> {
         let mut now = String::new();
         deadline::within(deadline::SETTLING, "as many programs, maps, links and pins", || {
-            let found = Self::read(lab)?;
+            let found = self.besides(lab)?;
             now = format!("{found:?}");
-            Ok((found == *self).then_some(()))
+            Ok((found == *expected).then_some(()))
         })
-        .with_context(|| format!("expected {self:?}, found {now}"))
+        .with_context(|| format!("expected {expected:?}, found {now}"))
     }
 }
 

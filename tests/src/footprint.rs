@@ -1,6 +1,6 @@
 //! The state of a host's kernel, for comparison before and after.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -39,8 +39,9 @@ impl Footprint {
         let mut pins = Vec::new();
         walk(host.bpffs(), &mut pins)?;
         parts.push(("pins", pins));
-        parts.push(("programs", programs()?));
-        parts.push(("maps", maps()?));
+        for (what, objects) in [("programs", programs()?), ("maps", maps()?)] {
+            parts.push((what, objects.iter().map(|(id, name)| format!("{id} {name}")).collect()));
+        }
         for (_what, lines) in &mut parts {
             lines.sort();
         }
@@ -66,6 +67,22 @@ impl Footprint {
     }
 }
 
+/// Programs of relay, maps and links that are loaded, anywhere on the machine: what each is, its number
+/// and its name. The kernel does not give a number again soon.
+///
+/// # Errors
+/// The caller is not root.
+pub fn loaded() -> Result<BTreeSet<(&'static str, u32, String)>> {
+    let mut loaded = BTreeSet::new();
+    for (what, objects) in [("programs", programs()?), ("maps", maps()?)] {
+        loaded.extend(objects.into_iter().map(|(id, name)| (what, id, name)));
+    }
+    // One may go between being listed and being looked at.
+    let links = aya::programs::loaded_links().flatten();
+    loaded.extend(links.map(|link| ("links", link.id(), String::new())));
+    Ok(loaded)
+}
+
 /// The objects of a JSON list of `ip`, without what changes by itself.
 fn objects(text: &str) -> Result<Vec<String>> {
     // Without anything to list, some versions print nothing at all.
@@ -84,27 +101,27 @@ fn objects(text: &str) -> Result<Vec<String>> {
 }
 
 /// Programs of relay that are loaded, anywhere on the machine.
-fn programs() -> Result<Vec<String>> {
+fn programs() -> Result<Vec<(u32, String)>> {
     let mut names = Vec::new();
     for program in aya::programs::loaded_programs() {
         // One may go between being listed and being looked at.
         let Ok(program) = program else { continue };
         let name = program.name_as_str().unwrap_or_default().to_owned();
         if name.starts_with("relay_") {
-            names.push(format!("{} {name}", program.id()));
+            names.push((program.id(), name));
         }
     }
     Ok(names)
 }
 
 /// Maps that are loaded, anywhere on the machine.
-fn maps() -> Result<Vec<String>> {
+fn maps() -> Result<Vec<(u32, String)>> {
     let mut names = Vec::new();
     for map in aya::maps::loaded_maps() {
         let Ok(map) = map else { continue };
-        let name = map.name_as_str().unwrap_or_default();
+        let name = map.name_as_str().unwrap_or_default().to_owned();
         if name != PROBE {
-            names.push(format!("{} {name}", map.id()));
+            names.push((map.id(), name));
         }
     }
     Ok(names)
