@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
           value_parser = clap::value_parser!(u8).range(1..))]
     processors: u8,
     /// Time limit of the lab on one kernel, in seconds
-    #[arg(long, default_value_t = 1900)]
+    #[arg(long, default_value_t = 2100)]
     deadline: u64,
     /// Arguments of the test programs, such as a part of a test's name
     #[arg(last = true)]
