@@ -1,6 +1,6 @@
 //! What peers may reach on the relay itself.
 
-use crate::{flow::Flow, header::protocol, transport::Ports};
+use crate::{header::protocol, payload::Payload, transport::Ports};
 
 /// The setting `host_access`; the numbers are part of the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,26 +38,26 @@ const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
 const ICMPV6_LAST_ERROR: u8 = 4;
 
-/// Whether a flow may reach the host. `policy` is the number of a [`HostPolicy`] other than
-/// [`HostPolicy::All`], which needs no flow; `is_listed` looks a [`port_key`] up.
+/// Whether a payload may reach the host. `policy` is the number of a [`HostPolicy`] other than
+/// [`HostPolicy::All`], which needs no payload; `is_listed` looks a [`port_key`] up.
 #[inline(always)]
-pub fn decide(policy: u32, flow: &Flow, is_listed: impl FnOnce(u32) -> bool) -> Access {
-    let (number, ports) = match *flow {
-        Flow::Icmp(ICMP_ECHO_REQUEST) | Flow::Icmpv6(ICMPV6_ECHO_REQUEST) => {
+pub fn decide(policy: u32, payload: &Payload, is_listed: impl FnOnce(u32) -> bool) -> Access {
+    let (number, ports) = match *payload {
+        Payload::Icmp(ICMP_ECHO_REQUEST) | Payload::Icmpv6(ICMPV6_ECHO_REQUEST) => {
             return Access::open_if(policy != HostPolicy::None as u32);
         }
-        Flow::Icmp(icmp_type) => {
+        Payload::Icmp(icmp_type) => {
             return Access::open_if(matches!(
                 icmp_type,
                 ICMP_ECHO_REPLY | ICMP_UNREACHABLE | ICMP_TIME_EXCEEDED | ICMP_PARAMETER_PROBLEM
             ));
         }
-        Flow::Icmpv6(icmp_type) => {
+        Payload::Icmpv6(icmp_type) => {
             return Access::open_if(matches!(icmp_type, ICMPV6_ECHO_REPLY | 1..=ICMPV6_LAST_ERROR));
         }
-        Flow::Tcp(ports) => (protocol::TCP, ports),
-        Flow::Udp(ports) => (protocol::UDP, ports),
-        Flow::Other => return Access::Closed,
+        Payload::Tcp(ports) => (protocol::TCP, ports),
+        Payload::Udp(ports) => (protocol::UDP, ports),
+        Payload::Other => return Access::Closed,
     };
     if policy == HostPolicy::Ports as u32 && is_listed(port_key(number, ports.destination)) {
         return Access::Open;
@@ -86,30 +86,30 @@ mod tests {
 
     const POLICIES: [HostPolicy; 3] = [HostPolicy::None, HostPolicy::Ping, HostPolicy::Ports];
 
-    fn verdict(policy: HostPolicy, flow: Flow, listed: &[u32]) -> Access {
-        decide(policy as u32, &flow, |key| listed.contains(&key))
+    fn verdict(policy: HostPolicy, payload: Payload, listed: &[u32]) -> Access {
+        decide(policy as u32, &payload, |key| listed.contains(&key))
     }
 
     #[test]
     fn echo_requests_pass_unless_nothing_is_open_and_answers_always() {
         for policy in POLICIES {
             let ping = Access::open_if(policy != HostPolicy::None);
-            assert_eq!(verdict(policy, Flow::Icmp(8), &[]), ping);
-            assert_eq!(verdict(policy, Flow::Icmpv6(128), &[]), ping);
+            assert_eq!(verdict(policy, Payload::Icmp(8), &[]), ping);
+            assert_eq!(verdict(policy, Payload::Icmpv6(128), &[]), ping);
             for answer in [0, 3, 11, 12] {
-                assert_eq!(verdict(policy, Flow::Icmp(answer), &[]), Access::Open, "{answer}");
+                assert_eq!(verdict(policy, Payload::Icmp(answer), &[]), Access::Open, "{answer}");
             }
             for answer in [1, 2, 3, 4, 129] {
-                assert_eq!(verdict(policy, Flow::Icmpv6(answer), &[]), Access::Open, "{answer}");
+                assert_eq!(verdict(policy, Payload::Icmpv6(answer), &[]), Access::Open, "{answer}");
             }
             // Redirect, timestamp; multicast listener query, router and neighbour solicitation.
-            for other in [Flow::Icmp(5), Flow::Icmp(13)] {
+            for other in [Payload::Icmp(5), Payload::Icmp(13)] {
                 assert_eq!(verdict(policy, other, &[]), Access::Closed);
             }
             for other in [0, 5, 130, 133, 135, 137] {
-                assert_eq!(verdict(policy, Flow::Icmpv6(other), &[]), Access::Closed, "{other}");
+                assert_eq!(verdict(policy, Payload::Icmpv6(other), &[]), Access::Closed, "{other}");
             }
-            assert_eq!(verdict(policy, Flow::Other, &[]), Access::Closed);
+            assert_eq!(verdict(policy, Payload::Other, &[]), Access::Closed);
         }
     }
 
@@ -119,17 +119,17 @@ mod tests {
             source: u16, destination: u16, is_tcp: bool, listed in proptest::bool::ANY,
         ) {
             let ports = Ports { source, destination };
-            let (flow, number) = if is_tcp {
-                (Flow::Tcp(ports), protocol::TCP)
+            let (payload, number) = if is_tcp {
+                (Payload::Tcp(ports), protocol::TCP)
             } else {
-                (Flow::Udp(ports), protocol::UDP)
+                (Payload::Udp(ports), protocol::UDP)
             };
             let key = port_key(number, destination);
             let keys = if listed { [key] } else { [port_key(number, !destination)] };
             for policy in POLICIES {
                 let opens = listed && policy == HostPolicy::Ports;
                 let expected = if opens { Access::Open } else { Access::IfExpected(ports) };
-                prop_assert_eq!(verdict(policy, flow, &keys), expected);
+                prop_assert_eq!(verdict(policy, payload, &keys), expected);
             }
         }
     }

@@ -55,7 +55,9 @@ impl Answer {
             | Reason::NotInSourceList
             | Reason::NotInDestinationList
             | Reason::DestinationUnknown
-            | Reason::HostAccess => Some(Self::Prohibited),
+            | Reason::HostAccess
+            | Reason::NoRule
+            | Reason::RuleEnded => Some(Self::Prohibited),
             Reason::SourceUnknown
             | Reason::ForwardedIn
             | Reason::Hairpin
@@ -69,7 +71,11 @@ impl Answer {
             | Reason::ReservedAddress
             | Reason::Inconsistent
             | Reason::NotRouted
-            | Reason::OwnTunnel => None,
+            | Reason::OwnTunnel
+            | Reason::FlowLimit
+            | Reason::NoFirstFragment
+            | Reason::BadFragment
+            | Reason::UnrelatedError => None,
         }
     }
 

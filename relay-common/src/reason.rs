@@ -60,4 +60,16 @@ labelled! {
     NotRouted = 19, "not_routed", Disposition::Relay;
     /// A UDP message of the relay's own WireGuard, routed into the tunnel that it carries.
     OwnTunnel = 20, "own_tunnel", Disposition::Packet;
+    /// The pair has rules, but none lets the sender begin this, and it answers no flow.
+    NoRule = 21, "no_rule", Disposition::Policy;
+    /// The rule that allowed it has ended (until).
+    RuleEnded = 22, "rule_ended", Disposition::Policy;
+    /// The sender began too many flows, in a second or at once.
+    FlowLimit = 23, "flow_limit", Disposition::Policy;
+    /// A fragment between peers with rules, whose first fragment has not passed.
+    NoFirstFragment = 24, "no_first_fragment", Disposition::Packet;
+    /// A fragment between peers with rules that cuts or overlaps the transport header.
+    BadFragment = 25, "bad_fragment", Disposition::Packet;
+    /// An ICMP error that quotes no packet of a flow between its sender and its receiver.
+    UnrelatedError = 26, "unrelated_error", Disposition::Packet;
 }

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use relay_common::{
     Leaf,
-    flow::Flow,
+    payload::Payload,
     header::Headers,
     host_access::{self, Access, HostPolicy},
     icmp::words,
@@ -32,7 +32,7 @@ const CURRENT_NETNS: u64 = u64::MAX;
 const LISTEN: u32 = 10;
 const CLOSE: u32 = 7;
 
-/// Index of the loopback interface in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
+/// Index of the loopback interface in every network namespace (LOOPBACK_IFINDEX, net/payload.h).
 const LOOPBACK: u32 = 1;
 
 /// What the host's routing does with the packet.
@@ -41,7 +41,7 @@ pub fn routing(
     packet: &Packet<'_>,
     headers: &Headers,
     transport: &Transport,
-    flow: &Flow,
+    payload: &Payload,
     destination: &Leaf,
 ) -> Routing {
     // SAFETY: all zeros is a valid query.
@@ -49,7 +49,7 @@ pub fn routing(
     query.ifindex = packet.interface();
     query.l4_protocol = transport.protocol;
     // Routing rules may match ports.
-    if let Some(ports) = flow.ports() {
+    if let Some(ports) = payload.ports() {
         query.sport = ports.source.to_be();
         query.dport = ports.destination.to_be();
     }
@@ -101,21 +101,21 @@ fn look_up(packet: &Packet<'_>, query: &mut bpf_fib_lookup) -> i64 {
 
 /// Whether `host_access` allows the packet: what it opens, and answers to what the host began.
 #[inline(always)]
-pub fn may_reach(packet: &Packet<'_>, headers: &Headers, flow: &Flow) -> bool {
+pub fn may_reach(packet: &Packet<'_>, headers: &Headers, payload: &Payload) -> bool {
     let policy = settings::host_policy();
     if policy == HostPolicy::All as u32 {
         return true;
     }
-    match host_access::decide(policy, flow, maps::host_port_is_open) {
+    match host_access::decide(policy, payload, maps::host_port_is_open) {
         Access::Open => true,
-        Access::IfExpected(ports) => is_expected(packet, headers, flow, ports),
+        Access::IfExpected(ports) => is_expected(packet, headers, payload, ports),
         Access::Closed => false,
     }
 }
 
 /// Whether a connection or a connected socket of the host expects this packet.
 #[inline(always)]
-fn is_expected(packet: &Packet<'_>, headers: &Headers, flow: &Flow, ports: Ports) -> bool {
+fn is_expected(packet: &Packet<'_>, headers: &Headers, payload: &Payload, ports: Ports) -> bool {
     // SAFETY: all zeros is a valid tuple.
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = match headers {
@@ -143,8 +143,8 @@ fn is_expected(packet: &Packet<'_>, headers: &Headers, flow: &Flow, ports: Ports
     // through both is rejected (6.1 and 6.12: "same insn cannot be used with different pointers").
     // SAFETY: context and tuple are valid, and size is that of the family's part of the tuple.
     let socket: *mut bpf_sock = unsafe {
-        match flow {
-            Flow::Tcp(_) => bpf_sk_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
+        match payload {
+            Payload::Tcp(_) => bpf_sk_lookup_tcp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
             _ => bpf_sk_lookup_udp(ctx, &mut tuple, size as u32, CURRENT_NETNS, 0),
         }
     };

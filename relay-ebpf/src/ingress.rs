@@ -2,7 +2,7 @@
 
 use relay_common::{
     Leaf, Reason,
-    flow::Flow,
+    payload::Payload,
     header::Headers,
     names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
     transport::Transport,
@@ -46,9 +46,9 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
     let fast_path = features & FAST_PATH != 0;
     let judged = verdict::decide(source, &destination, cell, features & EGRESS_STACK != 0);
     let verdict = if verdict::needs_routing(judged, fast_path) {
-        let flow = Flow::read(&headers, &transport, packet);
-        let routing = host::routing(packet, &headers, &transport, &flow, &destination);
-        verdict::settle(judged, routing, || host::may_reach(packet, &headers, &flow))?
+        let payload = Payload::read(&headers, &transport, packet);
+        let routing = host::routing(packet, &headers, &transport, &payload, &destination);
+        verdict::settle(judged, routing, || host::may_reach(packet, &headers, &payload))?
     } else {
         judged?
     };

@@ -6,18 +6,24 @@
 
 mod attached;
 mod dns;
+mod expectation;
 mod guard;
 mod host_access;
 mod key;
 mod name;
 mod peer;
 mod relay;
+mod rule;
+mod service;
 
 pub use attached::{Classifier, Direction, XdpMode, XdpProgram};
 pub use dns::Dns;
+pub use expectation::{End, Expectation};
 pub use guard::{Guard, GuardMode, Underlay};
 pub use host_access::{HostAccess, Port, Transport};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
-pub use name::{InterfaceName, NameError, PeerName};
+pub use name::{GroupName, InterfaceName, NameError, PeerName, RuleName};
 pub use peer::{Peer, host_prefix};
-pub use relay::{Egress, Owners, Relay};
+pub use relay::{ClientRoutes, Egress, Owners, Relay};
+pub use rule::{Group, Rule, Selector};
+pub use service::{PROTOCOLS, Service, Services};

@@ -13,6 +13,14 @@ pub struct InterfaceName(String);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerName(String);
 
+/// Name of a group: `[a-z0-9][a-z0-9_.-]{0,62}`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupName(String);
+
+/// Name of a rule: `[a-z0-9][a-z0-9_.-]{0,31}`. Counters are kept by it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleName(String);
+
 /// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -63,6 +71,44 @@ impl PeerName {
     }
 }
 
+impl GroupName {
+    /// Longest name, bytes.
+    pub const MAX_LEN: usize = 63;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RuleName {
+    /// Longest name, bytes: the size of a key in the kernel.
+    pub const MAX_LEN: usize = 32;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MAX_LEN, is_plain)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for RuleName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MAX_LEN, is_plain)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl FromStr for InterfaceName {
     type Err = NameError;
 
@@ -81,14 +127,16 @@ impl FromStr for PeerName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        check(text, Self::MAX_LEN, |index, c| {
-            c.is_ascii_lowercase() || c.is_ascii_digit() || (index > 0 && "_.-".contains(c))
-        })?;
+        check(text, Self::MAX_LEN, is_plain)?;
         if text.parse::<IpAddr>().is_ok() {
             return Err(NameError::Address);
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+fn is_plain(index: usize, c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || (index > 0 && "_.-".contains(c))
 }
 
 fn check(text: &str, max: usize, allowed: impl Fn(usize, char) -> bool) -> Result<(), NameError> {
@@ -102,26 +150,20 @@ fn check(text: &str, max: usize, allowed: impl Fn(usize, char) -> bool) -> Resul
     }
 }
 
-impl fmt::Display for InterfaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
+macro_rules! shown_as_text {
+    ($($Name:ident),+) => {$(
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
 }
 
-impl fmt::Debug for InterfaceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for PeerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for PeerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+shown_as_text!(InterfaceName, PeerName, GroupName, RuleName);

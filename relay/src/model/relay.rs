@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{Guard, HostAccess, InterfaceName, Peer};
+use super::{Expectation, Group, Guard, HostAccess, InterfaceName, Peer, Rule};
 
 /// One relay: a WireGuard interface, its settings and its peers.
 ///
@@ -41,6 +41,14 @@ pub struct Relay {
     pub guard: Option<Guard>,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
+    /// The groups, in the order of the file.
+    pub groups: Vec<Group>,
+    /// The rules, in the order of the files.
+    pub rules: Vec<Rule>,
+    /// What the policy must allow and must drop.
+    pub tests: Vec<Expectation>,
+    /// AllowedIPs of clients.
+    pub client_allowed_ips: ClientRoutes,
 }
 
 impl Relay {
@@ -61,6 +69,10 @@ impl Relay {
             pair_stats: false,
             guard: None,
             peers: Vec::new(),
+            groups: Vec::new(),
+            rules: Vec::new(),
+            tests: Vec::new(),
+            client_allowed_ips: ClientRoutes::Exact,
         }
     }
 
@@ -117,4 +129,13 @@ pub enum Egress {
     Deny,
     /// The host's routing gets them if the sender's `allowed_ips` contain the destination.
     Stack,
+}
+
+/// What AllowedIPs of a client are: the setting `client_allowed_ips`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientRoutes {
+    /// What the policy lets the peer exchange packets with.
+    Exact,
+    /// That, and the networks of the overlay, so that a change of the policy needs no new file.
+    Overlay,
 }

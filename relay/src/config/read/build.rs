@@ -35,6 +35,10 @@ pub(super) fn build(tables: &Tables, base: &Path) -> Option<Relay> {
         interface: defaults.interface,
         guard: tables.guard.as_ref().and_then(build_guard),
         peers: peers.collect::<Option<_>>()?,
+        groups: defaults.groups,
+        rules: defaults.rules,
+        tests: defaults.tests,
+        client_allowed_ips: defaults.client_allowed_ips,
     })
 }
 

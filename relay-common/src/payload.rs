@@ -1,4 +1,4 @@
-//! What a packet belongs to, by its transport header: the protocol and its ports or ICMP type.
+//! What a packet carries, by its transport header: the protocol and its ports or ICMP type.
 
 use crate::{
     bytes::Bytes,
@@ -8,7 +8,7 @@ use crate::{
 
 /// A packet as decisions see it, beside its two addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
+pub enum Payload {
     /// TCP.
     Tcp(Ports),
     /// UDP.
@@ -21,21 +21,21 @@ pub enum Flow {
     Other,
 }
 
-impl Flow {
+impl Payload {
     /// Reads the transport header.
     #[inline(always)]
     pub fn read(headers: &Headers, transport: &Transport, packet: &(impl Bytes + ?Sized)) -> Self {
         if transport.is_later_fragment {
             return Self::Other;
         }
-        let flow = match (transport.protocol, headers) {
+        let payload = match (transport.protocol, headers) {
             (protocol::TCP, _) => transport.ports(packet).map(Self::Tcp),
             (protocol::UDP, _) => transport.ports(packet).map(Self::Udp),
             (protocol::ICMP, Headers::V4(_)) => transport.icmp_type(packet).map(Self::Icmp),
             (protocol::ICMPV6, Headers::V6(_)) => transport.icmp_type(packet).map(Self::Icmpv6),
             _ => None,
         };
-        flow.unwrap_or(Self::Other)
+        payload.unwrap_or(Self::Other)
     }
 
     /// Ports, if the protocol has any.
@@ -79,10 +79,10 @@ mod tests {
         packet
     }
 
-    fn read(packet: &[u8]) -> Result<Flow, Reason> {
+    fn read(packet: &[u8]) -> Result<Payload, Reason> {
         let headers = Headers::of(packet).expect("a header");
         let transport = Transport::find(&headers, packet)?;
-        Ok(Flow::read(&headers, &transport, packet))
+        Ok(Payload::read(&headers, &transport, packet))
     }
 
     const PORTS: [u8; 4] = [0x12, 0x34, 0, 53];
@@ -91,27 +91,27 @@ mod tests {
     #[test]
     fn each_protocol_is_read_in_its_family() {
         for make in [|carried, payload: &[u8]| ipv4(carried, 0, payload), ipv6] {
-            assert_eq!(read(&make(protocol::TCP, &PORTS)), Ok(Flow::Tcp(READ)));
-            assert_eq!(read(&make(protocol::UDP, &PORTS)), Ok(Flow::Udp(READ)));
-            assert_eq!(read(&make(132, &PORTS)), Ok(Flow::Other));
-            assert_eq!(read(&make(protocol::UDP, &PORTS[..3])), Ok(Flow::Other));
+            assert_eq!(read(&make(protocol::TCP, &PORTS)), Ok(Payload::Tcp(READ)));
+            assert_eq!(read(&make(protocol::UDP, &PORTS)), Ok(Payload::Udp(READ)));
+            assert_eq!(read(&make(132, &PORTS)), Ok(Payload::Other));
+            assert_eq!(read(&make(protocol::UDP, &PORTS[..3])), Ok(Payload::Other));
         }
-        assert_eq!(read(&ipv4(protocol::ICMP, 0, &[8])), Ok(Flow::Icmp(8)));
-        assert_eq!(read(&ipv6(protocol::ICMPV6, &[128])), Ok(Flow::Icmpv6(128)));
-        assert_eq!(read(&ipv4(protocol::ICMPV6, 0, &[128])), Ok(Flow::Other));
-        assert_eq!(read(&ipv6(protocol::ICMP, &[8])), Ok(Flow::Other));
-        assert_eq!(read(&ipv4(protocol::ICMP, 0, &[])), Ok(Flow::Other));
+        assert_eq!(read(&ipv4(protocol::ICMP, 0, &[8])), Ok(Payload::Icmp(8)));
+        assert_eq!(read(&ipv6(protocol::ICMPV6, &[128])), Ok(Payload::Icmpv6(128)));
+        assert_eq!(read(&ipv4(protocol::ICMPV6, 0, &[128])), Ok(Payload::Other));
+        assert_eq!(read(&ipv6(protocol::ICMP, &[8])), Ok(Payload::Other));
+        assert_eq!(read(&ipv4(protocol::ICMP, 0, &[])), Ok(Payload::Other));
     }
 
     #[test]
     fn only_the_first_fragment_has_a_transport_header() {
         const MORE: u16 = 0x2000;
-        assert_eq!(read(&ipv4(protocol::UDP, MORE, &PORTS)), Ok(Flow::Udp(READ)));
-        assert_eq!(read(&ipv4(protocol::UDP, MORE | 1, &PORTS)), Ok(Flow::Other));
+        assert_eq!(read(&ipv4(protocol::UDP, MORE, &PORTS)), Ok(Payload::Udp(READ)));
+        assert_eq!(read(&ipv4(protocol::UDP, MORE | 1, &PORTS)), Ok(Payload::Other));
         let fragment =
             |offset: u8| [&[protocol::UDP, 0, 0, offset, 0, 0, 0, 0], &PORTS[..]].concat();
-        assert_eq!(read(&ipv6(44, &fragment(1))), Ok(Flow::Udp(READ)));
-        assert_eq!(read(&ipv6(44, &fragment(9))), Ok(Flow::Other));
+        assert_eq!(read(&ipv6(44, &fragment(1))), Ok(Payload::Udp(READ)));
+        assert_eq!(read(&ipv6(44, &fragment(9))), Ok(Payload::Other));
     }
 
     #[test]
@@ -125,8 +125,8 @@ mod tests {
             payload.extend(PORTS);
             ipv6(60, &payload)
         };
-        assert_eq!(read(&chain(1)), Ok(Flow::Udp(READ)));
-        assert_eq!(read(&chain(6)), Ok(Flow::Udp(READ)));
+        assert_eq!(read(&chain(1)), Ok(Payload::Udp(READ)));
+        assert_eq!(read(&chain(6)), Ok(Payload::Udp(READ)));
         assert_eq!(read(&chain(7)), Err(Reason::IpOptions));
         assert_eq!(read(&ipv6(60, &[17, 0, 0])), Err(Reason::MalformedHeader));
         assert_eq!(read(&ipv6(protocol::ROUTING, &[0; 8])), Err(Reason::SourceRouting));
@@ -178,9 +178,9 @@ mod tests {
                 source: u16::from_be_bytes([bytes[0], bytes[1]]),
                 destination: u16::from_be_bytes([bytes[2], bytes[3]]),
             });
-            let flow = read(&packet).expect("no header that drops it");
+            let payload = read(&packet).expect("no header that drops it");
             let has_ports = matches!(carried, protocol::TCP | protocol::UDP);
-            prop_assert_eq!(flow.ports(), expected.filter(|_| has_ports));
+            prop_assert_eq!(payload.ports(), expected.filter(|_| has_ports));
         }
     }
 }

@@ -1,0 +1,102 @@
+//! What the rules say about the first packet of a flow, by brute force: the oracle for the compiled
+//! rules.
+
+use std::{cmp::Reverse, net::IpAddr};
+
+use relay_common::{Reason, verdict::Verdict};
+
+use super::{
+    eval::{Is, eval, whose},
+    sources::Sources,
+};
+use crate::model::{Relay, Rule, Selector, Service};
+
+/// The first packet of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Who begins.
+    pub source: IpAddr,
+    /// With whom.
+    pub destination: IpAddr,
+    /// What for.
+    pub service: Service,
+}
+
+/// Why a packet passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// By lists, or to the host or beyond the overlay.
+    Lists(Verdict),
+    /// By a rule, by its place in [`Relay::rules`], to another peer.
+    Rule(usize),
+}
+
+/// The verdict on the first packet of a flow that a peer sent, at a time in seconds since
+/// 1970-01-01T00:00:00Z. Everything else is as in [`eval`].
+///
+/// Of several rules that allow it, that is named which ends last, and of those the first.
+///
+/// # Errors
+/// Why it is dropped.
+pub fn eval_opening(sources: &Sources<'_>, opening: &Opening, now: u64) -> Result<Pass, Reason> {
+    let Opening { source, destination, service } = *opening;
+    let listed = eval(sources, source, destination);
+    let is_by_rules = matches!(
+        listed,
+        Err(Reason::NotInEitherList | Reason::NotInSourceList | Reason::NotInDestinationList)
+    );
+    if !is_by_rules {
+        return listed.map(Pass::Lists);
+    }
+    let rules = || sources.relay.rules.iter().enumerate();
+    let opens = |rule: &Rule| {
+        rule.covers(sources, source, destination)
+            && (rule.services.is_empty() || rule.services.iter().any(|one| one.hold(service)))
+    };
+    let best = rules()
+        .filter(|(_, rule)| opens(rule))
+        .max_by_key(|(place, rule)| (rule.until.unwrap_or(u64::MAX), Reverse(*place)));
+    match best {
+        Some((_, rule)) if rule.has_ended(now) => Err(Reason::RuleEnded),
+        Some((place, _)) => Ok(Pass::Rule(place)),
+        None if is_ruled(sources, source, destination) => Err(Reason::NoRule),
+        None => listed.map(Pass::Lists),
+    }
+}
+
+/// Whether any rule lets either side begin something with the other, whether it has ended or not.
+pub fn is_ruled(sources: &Sources<'_>, one: IpAddr, other: IpAddr) -> bool {
+    let mut rules = sources.relay.rules.iter();
+    rules.any(|rule| rule.covers(sources, one, other) || rule.covers(sources, other, one))
+}
+
+impl Rule {
+    /// Whether `source` may begin something with `destination` by this rule, whatever it is for.
+    /// Both must be addresses of peers that are enabled.
+    pub fn covers(&self, sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> bool {
+        let holds = |side: &[Selector], address| holds(sources, self, side, address);
+        (holds(&self.from, source) && holds(&self.to, destination))
+            || (self.both_ways && holds(&self.to, source) && holds(&self.from, destination))
+    }
+}
+
+/// Whether a side of a rule, without what the rule excepts, holds an address.
+fn holds(sources: &Sources<'_>, rule: &Rule, side: &[Selector], address: IpAddr) -> bool {
+    let Is::Owned(owner) = whose(sources, address) else { return false };
+    let place = sources.relay.peers.iter().position(|peer| peer.name == owner.name);
+    let Some(place) = place.filter(|_| owner.enabled) else { return false };
+    let names = |selector: &Selector| selector.names(sources.relay, place, address);
+    side.iter().any(names) && !rule.except.iter().any(names)
+}
+
+impl Selector {
+    /// Whether it names this address of the peer at that place.
+    fn names(&self, relay: &Relay, owner: usize, address: IpAddr) -> bool {
+        match *self {
+            Self::Any => true,
+            Self::Peer(peer) => peer == owner,
+            Self::Group(group) => relay.groups[group].members.binary_search(&owner).is_ok(),
+            Self::Prefix(net) => net.contains(&address),
+        }
+    }
+}
