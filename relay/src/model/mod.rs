@@ -5,6 +5,7 @@
 //! `address` and `routes` (what it owns).
 
 mod attached;
+mod coverage;
 mod dns;
 mod expectation;
 mod guard;
@@ -15,8 +16,11 @@ mod peer;
 mod relay;
 mod rule;
 mod service;
+mod spans;
+mod territory;
 
 pub use attached::{Classifier, Direction, XdpMode, XdpProgram};
+pub use coverage::Coverage;
 pub use dns::Dns;
 pub use expectation::{End, Expectation};
 pub use guard::{Guard, GuardMode, Underlay};
@@ -27,3 +31,5 @@ pub use peer::{Peer, host_prefix};
 pub use relay::{ClientRoutes, Egress, Owners, Relay};
 pub use rule::{Group, Rule, Selector};
 pub use service::{PROTOCOLS, Service, Services};
+pub use spans::{Span, Spans};
+pub use territory::Territory;

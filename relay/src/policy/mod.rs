@@ -15,11 +15,13 @@
 //! 5. `range`: the addresses whose leaves are in an array instead of a trie;
 //! 6. `compiled`: leaves and cells as the programs read them: two leaves and one cell a packet.
 //!
-//! `special` has the networks that nobody can own. `lists` and `explain` answer questions about the same leaves and the same formula.
+//! `special` has the networks that nobody can own. `lists` and `explain` answer questions about the
+//! same leaves and the same formula; `effective` says what lists and rules give a peer together.
 
 mod class;
 mod compiled;
 mod displacement;
+mod effective;
 mod eval;
 mod explain;
 mod lists;
@@ -30,6 +32,7 @@ mod space;
 mod special;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
+pub use effective::{Effective, effective_list};
 pub use eval::eval;
 pub use explain::{Explanation, Party, Sender};
 pub use lists::{Cover, Family, Lists};
