@@ -133,7 +133,13 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
         | Reason::DestinationUnknown
         | Reason::SourceUnknown
         | Reason::HostAccess
-        | Reason::ForwardedIn => true,
+        | Reason::ForwardedIn
+        | Reason::NoRule
+        | Reason::RuleEnded
+        | Reason::FlowLimit
+        | Reason::NoFirstFragment
+        | Reason::BadFragment
+        | Reason::UnrelatedError => true,
         Reason::TtlExceeded
         | Reason::TooBig
         | Reason::BadChecksum
