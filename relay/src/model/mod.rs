@@ -16,6 +16,7 @@ mod peer;
 mod relay;
 mod rule;
 mod service;
+mod sides;
 mod spans;
 mod territory;
 
@@ -29,7 +30,8 @@ pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{GroupName, InterfaceName, NameError, PeerName, RuleName};
 pub use peer::{Peer, host_prefix};
 pub use relay::{ClientRoutes, Egress, Owners, Relay};
-pub use rule::{Group, Rule, Selector};
+pub use rule::{Group, MAX_RULES, Rule, Selector};
 pub use service::{PROTOCOLS, Service, Services};
+pub use sides::Sides;
 pub use spans::{Span, Spans};
 pub use territory::Territory;

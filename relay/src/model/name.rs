@@ -8,8 +8,8 @@ use std::{fmt, net::IpAddr, str::FromStr};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceName(String);
 
-/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`, and not an address. Used in terminals, labels
-/// and file names.
+/// Name of a peer: `[a-z0-9][a-z0-9_.-]{0,62}`, not an address, and not `any`, which
+/// rules use for everybody. Used in terminals, labels and file names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerName(String);
 
@@ -130,6 +130,9 @@ impl FromStr for PeerName {
         check(text, Self::MAX_LEN, is_plain)?;
         if text.parse::<IpAddr>().is_ok() {
             return Err(NameError::Address);
+        }
+        if text == "any" {
+            return Err(NameError::Reserved("everybody, in rules"));
         }
         Ok(Self(text.to_owned()))
     }

@@ -2,6 +2,9 @@ use ipnet::IpNet;
 
 use super::{GroupName, RuleName, Services};
 
+/// Most rules of a relay.
+pub const MAX_RULES: usize = 16_383;
+
 /// Who may begin what with whom. Rules only add to what lists allow: there is no order, and none
 /// takes anything away.
 #[derive(Debug, Clone, PartialEq, Eq)]

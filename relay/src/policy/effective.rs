@@ -1,13 +1,10 @@
 //! Effective lists: whom a peer may exchange packets with, by its list and by rules.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 use ipnet::IpNet;
 
-use crate::model::{ClientRoutes, Coverage, Relay, Selector, Spans, Territory};
+use crate::model::{ClientRoutes, Relay, Sides, Spans, Territory};
 
 /// The effective lists of the peers of a relay.
 ///
@@ -17,10 +14,7 @@ use crate::model::{ClientRoutes, Coverage, Relay, Selector, Spans, Territory};
 pub struct Effective<'r> {
     relay: &'r Relay,
     territory: Territory,
-    /// Sides of rules that differ, each in both families.
-    sides: Vec<[Coverage; 2]>,
-    /// The sides of each rule: places in `sides`.
-    rules: Vec<[usize; 2]>,
+    sides: Sides,
     /// What some sides have together. Peers of one group share it.
     together: HashMap<(bool, Vec<usize>), Rc<Spans>>,
 }
@@ -35,23 +29,8 @@ impl<'r> Effective<'r> {
     /// Of all peers.
     pub fn of(relay: &'r Relay) -> Self {
         let territory = Territory::of(relay);
-        let mut sides = Vec::new();
-        let mut known: HashMap<(&[Selector], &[Selector]), usize> = HashMap::new();
-        let mut side =
-            |side: &'r [Selector], except: &'r [Selector]| match known.entry((side, except)) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(new) => {
-                    let family = |is_v4| Coverage::of(relay, &territory, side, except, is_v4);
-                    sides.push(FAMILIES.map(family));
-                    *new.insert(sides.len() - 1)
-                }
-            };
-        let rules = relay
-            .rules
-            .iter()
-            .map(|rule| [side(&rule.from, &rule.except), side(&rule.to, &rule.except)])
-            .collect();
-        Self { relay, territory, sides, rules, together: HashMap::new() }
+        let sides = Sides::of(relay, &territory);
+        Self { relay, territory, sides, together: HashMap::new() }
     }
 
     /// A peer's `allowed_ips` as they are, then the fewest prefixes for what rules add.
@@ -94,13 +73,13 @@ impl<'r> Effective<'r> {
 
     /// The sides whose addresses rules give a peer, ascending.
     fn given(&self, peer: usize, is_v4: bool) -> Vec<usize> {
-        let family = usize::from(!is_v4);
-        let is_of = |side: usize| self.sides[side][family].has(peer);
+        let has = |side: usize| self.sides.side(side, is_v4).has(peer);
         let mut given: Vec<usize> = self
-            .rules
+            .sides
+            .of_rules()
             .iter()
             .flat_map(|&[from, to]| [(from, to), (to, from)])
-            .filter(|&(own, _)| is_of(own))
+            .filter(|&(own, _)| has(own))
             .map(|(_, other)| other)
             .collect();
         given.sort_unstable();
@@ -109,10 +88,9 @@ impl<'r> Effective<'r> {
     }
 
     fn together(&mut self, is_v4: bool, sides: Vec<usize>) -> Rc<Spans> {
-        let family = usize::from(!is_v4);
         let covered = &self.sides;
         let together = self.together.entry((is_v4, sides)).or_insert_with_key(|(_, sides)| {
-            let spans = sides.iter().flat_map(|&side| covered[side][family].addresses.iter());
+            let spans = sides.iter().flat_map(|&side| covered.side(side, is_v4).addresses.iter());
             Rc::new(spans.collect())
         });
         Rc::clone(together)
@@ -130,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Group, Peer, PublicKey, Rule, Service},
+        model::{Group, Peer, PublicKey, Rule, Selector, Service},
         policy::{Opening, Pass, Sources, eval_opening},
     };
 

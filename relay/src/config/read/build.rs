@@ -3,16 +3,20 @@
 use std::path::Path;
 
 use super::{
+    names::{Names, Resolved},
     place::Located,
+    selector::Named,
     table::List,
-    tables::{GuardTable, PeerTable, Tables},
+    tables::{GuardTable, PeerTable, RuleTable, Tables, TestTable},
 };
-use crate::model::{Guard, InterfaceName, Peer, Relay, Underlay};
+use crate::model::{
+    Expectation, Group, Guard, InterfaceName, Peer, Relay, Rule, Selector, Underlay,
+};
 
 pub(super) const INTERFACE: &str = "relay0";
 
-/// The model. `None` if a required key is missing, which the tables have reported.
-pub(super) fn build(tables: &Tables, base: &Path) -> Option<Relay> {
+/// The model. `None` if a required key is missing or a name is nobody's, which is reported.
+pub(super) fn build(tables: &Tables, names: &Names<'_>, base: &Path) -> Option<Relay> {
     let relay = tables.relay.as_ref()?;
     let peers = tables.peers.iter().map(|peer| build_peer(peer, tables, base));
     let interface = match &relay.interface {
@@ -35,10 +39,41 @@ pub(super) fn build(tables: &Tables, base: &Path) -> Option<Relay> {
         interface: defaults.interface,
         guard: tables.guard.as_ref().and_then(build_guard),
         peers: peers.collect::<Option<_>>()?,
-        groups: defaults.groups,
-        rules: defaults.rules,
-        tests: defaults.tests,
-        client_allowed_ips: defaults.client_allowed_ips,
+        groups: groups(names),
+        rules: tables.rules.iter().map(|rule| build_rule(rule, names)).collect::<Option<_>>()?,
+        tests: tables.tests.iter().map(|test| build_test(test, names)).collect::<Option<_>>()?,
+        client_allowed_ips: or(&tables.defaults.client_allowed_ips, defaults.client_allowed_ips),
+    })
+}
+
+fn groups(names: &Names<'_>) -> Vec<Group> {
+    let group =
+        |group: &Resolved<'_>| Group { name: group.name.clone(), members: group.members.clone() };
+    names.resolved.iter().map(group).collect()
+}
+
+fn build_rule(rule: &RuleTable, names: &Names<'_>) -> Option<Rule> {
+    let side = |list: &List<Named>| -> Option<Vec<Selector>> {
+        list.items.iter().map(|named| names.selector(&named.value)).collect()
+    };
+    let defaults = Rule::new(rule.name.as_ref()?.value.clone());
+    Some(Rule {
+        from: side(&rule.from)?,
+        to: side(&rule.to)?,
+        except: side(&rule.except)?,
+        services: values(&rule.services),
+        both_ways: or(&rule.both_ways, defaults.both_ways),
+        until: rule.until.as_ref().map(|until| until.value),
+        name: defaults.name,
+    })
+}
+
+fn build_test(test: &TestTable, names: &Names<'_>) -> Option<Expectation> {
+    Some(Expectation {
+        from: names.end(&test.from.as_ref()?.value)?,
+        to: names.end(&test.to.as_ref()?.value)?,
+        allow: values(&test.allow),
+        deny: values(&test.deny),
     })
 }
 

@@ -2,9 +2,10 @@
 //!
 //! - `source`: the main file and its fragments, as text; `regular`: files of a bounded size;
 //! - `keys`: every table and key, with type, default and documentation;
-//! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `dns`:
-//!   one value of it;
-//! - `check`: errors that only several values together show;
+//! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `dns`,
+//!   `selector`, `services`, `instant`: one value of it;
+//! - `names`: which peers and groups are meant;
+//! - `check`, `rules`: errors that only several values together show;
 //! - `build`: the model, with defaults filled in;
 //! - `reach`: warnings about whom the lists cover, by the prefixes of `owned`;
 //! - `findings`, `place`, `fault`, `problem`: what is wrong, where, and what to write instead;
@@ -21,8 +22,10 @@ mod dns;
 mod endpoint;
 mod fault;
 mod findings;
+mod instant;
 mod keys;
 mod loaded;
+mod names;
 mod owned;
 mod parse;
 mod place;
@@ -30,7 +33,10 @@ mod prefix;
 mod problem;
 mod reach;
 mod regular;
+mod rules;
 mod secrets;
+mod selector;
+mod services;
 mod shown;
 mod source;
 mod stamp;

@@ -8,9 +8,10 @@ use super::{
     fault::Fault,
     findings::Findings,
     loaded::{Loaded, Options, PeerLocations},
+    names::Names,
     place::{Files, Place},
     problem::Problems,
-    reach,
+    reach, rules,
     source::Source,
     tables::{PeerTable, Tables},
 };
@@ -28,7 +29,9 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
             }
         }
     }
+    let names = Names::of(&tables);
     check(&tables, &files, &mut findings);
+    rules::check(&tables, &names, &files, &mut findings);
     let empty = tables.peers.is_empty() && !tables.peer_invalid;
     if empty && !options.allow_empty && !findings.any_unreadable() {
         let remedy = "add a [[peer]], or pass --allow-empty";
@@ -36,7 +39,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
         findings.misplaced(Place { file: 0, offset: 0 }, "peer", fault);
     }
     let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
-    match build(&tables, base) {
+    match build(&tables, &names, base) {
         Some(relay) if findings.is_empty() => {
             let mut warnings = reach::warnings(&relay, &tables);
             warn(&tables, relay.listen_port, &mut warnings);

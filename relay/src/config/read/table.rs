@@ -3,12 +3,14 @@ use std::{collections::HashSet, hash::Hash};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
+    value::Datetime,
 };
 
 use super::{
     fault::Fault,
     findings::Findings,
-    keys::{Absent, Key, Kind, Table},
+    instant,
+    keys::{ANY, Absent, Key, Kind, Table},
     place::{Located, Place},
     shown::{shown, shown_key},
     unknown::unknown,
@@ -24,6 +26,13 @@ pub(super) struct List<T> {
 impl<T> Default for List<T> {
     fn default() -> Self {
         Self { items: Vec::new(), complete: true }
+    }
+}
+
+impl<T> List<T> {
+    /// For what is no list.
+    pub(super) const fn wrong() -> Self {
+        Self { items: Vec::new(), complete: false }
     }
 }
 
@@ -49,7 +58,7 @@ impl<'t, 'f> TableReader<'t, 'f> {
         let names = || keys.keys.iter().map(|key| key.name).collect::<Vec<_>>();
         for key in table.keys() {
             let name = key.get_ref();
-            if keys.key(name).is_none() {
+            if keys.key(name).or(keys.key(ANY)).is_none() {
                 let place = Place { offset: key.span().start, ..place };
                 findings.present(
                     place,
@@ -163,6 +172,44 @@ impl<'t, 'f> TableReader<'t, 'f> {
         Some(list)
     }
 
+    /// A list that must not be empty. An absent or wrong one is incomplete.
+    pub(super) fn some<T: Clone + Eq + Hash>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+        remedy: &str,
+    ) -> List<T> {
+        match self.list(name, parse) {
+            Some(list) if list.items.is_empty() && list.complete => {
+                self.report_key(name, Fault::new("is empty", remedy));
+                List { complete: false, ..list }
+            }
+            Some(list) => list,
+            None => List::wrong(),
+        }
+    }
+
+    /// A date and time with an offset, as seconds since 1970-01-01T00:00:00Z.
+    pub(super) fn instant(&mut self, name: &str) -> Option<Located<u64>> {
+        let value = self.value(name)?;
+        match value.get_ref() {
+            DeValue::Datetime(time) => {
+                let example = self.example(name);
+                self.keep(name, value, instant::seconds(time, &example))
+            }
+            DeValue::String(text) if text.parse::<Datetime>().is_ok() => {
+                let remedy = format!("write {name} = {text}");
+                let fault = Fault::new("is a string, not a date and time", remedy);
+                self.report(name, value, fault);
+                None
+            }
+            _ => {
+                self.wrong_type(name, value, "a date and time");
+                None
+            }
+        }
+    }
+
     /// The value of `name` in TOML, for keys of more than one type.
     pub(super) fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.table.get(name)
@@ -212,7 +259,8 @@ impl<'t, 'f> TableReader<'t, 'f> {
 
     /// The key with its example.
     fn example(&self, name: &str) -> String {
-        let example = self.keys.key(name).map_or("", |key| key.example);
+        let key = self.keys.key(name).or(self.keys.key(ANY));
+        let example = key.map_or("", |key| key.example);
         format!("{name} = {example}")
     }
 }

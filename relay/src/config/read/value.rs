@@ -7,7 +7,8 @@ use super::{
     shown::{looks_secret, shown},
 };
 use crate::model::{
-    Egress, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port, PublicKey, Transport,
+    ClientRoutes, Egress, GroupName, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port,
+    PublicKey, RuleName, Transport,
 };
 
 /// Longest name of an interface, bytes (`IFNAMSIZ` without its NUL, include/uapi/linux/if.h).
@@ -33,8 +34,37 @@ pub(super) fn interface_name(text: &str) -> Result<InterfaceName, Fault> {
 /// # Errors
 /// What is wrong with it.
 pub fn peer_name(text: &str) -> Result<PeerName, Fault> {
+    text.parse().map_err(|error| {
+        let remedy = match error {
+            NameError::Reserved(_) => "choose another name",
+            NameError::Empty
+            | NameError::TooLong(_)
+            | NameError::Character(_)
+            | NameError::Address => "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first",
+        };
+        Fault::new(invalid_name(text, error), remedy)
+    })
+}
+
+pub(super) fn group_name(text: &str) -> Result<GroupName, Fault> {
     let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
+}
+
+pub(super) fn rule_name(text: &str) -> Result<RuleName, Fault> {
+    let remedy = "write 1 to 32 of a-z 0-9 _ . -, a letter or digit first";
+    text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
+}
+
+pub(super) fn client_routes(text: &str) -> Result<ClientRoutes, Fault> {
+    match text {
+        "exact" => Ok(ClientRoutes::Exact),
+        "overlay" => Ok(ClientRoutes::Overlay),
+        other => Err(Fault::new(
+            format!("{} is neither \"exact\" nor \"overlay\"", shown(other)),
+            "write \"exact\", or \"overlay\" so that a change of the rules needs no new client files",
+        )),
+    }
 }
 
 pub(super) fn description(text: &str) -> Result<String, Fault> {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::model::{Egress, Guard, GuardMode, HostAccess, Peer, Underlay};
+use crate::model::{
+    ClientRoutes, Egress, Guard, GuardMode, HostAccess, Peer, Rule, Selector, Underlay,
+};
 
 fn example(name: &str) -> crate::model::Relay {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
@@ -42,6 +44,59 @@ fn one_to_many() {
 }
 
 #[test]
+fn rules() {
+    let relay = example("rules.toml");
+    let show = |rule: &Rule| {
+        let side = |side: &[Selector]| format!("{side:?}");
+        let services: Vec<String> = rule.services.iter().map(ToString::to_string).collect();
+        format!(
+            "{}: {} -> {}, {}\n",
+            rule.name,
+            side(&rule.from),
+            side(&rule.to),
+            services.join(" ")
+        )
+    };
+    insta::assert_snapshot!(relay.rules.iter().map(show).collect::<String>());
+    let groups: Vec<_> =
+        relay.groups.iter().map(|it| (it.name.as_str(), it.members.clone())).collect();
+    assert_eq!(groups, [("admins", vec![0, 1]), ("servers", vec![2, 3])]);
+    assert_eq!((relay.tests.len(), relay.client_allowed_ips), (3, ClientRoutes::Overlay));
+}
+
+#[test]
+fn groups_hold_groups_and_peers_name_theirs() {
+    let relay = parsed(
+        "{RELAY}
+[groups]
+all = [\"group:ops\", \"group:late\", \"b\"]
+ops = [\"a\", \"group:inner\"]
+inner = [\"b\"]
+[[peer]]
+name = \"a\"
+public_key = \"{KEY_A}\"
+address = [\"10.3.2.2\"]
+[[peer]]
+name = \"b\"
+public_key = \"{KEY_B}\"
+address = [\"10.3.2.3\"]
+groups = [\"inner\"]
+[[peer]]
+name = \"c\"
+public_key = \"{KEY_C}\"
+address = [\"10.3.2.4\"]
+groups = [\"late\"]
+",
+    );
+    let relay = relay.expect("no problems").relay;
+    let groups: Vec<_> =
+        relay.groups.iter().map(|it| (it.name.as_str(), &it.members[..])).collect();
+    let expected: [(&str, &[usize]); 4] =
+        [("all", &[0, 1, 2]), ("ops", &[0, 1]), ("inner", &[1]), ("late", &[2])];
+    assert_eq!(groups, expected);
+}
+
+#[test]
 fn the_full_example_shows_the_defaults() {
     let full = example("full.toml");
     let sparse = parsed(
@@ -59,6 +114,9 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.fence, sparse.fence);
     assert_eq!(full.pair_stats, sparse.pair_stats);
     assert_eq!((sparse.guard, full.guard), (None, guard("")));
+    assert_eq!(full.client_allowed_ips, sparse.client_allowed_ips);
+    let [rule] = &full.rules[..] else { panic!("one rule") };
+    assert!(!rule.both_ways);
     assert_eq!(full.peers[0].persistent_keepalive, sparse.peers[0].persistent_keepalive);
     assert_eq!(full.peers[0].mtu, sparse.peers[0].mtu);
     assert_eq!(full.peers[0].dns, sparse.peers[0].dns);

@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::keys::ANY, *};
 
 const PEER: &str = "[[peer]]\nname = \"b\"\npublic_key = \"{KEY_B}\"\naddress = [\"10.3.2.3\"]\n";
 
@@ -10,10 +10,39 @@ fn with(table: &Table, line: &str) -> String {
         text.split_inclusive('\n').filter(keep).collect()
     };
     match table.name {
+        "groups" => format!("{}[groups]\n{}\n", peers(), line.replace("NAME", "ops")),
+        "rule" | "test" => {
+            let required: String = table
+                .keys
+                .iter()
+                .filter(|row| row.name != key)
+                .filter(|row| row.absent == Absent::Error || row.name == "allow")
+                .map(|row| format!("{} = {}\n", row.name, row.example))
+                .collect();
+            format!("{}{}\n{required}{line}\n", peers(), table.header)
+        }
         "relay" => format!("{}{line}\n{PEER}", without(&filled("{RELAY}\n"))),
         "peer" => format!("{{RELAY}}\n{}{line}\n", without(PEER)),
         _ => format!("{{RELAY}}\n{}\n{line}\n{PEER}", table.header),
     }
+}
+
+/// A relay with the groups and peers that the examples of rules name.
+fn peers() -> String {
+    let mut text = filled("{RELAY}\n");
+    for (index, (name, group)) in
+        [("ann", "admins"), ("bob", "interns"), ("web-1", "servers"), ("db", "servers")]
+            .iter()
+            .enumerate()
+    {
+        let key = crate::model::PublicKey::from_bytes([u8::try_from(index).expect("few") + 1; 32]);
+        let address = index + 2;
+        text.push_str(&format!(
+            "[[peer]]\nname = \"{name}\"\npublic_key = \"{key}\"\naddress = [\"10.3.2.{address}\"]\n\
+             groups = [\"{group}\"]\n"
+        ));
+    }
+    text
 }
 
 fn rows() -> impl Iterator<Item = (&'static Table, &'static Key)> {
@@ -37,10 +66,14 @@ fn each_default_is_what_holds_without_the_key() {
             "guard" => {
                 with(table, if key.name == "mode" { "burst = 200" } else { "mode = \"auto\"" })
             }
+            "rule" => with(table, "ports = [\"tcp/22\"]"),
             _ => format!("{{RELAY}}\n{PEER}"),
         };
         let relay = |text: &str| parsed(text).expect("no problems").relay;
-        let line = format!("{} = {value}", key.name);
+        let line = match table.name {
+            "rule" => format!("ports = [\"tcp/22\"]\n{} = {value}", key.name),
+            _ => format!("{} = {value}", key.name),
+        };
         assert_eq!(relay(&with(table, &line)), relay(&without), "{}: {line}", table.header);
     }
 }
@@ -62,7 +95,7 @@ fn the_full_example_has_each_key() {
         let start = text.find(&format!("\n{}\n", table.header)).expect("a table");
         let body = &text[start + 2..];
         let body = &body[..body.find("\n[").unwrap_or(body.len())];
-        for key in table.keys {
+        for key in table.keys.iter().filter(|key| key.name != ANY) {
             let written = |line: &str| line.split([' ', '=']).next() == Some(key.name);
             assert!(body.lines().any(written), "{}: {}", table.header, key.name);
         }

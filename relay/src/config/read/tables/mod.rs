@@ -1,0 +1,165 @@
+//! The tables of the file, each with its keys.
+
+mod groups;
+mod guard;
+mod peer;
+mod relay;
+mod rule;
+mod test;
+
+pub(super) use groups::GroupEntry;
+pub(super) use guard::GuardTable;
+pub(super) use peer::{DefaultsTable, PeerTable};
+pub(super) use relay::RelayTable;
+pub(super) use rule::RuleTable;
+pub(super) use test::TestTable;
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    fault::Fault,
+    findings::Findings,
+    keys::{PEER, RULE, TABLES, TEST, Table},
+    place::Place,
+    shown::shown_key,
+    unknown::unknown,
+};
+
+/// All files, as written, in their order.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) relay: Option<RelayTable>,
+    pub(super) guard: Option<GuardTable>,
+    pub(super) defaults: DefaultsTable,
+    pub(super) groups: Vec<GroupEntry>,
+    pub(super) peers: Vec<PeerTable>,
+    pub(super) rules: Vec<RuleTable>,
+    pub(super) tests: Vec<TestTable>,
+    /// Whether something under `peer` is not a table.
+    pub(super) peer_invalid: bool,
+}
+
+/// What fragments may hold.
+const IN_FRAGMENTS: [&str; 3] = [PEER.name, RULE.name, TEST.name];
+
+impl Tables {
+    /// Adds the tables of one file. File 0 is the main one; fragments hold peers, rules and tests.
+    pub(super) fn read_file(&mut self, file: usize, root: &DeTable<'_>, findings: &mut Findings) {
+        let main = file == 0;
+        for (key, value) in root {
+            let key_place = Place { file, offset: key.span().start };
+            let place = Place { file, offset: value.span().start };
+            match key.get_ref().as_ref() {
+                name @ ("relay" | "guard" | "defaults" | "groups") if !main => {
+                    let problem = "is not allowed in a fragment, which holds [[peer]], [[rule]] and \
+                                   [[test]] tables only";
+                    let remedy = format!("move [{name}] to the main file");
+                    findings.present(key_place, name, Fault::new(problem, remedy));
+                }
+                "relay" => {
+                    if let Some(table) = single(value, "relay", place, findings) {
+                        self.relay = Some(RelayTable::read(table, place, findings));
+                    }
+                }
+                "guard" => {
+                    if let Some(table) = single(value, "guard", place, findings) {
+                        self.guard = Some(GuardTable::read(table, place, findings));
+                    }
+                }
+                "defaults" => {
+                    if let Some(table) = single(value, "defaults", place, findings) {
+                        self.defaults = DefaultsTable::read(table, place, findings);
+                    }
+                }
+                "groups" => {
+                    if let Some(table) = single(value, "groups", place, findings) {
+                        self.groups = groups::read(table, place, findings);
+                    }
+                }
+                "peer" => {
+                    let peers = &mut self.peers;
+                    let is_valid = each(value, &PEER, file, findings, |table, place, findings| {
+                        peers.push(PeerTable::read(table, place, findings));
+                    });
+                    self.peer_invalid |= !is_valid;
+                }
+                "rule" => {
+                    each(value, &RULE, file, findings, |table, place, findings| {
+                        self.rules.push(RuleTable::read(table, place, findings));
+                    });
+                }
+                "test" => {
+                    each(value, &TEST, file, findings, |table, place, findings| {
+                        self.tests.push(TestTable::read(table, place, findings));
+                    });
+                }
+                name => {
+                    let mut tables =
+                        TABLES.into_iter().filter(|it| main || IN_FRAGMENTS.contains(&it.name));
+                    let names: Vec<_> = tables.clone().map(|table| table.name).collect();
+                    match tables.find(|table| table.key(name).is_some()) {
+                        Some(table) => {
+                            let remedy = format!("move it below {}", table.header);
+                            let fault = Fault::new("is above all tables", remedy);
+                            findings.misplaced(key_place, name, fault);
+                        }
+                        None => {
+                            let fault = unknown(name, "the file", &names);
+                            findings.present(key_place, shown_key(name), fault);
+                        }
+                    }
+                }
+            }
+        }
+        if main && !root.contains_key("relay") {
+            let remedy = "add [relay] with the relay's address, such as \"10.3.2.1/24\"";
+            let place = Place { file, offset: 0 };
+            findings.misplaced(place, "relay", Fault::new("is missing", remedy));
+        }
+    }
+}
+
+/// Reads each table of a list of tables. `false` if something else is among them.
+fn each(
+    value: &Spanned<DeValue<'_>>,
+    keys: &Table,
+    file: usize,
+    findings: &mut Findings,
+    mut read: impl FnMut(&DeTable<'_>, Place, &mut Findings),
+) -> bool {
+    let remedy = || format!("write {} above each {}", keys.header, keys.name);
+    let Some(array) = value.get_ref().as_array() else {
+        let place = Place { file, offset: value.span().start };
+        findings.present(place, keys.name, Fault::new("is not a list of tables", remedy()));
+        return false;
+    };
+    let mut is_valid = true;
+    for element in array.iter() {
+        let place = Place { file, offset: element.span().start };
+        match element.get_ref().as_table() {
+            Some(table) => read(table, place, findings),
+            None => {
+                is_valid = false;
+                findings.present(place, keys.name, Fault::new("is not a table", remedy()));
+            }
+        }
+    }
+    is_valid
+}
+
+fn single<'t>(
+    value: &'t Spanned<DeValue<'t>>,
+    name: &str,
+    place: Place,
+    findings: &mut Findings,
+) -> Option<&'t DeTable<'t>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        let fault = Fault::new("must be one table", format!("write [{name}] once"));
+        findings.present(place, name, fault);
+    }
+    table
+}
