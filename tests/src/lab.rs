@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use relay::{
     config::{self, Options, render_client_into},
     model::{PublicKey, Relay},
+    policy::Effective,
 };
 
 use crate::{Family, Namespace, Peer, RelayHost, Site, deadline, peer::Identity, stats::UpReport};
@@ -183,9 +184,19 @@ impl Lab {
     /// The client file that relay renders for a peer, with the private key added.
     fn client_config(&self, model: &Relay, public_key: &PublicKey, peer: &Peer) -> Result<String> {
         let described = self.described(model, peer.name())?;
+        let place = model.named(peer.name()).map_or(0, |(place, _)| place);
+        let allowed_ips = Effective::of(model).client(place);
         let private_key = self.site.private_key(peer.name())?;
         let mut text = String::new();
-        render_client_into(&mut text, model, public_key, described, Some(private_key), None)?;
+        render_client_into(
+            &mut text,
+            model,
+            public_key,
+            described,
+            &allowed_ips,
+            Some(private_key),
+            None,
+        )?;
         Ok(text)
     }
 

@@ -8,7 +8,8 @@ use clap::Args;
 use super::{exit::UsageError, output};
 use crate::{
     config::{Draft, Loaded, Options, Secrets, read_regular},
-    engine::{ErrorContext as _, Result},
+    engine::{self, ErrorContext as _, Result},
+    model::Relay,
     policy::{self, Compiled, Sources},
 };
 
@@ -54,21 +55,31 @@ impl Check {
         let loaded = draft.load(Options { allow_empty: self.allow_empty })?;
         Secrets::read(&loaded)?;
         let relay = &loaded.relay;
+        let mut warnings = engine::judge(&loaded)?;
+        warnings.splice(..0, loaded.warnings.iter().cloned());
         let compiled = compile(&loaded)?;
-        output::warn(&loaded.warnings);
+        output::warn(&warnings);
         let counts = compiled.counts();
         writeln!(
             output::stdout(),
-            "{}: configuration valid: {}, {}; policy: {} array entries, {} prefixes, {} cells",
+            "{}: configuration valid: {}, {}{}; policy: {} array entries, {} prefixes, {} cells",
             path.display(),
             count(relay.peers.len(), "peer"),
-            count(loaded.warnings.len(), "warning"),
+            rules(relay),
+            count(warnings.len(), "warning"),
             counts.leaves,
             counts.prefixes,
             counts.cells,
         )?;
         Ok(())
     }
+}
+
+/// `2 rules, 1 test, ` if there are any.
+fn rules(relay: &Relay) -> String {
+    let counts = [(relay.rules.len(), "rule"), (relay.tests.len(), "test")];
+    let some = counts.into_iter().filter(|(number, _)| *number > 0);
+    some.map(|(number, noun)| format!("{}, ", count(number, noun))).collect()
 }
 
 fn count(count: usize, noun: &str) -> String {

@@ -34,7 +34,7 @@ pub(super) fn encode(text: &str) -> Result<QrCode> {
         Ok(code) => Ok(code),
         Err(QrError::DataTooLong) => Err(UsageError::Request(format!(
             "the configuration has {} bytes, but a QR code holds {BYTES_MAX}; shorten allowed_ips, \
-             or deliver the text",
+             set client_allowed_ips = \"overlay\" in [defaults], or deliver the text",
             short.len()
         ))
         .into()),

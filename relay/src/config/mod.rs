@@ -12,7 +12,7 @@ pub use edit::{
 };
 pub use import::{Import, ImportError, Remark};
 pub use read::{
-    Absent, Fault, Key, Kind, Loaded, Options, Problem, Problems, Secrets, Stamp, TABLES, Table,
-    is_stream, load, one_sided, parse_address, parse_network, parse_peer_name, parse_public_key,
-    read_private_key, read_regular, read_stream,
+    Absent, Asked, Fault, Key, Kind, Loaded, Options, Problem, Problems, Secrets, Stamp, TABLES,
+    Table, is_stream, load, one_sided, parse_address, parse_group_name, parse_network,
+    parse_peer_name, parse_public_key, read_private_key, read_regular, read_stream,
 };

@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use crate::model::{InterfaceName, Relay};
+use crate::{
+    model::{GroupName, InterfaceName, Relay},
+    policy::Effective,
+};
 
 /// The JSON of `relay peer list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +28,9 @@ struct ListedPeer {
     addresses: Vec<String>,
     routes: Vec<String>,
     allowed_ips: Vec<String>,
+    /// AllowedIPs of its client: its list and what rules give, or the overlay.
+    client_allowed_ips: Vec<String>,
+    groups: Vec<String>,
     persistent_keepalive: u16,
     mtu: u16,
     dns: Vec<String>,
@@ -50,6 +56,8 @@ impl PeerList {
     /// list it back.
     pub fn new(relay: &Relay, one_sided: Option<&[Vec<usize>]>) -> Self {
         let name = |index: &usize| relay.peers[*index].name.to_string();
+        let groups = groups(relay);
+        let mut effective = Effective::of(relay);
         let peers = relay.peers.iter().enumerate().map(|(index, peer)| ListedPeer {
             name: peer.name.to_string(),
             description: peer.description.clone(),
@@ -58,6 +66,8 @@ impl PeerList {
             addresses: texts(&peer.addresses),
             routes: texts(&peer.routes),
             allowed_ips: texts(&peer.allowed_ips),
+            client_allowed_ips: texts(&effective.client(index)),
+            groups: groups[index].iter().map(ToString::to_string).collect(),
             persistent_keepalive: peer.persistent_keepalive,
             mtu: peer.mtu,
             dns: texts(&peer.dns),
@@ -74,6 +84,15 @@ impl StaleClients {
     pub fn new(interface: &InterfaceName, stale: Vec<String>, never_shown: Vec<String>) -> Self {
         Self { schema_version: 1, interface: interface.to_string(), stale, never_shown }
     }
+}
+
+/// The groups of each peer, in the order of the configuration.
+pub fn groups(relay: &Relay) -> Vec<Vec<&GroupName>> {
+    let mut of_peer = vec![Vec::new(); relay.peers.len()];
+    for group in &relay.groups {
+        group.members.iter().for_each(|&peer| of_peer[peer].push(&group.name));
+    }
+    of_peer
 }
 
 fn texts<T: Display>(values: &[T]) -> Vec<String> {

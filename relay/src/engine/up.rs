@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     Context, HostError, Result, Site, claim,
     desired::Desired,
+    expectations::judge,
     facts,
     host::{ipv6_off, require_kernel, require_port},
     observe::Running,
@@ -56,7 +57,9 @@ impl Up {
     pub async fn prepare(site: Site<'_>, options: UpOptions) -> Result<Self> {
         let UpOptions { dry_run, allow_empty, adopt, must_run } = options;
         let options = Options { allow_empty };
-        Secrets::read(&config::load(site.config, options)?)?;
+        let loaded = config::load(site.config, options)?;
+        judge(&loaded)?;
+        Secrets::read(&loaded)?;
         require_kernel()?;
         let context = match dry_run {
             true => Context::preview(site, options)?,
@@ -66,7 +69,9 @@ impl Up {
         let secrets = Secrets::read(loaded)?;
         let (relay, handle) = (&loaded.relay, context.handle());
         let interface = &relay.interface;
-        let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let ended = judge(loaded)?;
+        let mut warnings: Vec<_> =
+            loaded.warnings.iter().chain(&ended).map(ToString::to_string).collect();
         let running = Running::observe(handle, relay, context.datapath()).await?;
         if must_run && running.link.is_none() {
             return Err(HostError::NotUp { interface: interface.clone() }.into());

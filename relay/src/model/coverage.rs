@@ -61,7 +61,10 @@ impl Coverage {
 
     /// The peers that own some of the addresses, by their places, ascending.
     pub fn peers(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.owners.len() * WORD).filter(|&peer| self.has(peer))
+        let words = self.owners.iter().enumerate().filter(|(_, word)| **word != 0);
+        words.flat_map(|(at, word)| {
+            (0..WORD).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * WORD + bit)
+        })
     }
 }
 

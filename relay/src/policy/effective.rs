@@ -33,6 +33,11 @@ impl<'r> Effective<'r> {
         Self { relay, territory, sides, together: HashMap::new() }
     }
 
+    /// The relay.
+    pub const fn relay(&self) -> &'r Relay {
+        self.relay
+    }
+
     /// A peer's `allowed_ips` as they are, then the fewest prefixes for what rules add.
     pub fn list(&mut self, peer: usize) -> Vec<IpNet> {
         let list = self.relay.peers[peer].allowed_ips.clone();

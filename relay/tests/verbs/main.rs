@@ -7,6 +7,7 @@ mod import;
 mod keys;
 mod packaging;
 mod peer;
+mod rules;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod secrets;

@@ -11,11 +11,12 @@ use super::{
 use crate::{
     cli::exit::UsageError,
     config::{
-        NewPeer, Options, free_addresses, parse_address, parse_network, parse_peer_name,
-        parse_public_key,
+        NewPeer, Options, free_addresses, parse_address, parse_group_name, parse_network,
+        parse_peer_name, parse_public_key,
     },
     engine::Result,
-    model::{PeerName, PrivateKey},
+    model::{GroupName, PeerName, PrivateKey},
+    policy::Effective,
 };
 
 /// `relay peer add`.
@@ -40,6 +41,9 @@ pub(super) struct Add {
     /// Network it may talk to, instead of those in [defaults].
     #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = parse_network)]
     allow: Vec<IpNet>,
+    /// Group that it is in; may be repeated.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_group_name)]
+    group: Vec<GroupName>,
     // Not parsed by clap, which would print it: it may be a private key by mistake.
     /// Public key, as `wg pubkey` prints it on the peer.
     #[arg(long, value_name = "KEY", conflicts_with = "generate")]
@@ -89,13 +93,15 @@ impl Add {
             addresses,
             routes: self.routes.clone(),
             allowed_ips: (!self.allow.is_empty()).then(|| self.allow.clone()),
+            groups: self.group.clone(),
         };
         let edit = open.draft.add(&peer, self.file.as_deref())?;
         let checked = open.check(&edit, Options::default())?;
-        let added = checked.loaded.relay.peers.iter().find(|added| added.name == self.name);
-        let client = match (&private_key, added) {
-            (Some(key), Some(added)) => {
-                let client = Client::render(&checked.loaded, &checked.secrets, added, Some(key))?;
+        let relay = &checked.loaded.relay;
+        let client = match (&private_key, relay.named(self.name.as_str())) {
+            (Some(key), Some((added, _))) => {
+                let effective = &mut Effective::of(relay);
+                let client = Client::render(effective, &checked.secrets, added, Some(key))?;
                 Some((client.with_new_key(), &self.show))
             }
             (_, _) => None,

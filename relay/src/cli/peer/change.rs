@@ -52,6 +52,7 @@ impl Open {
     pub(super) fn check(&self, edit: &Edit, options: Options) -> Result<Checked> {
         let loaded = self.draft.load_with(edit, options)?;
         let secrets = Secrets::read(&loaded)?;
+        engine::judge(&loaded)?;
         check::compile(&loaded)?;
         let before: HashSet<_> =
             self.loaded.warnings.iter().map(|warning| (&warning.key, &warning.problem)).collect();

@@ -4,6 +4,7 @@ use std::{
 };
 
 use clap::Args;
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -11,13 +12,17 @@ use crate::{
         exit::{Undelivered, UsageError},
         output, qr,
     },
-    config::{Loaded, Rendered, Secrets, Staged, render_client_into},
+    config::{Rendered, Secrets, Staged, render_client_into},
     engine::{Error, ErrorContext as _, Result},
     model::{Peer, PrivateKey, Relay},
+    policy::Effective,
 };
 
-/// Capacity for a client's configuration: a buffer that grows would leave a copy of the key.
+/// Capacity for a client's configuration without AllowedIPs: a buffer that grows would leave a copy
+/// of the key.
 const TEXT_BYTES: usize = 64 * 1024;
+/// Longest entry of AllowedIPs with its comma, bytes.
+const ENTRY_BYTES: usize = 48;
 
 /// Its name in errors.
 const STDOUT: &str = "standard output";
@@ -37,6 +42,7 @@ pub(super) struct Show {
 pub(super) struct Client<'l> {
     relay: &'l Relay,
     peer: &'l Peer,
+    allowed_ips: Vec<IpNet>,
     text: Zeroizing<String>,
     /// The same without the private key.
     known: Zeroizing<String>,
@@ -59,13 +65,16 @@ enum Printed {
 }
 
 impl<'l> Client<'l> {
+    /// Of a peer, by its place in the configuration. `effective` has the lists of all its peers.
     pub(super) fn render(
-        loaded: &'l Loaded,
+        effective: &mut Effective<'l>,
         secrets: &Secrets,
-        peer: &'l Peer,
+        place: usize,
         private_key: Option<&PrivateKey>,
     ) -> Result<Self> {
-        let relay = &loaded.relay;
+        let relay = effective.relay();
+        let peer = &relay.peers[place];
+        let allowed_ips = effective.client(place);
         let Some(own) = secrets.private_key() else {
             let file = relay.private_key_file.display();
             return Err(UsageError::Request(format!(
@@ -76,9 +85,19 @@ impl<'l> Client<'l> {
         };
         let own = own.public_key();
         let text = |private_key| -> Result<_> {
-            let mut text = Zeroizing::new(String::with_capacity(TEXT_BYTES));
+            let mut text =
+                Zeroizing::new(String::with_capacity(TEXT_BYTES + allowed_ips.len() * ENTRY_BYTES));
             let preshared_key = secrets.preshared_key(peer);
-            render_client_into(&mut *text, relay, &own, peer, private_key, preshared_key)?;
+            let allowed_ips = allowed_ips.as_slice();
+            render_client_into(
+                &mut *text,
+                relay,
+                &own,
+                peer,
+                allowed_ips,
+                private_key,
+                preshared_key,
+            )?;
             Ok(text)
         };
         Ok(Self {
@@ -86,6 +105,7 @@ impl<'l> Client<'l> {
             peer,
             text: text(private_key)?,
             known: text(None)?,
+            allowed_ips,
             has_private_key: private_key.is_some(),
             is_new: false,
         })
@@ -98,7 +118,7 @@ impl<'l> Client<'l> {
 
     /// Warnings about the configuration, a line each.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let Peer { name, allowed_ips, endpoint, enabled, .. } = self.peer;
+        let Peer { name, endpoint, enabled, .. } = self.peer;
         let mut warnings = Vec::new();
         if !enabled {
             warnings.push(format!(
@@ -110,8 +130,10 @@ impl<'l> Client<'l> {
                 "the configuration of {name} has no endpoint of the relay; set endpoint = \"host:port\" in [relay]"
             ));
         }
-        if allowed_ips.is_empty() {
-            warnings.push(format!("the allowed_ips of {name} are empty, so it can reach nobody"));
+        if self.allowed_ips.is_empty() {
+            warnings.push(format!(
+                "the allowed_ips of {name} are empty, and no rule covers it, so it can reach nobody"
+            ));
         }
         warnings
     }

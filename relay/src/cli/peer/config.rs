@@ -16,6 +16,7 @@ use crate::{
     },
     engine::{Error, Result, StaleClients},
     model::{PeerName, PrivateKey},
+    policy::Effective,
 };
 
 /// `relay peer config`.
@@ -54,7 +55,7 @@ impl Config {
         let draft = Draft::read(site.place.config);
         let loaded = draft.load(Options::default())?;
         let secrets = Secrets::read(&loaded)?;
-        let Some(peer) = loaded.relay.peers.iter().find(|peer| peer.name == *name) else {
+        let Some((place, peer)) = loaded.relay.named(name.as_str()) else {
             return Err(draft.no_peer(name).into());
         };
         let private_key = match &self.private_key_file {
@@ -79,7 +80,8 @@ impl Config {
             }
             None => None,
         };
-        let client = Client::render(&loaded, &secrets, peer, private_key.as_ref())?;
+        let effective = &mut Effective::of(&loaded.relay);
+        let client = Client::render(effective, &secrets, place, private_key.as_ref())?;
         self.show.prepare(client)?.deliver()?.note(site.state);
         Ok(())
     }
@@ -90,8 +92,9 @@ impl Config {
         let relay = &loaded.relay;
         let rendered = Rendered::read(site.state, &relay.interface)?;
         let (mut stale, mut never) = (Vec::new(), Vec::new());
-        for peer in &relay.peers {
-            let client = Client::render(&loaded, &secrets, peer, None)?;
+        let mut effective = Effective::of(relay);
+        for (place, peer) in relay.peers.iter().enumerate() {
+            let client = Client::render(&mut effective, &secrets, place, None)?;
             match rendered.standing(&peer.public_key, client.known()) {
                 Standing::Current => {}
                 Standing::Stale => stale.push(peer.name.to_string()),

@@ -10,7 +10,7 @@ use super::Site;
 use crate::{
     cli::output,
     config::{self, Options, one_sided},
-    engine::{PeerList, Result},
+    engine::{PeerList, Result, groups},
     model::Relay,
 };
 
@@ -19,10 +19,12 @@ const SHOWN: usize = 4;
 
 /// `relay peer list`.
 #[derive(Debug, Args)]
-#[command(after_help = "A pair is one-sided when a peer lists another that does not list it: \
-    nothing passes between them.\n\nExamples:\n  \
+#[command(
+    after_help = "A pair is one-sided when a peer lists another that does not list it, and no \
+    rule opens the pair: nothing passes between them.\n\nExamples:\n  \
     relay peer list\n  \
-    relay peer list --json | jq -r '.peers[].name'")]
+    relay peer list --json | jq -r '.peers[].name'"
+)]
 pub(super) struct List {
     /// Print one JSON object.
     #[arg(long)]
@@ -56,17 +58,27 @@ fn render_text_into(
     let short = |peer: usize| one_sided.map_or(&[][..], |all| all[peer].as_slice());
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["name", "address", "routes", "allowed_ips", "public key"]);
+    let groups = groups(relay);
+    let has_groups = !relay.groups.is_empty();
+    let mut header = vec!["name", "address", "routes", "allowed_ips", "public key"];
+    if has_groups {
+        header.insert(1, "groups");
+    }
+    table.set_header(header);
     for (index, peer) in relay.peers.iter().enumerate() {
         let off = if peer.enabled { "" } else { " (disabled)" };
         let mark = if short(index).is_empty() { "" } else { " *" };
-        table.add_row([
+        let mut row = vec![
             format!("{}{off}{mark}", peer.name),
             shortened(&peer.addresses),
             shortened(&peer.routes),
             shortened(&peer.allowed_ips),
             peer.public_key.to_string(),
-        ]);
+        ];
+        if has_groups {
+            row.insert(1, shortened(&groups[index]));
+        }
+        table.add_row(row);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -9,6 +9,7 @@ use crate::{
     config::{Options, parse_peer_name},
     engine::Result,
     model::{PeerName, PrivateKey},
+    policy::Effective,
 };
 
 /// `relay peer rotate`.
@@ -35,11 +36,12 @@ impl Rotate {
         let private_key = PrivateKey::generate()?;
         let edit = open.draft.rekey(&self.name, &private_key.public_key())?;
         let checked = open.check(&edit, Options::default())?;
-        let mut peers = checked.loaded.relay.peers.iter();
-        let Some(peer) = peers.find(|peer| peer.name == self.name) else {
+        let relay = &checked.loaded.relay;
+        let Some((peer, _)) = relay.named(self.name.as_str()) else {
             return Err(open.draft.no_peer(&self.name).into());
         };
-        let client = Client::render(&checked.loaded, &checked.secrets, peer, Some(&private_key))?;
+        let effective = &mut Effective::of(relay);
+        let client = Client::render(effective, &checked.secrets, peer, Some(&private_key))?;
         let done = format!("gave {} a new key", self.name);
         self.change.carry_out(site, open, &edit, &done, Some((client.with_new_key(), &self.show)))
     }

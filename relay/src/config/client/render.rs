@@ -1,9 +1,11 @@
 use std::fmt;
 
+use ipnet::IpNet;
+
 use crate::model::{Peer, PresharedKey, PrivateKey, PublicKey, Relay, host_prefix};
 
-/// Writes the `wg-quick(8)` configuration of `peer`'s client, whose AllowedIPs are `allowed_ips` of
-/// the peer. Empty values are omitted; without a private key, a comment marks its place.
+/// Writes the `wg-quick(8)` configuration of `peer`'s client, whose AllowedIPs are `allowed_ips`.
+/// Empty values are omitted; without a private key, a comment marks its place.
 ///
 /// # Errors
 /// Those of `out`.
@@ -12,6 +14,7 @@ pub fn render_client_into(
     relay: &Relay,
     relay_public_key: &PublicKey,
     peer: &Peer,
+    allowed_ips: &[IpNet],
     private_key: Option<&PrivateKey>,
     preshared_key: Option<&PresharedKey>,
 ) -> fmt::Result {
@@ -33,7 +36,7 @@ pub fn render_client_into(
     if let Some(key) = preshared_key {
         writeln!(out, "PresharedKey = {}", key.to_base64().as_str())?;
     }
-    list(out, "AllowedIPs", &peer.allowed_ips)?;
+    list(out, "AllowedIPs", allowed_ips)?;
     if let Some(endpoint) = peer.endpoint.as_ref().or(relay.endpoint.as_ref()) {
         writeln!(out, "Endpoint = {endpoint}")?;
     }

@@ -20,7 +20,9 @@ fn rendered(text: &str, private: Option<&PrivateKey>, preshared: Option<&Preshar
     let relay = parsed(text).expect("no problems").relay;
     let relay_public_key = KEYS[2].parse().expect("a key");
     let mut out = String::new();
-    render_client_into(&mut out, &relay, &relay_public_key, &relay.peers[0], private, preshared)
+    let peer = &relay.peers[0];
+    let allowed_ips = &peer.allowed_ips;
+    render_client_into(&mut out, &relay, &relay_public_key, peer, allowed_ips, private, preshared)
         .expect("a string takes everything");
     out
 }

@@ -6,7 +6,7 @@ use std::{
 use ipnet::IpNet;
 use toml::de::DeTable;
 
-use crate::model::{PeerName, PublicKey};
+use crate::model::{GroupName, PeerName, PublicKey};
 
 /// A peer to write into a file. Empty lists are omitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct NewPeer {
     pub routes: Vec<IpNet>,
     /// Whom it may talk to; `None` inherits from `[defaults]`.
     pub allowed_ips: Option<Vec<IpNet>>,
+    /// Groups that it is in.
+    pub groups: Vec<GroupName>,
 }
 
 /// The text with `peer` at its end. `None` if the file lists its peers inline, so that no table can
@@ -61,6 +63,9 @@ pub(super) fn table(peer: &NewPeer) -> String {
     }
     if let Some(allowed_ips) = &peer.allowed_ips {
         lines.push(("allowed_ips", list(allowed_ips)));
+    }
+    if !peer.groups.is_empty() {
+        lines.push(("groups", list(&peer.groups)));
     }
     assignments("[[peer]]", &lines)
 }

@@ -31,6 +31,7 @@ fn new_peer() -> NewPeer {
         addresses: vec!["10.3.2.77".parse().expect("an address")],
         routes: Vec::new(),
         allowed_ips: Some(Vec::new()),
+        groups: vec!["servers".parse().expect("a name")],
     }
 }
 

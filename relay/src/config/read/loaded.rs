@@ -1,4 +1,4 @@
-use super::{place::Location, problem::Problem};
+use super::{fault::Fault, place::Location, problem::Problem};
 use crate::model::Relay;
 
 /// What a configuration may lack.
@@ -19,6 +19,10 @@ pub struct Loaded {
     pub(super) private_key_file: Location,
     /// In the order of `relay.peers`.
     pub(super) peers: Vec<PeerLocations>,
+    /// In the order of `relay.rules`.
+    pub(super) rules: Vec<RuleLocations>,
+    /// In the order of `relay.tests`.
+    pub(super) tests: Vec<TestLocations>,
 }
 
 impl Loaded {
@@ -27,6 +31,52 @@ impl Loaded {
         let at = &self.peers.get(peer)?.public_key;
         Some(format!("{}:{}", at.file.display(), at.line))
     }
+
+    /// `file:line` of a rule, by its place in `relay.rules`.
+    pub fn place_of_rule(&self, rule: usize) -> Option<String> {
+        let at = &self.rules.get(rule)?.name;
+        Some(format!("{}:{}", at.file.display(), at.line))
+    }
+
+    /// Warnings about rules that have ended at a time, seconds since 1970-01-01T00:00:00Z.
+    pub fn ended(&self, now: u64) -> Vec<Problem> {
+        let rules = self.relay.rules.iter().zip(&self.rules);
+        let ended = rules.filter(|(rule, _)| rule.has_ended(now));
+        ended
+            .filter_map(|(rule, at)| {
+                let fault = Fault::new(
+                    "is in the past, so that the rule allows nothing",
+                    "write a later time, or remove the rule",
+                );
+                Some(at.until.as_ref()?.problem(format!("rule.{}.until", rule.name), fault))
+            })
+            .collect()
+    }
+
+    /// A problem of what a test asks for.
+    pub fn unmet(
+        &self,
+        test: usize,
+        asked: Asked,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Option<Problem> {
+        let test = self.tests.get(test)?;
+        let (at, key) = match asked {
+            Asked::Allow(place) => (test.allow.get(place)?, "test.allow"),
+            Asked::Deny(place) => (test.deny.get(place)?, "test.deny"),
+        };
+        Some(at.problem(key, Fault::new(problem, remedy)))
+    }
+}
+
+/// An entry of a test, by its place in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Of `allow`.
+    Allow(usize),
+    /// Of `deny`.
+    Deny(usize),
 }
 
 /// Where a peer's cryptographic keys are named.
@@ -34,4 +84,18 @@ impl Loaded {
 pub(super) struct PeerLocations {
     pub(super) public_key: Location,
     pub(super) preshared_key_file: Option<Location>,
+}
+
+/// Where a rule has its name and its end.
+#[derive(Debug, Clone)]
+pub(super) struct RuleLocations {
+    pub(super) name: Location,
+    pub(super) until: Option<Location>,
+}
+
+/// Where a test has the services that it asks for.
+#[derive(Debug, Clone)]
+pub(super) struct TestLocations {
+    pub(super) allow: Vec<Location>,
+    pub(super) deny: Vec<Location>,
 }

@@ -7,7 +7,9 @@
 //! - `names`: which peers and groups are meant;
 //! - `check`, `rules`: errors that only several values together show;
 //! - `build`: the model, with defaults filled in;
-//! - `reach`: warnings about whom the lists cover, by the prefixes of `owned`;
+//! - `covered`: whom rules and tests are about, if anybody; `needless`: rules that add nothing;
+//! - `reach`: warnings about whom the lists cover, by the prefixes of `owned` and what rules have
+//!   `opened`;
 //! - `findings`, `place`, `fault`, `problem`: what is wrong, where, and what to write instead;
 //!   `shown`, `unknown`: how that is put;
 //! - `secrets`: key files that the configuration names;
@@ -18,6 +20,7 @@
 
 mod build;
 mod check;
+mod covered;
 mod dns;
 mod endpoint;
 mod fault;
@@ -26,6 +29,8 @@ mod instant;
 mod keys;
 mod loaded;
 mod names;
+mod needless;
+mod opened;
 mod owned;
 mod parse;
 mod place;
@@ -49,14 +54,16 @@ mod value;
 
 pub use fault::Fault;
 pub use keys::{Absent, Key, Kind, TABLES, Table};
-pub use loaded::{Loaded, Options};
+pub use loaded::{Asked, Loaded, Options};
 pub use prefix::{address as parse_address, network as parse_network};
 pub use problem::{Problem, Problems};
 pub use reach::one_sided;
 pub use regular::{is_stream, read as read_regular, read_stream};
 pub use secrets::{Secrets, read_private_key};
 pub use stamp::Stamp;
-pub use value::{peer_name as parse_peer_name, public_key as parse_public_key};
+pub use value::{
+    group_name as parse_group_name, peer_name as parse_peer_name, public_key as parse_public_key,
+};
 
 pub(super) use keys::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
 pub(super) use prefix::{overlay_address, short, taken_by_network};

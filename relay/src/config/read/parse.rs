@@ -5,16 +5,20 @@ use toml::de::DeTable;
 use super::{
     build::build,
     check::{check, warn},
+    covered::Covered,
     fault::Fault,
     findings::Findings,
-    loaded::{Loaded, Options, PeerLocations},
+    loaded::{Loaded, Options, PeerLocations, RuleLocations, TestLocations},
     names::Names,
+    needless,
     place::{Files, Place},
     problem::Problems,
     reach, rules,
     source::Source,
-    tables::{PeerTable, Tables},
+    table::List,
+    tables::{PeerTable, RuleTable, Tables, TestTable},
 };
+use crate::model::Service;
 
 /// Parses the sources, the main file first. Pure.
 pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Problems> {
@@ -41,17 +45,27 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
     let base = sources.first().and_then(|source| source.path.parent()).unwrap_or(Path::new(""));
     match build(&tables, &names, base) {
         Some(relay) if findings.is_empty() => {
-            let mut warnings = reach::warnings(&relay, &tables);
+            let mut warnings = Findings::default();
+            let covered = Covered::of(&relay, &tables);
+            covered.check(&mut findings, &mut warnings);
+            if !findings.is_empty() {
+                return Err(Problems::new(findings.into_problems(&files)));
+            }
+            reach::warn(&relay, &tables, &covered.sides, &mut warnings);
+            covered.warn(&mut warnings);
+            needless::warn(&covered, &files, &mut warnings);
             warn(&tables, relay.listen_port, &mut warnings);
             let private_key_file =
                 tables.relay.as_ref().and_then(|relay| relay.private_key_file.as_ref());
             let private_key_file =
                 private_key_file.map_or(Place { file: 0, offset: 0 }, |path| path.place);
             Ok(Loaded {
-                relay,
                 warnings: warnings.into_problems(&files),
                 private_key_file: files.locate(private_key_file),
                 peers: tables.peers.iter().map(|peer| locations(peer, &files)).collect(),
+                rules: tables.rules.iter().map(|rule| rule_locations(rule, &files)).collect(),
+                tests: tables.tests.iter().map(|test| test_locations(test, &files)).collect(),
+                relay,
             })
         }
         _ => Err(Problems::new(findings.into_problems(&files))),
@@ -74,4 +88,19 @@ fn locations(peer: &PeerTable, files: &Files<'_>) -> PeerLocations {
         public_key: files.locate(public_key),
         preshared_key_file: peer.preshared_key_file.as_ref().map(|path| files.locate(path.place)),
     }
+}
+
+fn rule_locations(rule: &RuleTable, files: &Files<'_>) -> RuleLocations {
+    let name = rule.name.as_ref().map_or(rule.place, |name| name.place);
+    RuleLocations {
+        name: files.locate(name),
+        until: rule.until.as_ref().map(|until| files.locate(until.place)),
+    }
+}
+
+fn test_locations(test: &TestTable, files: &Files<'_>) -> TestLocations {
+    let locate = |list: &List<Service>| {
+        list.items.iter().map(|service| files.locate(service.place)).collect()
+    };
+    TestLocations { allow: locate(&test.allow), deny: locate(&test.deny) }
 }

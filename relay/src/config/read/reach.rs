@@ -1,5 +1,5 @@
-//! Warnings about whom the lists cover: one-sided pairs, in which only one peer lists the other,
-//! and entries that cover no peer.
+//! Warnings about whom the lists cover: one-sided pairs, in which only one peer lists the other and
+//! that no rule opens, and entries that cover no peer.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,14 @@ use ipnet::IpNet;
 use super::{
     fault::Fault,
     findings::Findings,
+    opened::Opened,
     owned::{Owned, Owner},
     place::Located,
     prefix::short,
     table::List,
     tables::Tables,
 };
-use crate::model::{Egress, Peer, Relay};
+use crate::model::{Egress, Peer, Relay, Sides, Territory};
 
 /// One-sided pairs, and entries that cover no peer, that are listed one by one.
 const LISTED: usize = 20;
@@ -24,41 +25,39 @@ const COVERED_MAX: usize = 3_000_000;
 const COVER_SOMEBODY: &str = "remove it, or give a peer an address in it";
 const SEE_MORE: &str = "fix the listed ones to see them";
 
-pub(super) fn warnings(relay: &Relay, tables: &Tables) -> Findings {
+pub(super) fn warn(relay: &Relay, tables: &Tables, sides: &Sides, findings: &mut Findings) {
     let owned = Owned::new(relay);
-    let mut findings = Findings::default();
-    covers_nobody(relay, tables, &owned, &mut findings);
+    covers_nobody(relay, tables, &owned, findings);
     let mut pairs = OneSided { relay, tables, owned: &owned, listed: 0, more: 0 };
-    for is_v4 in [true, false] {
-        pairs.find(is_v4, &mut findings);
+    for (is_v4, mut opened) in [true, false].into_iter().zip(Opened::of(relay, sides)) {
+        pairs.find(is_v4, &mut opened, findings);
     }
-    pairs.close(&mut findings);
-    findings
+    pairs.close(findings);
 }
 
 /// For each peer, by its place, the peers that it lists in an address family in which they do not
-/// list it. `None` if wide lists make that too many to compare.
+/// list it, and no rule opens the pair. `None` if wide lists make that too many to compare.
 pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
     let owned = Owned::new(relay);
+    let sides = Sides::of(relay, &Territory::of(relay));
     let mut short = vec![Vec::new(); relay.peers.len()];
     let mut left = COVERED_MAX;
-    for is_v4 in [true, false] {
-        let (group_of, lists) = groups(relay, is_v4);
-        let covered = lists.iter().map(|list| cover(&owned, list, &group_of, &mut left));
-        let covered: Vec<Covered> = covered.collect::<Option<_>>()?;
-        for (from, &group) in group_of.iter().enumerate() {
+    for (is_v4, mut opened) in [true, false].into_iter().zip(Opened::of(relay, &sides)) {
+        let groups = Groups::of(relay, &opened, is_v4);
+        let covered = groups.cover(&owned, &mut left)?;
+        for (from, &group) in groups.of_peer.iter().enumerate() {
             let has_family = |network: IpNet| network.addr().is_ipv4() == is_v4;
             if !relay.peers[from].owned().any(has_family) {
                 continue;
             }
-            for &(other, _) in &covered[group].groups {
-                if covered[other].peers.binary_search(&from).is_ok() {
+            let Covered { peers, groups: others } = &covered[groups.list[group]];
+            for &(other, _) in others {
+                if groups.is_answered(&covered, from, other, &mut opened) {
                     continue;
                 }
-                let others = &covered[group].peers;
-                left = left.checked_sub(others.len())?;
-                let of_group = |to: &&usize| group_of[**to] == other && **to != from;
-                short[from].extend(others.iter().filter(of_group));
+                left = left.checked_sub(peers.len())?;
+                let of_group = |to: &&usize| groups.of_peer[**to] == other && **to != from;
+                short[from].extend(peers.iter().filter(of_group));
             }
         }
     }
@@ -124,8 +123,8 @@ fn report_last(tables: &Tables, fault: Fault, findings: &mut Findings) {
 
 /// The search for one-sided pairs, in one address family at a time.
 ///
-/// Peers with equal lists are one group, and pairs are counted by group: ten thousand peers that
-/// inherit one list are one comparison each.
+/// Peers with equal lists and rules are one group, and pairs are counted by group: ten thousand peers
+/// that inherit one list are one comparison each.
 struct OneSided<'t> {
     relay: &'t Relay,
     tables: &'t Tables,
@@ -134,7 +133,7 @@ struct OneSided<'t> {
     more: usize,
 }
 
-/// What the list of one group covers.
+/// What a list covers.
 struct Covered {
     /// Peers, ascending.
     peers: Vec<usize>,
@@ -143,25 +142,22 @@ struct Covered {
 }
 
 impl OneSided<'_> {
-    fn find(&mut self, is_v4: bool, findings: &mut Findings) {
-        let (group_of, lists) = groups(self.relay, is_v4);
+    fn find(&mut self, is_v4: bool, opened: &mut Opened, findings: &mut Findings) {
+        let groups = Groups::of(self.relay, opened, is_v4);
         let mut left = COVERED_MAX;
-        let mut covered = Vec::with_capacity(lists.len());
-        for list in &lists {
-            let Some(one) = cover(self.owned, list, &group_of, &mut left) else {
-                self.give_up(findings);
-                return;
-            };
-            covered.push(one);
-        }
-        for (from, &group) in group_of.iter().enumerate() {
+        let Some(covered) = groups.cover(self.owned, &mut left) else {
+            self.give_up(findings);
+            return;
+        };
+        for (from, &group) in groups.of_peer.iter().enumerate() {
             let Some(owned) = self.owned(from, is_v4) else { continue };
-            for &(other, count) in &covered[group].groups {
-                if covered[other].peers.binary_search(&from).is_ok() {
+            let Covered { peers, groups: others } = &covered[groups.list[group]];
+            for &(other, count) in others {
+                if groups.is_answered(&covered, from, other, opened) {
                     continue;
                 }
                 let room = (LISTED - self.listed).min(count);
-                let of_group = covered[group].peers.iter().filter(|&&to| group_of[to] == other);
+                let of_group = peers.iter().filter(|&&to| groups.of_peer[to] == other);
                 for &to in of_group.take(room) {
                     self.list(from, to, owned, is_v4, findings);
                 }
@@ -218,22 +214,57 @@ impl OneSided<'_> {
     }
 }
 
-/// The group of each peer, and each group's list in the family.
-fn groups(relay: &Relay, is_v4: bool) -> (Vec<usize>, Vec<Vec<IpNet>>) {
-    let mut numbers = HashMap::new();
-    let mut lists = Vec::new();
-    let mut group_of = Vec::with_capacity(relay.peers.len());
-    for peer in &relay.peers {
-        let family = |entry: &&IpNet| entry.addr().is_ipv4() == is_v4;
-        let mut list: Vec<IpNet> = peer.allowed_ips.iter().filter(family).copied().collect();
-        list.sort_unstable();
-        let group = *numbers.entry(list.clone()).or_insert_with(|| {
-            lists.push(list);
-            lists.len() - 1
-        });
-        group_of.push(group);
+/// Peers with equal lists, which are in the same sides of rules, in one address family.
+struct Groups {
+    of_peer: Vec<usize>,
+    /// The list of each group: a place in `lists`.
+    list: Vec<usize>,
+    /// The class of each group, by rules.
+    class: Vec<usize>,
+    lists: Vec<Vec<IpNet>>,
+}
+
+impl Groups {
+    fn of(relay: &Relay, opened: &Opened, is_v4: bool) -> Self {
+        let mut known_lists = HashMap::new();
+        let mut known = HashMap::new();
+        let mut groups =
+            Self { of_peer: Vec::new(), list: Vec::new(), class: Vec::new(), lists: Vec::new() };
+        for (place, peer) in relay.peers.iter().enumerate() {
+            let family = |entry: &&IpNet| entry.addr().is_ipv4() == is_v4;
+            let mut list: Vec<IpNet> = peer.allowed_ips.iter().filter(family).copied().collect();
+            list.sort_unstable();
+            let list = *known_lists.entry(list).or_insert_with_key(|list| {
+                groups.lists.push(list.clone());
+                groups.lists.len() - 1
+            });
+            let class = opened.class(place);
+            let group = *known.entry((list, class)).or_insert_with(|| {
+                groups.list.push(list);
+                groups.class.push(class);
+                groups.list.len() - 1
+            });
+            groups.of_peer.push(group);
+        }
+        groups
     }
-    (group_of, lists)
+
+    /// What each list covers. `None` if that is more than is `left`.
+    fn cover(&self, owned: &Owned, left: &mut usize) -> Option<Vec<Covered>> {
+        self.lists.iter().map(|list| cover(owned, list, &self.of_peer, left)).collect()
+    }
+
+    /// Whether the peers of a group list a peer, or a rule opens the pair.
+    fn is_answered(
+        &self,
+        covered: &[Covered],
+        from: usize,
+        other: usize,
+        opened: &mut Opened,
+    ) -> bool {
+        covered[self.list[other]].peers.binary_search(&from).is_ok()
+            || opened.is_open(self.class[self.of_peer[from]], self.class[other])
+    }
 }
 
 /// `None` if it covers more than is `left`.

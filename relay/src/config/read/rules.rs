@@ -78,7 +78,11 @@ fn no_peer(name: &PeerName, names: &Names<'_>) -> Option<Fault> {
     }
     let name = name.as_str();
     let is_group = name.parse::<GroupName>().is_ok_and(|group| names.group(&group).is_some());
+    let is_address = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let remedy = match names.nearest_peer(name) {
+        _ if is_address => {
+            "write an address such as \"10.3.2.3\", or the name of a [[peer]]".to_owned()
+        }
         _ if is_group => format!("write \"group:{name}\" for the group"),
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
         None => "write the name of a [[peer]]".to_owned(),

@@ -46,7 +46,11 @@ pub fn peer_name(text: &str) -> Result<PeerName, Fault> {
     })
 }
 
-pub(super) fn group_name(text: &str) -> Result<GroupName, Fault> {
+/// A group's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn group_name(text: &str) -> Result<GroupName, Fault> {
     let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
 }

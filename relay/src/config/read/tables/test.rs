@@ -15,7 +15,6 @@ use crate::{
 
 /// One `[[test]]`, as written.
 pub(in crate::config::read) struct TestTable {
-    pub(in crate::config::read) place: Place,
     pub(in crate::config::read) from: Option<Located<NamedEnd>>,
     pub(in crate::config::read) to: Option<Located<NamedEnd>>,
     pub(in crate::config::read) allow: List<Service>,
@@ -26,7 +25,6 @@ impl TestTable {
     pub(super) fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
         let mut reader = TableReader::new(table, place, "test", &TEST, findings);
         let test = Self {
-            place,
             from: reader.text("from", end),
             to: reader.text("to", end),
             allow: reader.list("allow", service).unwrap_or_else(|| wrong(table, "allow")),

@@ -3,6 +3,7 @@ mod examples;
 mod files;
 mod keys;
 mod properties;
+mod rules;
 mod secrets;
 mod warnings;
 
