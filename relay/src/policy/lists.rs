@@ -6,11 +6,11 @@ use ipnet::IpNet;
 
 use super::{
     sources::Sources,
-    space::{Cut, Group, Owner, Space},
+    space::{Group, Owner, Space, empty},
 };
 
 /// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// RFC 791.
     V4,
@@ -60,7 +60,7 @@ impl Family {
     /// In the order of the output.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    fn of(prefix: &IpNet) -> Self {
+    pub(super) fn of(prefix: &IpNet) -> Self {
         match prefix {
             IpNet::V4(_) => Self::V4,
             IpNet::V6(_) => Self::V6,
@@ -72,7 +72,8 @@ impl Lists {
     /// Of all peers.
     pub fn of(sources: &Sources<'_>) -> Self {
         let space = Space::cut(sources);
-        let empty = empty(&space.cuts);
+        let prefixes: Vec<IpNet> = space.cuts.iter().map(|cut| cut.prefix).collect();
+        let empty = empty(&prefixes);
         let mut owned = vec![<[Owned; 2]>::default(); space.groups.len()];
         for (cut, _) in space.cuts.iter().zip(&empty).filter(|(_, is_empty)| !**is_empty) {
             let Owner::Peer(peer) = cut.owner else { continue };
@@ -129,26 +130,4 @@ impl Lists {
             by.map(|&by| (by, of)).collect::<Vec<_>>()
         })
     }
-}
-
-/// Whether each leaf is empty: longer prefixes inside it take all of its addresses.
-fn empty(cuts: &[Cut]) -> Vec<bool> {
-    // 2^128 wraps to 0, and so does what is left of an empty leaf.
-    let size = |prefix: &IpNet| {
-        1u128.checked_shl(u32::from(prefix.max_prefix_len() - prefix.prefix_len())).unwrap_or(0)
-    };
-    let mut left: Vec<u128> = cuts.iter().map(|cut| size(&cut.prefix)).collect();
-    let mut has_inside = vec![false; cuts.len()];
-    let mut around: Vec<usize> = Vec::new();
-    for (at, cut) in cuts.iter().enumerate() {
-        while around.last().is_some_and(|&outer| !cuts[outer].prefix.contains(&cut.prefix)) {
-            around.pop();
-        }
-        if let Some(&outer) = around.last() {
-            left[outer] = left[outer].wrapping_sub(size(&cut.prefix));
-            has_inside[outer] = true;
-        }
-        around.push(at);
-    }
-    left.iter().zip(has_inside).map(|(&left, has_inside)| has_inside && left == 0).collect()
 }

@@ -16,10 +16,12 @@
 //! 6. `compiled`: leaves and cells as the programs read them: two leaves and one cell a packet.
 //!
 //! `special` has the networks that nobody can own. `lists` and `explain` answer questions about the
-//! same leaves and the same formula; `effective` says what lists and rules give a peer together.
+//! same leaves and the same formula, `diff` about two policies; `effective` says what lists and rules
+//! give a peer together.
 
 mod class;
 mod compiled;
+mod diff;
 mod displacement;
 mod effective;
 mod eval;
@@ -27,15 +29,18 @@ mod explain;
 mod lists;
 mod opening;
 mod range;
+mod service_set;
 mod sources;
 mod space;
 mod special;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
+pub use diff::{Area, Change, Concerned, Difference, End, Ground, Line, Name, Sign};
 pub use effective::{Effective, effective_list};
 pub use eval::eval;
 pub use explain::{Explanation, Party, Sender};
 pub use lists::{Cover, Family, Lists};
 pub use opening::{Opening, Pass, eval_opening, is_ruled};
 pub use range::Range;
+pub use service_set::ServiceSet;
 pub use sources::Sources;

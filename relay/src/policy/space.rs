@@ -105,6 +105,29 @@ impl Space {
     }
 }
 
+/// Whether each leaf is empty: longer prefixes inside it take all of its addresses. The prefixes are
+/// in the order of [`Space::cuts`].
+pub(super) fn empty(prefixes: &[IpNet]) -> Vec<bool> {
+    // 2^128 wraps to 0, and so does what is left of an empty leaf.
+    let size = |prefix: &IpNet| {
+        1u128.checked_shl(u32::from(prefix.max_prefix_len() - prefix.prefix_len())).unwrap_or(0)
+    };
+    let mut left: Vec<u128> = prefixes.iter().map(size).collect();
+    let mut has_inside = vec![false; prefixes.len()];
+    let mut around: Vec<usize> = Vec::new();
+    for (at, prefix) in prefixes.iter().enumerate() {
+        while around.last().is_some_and(|&outer| !prefixes[outer].contains(prefix)) {
+            around.pop();
+        }
+        if let Some(&outer) = around.last() {
+            left[outer] = left[outer].wrapping_sub(size(prefix));
+            has_inside[outer] = true;
+        }
+        around.push(at);
+    }
+    left.iter().zip(has_inside).map(|(&left, has_inside)| has_inside && left == 0).collect()
+}
+
 /// The group of each peer, and the aggregated list of each group.
 fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
     let mut numbers: HashMap<Vec<IpNet>, Group> = HashMap::new();
