@@ -3,6 +3,7 @@
 
 mod check;
 mod completions;
+mod diff;
 mod doctor;
 mod down;
 mod exit;
@@ -98,6 +99,8 @@ enum Verb {
     Trace(trace::Trace),
     /// Show who may talk to whom.
     Graph(graph::Graph),
+    /// Show what a configuration lets through that another does not.
+    Diff(diff::Diff),
     /// Check the host and suggest remedies.
     Doctor(doctor::Doctor),
     /// Validate the configuration and report every problem.
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         Verb::Observe(observe) => observe.run(place),
         Verb::Trace(trace) => trace.run(place),
         Verb::Graph(graph) => graph.run(place),
+        Verb::Diff(diff) => diff.run(place),
         Verb::Doctor(doctor) => doctor.run(place),
         Verb::Check(check) => check.run(place.config),
         Verb::Peer(peer) => peer.run(place),

@@ -63,6 +63,12 @@ pub(super) fn mark(config: &Path) -> String {
     if mark.len() <= ALIAS_LEN_MAX { mark } else { MARK.to_owned() }
 }
 
+/// The configuration that an alias names, if it names one.
+pub(super) fn named(alias: &str) -> Option<PathBuf> {
+    let path = alias.strip_prefix(MARK)?.strip_prefix(' ')?;
+    path.starts_with('/').then(|| path.into())
+}
+
 /// Whether `up` has created or adopted an interface.
 pub(super) fn is_ours(link: &Link, hooks: &[Hook; 2]) -> bool {
     link.alias.as_deref().is_some_and(is_mark)
@@ -198,6 +204,12 @@ mod tests {
         assert_eq!(mark(&config), expected);
         assert_eq!(mark(Path::new("/nowhere/at/all.toml")), "relay /nowhere/at/all.toml");
         assert_eq!(mark(Path::new(&format!("/{}.toml", "a".repeat(300)))), MARK);
+    }
+
+    #[test]
+    fn a_mark_is_read_as_the_file() {
+        assert_eq!(named("relay /etc/relay/relay.toml"), Some("/etc/relay/relay.toml".into()));
+        assert_eq!((named("relay"), named("relay to Berlin"), named("wg /x")), (None, None, None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Commands that need no running relay: output and exit codes.
 
+mod diff;
 mod doctor;
 mod explain;
 mod graph;

@@ -5,6 +5,10 @@ pub(super) struct Bits {
 }
 
 impl Bits {
+    pub(super) fn of(number: u32) -> Self {
+        [number].into_iter().collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
@@ -76,7 +80,7 @@ impl Bits {
                 (None, Some(two)) => two.0,
                 (None, None) => return Self { words },
             };
-            let mut take = |from: &mut &[(u32, u64)]| match from.split_first() {
+            let take = |from: &mut &[(u32, u64)]| match from.split_first() {
                 Some((&(first, word), rest)) if first == at => {
                     *from = rest;
                     word

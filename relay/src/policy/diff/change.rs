@@ -7,7 +7,8 @@ use crate::{
 /// What becomes of some services between two parties, from one policy to the other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Change {
-    /// The services.
+    /// The services. If lists let them through in one policy and nothing in the other: everything,
+    /// but what is kept between the same parties.
     pub services: ServiceSet,
     /// What lets them through before.
     pub before: Option<Ground>,
@@ -133,7 +134,7 @@ impl<'a> Changes<'a> {
         let (all_before, all_after) = (union(&before), union(&after));
         let mut changes = Vec::new();
         for (set, ground) in &before {
-            let services = set.without(&all_after);
+            let services = ground.share(set, &all_after);
             changes.push(Change { services, before: Some(ground.clone()), after: None });
             for (other, then) in &after {
                 let is_same = ground.until() == then.until()
@@ -146,7 +147,7 @@ impl<'a> Changes<'a> {
             }
         }
         for (set, ground) in &after {
-            let services = set.without(&all_before);
+            let services = ground.share(set, &all_before);
             changes.push(Change { services, before: None, after: Some(ground.clone()) });
         }
         changes.retain(|change| !change.services.is_empty());
@@ -193,9 +194,32 @@ impl Change {
             (Some(_), Some(_)) => Sign::Kept,
         }
     }
+
+    /// Whether lists let it through in one of both policies.
+    pub(super) fn lists(&self) -> bool {
+        [&self.before, &self.after].contains(&&Some(Ground::Lists))
+    }
+
+    /// Whether it is what stays of lists that are gained or lost.
+    pub(super) fn keeps(&self, sign: Sign) -> bool {
+        let by_lists = match sign {
+            Sign::Gained => &self.after,
+            Sign::Lost => &self.before,
+            Sign::Kept => return false,
+        };
+        self.sign() == Sign::Kept && *by_lists == Some(Ground::Lists)
+    }
 }
 
 impl Ground {
+    /// What of a set that it lets through is named as gained or lost, if the other policy lets others
+    /// through. For lists that is everything, so that all pairs by lists have the same change; what
+    /// stays of it is a change of its own.
+    fn share(&self, set: &ServiceSet, others: &ServiceSet) -> ServiceSet {
+        let share = set.without(others);
+        if *self == Self::Lists && !share.is_empty() { set.clone() } else { share }
+    }
+
     /// When it ends.
     const fn until(&self) -> Option<u64> {
         match self {

@@ -37,6 +37,8 @@ pub struct Difference<'a> {
     nodes: Nodes<'a>,
     ends: Ends<'a>,
     changes: Vec<(Change, ByFamily)>,
+    /// Kinds between which lists are gained or lost and something is kept.
+    kept: [BTreeMap<u32, Bits>; 2],
 }
 
 /// A change, and between whom.
@@ -52,6 +54,8 @@ pub struct Line {
     pub family: Option<Family>,
     /// What changes.
     pub change: Change,
+    /// Whether another line says that some of it is kept.
+    pub but_kept: bool,
 }
 
 /// Pairs in which somebody may begin more, less, or something with another end or ground, each
@@ -64,6 +68,13 @@ pub struct Concerned {
     pub lost: usize,
     /// With another end or ground.
     pub kept: usize,
+}
+
+impl Concerned {
+    /// Whether something is gained or lost.
+    pub const fn differs(&self) -> bool {
+        self.gained + self.lost > 0
+    }
 }
 
 impl<'a> Difference<'a> {
@@ -79,12 +90,11 @@ impl<'a> Difference<'a> {
             changes.all().iter().cloned().zip(lifted).collect();
         changes.sort_by(|(one, _), (other, _)| (one.sign(), one).cmp(&(other.sign(), other)));
         let ends = Ends::of([before.relay, after.relay], &nodes, refinement.parties);
-        Self { nodes, ends, changes }
-    }
-
-    /// Whether both let the same through, by the same grounds.
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        let kept = [Sign::Gained, Sign::Lost].map(|sign| {
+            let of_lists = changes.iter().filter(|(change, _)| change.keeps(sign));
+            kinds(&nodes, of_lists.flat_map(|(_, of_family)| of_family.values()))
+        });
+        Self { nodes, ends, changes, kept }
     }
 
     /// The changes, each between as many as possible: those gained first, then those lost.
@@ -97,8 +107,9 @@ impl<'a> Difference<'a> {
                 let end = |some: &Bits, others: &Bits| {
                     self.ends.folded(&self.nodes, some, others, change.sign())
                 };
+                let but_kept = self.is_kept(change, &from, &to, both_ways);
                 let (from, to) = (end(&from, &to), end(&to, &from));
-                Line { from, to, both_ways, family, change: change.clone() }
+                Line { from, to, both_ways, family, change: change.clone(), but_kept }
             })
         })
     }
@@ -110,33 +121,30 @@ impl<'a> Difference<'a> {
             let of = move |rows: BTreeMap<u32, Bits>, both_ways: bool| {
                 rows.into_iter().flat_map(move |(from, row)| {
                     let row: Vec<u32> = row.iter().filter(|to| !both_ways || *to >= from).collect();
-                    row.into_iter().flat_map(move |to| self.pairs_of(from, to, both_ways))
+                    row.into_iter().flat_map(move |to| {
+                        let (one, other) = (Bits::of(from), Bits::of(to));
+                        let but_kept = self.is_kept(change, &one, &other, both_ways);
+                        let pairs = self.pairs_of(from, to, both_ways);
+                        pairs.map(move |(from, to)| Line {
+                            from,
+                            to,
+                            both_ways,
+                            family,
+                            change: change.clone(),
+                            but_kept,
+                        })
+                    })
                 })
             };
-            of(both, true).chain(of(one, false)).map(move |(from, to, both_ways)| Line {
-                from,
-                to,
-                both_ways,
-                family,
-                change: change.clone(),
-            })
+            of(both, true).chain(of(one, false))
         })
     }
 
     /// How many pairs each sign is about.
     pub fn concerned(&self) -> Concerned {
         let of = |sign| {
-            let mut pairs: BTreeMap<u32, Bits> = BTreeMap::new();
-            for (change, _, rows) in self.related() {
-                if change.sign() == sign {
-                    for (from, row) in rows {
-                        let kinds = row.iter().map(|to| self.nodes.get(to).kind);
-                        let all = pairs.entry(self.nodes.get(*from).kind).or_default();
-                        *all = all.union(&kinds.collect());
-                    }
-                }
-            }
-            self.nodes.pairs(&pairs)
+            let related = self.related().filter(|(change, ..)| change.sign() == sign);
+            self.nodes.pairs(&kinds(&self.nodes, related.map(|(_, _, rows)| rows)))
         };
         Concerned { gained: of(Sign::Gained), lost: of(Sign::Lost), kept: of(Sign::Kept) }
     }
@@ -147,13 +155,30 @@ impl<'a> Difference<'a> {
         })
     }
 
+    /// Whether some of a change by lists is kept within a block.
+    fn is_kept(&self, change: &Change, from: &Bits, to: &Bits, both_ways: bool) -> bool {
+        let kept = match (change.sign(), change.lists()) {
+            (Sign::Gained, true) => &self.kept[0],
+            (Sign::Lost, true) => &self.kept[1],
+            _ => return false,
+        };
+        let kinds =
+            |nodes: &Bits| nodes.iter().map(|node| self.nodes.get(node).kind).collect::<Bits>();
+        let (from, to) = (kinds(from), kinds(to));
+        let meets = |some: &Bits, others: &Bits| {
+            let mut rows = some.iter().filter_map(|kind| kept.get(&kind));
+            rows.any(|row| !row.intersection(others).is_empty())
+        };
+        meets(&from, &to) || both_ways && meets(&to, &from)
+    }
+
     /// The pairs of parties of two nodes.
     fn pairs_of(
         &self,
         from: u32,
         to: u32,
         both_ways: bool,
-    ) -> impl Iterator<Item = (End, End, bool)> + '_ {
+    ) -> impl Iterator<Item = (End, End)> + '_ {
         let (sources, destinations) = (self.nodes.parties(from), self.nodes.parties(to));
         let is_same_kind = self.nodes.get(from).kind == self.nodes.get(to).kind;
         sources.iter().enumerate().flat_map(move |(at, source)| {
@@ -163,10 +188,24 @@ impl<'a> Difference<'a> {
             });
             others.map(move |(_, destination)| {
                 let end = |node, party| self.ends.single(&self.nodes, node, party);
-                (end(from, *source), end(to, *destination), both_ways)
+                (end(from, *source), end(to, *destination))
             })
         })
     }
+}
+
+/// Relations of nodes as one of kinds.
+fn kinds<'r>(
+    nodes: &Nodes<'_>,
+    relations: impl Iterator<Item = &'r BTreeMap<u32, Bits>>,
+) -> BTreeMap<u32, Bits> {
+    let mut all: BTreeMap<u32, Bits> = BTreeMap::new();
+    for (from, row) in relations.flatten() {
+        let kinds = row.iter().map(|to| nodes.get(to).kind);
+        let known = all.entry(nodes.get(*from).kind).or_default();
+        *known = known.union(&kinds.collect());
+    }
+    all
 }
 
 #[cfg(test)]

@@ -78,12 +78,9 @@ fn text(before: &Relay, after: &Relay, is_folded: bool) -> Vec<String> {
             |end: &End| end.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let arrow = if line.both_ways { '↔' } else { '→' };
         let family = line.family.map_or_else(String::new, |family| format!(" {family:?}"));
-        format!(
-            "{sign} {} {arrow} {}: {}{family}",
-            end(&line.from),
-            end(&line.to),
-            line.change.services
-        )
+        let but = if line.but_kept { " but what is kept" } else { "" };
+        let (from, to, what) = (end(&line.from), end(&line.to), &line.change.services);
+        format!("{sign} {from} {arrow} {to}: {what}{but}{family}")
     };
     match is_folded {
         true => difference.lines().map(text).collect(),
@@ -139,6 +136,22 @@ fn peers_that_all_may_are_any_and_the_rest_is_named() {
         ["+ group:ops, web-1, web-2 ↔ group:ops, web-1, web-2: icmp/echo"]
     );
     assert_eq!(text(&office(rules(&[4])), &office(rules(&[])), true), ["+ db ↔ any: icmp/echo"]);
+}
+
+#[test]
+fn what_rules_keep_of_lists_is_a_line_of_its_own() {
+    let mesh = || {
+        let mut relay = office(vec![]);
+        let all = || vec![net("10.3.2.0/24"), net("fd00::3:2:0/120")];
+        relay.peers.iter_mut().for_each(|peer| peer.allowed_ips = all());
+        relay
+    };
+    let ssh = office(vec![rule("ssh", Selector::Group(0), Selector::Group(1), &[tcp(22, 22)])]);
+    let (lists, kept) =
+        ("any ↔ any: everything but what is kept", "group:ops → group:servers: tcp/22");
+    let expected = |sign| [format!("{sign} {lists}"), format!("~ {kept}")];
+    assert_eq!(text(&mesh(), &ssh, true), expected('-'));
+    assert_eq!(text(&ssh, &mesh(), true), expected('+'));
 }
 
 #[test]
@@ -396,7 +409,7 @@ proptest! {
                         (&after, grounds.1.is_some(), Sign::Gained),
                         (&before, grounds.0.is_some(), Sign::Lost),
                     ] {
-                        let found = pairs.iter().any(|line| {
+                        let named = |sign| pairs.iter().any(|line: &Line| {
                             let on = |from: &End, to: &End| {
                                 names(relay, from, (source, leaf(source)))
                                     && names(relay, to, (destination, leaf(destination)))
@@ -412,6 +425,7 @@ proptest! {
                                 && (on(&line.from, &line.to)
                                     || line.both_ways && on(&line.to, &line.from))
                         });
+                        let found = named(sign) && !named(Sign::Kept);
                         let other = if sign == Sign::Gained { &grounds.0 } else { &grounds.1 };
                         let is_same_party = whose(&before, source) == whose(&after, source)
                             && whose(&before, destination) == whose(&after, destination);

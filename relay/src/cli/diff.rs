@@ -1,0 +1,139 @@
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+
+use super::{Place, exit::NotAllowed, output};
+use crate::{
+    engine::{self, Comparison, Diffed, Result, rfc3339},
+    policy::{Concerned, End, Family, Ground, Line, Name, Sign},
+};
+
+/// Peers of a side that are named; `--json` has all.
+const NAMED: usize = 4;
+
+/// `relay diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "A line is + for what is gained, - for what is lost, and ~ for what stays \
+    with another end or by another rule: who may begin, with whom, and what; \u{2194} if either may. \
+    `any` is every peer that is not disabled. Keys and settings that let nothing through are not \
+    compared; `relay up --dry-run` shows them.\n\n\
+    Exit codes: 0 nothing is gained or lost, 1 something is, 2 a configuration is invalid or what is \
+    in force is not known, 3 the host lacks something.\n\nExamples:\n  \
+    relay diff new.toml                        what new.toml changes of what is in force\n  \
+    relay diff /etc/relay/relay.toml new.toml  what it changes of another file\n  \
+    relay diff --all old.toml new.toml         each pair by itself")]
+pub(super) struct Diff {
+    /// The old main file, or with one FILE the new one, which is then compared with what is in force.
+    #[arg(value_name = "FILE")]
+    first: PathBuf,
+    /// The new main file.
+    #[arg(value_name = "NEW")]
+    second: Option<PathBuf>,
+    /// Print each pair of peers by itself.
+    #[arg(long)]
+    all: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Diff {
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let comparison = match &self.second {
+            Some(second) => Comparison::of_files(&self.first, second)?,
+            None => engine::block_on(Comparison::with_running(place.site("diff"), &self.first))?,
+        };
+        let difference = comparison.difference();
+        let lines: Box<dyn Iterator<Item = Line>> = match self.all {
+            true => Box::new(difference.pairs()),
+            false => Box::new(difference.lines()),
+        };
+        let concerned = difference.concerned();
+        let mut out = BufWriter::new(output::stdout());
+        if self.json {
+            output::json(&mut out, &Diffed::new(&comparison, concerned, lines))?;
+        } else {
+            render_into(&mut out, lines, concerned, output::color())?;
+        }
+        out.flush()?;
+        if concerned.differs() { Err(NotAllowed.into()) } else { Ok(()) }
+    }
+}
+
+fn render_into(
+    out: &mut impl Write,
+    lines: impl Iterator<Item = Line>,
+    concerned: Concerned,
+    color: bool,
+) -> io::Result<()> {
+    for line in lines {
+        let (sign, code) = match line.change.sign() {
+            Sign::Gained => ('+', "32"),
+            Sign::Lost => ('-', "31"),
+            Sign::Kept => ('~', "33"),
+        };
+        let text = text(&line);
+        match color {
+            true => writeln!(out, "\x1b[{code}m{sign} {text}\x1b[0m")?,
+            false => writeln!(out, "{sign} {text}")?,
+        }
+    }
+    let Concerned { gained, lost, kept } = concerned;
+    if concerned == Concerned::default() {
+        return writeln!(out, "nothing is gained or lost");
+    }
+    let directions = |count: usize, verb: &str| match count {
+        1 => format!("1 direction {verb}s"),
+        _ => format!("{count} directions {verb}"),
+    };
+    let (gained, lost, kept) =
+        (directions(gained, "gain"), directions(lost, "lose"), directions(kept, "keep"));
+    writeln!(out, "{gained} something, {lost} something, {kept} something with another end or rule")
+}
+
+fn text(line: &Line) -> String {
+    let arrow = if line.both_ways { '\u{2194}' } else { '\u{2192}' };
+    let family = match line.family {
+        Some(Family::V4) => " over IPv4",
+        Some(Family::V6) => " over IPv6",
+        None => "",
+    };
+    let change = &line.change;
+    let ground = match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("{}; now {}", ground(before), ground(after)),
+        (Some(only), None) | (None, Some(only)) => ground(only),
+        (None, None) => String::new(),
+    };
+    let (from, to) = (end(&line.from), end(&line.to));
+    let but = if line.but_kept { " but what ~ keeps" } else { "" };
+    format!("{from} {arrow} {to}: {}{but}{family} ({ground})", change.services)
+}
+
+/// Who is on a side: groups, then a few of the others.
+fn end(end: &End) -> String {
+    let is_set = |name: &&Name| matches!(name, Name::Any | Name::Group(_));
+    let (sets, others): (Vec<&Name>, Vec<&Name>) = end.names.iter().partition(is_set);
+    let shown = if others.len() > NAMED { NAMED - 1 } else { NAMED };
+    let more = others.len().saturating_sub(shown);
+    let names = sets.into_iter().chain(others.into_iter().take(shown));
+    let mut names: Vec<String> = names.map(ToString::to_string).collect();
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
+}
+
+fn ground(ground: &Ground) -> String {
+    match ground {
+        Ground::Lists => "lists".to_owned(),
+        Ground::HostAccess => "host_access".to_owned(),
+        Ground::Rule { name, until } => {
+            let until =
+                until.map_or_else(String::new, |until| format!(" until {}", rfc3339(until)));
+            format!("rule {}{until}", name.as_str())
+        }
+    }
+}
