@@ -1,6 +1,6 @@
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 use super::{bits::Bits, nodes::Nodes};
@@ -21,9 +21,10 @@ type Rows = BTreeMap<u32, Bits>;
 pub(super) fn fold(rows: &Rows, nodes: &Nodes<'_>, sets: &[Bits]) -> Vec<Block> {
     let candidates = candidates(rows, nodes, sets);
     let mut left = Left { rows: rows.clone(), blocks: Vec::new() };
-    for &(from, to) in &candidates {
-        let both_ways = candidates.iter().any(|&other| other == (to, from));
-        left.take_if_worth((from, to), both_ways, nodes);
+    let known: HashSet<(usize, usize)> = candidates.iter().copied().collect();
+    for (from, to) in candidates {
+        let both_ways = known.contains(&(to, from));
+        left.take_if_worth((&sets[from], &sets[to]), both_ways, nodes);
     }
     let (both, one) = split(&left.rows);
     let mut blocks = left.blocks;
@@ -55,13 +56,13 @@ fn turned(rows: &Rows) -> Rows {
     turned
 }
 
-/// Blocks of two sets that are wholly in the relation, largest first. A party exchanges nothing with
+/// Blocks of two sets, by their places, that are wholly in the relation, largest first. A party exchanges nothing with
 /// itself, so that it may be in both sets.
-fn candidates<'s>(rows: &Rows, nodes: &Nodes<'_>, sets: &'s [Bits]) -> Vec<(&'s Bits, &'s Bits)> {
+fn candidates(rows: &Rows, nodes: &Nodes<'_>, sets: &[Bits]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
-    for from in sets {
+    for (from, of) in sets.iter().enumerate() {
         let mut common: Option<Bits> = None;
-        for node in from.iter() {
+        for node in of.iter() {
             let Some(row) = rows.get(&node) else {
                 common = None;
                 break;
@@ -73,9 +74,10 @@ fn candidates<'s>(rows: &Rows, nodes: &Nodes<'_>, sets: &'s [Bits]) -> Vec<(&'s 
             }
         }
         let Some(common) = common else { continue };
-        found.extend(sets.iter().filter(|to| to.is_subset(&common)).map(|to| (from, to)));
+        let within = sets.iter().enumerate().filter(|(_, to)| to.is_subset(&common));
+        found.extend(within.map(|(to, _)| (from, to)));
     }
-    found.sort_by_cached_key(|(from, to)| Reverse(from.len() * to.len()));
+    found.sort_by_cached_key(|&(from, to)| Reverse(sets[from].len() * sets[to].len()));
     found
 }
 
