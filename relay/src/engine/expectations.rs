@@ -127,7 +127,7 @@ impl<'r> Pair<'r> {
         eval_opening(&self.sources(), opening, now)
     }
 
-    /// `ann (10.3.2.2) to web (10.3.2.4), tcp/22`.
+    /// `tcp/22 from ann (10.3.2.2) to web (10.3.2.4)`.
     fn asked(&self, opening: &Opening) -> String {
         let Opening { source, destination, service } = opening;
         let (from, to) = (&self.from.0.name, &self.to.0.name);

@@ -9,6 +9,10 @@ use crate::{
     policy::Effective,
 };
 
+/// Most AllowedIPs of a client that the list of peers has: with rules for any, ten thousand peers
+/// would have ten thousand each.
+const LISTED: usize = 1000;
+
 /// The JSON of `relay peer list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,8 +32,8 @@ struct ListedPeer {
     addresses: Vec<String>,
     routes: Vec<String>,
     allowed_ips: Vec<String>,
-    /// AllowedIPs of its client: its list and what rules give, or the overlay.
-    client_allowed_ips: Vec<String>,
+    /// AllowedIPs of its client; null if they are more than [`LISTED`].
+    client_allowed_ips: Option<Vec<String>>,
     groups: Vec<String>,
     persistent_keepalive: u16,
     mtu: u16,
@@ -66,7 +70,9 @@ impl PeerList {
             addresses: texts(&peer.addresses),
             routes: texts(&peer.routes),
             allowed_ips: texts(&peer.allowed_ips),
-            client_allowed_ips: texts(&effective.client(index)),
+            client_allowed_ips: Some(effective.client(index))
+                .filter(|list| list.len() <= LISTED)
+                .map(|list| texts(&list)),
             groups: groups[index].iter().map(ToString::to_string).collect(),
             persistent_keepalive: peer.persistent_keepalive,
             mtu: peer.mtu,

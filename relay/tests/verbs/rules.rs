@@ -62,6 +62,9 @@ fn a_test_that_fails_says_what_the_policy_says() {
     site.write("relay.d/tests.toml", &text, 0o600);
     let run = site.relay("check").ended(2);
     insta::assert_snapshot!(run);
+    for verb in ["up --dry-run", "up --json", "reload --dry-run"] {
+        assert_eq!(site.relay(verb).ended(2).err, run.err, "{verb}");
+    }
     let (_, last) = text.split_once("[[test]]").expect("tests");
     let (_, peers) = last.split_once("[[peer]]").expect("peers");
     let rule = text.split("[[test]]").next().expect("a rule");
@@ -107,4 +110,80 @@ fn with_the_overlay_no_rule_makes_a_client_stale() {
     site.write("relay.toml", &exact, 0o600);
     let stale = site.relay("peer config --stale").ended(0);
     assert!(stale.out.contains("bob: changed since it was shown"), "{stale}");
+}
+
+/// Ann and bob are in a group that two files name.
+fn with_fragment() -> Site {
+    let site = Site::with(RULES);
+    site.write(
+        "relay.d/more.toml",
+        "[[rule]]\nname = \"bob-db\"\nfrom = [\n  \"bob\",   # on call\n  \"ann\",\n]\nto = ['db']\n\
+         except = [\"bob\", \"guest\"]\nports = [\"tcp/22\"]\n",
+        0o600,
+    );
+    site
+}
+
+#[test]
+fn a_peer_is_renamed_wherever_it_is_named() {
+    let site = with_fragment();
+    let before = site.tree();
+    insta::assert_snapshot!(site.relay("peer rename ann anna --dry-run").ended(0));
+    assert_eq!(site.tree(), before);
+    insta::assert_snapshot!(site.relay("peer rename ann anna").ended(0));
+    site.relay("check").ended(0);
+    let main = site.read("relay.toml");
+    assert_eq!(main.matches("\"anna\"").count(), RULES.matches("\"ann\"").count());
+    site.relay("peer rename anna ann").ended(0);
+    assert_eq!(site.tree(), before);
+    site.relay("peer rename ann any").ended(2);
+}
+
+#[test]
+fn a_peer_goes_from_groups_and_rules() {
+    let site = with_fragment();
+    insta::assert_snapshot!(site.relay("peer remove bob --dry-run").ended(0));
+    insta::assert_snapshot!(site.relay("peer remove bob").ended(0));
+    insta::assert_snapshot!(site.read("relay.d/more.toml"));
+    assert!(site.read("relay.toml").contains("admins  = [\"ann\"]\n"));
+    site.relay("check").ended(0);
+}
+
+#[test]
+fn a_peer_stays_while_a_rule_or_a_test_is_about_it_alone() {
+    let site = with_fragment();
+    let before = site.tree();
+    insta::assert_snapshot!(site.relay("peer remove db").ended(2));
+    assert_eq!(site.tree(), before);
+}
+
+#[test]
+fn a_change_that_fails_a_test_is_not_made() {
+    let site = Site::with(RULES);
+    site.write(
+        "relay.d/open.toml",
+        "[[rule]]\nname = \"open\"\nfrom = [\"group:open\"]\nto = [\"group:admins\"]\n[[peer]]\n\
+         name = \"x\"\npublic_key = \"F7HjFCYMPRl4YQfacDLcuZAtSdwOBD4M4ECFTzaXBy8=\"\n\
+         address = [\"10.3.2.9\"]\ngroups = [\"open\"]\n[[test]]\nfrom = \"10.3.2.10\"\nto = \"ann\"\n\
+         deny = [\"tcp/22\"]\n[[peer]]\nname = \"y\"\n\
+         public_key = \"E2WpFYbaxQs/cXG8egHaXm1wN7yQjE5WRxa7njhmYQA=\"\naddress = [\"10.3.2.11\"]\n\
+         routes = [\"10.3.2.10\"]\n",
+        0o600,
+    );
+    site.relay("check").ended(0);
+    let before = site.tree();
+    let add = "peer add z --public-key YzI3qqnN4/qerogu1XaBi06pIhO81sSbs3/745oJNEQ=";
+    let run = site.relay(&format!("{add} --group open --group servers"));
+    run.ended(0);
+    insta::assert_snapshot!(site.read("relay.d/z.toml"));
+    site.relay("peer remove z").ended(0);
+    assert_eq!(site.tree(), before);
+    site.relay(&format!("{add} --group Open")).ended(2);
+    site.write(
+        "relay.d/late.toml",
+        "[[rule]]\nname = \"late\"\nfrom = [\"y\"]\nto = [\"ann\"]\n",
+        0o600,
+    );
+    let run = site.relay(&format!("{add} --dry-run")).ended(2);
+    assert!(run.err.contains("passes by rule late"), "{run}");
 }

@@ -113,7 +113,10 @@ impl Change {
         }
         match edit.is_empty() {
             true => writeln!(report, "{done}")?,
-            false => writeln!(report, "{done}: {}", edit.path().display())?,
+            false => {
+                let paths: Vec<_> = edit.paths().map(|path| path.display().to_string()).collect();
+                writeln!(report, "{done}: {}", paths.join(", "))?;
+            }
         }
         let warned = open.warned.get();
         drop(open);

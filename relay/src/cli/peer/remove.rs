@@ -14,7 +14,8 @@ use crate::{
 /// `relay peer remove`.
 #[derive(Debug, Args)]
 #[command(after_help = "Comments next to the peer's table are removed with it, and so is a \
-    fragment that becomes empty.\n\nExamples:\n  \
+    fragment that becomes empty. Groups and rules lose the peer; where one is about it alone, nothing \
+    is changed.\n\nExamples:\n  \
     relay peer remove node-c --dry-run   show what would be removed\n  \
     relay peer remove node-c --apply     remove it and apply")]
 pub(super) struct Remove {

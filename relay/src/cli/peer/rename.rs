@@ -12,8 +12,11 @@ use crate::{
 
 /// `relay peer rename`.
 #[derive(Debug, Args)]
-#[command(after_help = "Only the name changes; a fragment keeps its file name.\n\nExamples:\n  \
-    relay peer rename node-c node-cellar")]
+#[command(
+    after_help = "Only the name changes, in groups, rules and tests too; a fragment keeps its \
+    file name.\n\nExamples:\n  \
+    relay peer rename node-c node-cellar"
+)]
 pub(super) struct Rename {
     /// Current name.
     #[arg(value_parser = parse_peer_name)]

@@ -5,8 +5,9 @@ use std::{
 };
 
 use super::{
-    change::Edit,
+    change::{Edit, FileEdit},
     entry::Entry,
+    mention::{mentions, renamed, taken_out},
     new_peer::{NewPeer, add, table},
 };
 use crate::{
@@ -57,6 +58,14 @@ pub enum EditError {
     /// The file of a new fragment exists.
     #[error("{path} already exists; add to it with --file {path}", path = .0.display())]
     FragmentExists(PathBuf),
+    /// Rules or tests are about the peer alone.
+    #[error("{name} is alone in {}; remove these first, or name another peer there", .by.join(", "))]
+    Needed {
+        /// The peer.
+        name: PeerName,
+        /// What is about it, each with its place.
+        by: Vec<String>,
+    },
     /// TOML that relay does not edit.
     #[error("{} lists its peers inline (peer = [{{ … }}]); write a [[peer]] table for each", .0.display())]
     Inline(PathBuf),
@@ -99,11 +108,13 @@ impl Draft {
     /// Every problem in every file.
     pub fn load_with(&self, edit: &Edit, options: Options) -> Result<Loaded, Problems> {
         let mut sources = self.sources.clone();
-        match &edit.after {
-            Some(after) => {
-                put(&mut sources, Source { path: edit.path.clone(), text: Ok(after.clone()) });
+        for FileEdit { path, after, .. } in &edit.files {
+            match after {
+                Some(after) => {
+                    put(&mut sources, Source { path: path.clone(), text: Ok(after.clone()) });
+                }
+                None => sources.retain(|source| source.path != *path),
             }
-            None => sources.retain(|source| source.path != edit.path),
         }
         judge(&sources, options)
     }
@@ -132,32 +143,54 @@ impl Draft {
         }
     }
 
-    /// Removes a peer, and its fragment if that becomes empty.
+    /// Removes a peer, from groups and rules too, and its fragment if that becomes empty.
     ///
     /// # Errors
-    /// There is no such peer, or it is inline.
+    /// There is no such peer, it is inline, or a rule or a test is about it alone.
     pub fn remove(&self, name: &PeerName) -> Result<Edit, EditError> {
-        let (source, entry) = self.require(name)?;
-        let text = source.text.as_deref().unwrap_or_default();
-        let Some(after) = entry.remove(text) else {
-            return Err(EditError::Inline(source.path.clone()));
-        };
-        let goes = after.trim().is_empty() && source.path != self.main;
-        Ok(self.edit(source.path.clone(), Some(text.to_owned()), (!goes).then_some(after)))
+        let (own, _) = self.require(name)?;
+        let mut needed_by = Vec::new();
+        let mut files = self.each_naming(name, own, |path, text| {
+            let mentions = mentions(text, name);
+            let needing = mentions.iter().filter_map(|mention| {
+                let needing = mention.needed_by.as_ref()?;
+                Some(format!("{needing} ({}:{})", path.display(), mention.line(text)))
+            });
+            needed_by.extend(needing);
+            taken_out(text, &mentions)
+        });
+        if !needed_by.is_empty() {
+            return Err(EditError::Needed { name: name.clone(), by: needed_by });
+        }
+        // The last one is the peer's own.
+        if let Some(file) = files.last_mut() {
+            let text = file.after.take().unwrap_or_default();
+            let after = Entry::find(&text, name).and_then(|entry| entry.remove(&text));
+            let Some(after) = after else { return Err(EditError::Inline(own.path.clone())) };
+            let goes = after.trim().is_empty() && own.path != self.main;
+            file.after = (!goes).then_some(after);
+        }
+        Ok(Edit { files, main: self.main.clone() })
     }
 
-    /// Renames a peer.
+    /// Renames a peer, in groups, rules and tests too.
     ///
     /// # Errors
     /// There is no such peer, or the new name is taken.
     pub fn rename(&self, name: &PeerName, new: &PeerName) -> Result<Edit, EditError> {
-        let (source, entry) = self.require(name)?;
+        let (own, _) = self.require(name)?;
         if let Some((source, _)) = self.find(new) {
             return Err(EditError::Taken { name: new.clone(), file: source.path.clone() });
         }
-        let text = source.text.as_deref().unwrap_or_default();
-        let after = entry.rename(text, new);
-        Ok(self.edit(source.path.clone(), Some(text.to_owned()), Some(after)))
+        let mut files =
+            self.each_naming(name, own, |_, text| renamed(text, &mentions(text, name), new));
+        if let Some(file) = files.last_mut()
+            && let Some(text) = &mut file.after
+            && let Some(entry) = Entry::find(text, name)
+        {
+            *text = entry.rename(text, new);
+        }
+        Ok(Edit { files, main: self.main.clone() })
     }
 
     /// Replaces the public key of a peer.
@@ -190,7 +223,26 @@ impl Draft {
     }
 
     fn edit(&self, path: PathBuf, before: Option<String>, after: Option<String>) -> Edit {
-        Edit { path, before, after, main: self.main.clone() }
+        Edit { files: vec![FileEdit { path, before, after }], main: self.main.clone() }
+    }
+
+    /// Changes of each file that may name a peer, that with the peer itself last.
+    fn each_naming(
+        &self,
+        name: &PeerName,
+        own: &Source,
+        mut change: impl FnMut(&Path, &str) -> String,
+    ) -> Vec<FileEdit> {
+        let has_name =
+            |source: &&Source| source.text.as_ref().is_ok_and(|text| text.contains(name.as_str()));
+        let others = self.sources.iter().filter(|source| source.path != own.path);
+        let naming = others.filter(has_name).chain([own]);
+        let edits = naming.filter_map(|source| {
+            let text = source.text.as_ref().ok()?;
+            let after = Some(change(&source.path, text));
+            Some(FileEdit { path: source.path.clone(), before: Some(text.clone()), after })
+        });
+        edits.collect()
     }
 
     fn find(&self, name: &PeerName) -> Option<(&Source, Entry)> {

@@ -1,7 +1,9 @@
 //! Changes of configuration files:
 //!
-//! - `draft`: the files, and what may be asked of them; `change`: the change of one file;
-//! - `entry`: one peer in a file's text; `new_peer`: the text of one that comes;
+//! - `draft`: the files, and what may be asked of them; `change`: what changes in them, `lines`: how
+//!   that is shown;
+//! - `entry`: one peer in a file's text; `mention`: where groups, rules and tests name one;
+//!   `new_peer`: the text of one that comes;
 //! - `free`: addresses that nobody has;
 //! - `staged`: files that appear whole or not at all; `key_file`: those that hold a key.
 
@@ -10,6 +12,8 @@ mod draft;
 mod entry;
 mod free;
 mod key_file;
+mod lines;
+mod mention;
 mod new_peer;
 mod staged;
 #[cfg(test)]
