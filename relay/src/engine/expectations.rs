@@ -219,3 +219,38 @@ fn listed(services: &[Services]) -> String {
     }
     shown.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::any_relay;
+
+    proptest! {
+        #[test]
+        fn two_peers_alone_are_judged_as_among_all(
+            relay in any_relay(),
+            ends in [0usize..4, 0usize..4],
+            behind in any::<bool>(),
+        ) {
+            let territory = Territory::of(&relay);
+            let [from, to] = ends;
+            let to = match "192.168.1.7".parse().expect("an address") {
+                address if behind => End::Address(address),
+                _ => End::Peer(to),
+            };
+            let test =
+                Expectation { from: End::Peer(from), to, allow: Vec::new(), deny: Vec::new() };
+            let whole = Sources { relay: &relay, host_addresses: &[], slots: &[1, 2, 3, 4] };
+            let Some(pair) = Pair::of(&relay, &territory, &test) else { return Ok(()) };
+            for opening in pair.openings(Service::Echo) {
+                let alone = pair.verdict(&opening, 0).map(|pass| match pass {
+                    Pass::Rule(rule) => Pass::Rule(pair.rules[rule]),
+                    lists @ Pass::Lists(_) => lists,
+                });
+                prop_assert_eq!(alone, eval_opening(&whole, &opening, 0), "{:?}", opening);
+            }
+        }
+    }
+}

@@ -106,7 +106,7 @@ impl<'r> Effective<'r> {
 const FAMILIES: [bool; 2] = [true, false];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use proptest::{collection::vec, prelude::*, sample::select};
@@ -214,7 +214,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_relay()(
+        /// Four peers with addresses 10.3.2.2 to 10.3.2.5, and rules about them.
+        pub(crate) fn any_relay()(
             rules in vec(any_rule(), 0..4),
             routes in vec(select(["192.168.0.0/16", "192.168.1.0/24", "10.0.0.0/8"].as_slice()), 0..3),
             v6 in 0u16..16,

@@ -36,6 +36,8 @@ mod special;
 
 pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
 pub use diff::{Area, Change, Concerned, Difference, End, Ground, Line, Name, Sign};
+#[cfg(test)]
+pub(crate) use effective::tests::any_relay;
 pub use effective::{Effective, effective_list};
 pub use eval::eval;
 pub use explain::{Explanation, Party, Sender};

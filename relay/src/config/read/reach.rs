@@ -50,11 +50,8 @@ pub fn one_sided(relay: &Relay) -> Option<Vec<Vec<usize>>> {
             if !relay.peers[from].owned().any(has_family) {
                 continue;
             }
-            let Covered { peers, groups: others } = &covered[groups.list[group]];
-            for &(other, _) in others {
-                if groups.is_answered(&covered, from, other, &mut opened) {
-                    continue;
-                }
+            let peers = &covered[groups.list[group]].peers;
+            for (other, _) in groups.unanswered(&covered, from, &mut opened) {
                 left = left.checked_sub(peers.len())?;
                 let of_group = |to: &&usize| groups.of_peer[**to] == other && **to != from;
                 short[from].extend(peers.iter().filter(of_group));
@@ -137,7 +134,7 @@ struct OneSided<'t> {
 struct Covered {
     /// Peers, ascending.
     peers: Vec<usize>,
-    /// The groups of those peers, and how many are in each.
+    /// The groups of those peers, and how many are in each; those with equal lists side by side.
     groups: Vec<(usize, usize)>,
 }
 
@@ -151,11 +148,8 @@ impl OneSided<'_> {
         };
         for (from, &group) in groups.of_peer.iter().enumerate() {
             let Some(owned) = self.owned(from, is_v4) else { continue };
-            let Covered { peers, groups: others } = &covered[groups.list[group]];
-            for &(other, count) in others {
-                if groups.is_answered(&covered, from, other, opened) {
-                    continue;
-                }
+            let peers = &covered[groups.list[group]].peers;
+            for (other, count) in groups.unanswered(&covered, from, opened) {
                 let room = (LISTED - self.listed).min(count);
                 let of_group = peers.iter().filter(|&&to| groups.of_peer[to] == other);
                 for &to in of_group.take(room) {
@@ -251,37 +245,45 @@ impl Groups {
 
     /// What each list covers. `None` if that is more than is `left`.
     fn cover(&self, owned: &Owned, left: &mut usize) -> Option<Vec<Covered>> {
-        self.lists.iter().map(|list| cover(owned, list, &self.of_peer, left)).collect()
+        self.lists.iter().map(|list| self.cover_by(owned, list, left)).collect()
     }
 
-    /// Whether the peers of a group list a peer, or a rule opens the pair.
-    fn is_answered(
+    /// The groups, and how many of each, that a peer lists, that do not list it, and to which no rule
+    /// opens the pair.
+    fn unanswered(
         &self,
         covered: &[Covered],
         from: usize,
-        other: usize,
         opened: &mut Opened,
-    ) -> bool {
-        covered[self.list[other]].peers.binary_search(&from).is_ok()
-            || opened.is_open(self.class[self.of_peer[from]], self.class[other])
+    ) -> Vec<(usize, usize)> {
+        let own = self.of_peer[from];
+        let by_list = covered[self.list[own]]
+            .groups
+            .chunk_by(|(one, _), (other, _)| self.list[*one] == self.list[*other]);
+        let lists_it = |groups: &&[(usize, usize)]| {
+            let list = groups.first().map(|(group, _)| self.list[*group]);
+            list.is_some_and(|list| covered[list].peers.binary_search(&from).is_ok())
+        };
+        let others = by_list.filter(|groups| !lists_it(groups)).flatten().copied();
+        others.filter(|(other, _)| !opened.is_open(self.class[own], self.class[*other])).collect()
     }
-}
 
-/// `None` if it covers more than is `left`.
-fn cover(owned: &Owned, list: &[IpNet], group_of: &[usize], left: &mut usize) -> Option<Covered> {
-    let mut peers = Vec::new();
-    for entry in list {
-        for (_, owner) in owned.covered(*entry) {
-            *left = left.checked_sub(1)?;
-            if let Owner::Peer(index) = owner {
-                peers.push(index);
+    /// `None` if it covers more than is `left`.
+    fn cover_by(&self, owned: &Owned, list: &[IpNet], left: &mut usize) -> Option<Covered> {
+        let mut peers = Vec::new();
+        for entry in list {
+            for (_, owner) in owned.covered(*entry) {
+                *left = left.checked_sub(1)?;
+                if let Owner::Peer(index) = owner {
+                    peers.push(index);
+                }
             }
         }
+        peers.sort_unstable();
+        peers.dedup();
+        let mut members: Vec<_> = peers.iter().map(|&peer| self.of_peer[peer]).collect();
+        members.sort_unstable_by_key(|group| (self.list[*group], *group));
+        let groups = members.chunk_by(|a, b| a == b).map(|chunk| (chunk[0], chunk.len())).collect();
+        Some(Covered { peers, groups })
     }
-    peers.sort_unstable();
-    peers.dedup();
-    let mut members: Vec<_> = peers.iter().map(|&peer| group_of[peer]).collect();
-    members.sort_unstable();
-    let groups = members.chunk_by(|a, b| a == b).map(|chunk| (chunk[0], chunk.len())).collect();
-    Some(Covered { peers, groups })
 }

@@ -192,22 +192,19 @@ impl<'t, 'f> TableReader<'t, 'f> {
     /// A date and time with an offset, as seconds since 1970-01-01T00:00:00Z.
     pub(super) fn instant(&mut self, name: &str) -> Option<Located<u64>> {
         let value = self.value(name)?;
-        match value.get_ref() {
-            DeValue::Datetime(time) => {
-                let example = self.example(name);
-                self.keep(name, value, instant::seconds(time, &example))
-            }
-            DeValue::String(text) if text.parse::<Datetime>().is_ok() => {
+        if let DeValue::Datetime(time) = value.get_ref() {
+            let example = self.example(name);
+            return self.keep(name, value, instant::seconds(time, &example));
+        }
+        match value.get_ref().as_str().filter(|text| text.parse::<Datetime>().is_ok()) {
+            Some(text) => {
                 let remedy = format!("write {name} = {text}");
                 let fault = Fault::new("is a string, not a date and time", remedy);
                 self.report(name, value, fault);
-                None
             }
-            _ => {
-                self.wrong_type(name, value, "a date and time");
-                None
-            }
+            None => self.wrong_type(name, value, "a date and time"),
         }
+        None
     }
 
     /// The value of `name` in TOML, for keys of more than one type.

@@ -166,7 +166,7 @@ fn each_broken_group_has_its_message() {
     let report = BROKEN_GROUPS.iter().map(|(name, text)| {
         let text = format!("{{RELAY}}\n{text}{{A}}\n");
         let text =
-            if text.contains("test = 5") { format!("test = 5\n{{RELAY}}\n{{A}}\n") } else { text };
+            if text.contains("test = 5") { "test = 5\n{RELAY}\n{A}\n".to_owned() } else { text };
         let text = filled(&text);
         format!("=== {name}\n{text}---\n{}\n\n", problems(&[&text]))
     });
