@@ -7,6 +7,7 @@ use super::{Place, exit::NotAllowed, output, subject::Which};
 use crate::{
     config::{self, Options},
     engine::{self, Direction, Ends, Explained, Result, Subject},
+    model::Service,
 };
 
 /// `relay explain`.
@@ -14,12 +15,17 @@ use crate::{
 #[command(after_help = "Exit codes: 0 every direction is allowed, 1 one is not.\n\nExamples:\n  \
     relay explain node-a node-b\n  \
     relay explain node-a 192.168.40.7\n  \
+    relay explain node-a node-b tcp/22         may node-a begin this with node-b?\n  \
     relay explain --config-only --config new.toml node-a node-b")]
 pub(super) struct Explain {
     /// One end: a peer name or an IP address.
     a: String,
     /// The other end.
     b: String,
+    /// What A would begin with B: tcp/22, udp/53, icmp/echo, sctp. Without it, both send an echo
+    /// request.
+    #[arg(value_parser = config::parse_service)]
+    service: Option<Service>,
     /// Answer from the configuration alone; needs no running relay.
     #[arg(long, conflicts_with = "interface")]
     config_only: bool,
@@ -35,7 +41,8 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
-        let ends = Ends { a: &self.a, b: &self.b, show_packets: self.packet };
+        let ends =
+            Ends { a: &self.a, b: &self.b, service: self.service, show_packets: self.packet };
         let explained = match self.config_only {
             true => {
                 let loaded = config::load(place.config, Options { allow_empty: true })?;
@@ -52,14 +59,14 @@ impl Explain {
         if self.json {
             output::json(&mut out, &explained)?;
         } else {
-            render_into(&mut out, &explained)?;
+            render_into(&mut out, &explained, self.service.is_some())?;
         }
         out.flush()?;
         if explained.allowed { Ok(()) } else { Err(NotAllowed.into()) }
     }
 }
 
-fn render_into(out: &mut impl Write, explained: &Explained) -> io::Result<()> {
+fn render_into(out: &mut impl Write, explained: &Explained, is_asked: bool) -> io::Result<()> {
     for direction in &explained.directions {
         let Direction { source, destination, .. } = direction;
         let (from, to) = (named(direction.from.as_ref()), named(direction.to.as_ref()));
@@ -72,12 +79,15 @@ fn render_into(out: &mut impl Write, explained: &Explained) -> io::Result<()> {
             }
             (_, None) => "allowed".to_owned(),
         };
-        writeln!(out, "{from}{source} → {to}{destination}: {verdict}")?;
+        let service = if is_asked { format!(", {}", explained.service) } else { String::new() };
+        writeln!(out, "{from}{source} → {to}{destination}{service}: {verdict}")?;
+        let rule = direction.rule.as_ref();
+        let is_by_rule = rule.is_some_and(|rule| rule.miss.is_none());
         for (name, entry, other) in [
             (&direction.from, &direction.source_entry, destination),
             (&direction.to, &direction.destination_entry, source),
         ] {
-            let Some(name) = name else { continue };
+            let Some(name) = name.as_ref().filter(|_| !is_by_rule) else { continue };
             match entry {
                 Some(entry) => writeln!(out, "  {name} lists {other}: {entry}")?,
                 None => writeln!(out, "  {name} does not list {other}")?,
@@ -86,6 +96,9 @@ fn render_into(out: &mut impl Write, explained: &Explained) -> io::Result<()> {
         if let Some(reason) = direction.reason {
             let describe = Reason::ALL.iter().find(|known| known.label() == reason);
             writeln!(out, "  {}", describe.map_or("", |reason| reason.describe()))?;
+        }
+        if let Some(rule) = rule {
+            writeln!(out, "  {}", rule.text)?;
         }
         for note in &direction.notes {
             writeln!(out, "  {note}")?;
@@ -98,7 +111,8 @@ fn render_into(out: &mut impl Write, explained: &Explained) -> io::Result<()> {
             )?;
         }
         if let Some(packet) = &direction.packet {
-            writeln!(out, "  probed with an echo request of 84 bytes: {packet}")?;
+            let (service, len) = (&explained.service, packet.len() / 2);
+            writeln!(out, "  probed with {service}, {len} bytes: {packet}")?;
         }
     }
     // Both directions may need the same line.

@@ -14,5 +14,6 @@ pub use import::{Import, ImportError, Remark};
 pub use read::{
     Absent, Asked, Fault, Key, Kind, Loaded, Options, Problem, Problems, Secrets, Stamp, TABLES,
     Table, is_stream, load, one_sided, parse_address, parse_group_name, parse_network,
-    parse_peer_name, parse_public_key, read_private_key, read_regular, read_stream,
+    parse_peer_name, parse_public_key, parse_service, parse_services, read_private_key,
+    read_regular, read_stream,
 };

@@ -36,7 +36,7 @@ pub use generation::{Loaded, policy_hash};
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use pairs::PairTraffic;
 pub use pinned::{Heritage, Pins, is_bpffs_open};
-pub use probe::{Answer, SHORTEST as SHORTEST_PROBE, echo};
+pub use probe::{Answer, SHORTEST as SHORTEST_PROBE, opening};
 pub use slots::Slots;
 pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};

@@ -6,12 +6,15 @@ use ipnet::IpNet;
 use relay_common::{Reason, verdict::Verdict};
 
 use super::{
-    eval::{Is, eval, whose},
+    eval::{Is, whose},
+    nearest::Nearest,
+    opening::{Opening, Pass, eval_opening},
+    service_set::ServiceSet,
     sources::Sources,
 };
-use crate::model::{Egress, HostAccess, Peer, Relay, host_prefix};
+use crate::model::{Egress, HostAccess, Peer, Relay, Service, host_prefix};
 
-/// One direction between two addresses, by the configuration.
+/// What becomes of the first packet of a flow between two addresses, by the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation<'a> {
     /// Where the packet comes from.
@@ -20,8 +23,12 @@ pub struct Explanation<'a> {
     pub source: Party<'a>,
     /// The receiver.
     pub destination: Party<'a>,
-    /// The verdict on an echo request.
+    /// What the packet asks for.
+    pub service: Service,
+    /// The verdict.
     pub verdict: Result<Verdict, Reason>,
+    /// The rule that decides, or the nearest one; none if lists decide.
+    pub rule: Option<Nearest>,
 }
 
 /// Where a packet comes from, by its source address.
@@ -50,9 +57,10 @@ pub struct Party<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    /// Explains an echo request from one address to another. `None` if neither end is a peer's,
-    /// because the relay does not decide on that.
-    pub fn of(sources: &Sources<'a>, source: IpAddr, destination: IpAddr) -> Option<Self> {
+    /// Explains an opening, at a time in seconds since 1970-01-01T00:00:00Z. `None` if neither end is a
+    /// peer's, because the relay does not decide on that.
+    pub fn of(sources: &Sources<'a>, opening: &Opening, now: u64) -> Option<Self> {
+        let Opening { source, destination, service } = *opening;
         let from = Party::of(sources, source, destination);
         let to = Party::of(sources, destination, source);
         if from.peer.is_none() && to.peer.is_none() {
@@ -65,20 +73,27 @@ impl<'a> Explanation<'a> {
             // Dropped wherever it comes from.
             Is::Special(_) => Sender::Peer,
         };
+        let passed = eval_opening(sources, opening, now);
+        let opens_to_host = ServiceSet::of_host(&sources.relay.host_access).contains(service);
         let verdict = match sender {
             Sender::Host if to.is_off() => Err(Reason::DestinationUnknown),
             Sender::Host => Ok(Verdict::Relay),
             Sender::Outside => forwarded_in(sources.relay, &to),
-            Sender::Peer => match eval(sources, source, destination) {
+            Sender::Peer => match passed {
                 // WireGuard does not know its key.
                 Ok(_) if from.is_off() => Err(Reason::SourceUnknown),
-                Ok(Verdict::ToHost) if sources.relay.host_access == HostAccess::None => {
-                    Err(Reason::HostAccess)
-                }
-                verdict => verdict,
+                Ok(Pass::Lists(Verdict::ToHost)) if !opens_to_host => Err(Reason::HostAccess),
+                Ok(Pass::Lists(verdict)) => Ok(verdict),
+                Ok(Pass::Rule(_)) => Ok(Verdict::Relay),
+                Err(reason) => Err(reason),
             },
         };
-        Some(Self { sender, source: from, destination: to, verdict })
+        let is_by_lists = matches!(passed, Ok(Pass::Lists(_)));
+        let rule = match sender {
+            Sender::Peer if !is_by_lists => Nearest::of(sources, opening, now),
+            Sender::Peer | Sender::Host | Sender::Outside => None,
+        };
+        Some(Self { sender, source: from, destination: to, service, verdict, rule })
     }
 
     /// Whether both ends are peers.
@@ -93,10 +108,11 @@ impl<'a> Explanation<'a> {
             .filter(|(party, _)| party.peer.is_some() && party.entry.is_none())
     }
 
-    /// Remarks on what the verdict on an echo request leaves open.
+    /// Remarks on what the verdict leaves open.
     pub fn notes(&self, relay: &Relay) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.sender == Sender::Peer && matches!(self.verdict, Ok(Verdict::ToHost)) {
+        let is_ping = self.service == Service::Echo;
+        if is_ping && self.sender == Sender::Peer && matches!(self.verdict, Ok(Verdict::ToHost)) {
             notes.extend(beside_ping(&relay.host_access));
         }
         if self.verdict == Err(Reason::HostAccess) {

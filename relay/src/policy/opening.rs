@@ -49,8 +49,9 @@ pub fn eval_opening(sources: &Sources<'_>, opening: &Opening, now: u64) -> Resul
         return listed.map(Pass::Lists);
     }
     let rules = || sources.relay.rules.iter().enumerate();
+    let ends = [source, destination].map(|address| Owned::of(sources, address));
     let opens = |rule: &Rule| {
-        rule.covers(sources, source, destination)
+        rule.covers_owned(sources.relay, ends)
             && (rule.services.is_empty() || rule.services.iter().any(|one| one.hold(service)))
     };
     let best = rules()
@@ -66,32 +67,52 @@ pub fn eval_opening(sources: &Sources<'_>, opening: &Opening, now: u64) -> Resul
 
 /// Whether any rule lets either side begin something with the other, whether it has ended or not.
 pub fn is_ruled(sources: &Sources<'_>, one: IpAddr, other: IpAddr) -> bool {
-    let mut rules = sources.relay.rules.iter();
-    rules.any(|rule| rule.covers(sources, one, other) || rule.covers(sources, other, one))
+    let [one, other] = [one, other].map(|address| Owned::of(sources, address));
+    let relay = sources.relay;
+    let mut rules = relay.rules.iter();
+    rules.any(|rule| {
+        rule.covers_owned(relay, [one, other]) || rule.covers_owned(relay, [other, one])
+    })
+}
+
+/// An address of an enabled peer.
+#[derive(Debug, Clone, Copy)]
+struct Owned {
+    /// Place of the peer.
+    place: usize,
+    address: IpAddr,
+}
+
+impl Owned {
+    fn of(sources: &Sources<'_>, address: IpAddr) -> Option<Self> {
+        let Is::Owned(owner) = whose(sources, address) else { return None };
+        let place = sources.relay.peers.iter().position(|peer| peer.name == owner.name)?;
+        owner.enabled.then_some(Self { place, address })
+    }
 }
 
 impl Rule {
     /// Whether `source` may begin something with `destination` by this rule, whatever it is for.
     /// Both must be addresses of peers that are enabled.
     pub fn covers(&self, sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> bool {
-        let holds = |side: &[Selector], address| holds(sources, self, side, address);
+        let ends = [source, destination].map(|address| Owned::of(sources, address));
+        self.covers_owned(sources.relay, ends)
+    }
+
+    fn covers_owned(&self, relay: &Relay, ends: [Option<Owned>; 2]) -> bool {
+        let [Some(source), Some(destination)] = ends else { return false };
+        let names = |side: &[Selector], end: Owned| {
+            side.iter().any(|selector| selector.names(relay, end.place, end.address))
+        };
+        let holds = |side, end| names(side, end) && !names(&self.except, end);
         (holds(&self.from, source) && holds(&self.to, destination))
             || (self.both_ways && holds(&self.to, source) && holds(&self.from, destination))
     }
 }
 
-/// Whether a side of a rule, without what the rule excepts, holds an address.
-fn holds(sources: &Sources<'_>, rule: &Rule, side: &[Selector], address: IpAddr) -> bool {
-    let Is::Owned(owner) = whose(sources, address) else { return false };
-    let place = sources.relay.peers.iter().position(|peer| peer.name == owner.name);
-    let Some(place) = place.filter(|_| owner.enabled) else { return false };
-    let names = |selector: &Selector| selector.names(sources.relay, place, address);
-    side.iter().any(names) && !rule.except.iter().any(names)
-}
-
 impl Selector {
     /// Whether it names this address of the peer at that place.
-    fn names(&self, relay: &Relay, owner: usize, address: IpAddr) -> bool {
+    pub(super) fn names(&self, relay: &Relay, owner: usize, address: IpAddr) -> bool {
         match *self {
             Self::Any => true,
             Self::Peer(peer) => peer == owner,

@@ -1,6 +1,6 @@
 use std::{fmt, mem};
 
-use crate::model::{Service, Services, Transport};
+use crate::model::{HostAccess, Service, Services, Transport};
 
 /// A set of services, as ascending ranges of places on one line: TCP ports, UDP ports, echo
 /// requests, other ICMP, other protocols. Ranges neither overlap nor touch.
@@ -40,6 +40,23 @@ impl ServiceSet {
             }
         });
         Self::joined(ranges.collect())
+    }
+
+    /// What peers may begin with the relay itself.
+    pub fn of_host(access: &HostAccess) -> Self {
+        match access {
+            HostAccess::None => Self::default(),
+            HostAccess::Ping => Self::of(&[Services::Echo]),
+            HostAccess::All => Self::everything(),
+            HostAccess::Ports(ports) => {
+                let ports = ports.iter().map(|port| Services::Ports {
+                    transport: port.transport,
+                    first: port.number,
+                    last: port.number,
+                });
+                Self::of(&ports.chain([Services::Echo]).collect::<Vec<_>>())
+            }
+        }
     }
 
     /// Whether nothing is in it.

@@ -3,7 +3,7 @@ use std::fs;
 use super::{relay, schema, stderr, stdout};
 
 /// ann and bob are `ops`; web and db are `servers`. With these groups and rules.
-fn office(lists: &str, rest: &str) -> tempfile::TempDir {
+pub(super) fn office(lists: &str, rest: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let mut text = "[relay]\naddress = [\"10.3.2.1/24\"]\n[groups]\nops = [\"ann\", \"bob\"]\n\
                     servers = [\"web\", \"db\"]\n"

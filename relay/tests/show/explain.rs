@@ -122,3 +122,46 @@ fn no_name_is_an_address() {
         assert_eq!(stderr(&output).contains("is an address"), code == 2, "{}", stderr(&output));
     }
 }
+
+/// Whether an answer is yes, and its text, for a service.
+fn asked(rules: &str, words: [&str; 3]) -> (String, Option<i32>) {
+    let directory = super::diff::office("", rules);
+    let arguments = [&["explain", "--config-only"], &words[..]].concat();
+    let path = directory.path().join("relay.toml");
+    let output = relay(&path, &arguments);
+    let json = relay(&path, &[&arguments[..], &["--json"]].concat());
+    if !json.stdout.is_empty() {
+        schema::parse("explain", &stdout(&json));
+    }
+    let said = format!("{}{}", stdout(&output), stderr(&output));
+    (said.replace(&directory.path().display().to_string(), ""), output.status.code())
+}
+
+#[test]
+fn a_service_names_the_rule_that_decides_or_the_nearest_one() {
+    let rule = |more: &str| {
+        format!(
+            "[[rule]]\nname = \"ssh\"\nfrom = [\"group:ops\"]\nto = [\"group:servers\"]\n\
+             ports = [\"tcp/22\"]\n{more}\n"
+        )
+    };
+    let mut report = String::new();
+    for (more, words, code) in [
+        ("", ["ann", "db", "tcp/22"], 0),
+        ("until = 2999-12-31T18:00:00Z", ["ann", "db", "tcp/22"], 0),
+        ("both_ways = true", ["db", "ann", "tcp/22"], 0),
+        ("", ["db", "ann", "tcp/22"], 1),
+        ("", ["ann", "db", "udp/53"], 1),
+        ("except = [\"db\"]", ["ann", "db", "tcp/22"], 1),
+        ("until = 2001-12-31T18:00:00Z", ["ann", "db", "tcp/22"], 1),
+        ("", ["ann", "bob", "sctp"], 1),
+        ("", ["ann", "10.3.2.1", "tcp/22"], 1),
+        ("", ["ann", "db", "tcp"], 2),
+    ] {
+        let (said, found) = asked(&rule(more), words);
+        assert_eq!(found, Some(code), "{words:?}: {said}");
+        let more = if more.is_empty() { "as it is" } else { more };
+        report += &format!("$ relay explain {} # {more}\n{said}\n", words.join(" "));
+    }
+    insta::assert_snapshot!("services", report);
+}

@@ -60,6 +60,7 @@ pub use problem::{Problem, Problems};
 pub use reach::one_sided;
 pub use regular::{is_stream, read as read_regular, read_stream};
 pub use secrets::{Secrets, read_private_key};
+pub use services::{service as parse_service, services as parse_services};
 pub use stamp::Stamp;
 pub use value::{
     group_name as parse_group_name, peer_name as parse_peer_name, public_key as parse_public_key,

@@ -13,7 +13,10 @@ const WORDS: [(u16, &str); 4] = [(1, "icmp"), (6, "tcp"), (17, "udp"), (58, "icm
 const EXTENSIONS: [u16; 4] = [0, 43, 44, 60];
 
 /// Some services, as `tcp/22`, `tcp/8000-8100`, `icmp/echo` or `sctp`.
-pub(super) fn services(text: &str) -> Result<Services, Fault> {
+///
+/// # Errors
+/// It is none.
+pub fn services(text: &str) -> Result<Services, Fault> {
     let (protocol, part) = match text.split_once('/') {
         Some((protocol, part)) => (protocol, Some(part)),
         None => (text, None),
@@ -35,7 +38,10 @@ pub(super) fn services(text: &str) -> Result<Services, Fault> {
 }
 
 /// One service, as `tcp/22`, `icmp/echo` or `sctp`.
-pub(super) fn service(text: &str) -> Result<Service, Fault> {
+///
+/// # Errors
+/// It is none, or several.
+pub fn service(text: &str) -> Result<Service, Fault> {
     match services(text)? {
         Services::Ports { transport, first, last } if first == last => {
             Ok(Service::Port(transport, first))

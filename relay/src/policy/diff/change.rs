@@ -1,6 +1,6 @@
 use super::interned::Interned;
 use crate::{
-    model::{HostAccess, Relay, Rule, RuleName, Services},
+    model::{Relay, Rule, RuleName},
     policy::service_set::ServiceSet,
 };
 
@@ -80,7 +80,7 @@ impl<'a> Changes<'a> {
             |relay: &Relay| relay.rules.iter().map(|rule| ServiceSet::of(&rule.services)).collect();
         Self {
             relays,
-            host: relays.map(|relay| of_host(&relay.host_access)),
+            host: relays.map(|relay| ServiceSet::of_host(&relay.host_access)),
             rules: relays.map(of_rules),
             all: Interned::new(),
             chains,
@@ -225,23 +225,6 @@ impl Ground {
         match self {
             Self::Rule { until, .. } => *until,
             Self::Lists | Self::HostAccess => None,
-        }
-    }
-}
-
-/// What peers may begin with the relay.
-fn of_host(access: &HostAccess) -> ServiceSet {
-    match access {
-        HostAccess::None => ServiceSet::default(),
-        HostAccess::Ping => ServiceSet::of(&[Services::Echo]),
-        HostAccess::All => ServiceSet::everything(),
-        HostAccess::Ports(ports) => {
-            let ports = ports.iter().map(|port| Services::Ports {
-                transport: port.transport,
-                first: port.number,
-                last: port.number,
-            });
-            ServiceSet::of(&ports.chain([Services::Echo]).collect::<Vec<_>>())
         }
     }
 }

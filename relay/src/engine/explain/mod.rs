@@ -1,6 +1,11 @@
 //! What becomes of packets between two ends, and why.
 
-use std::net::IpAddr;
+mod ruled;
+
+use std::{
+    net::IpAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use relay_common::{Reason, verdict::Verdict};
 use serde::Serialize;
@@ -11,10 +16,11 @@ use super::{
 };
 use crate::{
     config::Loaded,
-    datapath::{Answer, echo},
-    model::{Peer, Relay, host_prefix},
-    policy::{Explanation, Party, Sender, Sources},
+    datapath::{Answer, opening},
+    model::{Peer, Relay, Service, host_prefix},
+    policy::{Explanation, Opening, Party, Sender, Sources},
 };
+use ruled::Ruled;
 
 /// The question cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +66,15 @@ impl Classified for ExplainError {
     }
 }
 
-/// The ends of a question: peers' names or addresses.
+/// A question.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends<'a> {
-    /// One end.
+    /// One end: a peer's name or an address.
     pub a: &'a str,
     /// The other end.
     pub b: &'a str,
+    /// What the first end begins with the other; without it, each end sends an echo request.
+    pub service: Option<Service>,
     /// Whether to show the packets that the program is probed with.
     pub show_packets: bool,
 }
@@ -76,6 +84,8 @@ pub struct Ends<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
     schema_version: u32,
+    /// What was asked for.
+    pub service: String,
     /// Whether every direction is allowed.
     pub allowed: bool,
     /// The generation that was probed; none if the configuration alone answers.
@@ -106,9 +116,11 @@ pub struct Direction {
     pub source_entry: Option<String>,
     /// The entry of the receiver's list that contains the source.
     pub destination_entry: Option<String>,
+    /// The rule that decides, or that comes nearest.
+    pub rule: Option<Ruled>,
     /// Which lines to change.
     pub remedies: Vec<String>,
-    /// What the answer about an echo request leaves out.
+    /// What the answer leaves out.
     pub notes: Vec<String>,
     /// The answer of the configuration, if the program in force gives another.
     pub configured: Option<&'static str>,
@@ -167,15 +179,23 @@ fn answer(loaded: &Loaded, ends: Ends<'_>, kernel: Option<&Kernel<'_>>) -> Resul
     let sources = Sources { relay, host_addresses, slots: &slots };
     let mut directions = Vec::new();
     let mut is_probed = false;
+    let service = ends.asked();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let explain = |source, destination| {
+        Explanation::of(&sources, &Opening { source, destination, service }, now)
+    };
     for (a, b) in ends.pairs(&ends.resolve(relay)?)? {
-        let there = Explanation::of(&sources, a, b);
+        let there = explain(a, b);
         // To and from the relay itself, and beyond the overlay, answers follow the request.
-        let back = Explanation::of(&sources, b, a).filter(|back| {
+        let back = explain(b, a).filter(|back| {
             let between = there.is_some_and(|there| there.is_between_peers());
             a != b && between && back.is_between_peers()
         });
-        for explanation in there.into_iter().chain(back) {
-            let packet = echo(explanation.source.address, explanation.destination.address);
+        let asked_back = back.filter(|_| ends.service.is_none());
+        for explanation in there.into_iter().chain(asked_back) {
+            let (source, destination) =
+                (explanation.source.address, explanation.destination.address);
+            let packet = opening(service, source, destination);
             let answer = match kernel {
                 Some(kernel) => {
                     is_probed |= explanation.sender == Sender::Peer;
@@ -183,8 +203,13 @@ fn answer(loaded: &Loaded, ends: Ends<'_>, kernel: Option<&Kernel<'_>>) -> Resul
                 }
                 None => explanation.verdict,
             };
-            let place = |peer| loaded.place_of(peer);
-            let mut direction = Direction::new(relay, &explanation, answer, place);
+            let mut direction = Direction::new(loaded, &explanation, answer);
+            if ends.service.is_some() && answer == explanation.verdict {
+                direction.notes.extend(back.and_then(|back| ruled::back(&explanation, &back)));
+                if direction.rule.is_none() && !direction.remedies.is_empty() {
+                    direction.remedies.extend(ruled::new_rule(&explanation));
+                }
+            }
             if direction.allowed {
                 direction.notes.extend(kernel.and_then(|kernel| kernel.absent(&explanation)));
             }
@@ -196,10 +221,14 @@ fn answer(loaded: &Loaded, ends: Ends<'_>, kernel: Option<&Kernel<'_>>) -> Resul
         let (a, b) = (ends.a.to_owned(), ends.b.to_owned());
         return Err(ExplainError::PeerMissing { a, b }.into());
     }
-    Ok(Explained::new(directions, kernel.filter(|_| is_probed)))
+    Ok(Explained::new(service, directions, kernel.filter(|_| is_probed)))
 }
 
 impl Ends<'_> {
+    fn asked(&self) -> Service {
+        self.service.unwrap_or(Service::Echo)
+    }
+
     fn resolve<'r>(&self, relay: &'r Relay) -> Result<[End<'r>; 2], ExplainError> {
         let end = |text: &str| {
             if let Some((_, peer)) = relay.named(text) {
@@ -297,7 +326,7 @@ impl Kernel<'_> {
     fn probe_alone(&self, relay: &Relay, ends: Ends<'_>) -> Result<Explained> {
         let mut directions = Vec::new();
         for (source, destination) in ends.pairs(&ends.resolve(relay)?)? {
-            let packet = echo(source, destination);
+            let packet = opening(ends.asked(), source, destination);
             let answer = self.probe(&packet)?;
             directions.push(Direction {
                 from: None,
@@ -309,21 +338,23 @@ impl Kernel<'_> {
                 reason: answer.err().map(Reason::label),
                 source_entry: None,
                 destination_entry: None,
+                rule: None,
                 remedies: Vec::new(),
                 notes: vec![format!("assumes that a peer sends it from {source}")],
                 configured: None,
                 packet: ends.show_packets.then(|| hex(&packet)),
             });
         }
-        Ok(Explained::new(directions, Some(self)))
+        Ok(Explained::new(ends.asked(), directions, Some(self)))
     }
 }
 
 impl Explained {
-    fn new(directions: Vec<Direction>, probed: Option<&Kernel<'_>>) -> Self {
+    fn new(service: Service, directions: Vec<Direction>, probed: Option<&Kernel<'_>>) -> Self {
         let policy = probed.and_then(|kernel| kernel.running.policy());
         Self {
             schema_version: 1,
+            service: service.to_string(),
             allowed: directions.iter().all(|direction| direction.allowed),
             generation: policy.map(|policy| policy.generation),
             directions,
@@ -332,12 +363,8 @@ impl Explained {
 }
 
 impl Direction {
-    fn new(
-        relay: &Relay,
-        explanation: &Explanation<'_>,
-        answer: Answer,
-        place: impl Fn(usize) -> Option<String>,
-    ) -> Self {
+    fn new(loaded: &Loaded, explanation: &Explanation<'_>, answer: Answer) -> Self {
+        let relay = &loaded.relay;
         let name = |party: &Party<'_>| party.peer.map(|(_, peer)| peer.name.to_string());
         let entry = |party: &Party<'_>| party.entry.map(|net| net.to_string());
         let Explanation { source, destination, verdict, .. } = explanation;
@@ -353,14 +380,13 @@ impl Direction {
                 format!("{name} is disabled; run `relay peer enable {name} --apply`")
             })
             .collect();
-        let short =
-            explanation.short_lists().filter(|(party, _)| is_about_lists && !party.is_off());
-        remedies.extend(short.filter_map(|(party, other)| {
-            let (index, peer) = party.peer?;
-            let entry = host_prefix(other);
-            let at = place(index).map_or_else(String::new, |place| format!(" ({place})"));
-            Some(format!("add \"{entry}\" to allowed_ips of {}{at}, and run `relay up`", peer.name))
-        }));
+        let rule = explanation.rule.filter(|_| answer == *verdict);
+        let rule = rule.map(|nearest| Ruled::of(loaded, explanation, nearest));
+        match rule.as_ref().and_then(|rule| rule.remedy(explanation)) {
+            Some(remedy) => remedies.push(remedy),
+            None if is_about_lists => remedies.extend(missing_entries(loaded, explanation)),
+            None => {}
+        }
         if answer == Err(Reason::HostAccess) {
             let text = "write host_access = \"ping\", a list of ports or \"all\" below [relay] and run \
                         `relay up`";
@@ -376,6 +402,7 @@ impl Direction {
             reason: answer.err().map(Reason::label),
             source_entry: entry(source),
             destination_entry: entry(destination),
+            rule,
             remedies,
             // Notes explain the configuration.
             notes: if answer == *verdict { explanation.notes(relay) } else { Vec::new() },
@@ -383,6 +410,18 @@ impl Direction {
             packet: None,
         }
     }
+}
+
+/// Which lists lack which entry.
+fn missing_entries(loaded: &Loaded, explanation: &Explanation<'_>) -> Vec<String> {
+    let short = explanation.short_lists().filter(|(party, _)| !party.is_off());
+    let remedies = short.filter_map(|(party, other)| {
+        let (index, peer) = party.peer?;
+        let entry = host_prefix(other);
+        let at = loaded.place_of(index).map_or_else(String::new, |place| format!(" ({place})"));
+        Some(format!("add \"{entry}\" to allowed_ips of {}{at}, and run `relay up`", peer.name))
+    });
+    remedies.collect()
 }
 
 const fn way(verdict: Verdict) -> &'static str {
