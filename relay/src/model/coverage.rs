@@ -37,19 +37,13 @@ impl Coverage {
         }
         named.retain(|(_, owner)| !out.all && !has(&out.peers, *owner));
         let mut owners = vec![0; relay.peers.len().div_ceil(WORD)];
-        let covered = |span: Span, owners: &mut Vec<u64>, owner| {
-            let left = match out.addresses.is_empty() {
-                true => Spans::from_iter([span]),
-                false => Spans::from_iter([span]).without(&out.addresses),
-            };
-            if !left.is_empty() {
-                put(owners, owner);
-            }
-            left
-        };
         let mut addresses = Vec::with_capacity(named.len());
         for (span, owner) in named {
-            addresses.extend(covered(span, &mut owners, owner).iter());
+            let left = Spans::from_iter([span]).without(&out.addresses);
+            if !left.is_empty() {
+                put(&mut owners, owner);
+            }
+            addresses.extend(left.iter());
         }
         Self { addresses: addresses.into_iter().collect(), owners }
     }

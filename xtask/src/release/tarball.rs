@@ -26,6 +26,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("examples/full.toml", "examples/full.toml"),
     ("examples/node-to-node.toml", "examples/node-to-node.toml"),
     ("examples/one-to-many.toml", "examples/one-to-many.toml"),
+    ("examples/rules.toml", "examples/rules.toml"),
 ];
 
 /// Directories of pages that the README links to.

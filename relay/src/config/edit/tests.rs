@@ -2,7 +2,12 @@
 
 use std::fs;
 
-use super::{entry::Entry, new_peer::add, *};
+use super::{
+    entry::Entry,
+    mention::{mentions, renamed},
+    new_peer::add,
+    *,
+};
 use crate::{
     config::read::{
         Options, Source, judge,
@@ -43,6 +48,21 @@ fn what_was_added_can_be_removed_without_a_trace() {
         assert!(added.starts_with(text));
         let entry = Entry::find(&added, &name).expect("it is there");
         assert_eq!(entry.remove(&added).expect("a table"), text);
+    }
+}
+
+#[test]
+fn what_was_renamed_is_renamed_back_without_a_trace() {
+    let new: PeerName = "renamed".parse().expect("a name");
+    for text in texts() {
+        for peer in peers(&text) {
+            let mentioned = mentions(&text, &peer.name);
+            let changed = renamed(&text, &mentioned, &new);
+            assert_eq!(mentions(&changed, &peer.name), []);
+            let again = mentions(&changed, &new);
+            assert_eq!(again.len(), mentioned.len());
+            assert_eq!(renamed(&changed, &again, &peer.name), text);
+        }
     }
 }
 

@@ -238,6 +238,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_reserved_name_gets_a_number() {
+        let Comment::Name(hint) = comment(1, " any") else { panic!("a name") };
+        assert_eq!(Names::default().of(Some(&hint)).0.as_str(), "any-2");
+    }
+
+    #[test]
     fn no_number_is_tried_twice() {
         const COUNT: usize = 10_000;
         let Comment::Name(hint) = comment(1, " Phone") else { panic!("a name") };
