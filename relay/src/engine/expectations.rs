@@ -7,14 +7,12 @@ use std::{
 
 use relay_common::Reason;
 
+use super::explain::sentence;
 use crate::{
     config::{Asked, Loaded, Problem, Problems},
-    model::{End, Expectation, Peer, Relay, Rule, Selector, Service, Services, Territory},
-    policy::{Opening, Pass, Sources, eval_opening},
+    model::{End, Expectation, Peer, Relay, Rule, Selector, Service, Territory},
+    policy::{Nearest, Opening, Pass, Sources, eval_opening},
 };
-
-/// Number of services that a message lists.
-const LISTED: usize = 6;
 
 /// Judges the tests of a configuration by its policy now. Gives warnings about rules that have ended.
 /// Tests of disabled peers are left out, and so are addresses of the host.
@@ -153,25 +151,11 @@ impl<'r> Pair<'r> {
     /// Which rule is nearest to allow it, and why it does not.
     fn why(&self, opening: &Opening, now: u64) -> String {
         let Opening { source, destination, service } = *opening;
-        let sources = self.sources();
-        let covering = |from, to| {
-            let rules = self.relay.rules.iter();
-            rules.filter(move |rule| rule.covers(&sources, from, to)).collect::<Vec<_>>()
-        };
-        let holds = |rule: &&&Rule| {
-            rule.services.is_empty() || rule.services.iter().any(|one| one.hold(service))
-        };
-        let forward = covering(source, destination);
         let (from, to) = (&self.from.0.name, &self.to.0.name);
-        if let Some(rule) = forward.iter().find(holds).filter(|rule| rule.has_ended(now)) {
-            return format!("rule {} has ended", rule.name);
-        }
-        if let Some(rule) = forward.first() {
-            let allowed = listed(&rule.services);
-            return format!("rule {} allows {allowed}, not {service}", rule.name);
-        }
-        if let Some(rule) = covering(destination, source).iter().find(holds) {
-            return format!("rule {} lets only {to} begin it with {from}", rule.name);
+        if let Some(Nearest { rule, miss }) = Nearest::of(&self.sources(), opening, now) {
+            let rule = &self.relay.rules[rule];
+            let ends = [from.as_str(), to.as_str()];
+            return format!("rule {} {}", rule.name, sentence(rule, miss, ends, service));
         }
         let lists = |peer: &Peer, other| peer.allowed_ips.iter().any(|net| net.contains(&other));
         let lists = match (lists(self.from.0, destination), lists(self.to.0, source)) {
@@ -210,14 +194,6 @@ fn only(
         }
     }
     named
-}
-
-fn listed(services: &[Services]) -> String {
-    let mut shown: Vec<String> = services.iter().take(LISTED).map(ToString::to_string).collect();
-    if let more @ 1.. = services.len().saturating_sub(LISTED) {
-        shown.push(format!("{more} more"));
-    }
-    shown.join(", ")
 }
 
 #[cfg(test)]

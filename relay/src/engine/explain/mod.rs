@@ -21,6 +21,7 @@ use crate::{
     policy::{Explanation, Opening, Party, Sender, Sources},
 };
 use ruled::Ruled;
+pub(super) use ruled::sentence;
 
 /// The question cannot be answered.
 #[derive(Debug, thiserror::Error)]

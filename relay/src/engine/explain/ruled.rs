@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     config::Loaded,
     engine::rfc3339,
+    model::{Rule, Service},
     policy::{Explanation, Miss, Nearest, Party, ServiceSet},
 };
 
@@ -34,31 +35,8 @@ impl Ruled {
         let name = rule.name.to_string();
         let until = rule.until.map(rfc3339);
         let at = place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
-        let ends = until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
         let (a, b) = (named(&explanation.source), named(&explanation.destination));
-        let service = explanation.service;
-        let said = match nearest.miss {
-            None => format!("lets {a} begin {service} with {b}{ends}"),
-            Some(Miss::Ended) => {
-                format!(
-                    "let {a} begin {service} with {b}; it ended at {}",
-                    until.clone().unwrap_or_default()
-                )
-            }
-            Some(Miss::Services) => {
-                let services = ServiceSet::of(&rule.services);
-                format!("lets {a} begin {services} with {b}, not {service}")
-            }
-            Some(Miss::OtherWay) => {
-                format!("lets {b} begin {service} with {a}, not {a} with {b}")
-            }
-            Some(Miss::Excepted) => {
-                format!("would let {a} begin {service} with {b}, but its except names one of them")
-            }
-            Some(Miss::Disabled) => {
-                format!("would let {a} begin {service} with {b}, but one of them is disabled")
-            }
-        };
+        let said = sentence(rule, nearest.miss, [&a, &b], explanation.service);
         Self {
             text: format!("rule {name}{at} {said}"),
             name,
@@ -88,6 +66,37 @@ impl Ruled {
             Miss::Disabled => return None,
         };
         Some(format!("{change}, and run `relay up`"))
+    }
+}
+
+/// What a rule says about a service that one of two ends begins with the other, behind its name.
+pub(in crate::engine) fn sentence(
+    rule: &Rule,
+    miss: Option<Miss>,
+    [a, b]: [&str; 2],
+    service: Service,
+) -> String {
+    let until = rule.until.map(rfc3339);
+    match miss {
+        None => {
+            let ends = until.map_or_else(String::new, |until| format!(" until {until}"));
+            format!("lets {a} begin {service} with {b}{ends}")
+        }
+        Some(Miss::Ended) => {
+            let until = until.unwrap_or_default();
+            format!("let {a} begin {service} with {b}; it ended at {until}")
+        }
+        Some(Miss::Services) => {
+            let services = ServiceSet::of(&rule.services);
+            format!("lets {a} begin {services} with {b}, not {service}")
+        }
+        Some(Miss::OtherWay) => format!("lets {b} begin {service} with {a}, not {a} with {b}"),
+        Some(Miss::Excepted) => {
+            format!("would let {a} begin {service} with {b}, but its except names one of them")
+        }
+        Some(Miss::Disabled) => {
+            format!("would let {a} begin {service} with {b}, but one of them is disabled")
+        }
     }
 }
 

@@ -88,8 +88,8 @@ pub(in crate::config::read) const TEST: Table = Table {
     name: "test",
     header: "[[test]]",
     doc: "What the policy must allow and must drop between two peers. `relay check`, `up` and `reload` \
-          fail if it does not. Needs `allow` or `deny`. Repeat the table for each, in the main file \
-          or in fragments.",
+          fail if it does not. Needs `allow` or `deny`. Left out while one of the two is disabled. \
+          Repeat the table for each, in the main file or in fragments.",
     keys: &[
         Key {
             name: "from",
