@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Judges the tests of a configuration by its policy now. Gives warnings about rules that have ended.
-/// Tests of disabled peers are left out, and so are addresses of the host.
+/// Tests of disabled peers are left out. As in `check`, addresses of the host are not known.
 ///
 /// # Errors
 /// Each test that fails, with what the policy says.
