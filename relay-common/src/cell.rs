@@ -1,10 +1,10 @@
-//! Cells of the class matrix: whether the lists of two classes contain each other.
+//! Cells of the class matrix: whether the lists of two classes contain each other, or rules decide.
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::Leaf;
 
-/// Two bits for a source class and a destination class, marked with the tag of the source class.
+/// Three bits for a source class and a destination class, marked with the tag of the source class.
 ///
 /// Rows of the class matrix are displaced into one array so that they interlock; the tag tells
 /// which row a cell belongs to. All zeros is an empty cell.
@@ -12,7 +12,7 @@ use crate::Leaf;
 #[repr(transparent)]
 pub struct Cell(u32);
 
-/// Which of the two lists contain the other side.
+/// What the lists say about a source and a destination, or that rules decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lists {
     /// Neither list.
@@ -23,23 +23,27 @@ pub enum Lists {
     Destination,
     /// Both lists.
     Both,
+    /// At most one list, but rules let one side begin something with the other.
+    Ruled,
 }
 
 /// Bit: the sender's list contains the receiver.
 pub const SOURCE_LISTS: u32 = 1;
 /// Bit: the receiver's list contains the sender.
 pub const DESTINATION_LISTS: u32 = 2;
+/// Bit: rules decide. Never set where both lists contain each other.
+pub const RULED: u32 = 4;
 
-const BITS: u32 = 3;
+const MUTUAL: u32 = SOURCE_LISTS | DESTINATION_LISTS;
 
 impl Cell {
     /// An empty cell.
     pub const EMPTY: Self = Self(0);
 
-    /// The tag of a class, of which there are at most 2^30 - 1: never zero, its two lowest bits
+    /// The tag of a class, of which there are at most 2^29 - 1: never zero, its three lowest bits
     /// clear.
     pub const fn tag(class: u32) -> u32 {
-        (class + 1) << 2
+        (class + 1) << 3
     }
 
     /// A cell in the row of the class with this tag.
@@ -56,7 +60,7 @@ impl Cell {
     #[inline(always)]
     pub const fn is_mutual(&self, source: &Leaf) -> bool {
         // In 64 bits: a comparison of 32 bits makes the target clear the upper half first.
-        self.0 as u64 ^ source.tag() as u64 == BITS as u64
+        self.0 as u64 ^ source.tag() as u64 == MUTUAL as u64
     }
 
     /// The lists, for this source; a cell of another row is [`Lists::Neither`].
@@ -65,7 +69,8 @@ impl Cell {
         match self.0 ^ source.tag() {
             1 => Lists::Source,
             2 => Lists::Destination,
-            BITS => Lists::Both,
+            MUTUAL => Lists::Both,
+            4..=6 => Lists::Ruled,
             _ => Lists::Neither,
         }
     }
@@ -84,10 +89,20 @@ mod tests {
     }
 
     #[test]
+    fn rules_decide_only_where_the_bit_is_set_and_never_on_the_fast_path() {
+        let leaf = Leaf::new(1, 0, 0, Cell::tag(7));
+        for lists in [0, SOURCE_LISTS, DESTINATION_LISTS] {
+            let cell = Cell::new(Cell::tag(7), lists | RULED);
+            assert_eq!(cell.lists(&leaf), Lists::Ruled);
+            assert!(!cell.is_mutual(&leaf));
+        }
+    }
+
+    #[test]
     fn a_cell_counts_for_its_own_class_only() {
         let cell = Cell::new(Cell::tag(7), SOURCE_LISTS | DESTINATION_LISTS);
         assert!(cell.is_mutual(&Leaf::new(1, 0, 0, Cell::tag(7))));
-        for class in [0, 6, 8, 1 << 29] {
+        for class in [0, 6, 8, (1 << 29) - 2] {
             assert_eq!(cell.lists(&Leaf::new(1, 0, 0, Cell::tag(class))), Lists::Neither);
         }
     }

@@ -43,6 +43,25 @@ pub struct PairCounters {
 
 const _: () = assert!(size_of::<PairCounters>() == 16);
 
+/// Traffic that a rule let through, in both directions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct RuleCounters {
+    /// Packets relayed.
+    pub packets: u64,
+    /// Their bytes, as in [`PeerCounters`].
+    pub bytes: u64,
+    /// Flows begun.
+    pub flows: u64,
+    /// Zero.
+    pub reserved: u64,
+}
+
+const _: () = assert!(size_of::<RuleCounters>() == 32);
+
+/// Numbers of rules are below this. Number 0 stands for no rule.
+pub const MAX_RULES: u32 = 1 << 14;
+
 /// Largest number of pairs of peers with counters of their own.
 pub const MAX_PAIRS_COUNTED: u32 = 1 << 20;
 

@@ -160,6 +160,18 @@ impl Ipv4Header {
         u32::from_be(self.0[1]) & 0x4000 != 0
     }
 
+    /// Identification, flags and fragment offset.
+    #[inline(always)]
+    pub const fn fragment_word(&self) -> u32 {
+        u32::from_be(self.0[1])
+    }
+
+    /// Whether the packet is a fragment.
+    #[inline(always)]
+    pub const fn is_fragment(&self) -> bool {
+        self.0[1] & u32::from_be_bytes([0, 0, 0x3f, 0xff]).to_be() != 0
+    }
+
     /// Whether the packet is a fragment other than the first, without a transport header.
     #[inline(always)]
     pub const fn is_later_fragment(&self) -> bool {
@@ -187,6 +199,13 @@ impl Ipv6Header {
             return Err(Reason::MalformedHeader);
         }
         Ok(())
+    }
+
+    /// Whether the first byte is that of IPv6.
+    #[inline(always)]
+    pub const fn is_v6(&self) -> bool {
+        let [first, ..] = self.0[0].to_ne_bytes();
+        first >> 4 == 6
     }
 
     /// Source address, host order, upper and lower half.

@@ -16,6 +16,7 @@ pub mod checksum;
 pub mod counters;
 pub mod event;
 pub mod extension;
+pub mod flow;
 pub mod generation;
 pub mod guard;
 pub mod header;
@@ -26,6 +27,8 @@ pub mod names;
 pub mod payload;
 pub mod probe;
 pub mod reason;
+pub mod rules;
+pub mod service;
 pub mod transport;
 pub mod verdict;
 

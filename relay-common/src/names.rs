@@ -2,7 +2,7 @@
 
 /// Version of all layouts in this crate. A pin of another version is used only if its name and shape
 /// are those of this version.
-pub const ABI_VERSION: u32 = 2 + cfg!(feature = "next-abi") as u32;
+pub const ABI_VERSION: u32 = 3 + cfg!(feature = "next-abi") as u32;
 
 #[cfg(all(feature = "next-abi", not(debug_assertions)))]
 compile_error!("the feature next-abi is for tests, and a release must not have it");
@@ -35,6 +35,16 @@ pub const LEAVES_V4: &str = ".rodata.v4";
 pub const LEAVES_V6: &str = ".rodata.v6";
 /// Section of [`crate::Cell`], row-displaced.
 pub const CELLS: &str = ".rodata.cells";
+/// Section of [`crate::rules::Directions`], parallel to [`CELLS`].
+pub const DIRECTIONS: &str = ".rodata.dirs";
+/// Section of [`crate::rules::RuleSet`], indexed by number.
+pub const RULE_SETS: &str = ".rodata.sets";
+/// Section of [`crate::rules::Grant`], row-displaced: rule sets by service class.
+pub const GRANTS: &str = ".rodata.grants";
+/// Section of `u16`: the class of each [`crate::service`] index.
+pub const SERVICES: &str = ".rodata.services";
+/// Section of `u64`, indexed by rule: when it ends, nanoseconds of the boot clock.
+pub const RULE_ENDS: &str = ".rodata.ends";
 /// LPM trie of [`crate::Leaf`] for IPv4 addresses outside the array's range.
 pub const PREFIXES_V4: &str = "PREFIXES_V4";
 /// LPM trie of [`crate::Leaf`] for IPv6 addresses outside the array's range.
@@ -56,6 +66,15 @@ pub const EVENTS: &str = "EVENTS";
 pub const EVENT_COUNT: &str = "EVENT_COUNT";
 /// Hash of [`crate::counters::pair_key`] → [`crate::PairCounters`]; outlives generations.
 pub const PAIR_COUNTERS: &str = "PAIR_COUNTERS";
+
+/// Array of [`crate::flow::FlowSet`]; outlives generations.
+pub const FLOWS: &str = "FLOWS";
+/// Array of `u64`, indexed by slot: state of the bucket [`crate::flow::OPENINGS`].
+pub const OPENINGS_DUE: &str = "OPENINGS_DUE";
+/// Array of [`crate::flow::FlowSet`] for datagrams in fragments; outlives generations.
+pub const FRAGMENTS: &str = "FRAGMENTS";
+/// Array of [`crate::counters::RuleCounters`], indexed by rule; outlives generations.
+pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
 
 /// Array with one [`crate::guard::Identity`].
 pub const GUARD: &str = "GUARD";
@@ -86,6 +105,16 @@ pub const V6_BASE_LOW: &str = "V6_BASE_LOW";
 pub const V6_HOST_MASK: &str = "V6_HOST_MASK";
 /// Highest index of a cell.
 pub const LAST_CELL: &str = "LAST_CELL";
+/// Highest index of a rule set.
+pub const LAST_SET: &str = "LAST_SET";
+/// Highest index of a grant.
+pub const LAST_GRANT: &str = "LAST_GRANT";
+/// Highest number of a rule.
+pub const LAST_RULE: &str = "LAST_RULE";
+/// The lower half of [`crate::Generation::number`].
+pub const GENERATION_NUMBER: &str = "GENERATION_NUMBER";
+/// A random number that is mixed into the hashes of flows, the same for as long as the flows live.
+pub const FLOW_SEED: &str = "FLOW_SEED";
 /// The relay's IPv4 overlay address, host order; 0 if it has none.
 pub const RELAY_V4: &str = "RELAY_V4";
 /// Upper half of the relay's IPv6 overlay address, host order; both halves are 0 if it has none.
@@ -128,3 +157,7 @@ pub const EGRESS_STACK: u32 = 2;
 pub const TRACE: u32 = 4;
 /// Bit of [`FEATURES`]: relayed packets are also counted by pair of peers.
 pub const PAIR_STATS: u32 = 8;
+/// Bit of [`FEATURES`]: there are rules.
+pub const RULES: u32 = 16;
+/// Bit of [`FEATURES`]: some rules end.
+pub const ENDS: u32 = 32;

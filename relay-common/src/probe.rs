@@ -19,7 +19,7 @@ const DROPPED: u32 = 0x100;
 #[inline(always)]
 pub const fn encode(verdict: Result<Verdict, Reason>) -> u32 {
     match verdict {
-        Ok(Verdict::Relay) => RELAY,
+        Ok(Verdict::Relay | Verdict::ByRule) => RELAY,
         Ok(Verdict::ToHost) => TO_HOST,
         Ok(Verdict::ToStack) => TO_STACK,
         Err(reason) => DROPPED + reason.index(),

@@ -7,6 +7,8 @@ use crate::{Cell, Leaf, Reason, cell::Lists, leaf::Owner};
 pub enum Verdict {
     /// To another peer.
     Relay,
+    /// To another peer, if a rule allows it: [`crate::flow::judge`] decides.
+    ByRule,
     /// To the relay itself, if `host_access` allows it.
     ToHost,
     /// Beyond the overlay, by the host's routing.
@@ -40,13 +42,14 @@ pub fn decide(
         Owner::Peer(to) if to == from => Err(Reason::Hairpin),
         Owner::Peer(_) => match cell.lists(source) {
             Lists::Both => Ok(Verdict::Relay),
+            Lists::Ruled => Ok(Verdict::ByRule),
             Lists::Source => Err(Reason::NotInDestinationList),
             Lists::Destination => Err(Reason::NotInSourceList),
             Lists::Neither => Err(Reason::NotInEitherList),
         },
         Owner::Nobody => match cell.lists(source) {
             Lists::Source | Lists::Both if egress_stack => Ok(Verdict::ToStack),
-            Lists::Source | Lists::Both | Lists::Destination | Lists::Neither => {
+            Lists::Source | Lists::Both | Lists::Ruled | Lists::Destination | Lists::Neither => {
                 Err(Reason::DestinationUnknown)
             }
         },
@@ -72,7 +75,7 @@ pub enum Routing {
 #[inline(always)]
 pub const fn needs_routing(judged: Result<Verdict, Reason>, fast_path: bool) -> bool {
     match judged {
-        Ok(Verdict::Relay) => !fast_path,
+        Ok(Verdict::Relay | Verdict::ByRule) => !fast_path,
         Ok(Verdict::ToHost | Verdict::ToStack) | Err(Reason::DestinationUnknown) => true,
         Err(_) => false,
     }
@@ -93,10 +96,14 @@ pub fn settle(
 ) -> Result<Verdict, Reason> {
     // With forwarding off it is unknown whether the address is the host's: the policy's reason stays.
     let otherwise = match (judged, routing) {
-        (Ok(Verdict::Relay), Routing::Back) | (Ok(Verdict::ToStack), Routing::Away) => {
+        (Ok(Verdict::Relay | Verdict::ByRule), Routing::Back)
+        | (Ok(Verdict::ToStack), Routing::Away) => {
             return judged;
         }
-        (Ok(Verdict::Relay), Routing::Local | Routing::Unforwarded | Routing::Away) => {
+        (
+            Ok(Verdict::Relay | Verdict::ByRule),
+            Routing::Local | Routing::Unforwarded | Routing::Away,
+        ) => {
             return Err(Reason::NotRouted);
         }
         (Ok(Verdict::ToHost | Verdict::ToStack), Routing::Back | Routing::Away)

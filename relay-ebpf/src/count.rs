@@ -2,19 +2,23 @@
 
 use core::arch::asm;
 
-use relay_common::{Leaf, Reason, counters::pair_key, dropped_index, transport::Transport};
+use relay_common::{
+    Leaf, Reason, counters::pair_key, dropped_index, flow::Entry, transport::Transport,
+};
 
 use crate::{maps, packet::Packet};
 
 /// Counts packets and bytes from one peer to another.
 #[inline(always)]
-pub fn relayed(
-    source: &Leaf,
-    destination: &Leaf,
-    (packets, bytes): (u64, u64),
-) -> Result<(), Reason> {
-    let from = maps::counters(source.slot()).ok_or(Reason::Inconsistent)?;
-    let to = maps::counters(destination.slot()).ok_or(Reason::Inconsistent)?;
+pub fn relayed(source: &Leaf, destination: &Leaf, on_the_wire: (u64, u64)) -> Result<(), Reason> {
+    between(source.slot(), destination.slot(), on_the_wire)
+}
+
+/// The same for two slots.
+#[inline(always)]
+pub fn between(source: u32, destination: u32, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
+    let from = maps::counters(source).ok_or(Reason::Inconsistent)?;
+    let to = maps::counters(destination).ok_or(Reason::Inconsistent)?;
     // SAFETY: both point into map values, which live as long as the program.
     unsafe {
         add(&raw mut (*from).rx_packets, packets);
@@ -27,13 +31,41 @@ pub fn relayed(
 
 /// Counts them for the pair of peers.
 #[inline(always)]
-pub fn pair(source: &Leaf, destination: &Leaf, (packets, bytes): (u64, u64)) {
-    if let Some(counters) = maps::pair_counters(pair_key(source.slot(), destination.slot())) {
+pub fn pair(source: u32, destination: u32, (packets, bytes): (u64, u64)) {
+    if let Some(counters) = maps::pair_counters(pair_key(source, destination)) {
         // SAFETY: points into a map value, which lives as long as the program.
         unsafe {
             add(&raw mut (*counters).packets, packets);
             add(&raw mut (*counters).bytes, bytes);
         }
+    }
+}
+
+/// Counts them for the rule that let them through, and for their flow.
+#[inline(always)]
+pub fn ruled(rule: u32, flow: Option<&Entry>, (packets, bytes): (u64, u64)) {
+    if let Some(counters) = maps::rule_counters(rule) {
+        // SAFETY: points into a map value, which lives as long as the program.
+        unsafe {
+            add(&raw mut (*counters).packets, packets);
+            add(&raw mut (*counters).bytes, bytes);
+        }
+    }
+    if let Some(flow) = flow {
+        // SAFETY: as above.
+        unsafe {
+            add(flow.packets.as_ptr(), packets);
+            add(flow.bytes.as_ptr(), bytes);
+        }
+    }
+}
+
+/// Counts a flow that began by a rule.
+#[inline(always)]
+pub fn begun(rule: u32) {
+    if let Some(counters) = maps::rule_counters(rule) {
+        // SAFETY: points into a map value, which lives as long as the program.
+        unsafe { add(&raw mut (*counters).flows, 1) }
     }
 }
 

@@ -14,9 +14,17 @@ use crate::{
     tables::{self, RangeV4, RangeV6},
 };
 
+/// What the fast path made of a packet.
+pub enum Glance {
+    /// It is ready for the redirect to the other peer.
+    Relayed,
+    /// Unchanged: its header is right, and lists do not open the way between these leaves.
+    NotByLists(&'static Leaf, &'static Leaf),
+}
+
 /// Prepares the packet for the redirect to the other peer, or leaves it unchanged.
 #[inline(always)]
-pub fn relay(packet: &Packet<'_>) -> Option<()> {
+pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
     let words = packet.linear::<[u32; 5]>()?;
     let header = Ipv4Header::new(words.copy());
     if !header.is_plain() {
@@ -29,13 +37,16 @@ pub fn relay(packet: &Packet<'_>) -> Option<()> {
     if header.expires() {
         return None;
     }
+    if !tables::cell(source, destination).is_mutual(source) {
+        return Some(Glance::NotByLists(source, destination));
+    }
     account(packet, source, destination)?;
     words.store_ttl_word(header.decremented());
-    Some(())
+    Some(Glance::Relayed)
 }
 
 #[inline(always)]
-fn relay_v6(packet: &Packet<'_>) -> Option<()> {
+fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
     let words = packet.linear::<[u64; 5]>()?;
     let header = Ipv6Header::new(words.copy());
     header.check(packet.len()).ok()?;
@@ -48,16 +59,18 @@ fn relay_v6(packet: &Packet<'_>) -> Option<()> {
     if header.hop_limit() <= 1 {
         return None;
     }
+    if !tables::cell(source, destination).is_mutual(source) {
+        return Some(Glance::NotByLists(source, destination));
+    }
     account(packet, source, destination)?;
     words.store_hop_limit(header.hop_limit() - 1);
-    Some(())
+    Some(Glance::Relayed)
 }
 
 /// Counts the packet, if the fast path relays it.
 #[inline(always)]
 fn account(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
-    let is_plain = tables::cell(source, destination).is_mutual(source)
-        && source.slot() != destination.slot()
+    let is_plain = source.slot() != destination.slot()
         && packet.len() <= settings::direct_mtu()
         && packet.segments() == 1;
     if !is_plain {

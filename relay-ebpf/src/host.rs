@@ -11,11 +11,11 @@ use aya_ebpf::{
 };
 use relay_common::{
     Leaf,
-    payload::Payload,
     header::Headers,
     host_access::{self, Access, HostPolicy},
     icmp::words,
     leaf::Owner,
+    payload::Payload,
     transport::{Ports, Transport},
     verdict::Routing,
 };

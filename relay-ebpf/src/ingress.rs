@@ -2,9 +2,10 @@
 
 use relay_common::{
     Leaf, Reason,
-    payload::Payload,
     header::Headers,
     names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
+    payload::Payload,
+    service,
     transport::Transport,
     verdict::{self, Verdict},
 };
@@ -52,15 +53,39 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
     } else {
         judged?
     };
+    // Of a packet that a rule has yet to allow, nobody learns how far it came.
     if verdict == Verdict::Relay && fast_path {
         may_leave(packet, &headers, &transport)?;
     }
     Ok(Passing { verdict, headers, transport, destination })
 }
 
-/// The checks of a router. Without the fast path the host's stack makes them.
+/// Whether the packet is an ICMP error between two peers that lists alone do not allow: it may quote
+/// a packet of a flow between other addresses of theirs.
 #[inline(always)]
-fn may_leave(packet: &Packet<'_>, headers: &Headers, transport: &Transport) -> Result<(), Reason> {
+pub fn may_answer_a_flow(packet: &Packet<'_>, reason: Reason) -> bool {
+    let is_by_lists = matches!(
+        reason,
+        Reason::NotInEitherList | Reason::NotInSourceList | Reason::NotInDestinationList
+    );
+    let is_error = || {
+        let headers = packet.headers().ok()?;
+        let transport = Transport::find(&headers, packet).ok()?;
+        Some(service::is_error(&Payload::read(&headers, &transport, packet)))
+    };
+    is_by_lists && is_error() == Some(true)
+}
+
+/// The checks of a router. Without the fast path the host's stack makes them.
+///
+/// # Errors
+/// The packet does not leave.
+#[inline(always)]
+pub fn may_leave(
+    packet: &Packet<'_>,
+    headers: &Headers,
+    transport: &Transport,
+) -> Result<(), Reason> {
     let (hops, may_fragment) = match headers {
         Headers::V4(header) => (header.ttl(), !header.dont_fragment()),
         Headers::V6(header) => (header.hop_limit(), false),
@@ -93,12 +118,22 @@ pub fn carry_out(
     let on_the_wire = packet.on_the_wire(&passing.transport);
     count::relayed(source, destination, on_the_wire)?;
     if features & PAIR_STATS != 0 {
-        count::pair(source, destination, on_the_wire);
+        count::pair(source.slot(), destination.slot(), on_the_wire);
     }
     if features & FAST_PATH == 0 {
         return Ok(Outcome::Passed);
     }
-    match &passing.headers {
+    decrement_ttl(packet, &passing.headers)?;
+    Ok(Outcome::Redirected)
+}
+
+/// Decrements TTL or hop limit, which is not 0.
+///
+/// # Errors
+/// The header is no longer in the linear part.
+#[inline(always)]
+pub fn decrement_ttl(packet: &Packet<'_>, headers: &Headers) -> Result<(), Reason> {
+    match headers {
         Headers::V4(header) => {
             let words = packet.linear::<[u32; 5]>().ok_or(Reason::Inconsistent)?;
             words.store_ttl_word(header.decremented());
@@ -108,5 +143,5 @@ pub fn carry_out(
             words.store_hop_limit(header.hop_limit() - 1);
         }
     }
-    Ok(Outcome::Redirected)
+    Ok(())
 }

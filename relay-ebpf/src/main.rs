@@ -10,13 +10,17 @@ mod count;
 mod direct;
 mod egress;
 mod event;
+mod flows;
 mod host;
 mod icmp;
 mod ingress;
 mod maps;
 mod packet;
 mod policy;
+mod ruled;
+mod seen;
 mod settings;
+mod steady;
 mod tables;
 mod trace;
 
@@ -27,10 +31,15 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use relay_common::{
-    Leaf, Reason, counters::UNATTRIBUTED_SLOT, icmp::Answer, names::PASSED, probe, verdict::Verdict,
+    Leaf, Reason,
+    counters::UNATTRIBUTED_SLOT,
+    icmp::Answer,
+    names::{PASSED, RULES},
+    probe,
+    verdict::Verdict,
 };
 
-use crate::{event::Direction, ingress::Outcome, packet::Packet};
+use crate::{direct::Glance, event::Direction, ingress::Outcome, packet::Packet};
 
 /// Passes a packet on to the programs and filters behind ours, and then to the stack: TCX_NEXT for a
 /// TCX program, "no decision" for a clsact filter.
@@ -40,16 +49,27 @@ const PASS: i32 = TC_ACT_UNSPEC;
 #[classifier]
 pub fn relay_ingress(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    if direct::relay(&packet).is_some() {
-        return redirect_back(&packet);
+    match direct::relay(&packet) {
+        Some(Glance::Relayed) => return redirect_back(&packet),
+        Some(Glance::NotByLists(source, destination))
+            if settings::features() & RULES != 0
+                && steady::relay(again(&ctx), source, destination) =>
+        {
+            return redirect_back(&packet);
+        }
+        Some(Glance::NotByLists(..)) | None => {}
     }
-    match from_peer(again(&ctx)) {
+    let done = match from_peer(again(&ctx)) {
+        Done::AskRules => ruled::decide(&ctx),
+        done => done,
+    };
+    match done {
         Done::Redirect => redirect_back(&packet),
         Done::Pass => {
             ctx.set_mark(packet.mark() | PASSED);
             PASS
         }
-        Done::Drop => TC_ACT_SHOT,
+        Done::Drop | Done::AskRules => TC_ACT_SHOT,
         Done::Answer(answer) => {
             if icmp::answer(again(&ctx), answer) {
                 redirect_back(&packet)
@@ -69,7 +89,7 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
     to_peer(ctx)
 }
 
-/// What to do with a packet after it was counted.
+/// What to do with a packet.
 enum Done {
     /// Send it out of the interface that it came from.
     Redirect,
@@ -79,6 +99,8 @@ enum Done {
     Drop,
     /// Drop it and send an ICMP error to its sender.
     Answer(Answer),
+    /// Nothing yet: [`ruled::decide`] decides.
+    AskRules,
 }
 
 /// Decides about what [`direct`] leaves. A function of its own, so that its registers and stack cost
@@ -97,24 +119,39 @@ fn from_peer(ctx: TcContext) -> Done {
     // VERIFIER: with one test for probes the compiler reads the verdict before it tests whether there
     // is one, and 6.1.176 reports "invalid read from stack".
     let outcome = match judged {
+        Ok(passing) if passing.verdict == Verdict::ByRule => return Done::AskRules,
+        Err(reason) if features & RULES != 0 && ingress::may_answer_a_flow(&packet, reason) => {
+            return Done::AskRules;
+        }
         Ok(passing) if packet.is_probe() => return answer_probe(&ctx, Ok(passing.verdict)),
         Err(reason) if packet.is_probe() => return answer_probe(&ctx, Err(reason)),
         Ok(passing) => ingress::carry_out(&packet, features, &source, &passing),
         Err(reason) => Err(reason),
     };
+    finish(&packet, features, &source, outcome)
+}
+
+/// What is left to do with a packet that was decided about. Counts it if it is dropped.
+#[inline(always)]
+fn finish(
+    packet: &Packet<'_>,
+    features: u32,
+    source: &Leaf,
+    outcome: Result<Outcome, Reason>,
+) -> Done {
     match outcome {
         Ok(Outcome::Redirected) => {
-            trace::outcome(&packet, features, trace::RELAYED);
+            trace::outcome(packet, features, trace::RELAYED);
             Done::Redirect
         }
         Ok(Outcome::Passed) => {
-            trace::outcome(&packet, features, trace::PASSED);
+            trace::outcome(packet, features, trace::PASSED);
             Done::Pass
         }
         Err(reason) => {
-            trace::outcome(&packet, features, reason.index() as i32);
-            count::dropped(&packet, &source, reason);
-            event::write(&packet, source.counted_slot(), reason, Direction::Ingress);
+            trace::outcome(packet, features, reason.index() as i32);
+            count::dropped(packet, source, reason);
+            event::write(packet, source.counted_slot(), reason, Direction::Ingress);
             Answer::to(reason).map_or(Done::Drop, Done::Answer)
         }
     }

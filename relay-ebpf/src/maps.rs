@@ -2,13 +2,16 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
 };
 use relay_common::{
     Event, Generation, Leaf, PairCounters, PeerCounters,
-    counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS},
+    counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS, RuleCounters},
     event::EVENTS_KEPT,
+    flow::FlowSet,
 };
+
+use crate::seen::Seen;
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 /// Excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) denies writing with it.
@@ -19,6 +22,14 @@ const READ_ONLY: u32 = 1 << 7;
 const BPF_NOEXIST: u64 = 1;
 /// `BPF_F_NO_PREALLOC`, which LPM tries require.
 const NO_PREALLOC: u32 = 1;
+
+/// A set of flows that several processors use.
+#[repr(transparent)]
+struct Shared(FlowSet);
+
+// SAFETY: a program reads and writes single words of it, and a place is filled by the one processor
+// that has claimed it.
+unsafe impl Sync for Shared {}
 
 #[map]
 static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
@@ -37,6 +48,16 @@ static DROPPED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static PAIR_COUNTERS: HashMap<u64, PairCounters> =
     HashMap::with_max_entries(MAX_PAIRS_COUNTED, NO_PREALLOC);
+#[map]
+static FLOWS: Array<Shared> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static FRAGMENTS: Array<Shared> = Array::with_max_entries(1, 0);
+#[map]
+static OPENINGS_DUE: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static RULE_COUNTERS: Array<RuleCounters> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static EVENTS: Array<Event> = Array::with_max_entries(EVENTS_KEPT, MMAPABLE);
 #[map]
@@ -103,6 +124,37 @@ pub fn event(place: u32) -> Option<*mut Event> {
 #[inline(always)]
 pub fn errors(slot: u32) -> Option<*mut u64> {
     ERRORS_DUE.get_ptr_mut(slot)
+}
+
+/// What is known of the packet that this processor decides about by rules.
+#[inline(always)]
+pub fn seen() -> Option<&'static mut Seen> {
+    // SAFETY: no program interrupts another one on its processor: both run with bottom halves off.
+    SEEN.get_ptr_mut(0).map(|seen| unsafe { &mut *seen })
+}
+
+/// A set of the table of flows.
+#[inline(always)]
+pub fn flows(number: u32) -> Option<&'static FlowSet> {
+    FLOWS.get(number).map(|set| &set.0)
+}
+
+/// A set of the memory of datagrams in fragments.
+#[inline(always)]
+pub fn datagrams(number: u32) -> Option<&'static FlowSet> {
+    FRAGMENTS.get(number).map(|set| &set.0)
+}
+
+/// State of the bucket of flows that a peer begins, nanoseconds of the boot clock.
+#[inline(always)]
+pub fn openings(slot: u32) -> Option<*mut u64> {
+    OPENINGS_DUE.get_ptr_mut(slot)
+}
+
+/// Counters of a rule.
+#[inline(always)]
+pub fn rule_counters(rule: u32) -> Option<*mut RuleCounters> {
+    RULE_COUNTERS.get_ptr_mut(rule)
 }
 
 /// The identity of this generation.

@@ -33,6 +33,16 @@ settings! {
     V6_HOST_MASK, v6_host_mask: u32;
     /// Highest index of a cell.
     LAST_CELL, last_cell: u32;
+    /// Highest number of a rule set.
+    LAST_SET, last_set: u32;
+    /// Highest index of a grant.
+    LAST_GRANT, last_grant: u32;
+    /// Highest number of a rule.
+    LAST_RULE, last_rule: u32;
+    /// The lower half of the number of this generation.
+    GENERATION_NUMBER, generation_number: u32;
+    /// Seed of the table of flows.
+    FLOW_SEED, flow_seed: u64;
     /// The relay's IPv4 overlay address, host order; 0 if it has none.
     RELAY_V4, relay_v4: u32;
     /// Upper half of the relay's IPv6 overlay address, host order.

@@ -6,7 +6,12 @@
 
 use core::arch::asm;
 
-use relay_common::{Cell, Leaf};
+use relay_common::{
+    Cell, Leaf,
+    cell::Lists,
+    rules::{Directions, Grant, RuleSet},
+    service,
+};
 
 use crate::settings;
 
@@ -21,6 +26,26 @@ static LEAVES_V6: Leaf = Leaf::NOBODY;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".rodata.cells")]
 static CELLS: Cell = Cell::EMPTY;
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.dirs")]
+static DIRECTIONS: Directions = Directions { forward: 0, backward: 0 };
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.sets")]
+static RULE_SETS: RuleSet = RuleSet::new(0, 0);
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.grants")]
+static GRANTS: Grant = Grant::new(0, 0);
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.services")]
+static SERVICES: u16 = 0;
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.ends")]
+static RULE_ENDS: u64 = 0;
 
 /// The address of a table, hidden from the compiler, which would otherwise assume that the one
 /// declared entry is all there is.
@@ -112,4 +137,82 @@ pub fn cell(source: &Leaf, destination: &Leaf) -> Cell {
     let start: *const Cell = start_of!(CELLS);
     // SAFETY: the table has LAST_CELL + 1 entries, as the verifier checks.
     unsafe { *start.wrapping_add(index as usize) }
+}
+
+/// The rule sets of two leaves' classes; empty ones unless rules decide between them.
+#[inline(always)]
+pub fn directions(source: &Leaf, destination: &Leaf) -> Directions {
+    if cell(source, destination).lists(source) != Lists::Ruled {
+        return Directions { forward: 0, backward: 0 };
+    }
+    directions_at(source.cell_index(destination))
+}
+
+/// The rule sets of a cell.
+#[inline(always)]
+pub fn directions_at(cell: u64) -> Directions {
+    if cell > settings::last_cell().into() {
+        return Directions { forward: 0, backward: 0 };
+    }
+    let start: *const Directions = start_of!(DIRECTIONS);
+    // SAFETY: the table has LAST_CELL + 1 entries if there are rules, as the verifier checks.
+    unsafe { *start.wrapping_add(cell as usize) }
+}
+
+/// The number, which the compiler knows nothing about any more.
+///
+/// VERIFIER: it would compare the number and use its wider source as index, whose bounds the verifier
+/// does not know.
+#[inline(always)]
+pub fn opaque(mut number: u64) -> u64 {
+    // SAFETY: copies a register to itself.
+    unsafe { asm!("{0} = {0}", inout(reg) number, options(pure, nomem, nostack)) };
+    number
+}
+
+/// The class of a service.
+#[inline(always)]
+pub fn service_class(index: u32) -> u16 {
+    let index = opaque(index.into());
+    if index >= service::COUNT.into() {
+        return 0;
+    }
+    let start: *const u16 = start_of!(SERVICES);
+    // SAFETY: the table has service::COUNT entries if there are rules, as the verifier checks.
+    unsafe { *start.wrapping_add(index as usize) }
+}
+
+/// A rule set.
+#[inline(always)]
+pub fn rule_set(number: u16) -> RuleSet {
+    let number = opaque(number.into());
+    if number > settings::last_set().into() {
+        return RuleSet::new(0, 0);
+    }
+    let start: *const RuleSet = start_of!(RULE_SETS);
+    // SAFETY: the table has LAST_SET + 1 entries, as the verifier checks.
+    unsafe { *start.wrapping_add(number as usize) }
+}
+
+/// A grant.
+#[inline(always)]
+pub fn grant(index: u64) -> Grant {
+    if index > settings::last_grant().into() {
+        return Grant::new(0, 0);
+    }
+    let start: *const Grant = start_of!(GRANTS);
+    // SAFETY: the table has LAST_GRANT + 1 entries, as the verifier checks.
+    unsafe { *start.wrapping_add(index as usize) }
+}
+
+/// When a rule ends, nanoseconds of the boot clock. A rule that is not there has ended.
+#[inline(always)]
+pub fn rule_ends(rule: u32) -> u64 {
+    let rule = opaque(rule.into());
+    if rule > settings::last_rule().into() {
+        return 0;
+    }
+    let start: *const u64 = start_of!(RULE_ENDS);
+    // SAFETY: the table has LAST_RULE + 1 entries, as the verifier checks.
+    unsafe { *start.wrapping_add(rule as usize) }
 }

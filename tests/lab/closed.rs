@@ -174,7 +174,7 @@ fn a_stale_program_is_reported_and_detached() {
         let model = siege.lab.model()?;
         let slots: Vec<u32> = (1..).take(model.peers.len()).collect();
         let sources = Sources { relay: &model, host_addresses: &[], slots: &slots };
-        let mut copy = Loaded::load(&policy::compile(&sources)?, 1, None, 8)?;
+        let mut copy = Loaded::load(&policy::compile(&sources, &[])?, 1, None, 8)?;
         let program = copy.program(Direction::Ingress)?;
         let options = if on_tcx {
             TcAttachOptions::TcxOrder(LinkOrder::last())

@@ -206,7 +206,8 @@ impl Way {
             peer(2, &["10.3.2.3", "fd00::3:2:3"], &[], &both),
         ]);
         let slots = slots(&model);
-        let compiled = compile(&Sources { relay: &model, host_addresses: &[], slots: &slots })?;
+        let compiled =
+            compile(&Sources { relay: &model, host_addresses: &[], slots: &slots }, &[])?;
         let mut loaded = Loaded::load(&compiled, 1, None, SLOTS.end)?;
         attach(
             &way.namespace,

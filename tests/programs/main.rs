@@ -15,6 +15,7 @@ mod pins;
 mod probe;
 mod relayed;
 mod routing;
+mod rules;
 
 use relay::model::Relay;
 use relay_tests::{

@@ -149,7 +149,8 @@ fn another_version_is_taken_over_with_its_counters_in_both_directions() {
             let is_attached = |hook: &Hook| hook.mode.is_some() && hook.generation.is_none();
             ensure!(observed.hooks.iter().all(is_attached), "{observed:?}");
             ensure!(
-                !observed.slots.is_empty() && observed.hooks.iter().all(|h| h.stale.is_empty())
+                !observed.slots.peers.is_empty()
+                    && observed.hooks.iter().all(|h| h.stale.is_empty())
             );
             let found = next.guarding(UNDERLAY)?;
             ensure!(found.mode == Some(XdpMode::Driver) && found.settings_hash.is_none());
@@ -361,9 +362,9 @@ impl<'a> Relay<'a> {
         let observed = self.observe()?;
         let four = crate::four();
         let relay = Model { peers: four.peers[..1].to_vec(), ..four };
-        let slots = Slots::assign(&relay.peers, &observed.slots)?;
+        let slots = Slots::assign(&relay, &observed.slots)?;
         let sources = Sources { relay: &relay, host_addresses: &[], slots: slots.as_slice() };
-        let compiled = policy::compile(&sources)?;
+        let compiled = policy::compile(&sources, slots.rules())?;
         let Self { place, datapath, .. } = self;
         place.enter(|| {
             datapath.keep_counters(&observed)?;

@@ -14,6 +14,8 @@ const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const UDP: u8 = 17;
 const UDP_LEN: usize = 8;
+const TCP: u8 = 6;
+const TCP_LEN: usize = 20;
 
 impl Inner {
     /// UDP with `payload` bytes, TTL or hop limit 64, from port 1024 to port 7.
@@ -23,6 +25,41 @@ impl Inner {
         transport[..4].copy_from_slice(&[4, 0, 0, 7]);
         transport[4..6].copy_from_slice(&len);
         Self::new(source, destination, UDP, &transport)
+    }
+
+    /// A UDP datagram between these ports, with `payload` bytes.
+    pub fn datagram(ends: [IpAddr; 2], [from, to]: [u16; 2], payload: usize) -> Self {
+        let mut transport = vec![0; UDP_LEN + payload];
+        let len = u16::try_from(UDP_LEN + payload).expect("fits a datagram").to_be_bytes();
+        transport[..2].copy_from_slice(&from.to_be_bytes());
+        transport[2..4].copy_from_slice(&to.to_be_bytes());
+        transport[4..6].copy_from_slice(&len);
+        Self::new(ends[0], ends[1], UDP, &transport)
+    }
+
+    /// A TCP segment between these ports with these flags, without payload.
+    pub fn segment(ends: [IpAddr; 2], [from, to]: [u16; 2], flags: u8) -> Self {
+        let mut transport = vec![0; TCP_LEN];
+        transport[..2].copy_from_slice(&from.to_be_bytes());
+        transport[2..4].copy_from_slice(&to.to_be_bytes());
+        transport[12] = 5 << 4;
+        transport[13] = flags;
+        Self::new(ends[0], ends[1], TCP, &transport)
+    }
+
+    /// An echo request or reply with this identifier.
+    pub fn echo(ends: [IpAddr; 2], is_request: bool, id: u16) -> Self {
+        let (protocol, request, reply) = if ends[0].is_ipv4() { (1, 8, 0) } else { (58, 128, 129) };
+        let [high, low] = id.to_be_bytes();
+        let first = if is_request { request } else { reply };
+        Self::new(ends[0], ends[1], protocol, &[first, 0, 0, 0, high, low, 0, 1, 0, 0, 0, 0, 0, 0])
+    }
+
+    /// An ICMP error of this type that quotes the first bytes of a packet.
+    pub fn error(ends: [IpAddr; 2], icmp_type: u8, quoted: &[u8]) -> Self {
+        let protocol = if ends[0].is_ipv4() { 1 } else { 58 };
+        let transport = [&[icmp_type, 0, 0, 0, 0, 0, 0, 0], quoted].concat();
+        Self::new(ends[0], ends[1], protocol, &transport)
     }
 
     /// Any transport protocol.

@@ -52,8 +52,10 @@ impl ProgramRun {
     /// The same on a host with more addresses than the relay's.
     pub fn on_host(relay: Relay, host_addresses: &[IpAddr], features: u32) -> Self {
         let slots: Vec<u32> = slots(&relay);
-        let mut compiled = compile(&Sources { relay: &relay, host_addresses, slots: &slots })
-            .expect("the policy compiles");
+        let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
+        let mut compiled =
+            compile(&Sources { relay: &relay, host_addresses, slots: &slots }, &rules)
+                .expect("the policy compiles");
         compiled.features |= features;
         let highest = slots.last().copied().unwrap_or(UNATTRIBUTED_SLOT);
         let loaded = Loaded::load(&compiled, 1, None, highest + 1)

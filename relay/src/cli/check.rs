@@ -104,5 +104,6 @@ fn parse_replacement(text: &str) -> Result<(PathBuf, PathBuf), String> {
 pub(super) fn compile(loaded: &Loaded) -> Result<Compiled> {
     let relay = &loaded.relay;
     let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
-    Ok(policy::compile(&Sources { relay, host_addresses: &[], slots: &slots })?)
+    let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
+    Ok(policy::compile(&Sources { relay, host_addresses: &[], slots: &slots }, &rules)?)
 }

@@ -224,6 +224,14 @@ pub enum DatapathError {
         /// How many slots there are.
         most: u32,
     },
+    /// No number of a rule is left.
+    #[error("{found} rules, expected at most {most}; join rules that name the same peers")]
+    TooManyRules {
+        /// How many there are.
+        found: usize,
+        /// How many numbers there are.
+        most: u32,
+    },
 }
 
 impl DatapathError {

@@ -1,7 +1,11 @@
 //! A generation: one policy, loaded as fresh maps, filled before anything uses them, and programs with
 //! its constants.
 
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -13,19 +17,26 @@ use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
     Cell, Generation, Leaf, PairCounters, PeerCounters,
-    counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED},
+    counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED, MAX_RULES, RuleCounters},
     event::EVENTS_KEPT,
+    flow::{DATAGRAM_SETS, SETS},
     names::{self, ABI_VERSION},
+    rules::{Directions, Grant, RuleSet},
 };
 
 use super::{
     DatapathError,
     counters::{self, DroppedCounts, Epoch},
     events::Recorder,
+    flows::{self, LiveFlow},
     object::{self, OBJECT, OBJECT_HASH},
     pairs,
-    pinned::{COUNTERS, DROPPED, EVENT_COUNT, EVENTS, Mapped, PAIRS, Pins},
+    pinned::{
+        COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, Mapped, PAIRS, Pins,
+        RULE_COUNTERS,
+    },
     probe::{self, Answer},
+    rules,
     test_run::{Packet, Run, run, time},
 };
 use crate::{model::Direction, policy::Compiled};
@@ -54,6 +65,14 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.cells));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.directions));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.rule_sets));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.grants));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.services));
+    for (rule, end) in &compiled.rule_ends {
+        hash.update(rule.to_le_bytes());
+        hash.update(end.unwrap_or(u64::MAX).to_le_bytes());
+    }
     for (prefix, leaf) in &compiled.prefixes {
         hash.update(prefix.to_string());
         hash.update(bytemuck::bytes_of(leaf));
@@ -94,6 +113,18 @@ impl Loaded {
         // A map has at least one entry.
         let cells = if compiled.cells.is_empty() { &[Cell::EMPTY] } else { &compiled.cells[..] };
         let last_cell = size(cells.len()) - 1;
+        let has_rules = compiled.features & names::RULES != 0;
+        let tables = RuleTables::of(compiled);
+        let (last_set, last_grant, last_rule) = (
+            size(tables.sets.len()) - 1,
+            size(tables.grants.len()) - 1,
+            size(tables.ends.len()) - 1,
+        );
+        let generation_number = lower_half(number);
+        let flow_seed = match pins {
+            Some((pins, _)) if has_rules => flows::seed(pins)?,
+            Some(_) | None => flows::random(),
+        };
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
             size(count)
@@ -111,6 +142,11 @@ impl Loaded {
             .override_global(names::V6_BASE_LOW, &v6_low, true)
             .override_global(names::V6_HOST_MASK, &v6_host, true)
             .override_global(names::LAST_CELL, &last_cell, true)
+            .override_global(names::LAST_SET, &last_set, true)
+            .override_global(names::LAST_GRANT, &last_grant, true)
+            .override_global(names::LAST_RULE, &last_rule, true)
+            .override_global(names::GENERATION_NUMBER, &generation_number, true)
+            .override_global(names::FLOW_SEED, &flow_seed, true)
             .override_global(names::RELAY_V4, &relay_v4, true)
             .override_global(names::RELAY_V6_HIGH, &relay_v6_high, true)
             .override_global(names::RELAY_V6_LOW, &relay_v6_low, true)
@@ -134,6 +170,13 @@ impl Loaded {
             // No program writes to it, so it has the smallest size.
             loader.map_max_entries(names::LOGS, 4096);
         }
+        if has_rules {
+            loader
+                .map_max_entries(names::FLOWS, SETS)
+                .map_max_entries(names::FRAGMENTS, DATAGRAM_SETS)
+                .map_max_entries(names::OPENINGS_DUE, slots)
+                .map_max_entries(names::RULE_COUNTERS, MAX_RULES);
+        }
         if let Some((pins, epoch)) = pins {
             pins.epoch_of(&COUNTERS, epoch.number).bind(&mut loader, capacity)?;
             let entries = capacity * DROPPED_STRIDE;
@@ -143,6 +186,11 @@ impl Loaded {
             if counts_pairs {
                 pins.map(&PAIRS).bind(&mut loader, MAX_PAIRS_COUNTED)?;
             }
+            if has_rules {
+                pins.map(&FLOWS).bind(&mut loader, SETS)?;
+                pins.map(&FRAGMENTS).bind(&mut loader, DATAGRAM_SETS)?;
+                pins.map(&RULE_COUNTERS).bind(&mut loader, MAX_RULES)?;
+            }
         }
         let object = object::with_tables(
             OBJECT,
@@ -150,6 +198,11 @@ impl Loaded {
                 (names::LEAVES_V4, bytemuck::cast_slice(&compiled.leaves_v4)),
                 (names::LEAVES_V6, bytemuck::cast_slice(&compiled.leaves_v6)),
                 (names::CELLS, bytemuck::cast_slice(cells)),
+                (names::DIRECTIONS, bytemuck::cast_slice(&tables.directions)),
+                (names::RULE_SETS, bytemuck::cast_slice(&tables.sets)),
+                (names::GRANTS, bytemuck::cast_slice(&tables.grants)),
+                (names::SERVICES, bytemuck::cast_slice(&tables.services)),
+                (names::RULE_ENDS, bytemuck::cast_slice(&tables.ends)),
             ],
         )?;
         let object = bytemuck::cast_slice(&object);
@@ -223,6 +276,22 @@ impl Loaded {
     /// The map cannot be read.
     pub fn pair(&mut self, source: u32, destination: u32) -> Result<PairCounters, DatapathError> {
         pairs::of(self.map(names::PAIR_COUNTERS)?, source, destination)
+    }
+
+    /// Traffic of a rule by its number, in the map of a generation loaded without pins.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn rule(&self, number: u32) -> Result<RuleCounters, DatapathError> {
+        rules::of(self.array(names::RULE_COUNTERS)?, number)
+    }
+
+    /// Live flows, in the map of a generation with rules.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn flows(&self) -> Result<Vec<LiveFlow>, DatapathError> {
+        flows::of(self.array(names::FLOWS)?)
     }
 
     /// Dropped packets of a slot, in the maps of a generation loaded without pins.
@@ -305,6 +374,50 @@ impl Loaded {
     }
 }
 
+/// The tables of rules, each with at least one entry.
+struct RuleTables<'a> {
+    directions: Cow<'a, [Directions]>,
+    sets: Cow<'a, [RuleSet]>,
+    grants: Cow<'a, [Grant]>,
+    services: Cow<'a, [u16]>,
+    ends: Vec<u64>,
+}
+
+impl<'a> RuleTables<'a> {
+    fn of(compiled: &'a Compiled) -> Self {
+        Self {
+            directions: not_empty(&compiled.directions),
+            sets: not_empty(&compiled.rule_sets),
+            grants: not_empty(&compiled.grants),
+            services: not_empty(&compiled.services),
+            ends: ends(&compiled.rule_ends),
+        }
+    }
+}
+
+fn not_empty<T: Default + Clone>(table: &[T]) -> Cow<'_, [T]> {
+    if table.is_empty() { Cow::Owned(vec![T::default()]) } else { Cow::Borrowed(table) }
+}
+
+/// When each rule ends, by its number, nanoseconds of the boot clock: 0 for a number without a rule.
+/// From here on the clock of the host may be set without moving the end.
+fn ends(rules: &BTreeMap<u32, Option<u64>>) -> Vec<u64> {
+    let (now, boot) = (SystemTime::now(), flows::boot_time());
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let on_boot_clock = |end: u64| {
+        let end = UNIX_EPOCH + Duration::from_secs(end);
+        let left = end.duration_since(now).unwrap_or_default();
+        if left.is_zero() { 0 } else { nanoseconds(boot + left) }
+    };
+    let highest = rules.keys().next_back().copied().unwrap_or(0);
+    let end = |number| match rules.get(&number) {
+        None => 0,
+        Some(None) => u64::MAX,
+        Some(Some(end)) => on_boot_clock(*end),
+    };
+    (0..=highest).map(end).collect()
+}
+
 /// A leaf as a value for aya.
 fn words(leaf: &Leaf) -> [u32; 4] {
     bytemuck::cast(*leaf)
@@ -319,6 +432,12 @@ fn size(count: usize) -> u32 {
 #[expect(clippy::cast_possible_truncation, reason = "takes the lower half")]
 const fn low_half(address: u128) -> u64 {
     address as u64
+}
+
+/// The lower half of a number.
+#[expect(clippy::cast_possible_truncation, reason = "takes the lower half")]
+const fn lower_half(number: u64) -> u32 {
+    number as u32
 }
 
 /// The base of an IPv4 range as an address.

@@ -10,6 +10,7 @@ mod counters;
 mod direction;
 mod error;
 mod events;
+mod flows;
 mod generation;
 mod guard;
 mod link;
@@ -17,6 +18,7 @@ mod object;
 mod pairs;
 mod pinned;
 mod probe;
+mod rules;
 mod slots;
 mod tcx;
 mod test_run;
@@ -25,24 +27,28 @@ mod trace;
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
-use pinned::{EVENT_COUNT, EVENTS, PAIRS};
-use relay_common::Generation;
+use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, PAIRS, RULE_COUNTERS};
+use relay_common::{Generation, counters::RuleCounters};
 
 pub use attach::{Hook, Mode, StaleProgram};
 pub use counters::{Counters, DroppedCounts, Epoch};
 pub use error::{DatapathError, Obstacle};
 pub use events::{DroppedPacket, Inner, Recorded, Recorder};
+pub use flows::LiveFlow;
 pub use generation::{Loaded, policy_hash};
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use pairs::PairTraffic;
 pub use pinned::{Heritage, Pins, is_bpffs_open};
 pub use probe::{Answer, SHORTEST as SHORTEST_PROBE, opening};
-pub use slots::Slots;
+pub use slots::{Slots, Taken};
 pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};
 
 pub use crate::model::{Classifier, Direction, XdpMode, XdpProgram};
-use crate::{model::PublicKey, policy::Compiled};
+use crate::{
+    model::{PublicKey, RuleName},
+    policy::Compiled,
+};
 
 /// Oldest kernel relay runs on.
 pub const MINIMUM_KERNEL: (u32, u32) = (6, 1);
@@ -59,8 +65,8 @@ pub struct Datapath {
 pub struct Observed {
     /// The hooks, ingress first.
     pub hooks: [Hook; 2],
-    /// Slot of each key.
-    pub slots: BTreeMap<PublicKey, u32>,
+    /// Slots of keys, and numbers of rules.
+    pub slots: Taken,
     /// Pins of other versions of relay.
     pub heritage: Vec<Heritage>,
     keeping: Keeping,
@@ -119,7 +125,7 @@ impl Observed {
 #[cfg(test)]
 impl Observed {
     /// A datapath whose programs, if any, enforce one generation and count in the pinned maps.
-    pub(crate) fn of(generation: Option<Generation>, slots: BTreeMap<PublicKey, u32>) -> Self {
+    pub(crate) fn of(generation: Option<Generation>, slots: Taken) -> Self {
         let mut hooks = Direction::BOTH.map(Hook::new);
         for hook in &mut hooks {
             hook.mode = generation.map(|_| Mode::Tcx);
@@ -223,12 +229,13 @@ impl Datapath {
     ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
-        for map in [&EVENTS, &EVENT_COUNT, &PAIRS] {
+        for map in [&EVENTS, &EVENT_COUNT, &PAIRS, &RULE_COUNTERS, &FLOWS, &FRAGMENTS] {
             self.pins.map(map).check()?;
         }
         let new_slots = slots.new_slots();
         counters::clear(&self.pins, &new_slots)?;
         pairs::forget(&self.pins, &new_slots)?;
+        rules::clear(&self.pins, &slots.new_rules())?;
         slots::claim(&self.pins, slots)?;
         let mut loaded =
             Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
@@ -270,7 +277,7 @@ impl Datapath {
     /// A pin cannot be read, or has another shape.
     pub fn counters(&self) -> Result<Counters, DatapathError> {
         self.pins.require_bpffs()?;
-        counters::read(&self.pins, slots::read(&self.pins)?)
+        counters::read(&self.pins, slots::read(&self.pins)?.peers)
     }
 
     /// Slot of each key; none if nothing is pinned.
@@ -278,7 +285,7 @@ impl Datapath {
     /// # Errors
     /// The pin cannot be read, or has another shape.
     pub fn slots(&self) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
-        slots::read(&self.pins)
+        Ok(slots::read(&self.pins)?.peers)
     }
 
     /// Traffic by pair of peers; none if `pair_stats` was never on.
@@ -288,6 +295,22 @@ impl Datapath {
     pub fn pairs(&self) -> Result<PairTraffic, DatapathError> {
         self.pins.require_bpffs()?;
         pairs::read(&self.pins)
+    }
+
+    /// Traffic of each rule; none if nothing is pinned.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or has another shape.
+    pub fn rule_counts(&self) -> Result<BTreeMap<RuleName, RuleCounters>, DatapathError> {
+        rules::read(&self.pins, slots::read(&self.pins)?.rules)
+    }
+
+    /// The flows that are live; none if nothing is pinned.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or has another shape.
+    pub fn flows(&self) -> Result<Vec<LiveFlow>, DatapathError> {
+        flows::read(&self.pins)
     }
 
     /// Dropped packets, beginning with the latest `last`.

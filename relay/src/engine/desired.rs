@@ -91,10 +91,10 @@ pub(super) async fn policy(
     relay: &Relay,
     observed: &Observed,
 ) -> Result<(Compiled, Slots)> {
-    let slots = Slots::assign(&relay.peers, &observed.slots)?;
+    let slots = Slots::assign(relay, &observed.slots)?;
     let host_addresses = host_addresses(handle, &relay.interface).await?;
     let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
-    Ok((policy::compile(&sources)?, slots))
+    Ok((policy::compile(&sources, slots.rules())?, slots))
 }
 
 /// The host's addresses, except loopback and link-local ones, which are always dropped, and those

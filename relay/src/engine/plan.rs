@@ -81,11 +81,11 @@ impl Plan {
         let guard = guard.plan(relay, Rekeyed { public_key, is_new: is_other });
 
         let observed = observed?;
-        let slots = Slots::assign(&relay.peers, &observed.slots)?;
+        let slots = Slots::assign(relay, &observed.slots)?;
         let host_addresses = &desired.host_addresses;
         let sources = Sources { relay, host_addresses, slots: slots.as_slice() };
         let contested = contested(&sources);
-        let compiled = policy::compile(&sources)?;
+        let compiled = policy::compile(&sources, slots.rules())?;
         let switch = !observed.carries_out(&compiled, &slots);
 
         let is_fence_wrong = !desired::is_fence_desired(fence, relay)?;

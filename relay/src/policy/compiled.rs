@@ -1,28 +1,31 @@
 //! The policy as the programs read it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use ipnet::IpNet;
 use relay_common::{
     Cell, Leaf, Reason,
+    cell::{DESTINATION_LISTS, Lists, RULED, SOURCE_LISTS},
     header::protocol,
     host_access::{HostPolicy, port_key},
     leaf::Special,
-    names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
+    names::{EGRESS_STACK, ENDS, FAST_PATH, PAIR_STATS, RULES},
+    rules::{Directions, Grant, RuleSet, Rules, allowing},
     verdict::{Verdict, decide},
 };
 
 use super::{
-    class::{Classes, TooManyCells},
+    class::{self, Classes},
     displacement::displace,
     range::Range,
+    services::{self, Granted, MAX_GRANTS},
     sources::Sources,
     space::{Cut, Owner, Space},
 };
-use crate::model::{Egress, HostAccess, Relay, Transport};
+use crate::model::{Egress, HostAccess, Relay, Service, Transport};
 
 /// Limit of cells in one generation: 128 MiB of map.
 const MAX_CELLS: u64 = 1 << 25;
@@ -42,6 +45,16 @@ pub struct Compiled {
     pub prefixes: Vec<(IpNet, Leaf)>,
     /// Cells of the class matrix, rows displaced.
     pub cells: Vec<Cell>,
+    /// Rule sets of each cell; empty without rules.
+    pub directions: Vec<Directions>,
+    /// Rule sets, by number; empty without rules.
+    pub rule_sets: Vec<RuleSet>,
+    /// The rule of each rule set and class of services, rows displaced; empty without rules.
+    pub grants: Vec<Grant>,
+    /// The class of each [`relay_common::service`] index; empty without rules.
+    pub services: Vec<u16>,
+    /// When each rule ends, by its number: seconds since 1970-01-01T00:00:00Z.
+    pub rule_ends: BTreeMap<u32, Option<u64>>,
     /// The relay's IPv4 address, source of its ICMP errors.
     pub relay_v4: Option<Ipv4Addr>,
     /// The relay's IPv6 address, source of its ICMPv6 errors.
@@ -84,21 +97,58 @@ pub enum CompileError {
         /// Needed cells.
         found: u64,
     },
+    /// Too many different combinations of rules.
+    #[error(
+        "the rules need {found} rule sets, expected at most {MAX_RULE_SETS}: that many pairs of peers \
+         are covered by different combinations of rules; write rules between groups instead of single \
+         peers"
+    )]
+    TooManyRuleSets {
+        /// Sets found so far.
+        found: usize,
+    },
+    /// Too many different ports.
+    #[error(
+        "the ports of the rules form {found} classes, expected at most {}; use ranges, or the same \
+         ports in more rules",
+        u16::MAX
+    )]
+    TooManyServices {
+        /// Classes found so far.
+        found: usize,
+    },
+    /// Too many rules with too many ports each.
+    #[error(
+        "the rules need {found} grants, one for each rule set and class of ports, expected at most \
+         {MAX_GRANTS}; let fewer rules have ranges that overlap the ports of many others"
+    )]
+    TooManyGrants {
+        /// Grants found so far.
+        found: usize,
+    },
 }
 
-/// Compiles a policy.
+/// Most different combinations of rules that pairs of peers are covered by.
+const MAX_RULE_SETS: usize = u16::MAX as usize;
+
+/// Compiles a policy. `rule_numbers` are those of the rules' counters, in the order of
+/// `relay.rules`; never 0.
 ///
 /// # Errors
-/// The lists need more cells than a generation holds.
-pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
+/// Lists or rules need more room than a generation has.
+pub fn compile(sources: &Sources<'_>, rule_numbers: &[u32]) -> Result<Compiled, CompileError> {
     let relay = sources.relay;
     let space = Space::cut(sources);
-    let classes = Classes::find(&space, relay.egress == Egress::Stack, MAX_CELLS)
-        .map_err(|TooManyCells(found)| CompileError::TooManyCells { found })?;
-    let placed = displace(&classes.rows);
+    let classes = Classes::find(&space, &relay.rules, relay.egress == Egress::Stack, MAX_CELLS)?;
+    let granted = Granted::of(&relay.rules, rule_numbers, &classes.rule_sets)?;
+    let placed = displace(&matrix(&classes));
     let cells = placed.cells.iter().map(|cell| match cell {
-        Some((class, bits)) => Cell::new(Cell::tag(*class), *bits),
+        Some((class, value)) => Cell::new(Cell::tag(*class), *value & CELL_BITS),
         None => Cell::EMPTY,
+    });
+    let directions = placed.cells.iter().map(|cell| match cell {
+        Some((_, value)) => classes.directions[(value >> CELL_BITS.count_ones()) as usize],
+        None => Directions::default(),
     });
 
     let leaf = |cut: &Cut, class: Option<u32>| match (cut.owner, class) {
@@ -136,6 +186,15 @@ pub fn compile(sources: &Sources<'_>) -> Result<Compiled, CompileError> {
             .filter(|(p, _)| reaches_out(p, &range_v4, &range_v6))
             .collect(),
         cells: cells.collect(),
+        directions: if relay.rules.is_empty() { Vec::new() } else { directions.collect() },
+        rule_sets: granted.sets,
+        grants: granted.grants,
+        services: granted.services,
+        rule_ends: rule_numbers
+            .iter()
+            .copied()
+            .zip(relay.rules.iter().map(|rule| rule.until))
+            .collect(),
         relay_v4: relay.addresses.iter().find_map(|net| match net {
             IpNet::V4(net) => Some(net.addr()),
             IpNet::V6(_) => None,
@@ -170,6 +229,18 @@ impl Compiled {
         decide(&source, &destination, cell.unwrap_or(Cell::EMPTY), stack)
     }
 
+    /// The rule, by its number, by which the programs let one address begin something with another;
+    /// `None` if rules do not decide between them, or none allows it. Whether it has ended is not
+    /// considered.
+    pub fn allowing(&self, source: IpAddr, destination: IpAddr, service: Service) -> Option<u32> {
+        let (source, destination) = (self.leaf(source), self.leaf(destination));
+        let index = usize::try_from(source.cell_index(&destination)).ok()?;
+        if self.cells.get(index)?.lists(&source) != Lists::Ruled {
+            return None;
+        }
+        allowing(&self, self.directions.get(index)?.forward, services::index(service))
+    }
+
     /// Slot under which dropped packets from an address are counted.
     pub fn counted_slot(&self, source: IpAddr) -> u32 {
         self.leaf(source).counted_slot()
@@ -197,6 +268,58 @@ impl Compiled {
             .max_by_key(|(prefix, _)| prefix.prefix_len())
             .map_or(Leaf::NOBODY, |&(_, leaf)| leaf)
     }
+}
+
+impl Rules for &Compiled {
+    fn class(&self, service: u32) -> u16 {
+        self.services.get(service as usize).copied().unwrap_or(0)
+    }
+
+    fn set(&self, number: u16) -> RuleSet {
+        self.rule_sets.get(usize::from(number)).copied().unwrap_or_default()
+    }
+
+    fn grant(&self, index: u64) -> Grant {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        self.grants.get(index).copied().unwrap_or_default()
+    }
+
+    fn ends(&self, rule: u32) -> u64 {
+        self.rule_ends.get(&rule).map_or(0, |end| end.unwrap_or(u64::MAX))
+    }
+}
+
+impl From<class::TooMany> for CompileError {
+    fn from(too_many: class::TooMany) -> Self {
+        match too_many {
+            class::TooMany::Cells(found) => Self::TooManyCells { found },
+            class::TooMany::RuleSets(found) => Self::TooManyRuleSets { found },
+        }
+    }
+}
+
+impl From<services::TooMany> for CompileError {
+    fn from(too_many: services::TooMany) -> Self {
+        match too_many {
+            services::TooMany::Services(found) => Self::TooManyServices { found },
+            services::TooMany::Grants(found) => Self::TooManyGrants { found },
+        }
+    }
+}
+
+/// Bits of a cell. In the displaced matrix the number of its pair of rule sets is above them.
+const CELL_BITS: u32 = SOURCE_LISTS | DESTINATION_LISTS | RULED;
+
+/// The rows of the class matrix, with one number a cell.
+fn matrix(classes: &Classes) -> Vec<Vec<(u32, u32)>> {
+    let value = |bits: u32, directions: usize| {
+        let number = u32::try_from(directions).expect("fewer pairs of sets than cells");
+        bits | number << CELL_BITS.count_ones()
+    };
+    let cells = |row: &Vec<(u32, u32, usize)>| {
+        row.iter().map(|&(column, bits, directions)| (column, value(bits, directions))).collect()
+    };
+    classes.rows.iter().map(cells).collect()
 }
 
 /// An address as a number. The upper 96 bits of an IPv4 address are zero.
@@ -231,7 +354,9 @@ fn features(relay: &Relay) -> u32 {
     let fast_path = if relay.fast_path { FAST_PATH } else { 0 };
     let egress = if relay.egress == Egress::Stack { EGRESS_STACK } else { 0 };
     let pairs = if relay.pair_stats { PAIR_STATS } else { 0 };
-    fast_path | egress | pairs
+    let rules = if relay.rules.is_empty() { 0 } else { RULES };
+    let ends = if relay.rules.iter().any(|rule| rule.until.is_some()) { ENDS } else { 0 };
+    fast_path | egress | pairs | rules | ends
 }
 
 fn host_ports(access: &HostAccess) -> HostPorts {

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use ipnet::IpNet;
 use relay_common::leaf::Special;
 
-use super::{sources::Sources, special::specials};
+use super::{
+    sets::Sets,
+    sides::{Side, Sides},
+    sources::Sources,
+    special::specials,
+};
 use crate::model::host_prefix;
 
 /// Number of a group: peers with equal `allowed_ips`.
@@ -29,6 +34,8 @@ pub(super) struct Cut {
     pub owner: Owner,
     /// Groups that list it: index into [`Space::sets`].
     pub set: usize,
+    /// Sides of rules that it is on: index into [`Space::sides`].
+    pub sides: usize,
 }
 
 /// All leaves, by address, shorter prefixes first.
@@ -39,6 +46,8 @@ pub(super) struct Space {
     pub sets: Vec<Vec<Group>>,
     /// Group of each peer.
     pub groups: Vec<Group>,
+    /// Sets of sides of rules, each sorted. The first is empty.
+    pub sides: Vec<Vec<Side>>,
 }
 
 /// What is set at a prefix itself, not inherited.
@@ -55,6 +64,7 @@ impl Space {
     /// the programs ask the host's routing about addresses that nobody owns.
     pub(super) fn cut(sources: &Sources<'_>) -> Self {
         let (groups, lists) = group(sources);
+        let mut sides = Sides::of(sources.relay);
         let mut marks: BTreeMap<IpNet, Mark> = BTreeMap::new();
         for (index, peer) in sources.relay.peers.iter().enumerate() {
             for prefix in peer.owned() {
@@ -77,14 +87,20 @@ impl Space {
             }
         }
 
+        for prefix in sides.prefixes() {
+            marks.entry(prefix).or_default();
+        }
+
         let mut sets = Sets::new();
         let mut cuts: Vec<Cut> = Vec::with_capacity(marks.len());
-        let mut ancestors: Vec<usize> = Vec::new();
+        let mut ancestors: Vec<(usize, usize)> = Vec::new();
         for (prefix, mark) in marks {
-            while ancestors.last().is_some_and(|&at| !cuts[at].prefix.contains(&prefix)) {
+            while ancestors.last().is_some_and(|&(at, _)| !cuts[at].prefix.contains(&prefix)) {
                 ancestors.pop();
             }
-            let parent = ancestors.last().map(|&at| &cuts[at]);
+            let parent = ancestors.last().map(|&(at, _)| &cuts[at]);
+            let around = ancestors.last().map_or(0, |&(_, named)| named);
+            let named = sides.named_by(&prefix, around);
             let inherited = parent.map_or(Owner::Nobody, |cut| cut.owner);
             let owner = match mark.owner.unwrap_or(inherited) {
                 Owner::Nobody if overlays.iter().any(|overlay| overlay.contains(&prefix)) => {
@@ -98,10 +114,14 @@ impl Space {
                 owner @ (Owner::Peer(_) | Owner::Special(_) | Owner::Nobody) => owner,
             };
             let set = sets.with(parent.map_or(0, |cut| cut.set), &mark.groups);
-            ancestors.push(cuts.len());
-            cuts.push(Cut { prefix, owner, set });
+            let sides = match owner {
+                Owner::Peer(peer) => sides.of_owner(peer, named),
+                Owner::Special(_) | Owner::Nobody => 0,
+            };
+            ancestors.push((cuts.len(), named));
+            cuts.push(Cut { prefix, owner, set, sides });
         }
-        Self { cuts, sets: sets.sets, groups }
+        Self { cuts, sets: sets.into_vec(), groups, sides: sides.into_sets() }
     }
 }
 
@@ -141,30 +161,4 @@ fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
         })
     });
     (groups.collect(), lists)
-}
-
-/// Different sets of groups.
-struct Sets {
-    sets: Vec<Vec<Group>>,
-    numbers: HashMap<Vec<Group>, usize>,
-}
-
-impl Sets {
-    fn new() -> Self {
-        Self { sets: vec![Vec::new()], numbers: HashMap::from([(Vec::new(), 0)]) }
-    }
-
-    /// The union of a set and more groups.
-    fn with(&mut self, set: usize, more: &[Group]) -> usize {
-        if more.is_empty() {
-            return set;
-        }
-        let mut union = [&self.sets[set], more].concat();
-        union.sort_unstable();
-        union.dedup();
-        *self.numbers.entry(union).or_insert_with_key(|union| {
-            self.sets.push(union.clone());
-            self.sets.len() - 1
-        })
-    }
 }

@@ -2,8 +2,9 @@
 
 use relay_common::{
     Event, PairCounters, PeerCounters,
-    counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED},
+    counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED, MAX_RULES, RuleCounters},
     event::EVENTS_KEPT,
+    flow::{DATAGRAM_SETS, FlowSet, SETS},
     guard::{Attempt, Counts, Flow, FlowKey},
     names,
 };
@@ -44,6 +45,26 @@ pub(in super::super) const EVENT_COUNT: PinnedMap =
 pub(in super::super) const PAIRS: PinnedMap =
     PinnedMap::hash::<u64, PairCounters>("pairs", names::PAIR_COUNTERS, Fixed(MAX_PAIRS_COUNTED));
 
+/// Number of each rule, by its name. No program uses it.
+pub(in super::super) const RULES: PinnedMap =
+    PinnedMap::hash::<[u8; 32], u32>("rules", "rules", Fixed(MAX_RULES));
+
+/// Traffic by number of rule.
+pub(in super::super) const RULE_COUNTERS: PinnedMap =
+    PinnedMap::array::<RuleCounters>("rule_counters", names::RULE_COUNTERS, Fixed(MAX_RULES));
+
+/// Flows.
+pub(in super::super) const FLOWS: PinnedMap =
+    PinnedMap::array::<FlowSet>("flows", names::FLOWS, Fixed(SETS));
+
+/// The seed of their hashes. No program uses it.
+pub(in super::super) const FLOW_SEED: PinnedMap =
+    PinnedMap::array::<u64>("flow_seed", "flow_seed", Fixed(1));
+
+/// Datagrams in fragments.
+pub(in super::super) const FRAGMENTS: PinnedMap =
+    PinnedMap::array::<FlowSet>("fragments", names::FRAGMENTS, Fixed(DATAGRAM_SETS));
+
 /// Messages by processor and outcome.
 pub(in super::super) const GUARD_COUNTS: PinnedMap =
     PinnedMap::array::<Counts>("guard_counts", names::GUARD_COUNTS, PerProcessor);
@@ -61,13 +82,18 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 10] = [
+pub(super) const ALL: [&PinnedMap; 15] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
     &EVENTS,
     &EVENT_COUNT,
     &PAIRS,
+    &RULES,
+    &RULE_COUNTERS,
+    &FLOWS,
+    &FLOW_SEED,
+    &FRAGMENTS,
     &GUARD_COUNTS,
     &GUARD_SOURCES,
     &GUARD_FLOWS,

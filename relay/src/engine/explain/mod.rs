@@ -427,7 +427,7 @@ fn missing_entries(loaded: &Loaded, explanation: &Explanation<'_>) -> Vec<String
 
 const fn way(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Relay => "peer",
+        Verdict::Relay | Verdict::ByRule => "peer",
         Verdict::ToHost => "host",
         Verdict::ToStack => "stack",
     }

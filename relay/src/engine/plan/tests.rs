@@ -1,13 +1,11 @@
 mod convergence;
 
-use std::collections::BTreeMap;
-
 use super::{
     super::{guard::Guarding, step::Undo},
     *,
 };
 use crate::{
-    datapath::GuardHook,
+    datapath::{GuardHook, Taken},
     model::{Guard, PublicKey, Relay},
     net::underlay::Chosen,
     wireguard::{Change, DesiredPeer},
@@ -80,9 +78,9 @@ fn lines(steps: &[Step]) -> Vec<String> {
 fn differences() -> Differences {
     let relay = relay();
     let interface = relay.interface.clone();
-    let slots = Slots::assign(&[], &BTreeMap::new()).expect("slots");
+    let slots = Slots::assign(&relay, &Taken::default()).expect("slots");
     let sources = Sources { relay: &relay, host_addresses: &[], slots: slots.as_slice() };
-    let compiled = Box::new(policy::compile(&sources).expect("a policy"));
+    let compiled = Box::new(policy::compile(&sources, &[]).expect("a policy"));
     let gone = PublicKey::from_bytes([3; 32]);
     let peer = DesiredPeer {
         name: "node-b".parse().expect("a name"),

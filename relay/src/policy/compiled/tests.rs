@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{Owners, Peer, PublicKey},
-    policy::eval,
+    model::{
+        Group, Owners, PROTOCOLS, Peer, PublicKey, Rule, Selector, Service, Services, Transport,
+    },
+    policy::{Opening, Pass, eval, eval_opening, is_ruled},
 };
 
 /// A relay at 10.3.2.1/16 and fd00::3:2:1/112 with these peers.
@@ -36,7 +38,7 @@ fn net(text: &str) -> IpNet {
 
 fn compiled(relay: &Relay) -> Compiled {
     let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
-    compile(&Sources { relay, host_addresses: &[], slots: &slots }).expect("small")
+    compile(&Sources { relay, host_addresses: &[], slots: &slots }, &[]).expect("small")
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn of_the_hosts_addresses_those_alone_count_that_somebody_else_would_own() {
         let addresses: Vec<IpAddr> =
             addresses.iter().map(|text| text.parse().expect("an address")).collect();
         let sources = Sources { relay: &relay, host_addresses: &addresses, slots: &[1] };
-        (compile(&sources).expect("small"), sources.contested())
+        (compile(&sources, &[]).expect("small"), sources.contested())
     };
     let (plain, _) = made(&[]);
     let (same, contested) = made(&["203.0.113.5", "172.17.0.1", "2001:db8::7"]);
@@ -161,6 +163,88 @@ fn any_relay() -> impl Strategy<Value = Relay> {
     })
 }
 
+/// Peers, groups of them and rules between all that rules can name.
+fn any_ruled_relay() -> impl Strategy<Value = Relay> {
+    let relay = any_relay().prop_filter("peers", |relay| relay.peers.len() > 2);
+    relay.prop_flat_map(|relay| {
+        let peers = relay.peers.len();
+        let groups = prop::collection::vec(prop::collection::btree_set(0..peers, 1..6), 3);
+        let rules = prop::collection::vec(any_rule(peers), 1..12);
+        (Just(relay), groups, rules).prop_map(|(relay, groups, rules)| {
+            let group = |(number, members): (usize, std::collections::BTreeSet<usize>)| Group {
+                name: format!("g{number}").parse().expect("a name"),
+                members: members.into_iter().collect(),
+            };
+            let named = |(number, rule): (usize, Rule)| Rule {
+                name: format!("r{number}").parse().expect("a name"),
+                ..rule
+            };
+            Relay {
+                groups: groups.into_iter().enumerate().map(group).collect(),
+                rules: rules.into_iter().enumerate().map(named).collect(),
+                ..relay
+            }
+        })
+    })
+}
+
+fn any_rule(peers: usize) -> impl Strategy<Value = Rule> {
+    let selector = prop_oneof![
+        2 => (0..peers).prop_map(Selector::Peer),
+        2 => (0..3usize).prop_map(Selector::Group),
+        2 => prefix().prop_map(Selector::Prefix),
+        1 => Just(Selector::Any),
+    ];
+    let side = || prop::collection::vec(selector.clone(), 1..3);
+    let except = prop::collection::vec(
+        prop_oneof![
+            (0..peers).prop_map(Selector::Peer),
+            (0..3usize).prop_map(Selector::Group),
+            prefix().prop_map(Selector::Prefix),
+        ],
+        0..2,
+    );
+    let services = prop::collection::vec(any_services(), 0..4);
+    let until = prop_oneof![3 => Just(None), 1 => (90u64..110).prop_map(Some)];
+    (side(), side(), except, services, any::<bool>(), until).prop_map(
+        |(from, to, except, services, both_ways, until)| Rule {
+            from,
+            to,
+            except,
+            services,
+            both_ways,
+            until,
+            ..Rule::new("r".parse().expect("a name"))
+        },
+    )
+}
+
+fn any_services() -> impl Strategy<Value = Services> {
+    let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp)];
+    let port = || prop_oneof![4 => 20u16..40, 1 => Just(0), 1 => Just(u16::MAX), 1 => any::<u16>()];
+    prop_oneof![
+        6 => (transport, port(), port()).prop_map(|(transport, one, other)| Services::Ports {
+            transport,
+            first: one.min(other),
+            last: one.max(other),
+        }),
+        1 => Just(Services::Echo),
+        1 => Just(Services::Icmp),
+        1 => (0..PROTOCOLS.len()).prop_map(|at| Services::Protocol(PROTOCOLS[at].1)),
+    ]
+}
+
+fn any_service() -> impl Strategy<Value = Service> {
+    let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp)];
+    let port = prop_oneof![4 => 20u16..40, 1 => Just(0), 1 => Just(u16::MAX), 1 => any::<u16>()];
+    prop_oneof![
+        6 => (transport, port).prop_map(|(transport, port)| Service::Port(transport, port)),
+        1 => Just(Service::Echo),
+        1 => Just(Service::Icmp),
+        1 => any::<u8>().prop_map(Service::Protocol),
+    ]
+}
+
 fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         8 => (0u32..2, 0u32..1 << 9).prop_map(|(outside, host)| {
@@ -196,13 +280,48 @@ proptest! {
     ) {
         let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
         let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
-        let compiled = compile(&sources).expect("small");
+        let compiled = compile(&sources, &[]).expect("small");
         for (source, destination) in pairs {
             prop_assert_eq!(
                 compiled.decide(source, destination),
                 eval(&sources, source, destination),
                 "{} → {}", source, destination
             );
+        }
+    }
+
+    #[test]
+    fn compiled_rules_and_formula_agree(
+        relay in any_ruled_relay(),
+        openings in prop::collection::vec((address(), address(), any_service()), 200),
+        now in 85u64..115,
+    ) {
+        let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+        // Numbers are not places.
+        let numbers: Vec<u32> = (0..relay.rules.len()).map(|at| 3 * at as u32 + 7).collect();
+        let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
+        let compiled = compile(&sources, &numbers).expect("small");
+        for (source, destination, service) in openings {
+            let opening = Opening { source, destination, service };
+            let formula = eval_opening(&sources, &opening, now);
+            let listed = eval(&sources, source, destination);
+            let found = match compiled.decide(source, destination) {
+                Ok(Verdict::ByRule) => {
+                    prop_assert!(is_ruled(&sources, source, destination), "{:?}", opening);
+                    match compiled.allowing(source, destination, service) {
+                        None => Err(Reason::NoRule),
+                        Some(rule) if now >= (&compiled).ends(rule) => Err(Reason::RuleEnded),
+                        Some(rule) => Ok(Pass::Rule(
+                            numbers.iter().position(|number| *number == rule).expect("a rule"),
+                        )),
+                    }
+                }
+                decided => {
+                    prop_assert_eq!(decided, listed);
+                    decided.map(Pass::Lists)
+                }
+            };
+            prop_assert_eq!(found, formula, "{:?}", opening);
         }
     }
 }

@@ -99,7 +99,7 @@ impl Fleet {
         let relay = self.relay(fast_path);
         let slots: Vec<u32> = (1..=self.peers).collect();
         let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
-        let compiled = compile(&sources).context("compile the policy")?;
+        let compiled = compile(&sources, &[]).context("compile the policy")?;
         Ok((compiled, self.peers + 1))
     }
 

@@ -39,7 +39,7 @@ pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
     for turn in 0..times.max(1) {
         let started = Instant::now();
         let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
-        let compiled = compile(&sources).context("compile the policy")?;
+        let compiled = compile(&sources, &[]).context("compile the policy")?;
         cost.compile = cost.compile.min(started.elapsed());
         let started = Instant::now();
         let mut loaded = Loaded::load(&compiled, 1, None, fleet.peers + 1)?;

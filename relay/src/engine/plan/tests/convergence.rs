@@ -4,15 +4,13 @@
 //! [`Kernel`] has what steps leave behind, as far as plans observe it. It applies the changes that the
 //! steps contain, not what was desired.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use relay_common::{Generation, names::ABI_VERSION};
 
 use super::super::{super::guard::Guarding, *};
 use crate::{
     config::Secrets,
-    datapath::{GuardHook, policy_hash},
+    datapath::{GuardHook, Taken, policy_hash},
     model::{Egress, Guard, GuardMode, HostAccess, Peer, PublicKey, Relay, Underlay},
     net::{
         fence::{Drops, FenceState},
@@ -58,7 +56,7 @@ struct Kernel {
     link: Option<Link>,
     device: Option<Device>,
     generation: Option<Generation>,
-    slots: BTreeMap<PublicKey, u32>,
+    slots: Taken,
     guard: Vec<GuardHook>,
     routes: Vec<Route>,
 }
@@ -122,7 +120,10 @@ impl Kernel {
                     self.generation =
                         Some(Generation { abi_version, reserved: 0, number, policy_hash });
                     let keys = configured.relay.peers.iter().map(|peer| peer.public_key);
-                    self.slots = keys.zip(slots.as_slice().iter().copied()).collect();
+                    let peers = keys.zip(slots.as_slice().iter().copied()).collect();
+                    let names = configured.relay.rules.iter().map(|rule| rule.name.clone());
+                    let rules = names.zip(slots.rules().iter().copied()).collect();
+                    self.slots = Taken { peers, rules };
                 }
                 Step::Guard(plan) => {
                     self.guard = plan.applied();

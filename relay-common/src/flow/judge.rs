@@ -1,0 +1,207 @@
+use core::cell::Cell;
+
+use super::{FlowSet, NO_SERVICE, Packet, Side, place, ticks};
+use crate::{
+    Reason,
+    rules::{Directions, Rules, allowing},
+    service,
+};
+
+/// What the decision reads and changes beside the rules.
+pub trait Flows: Rules {
+    /// A set of the table; `None` if there is none of this number.
+    fn set_of_flows(&self, number: u32) -> Option<&FlowSet>;
+
+    /// A set of the memory of datagrams in fragments.
+    fn set_of_datagrams(&self, number: u32) -> Option<&FlowSet>;
+
+    /// Replaces `old` by `new` atomically; `false` if the word is not `old`.
+    fn replace(&self, word: &Cell<u64>, old: u64, new: u64) -> bool;
+
+    /// Takes a token of the flows that a peer may begin, by its slot.
+    fn may_begin(&self, slot: u32) -> bool;
+
+    /// The boot clock, nanoseconds.
+    fn now_ns(&self) -> u64;
+
+    /// The lower half of the number of the generation.
+    fn generation(&self) -> u32;
+
+    /// The seed of the table.
+    fn seed(&self) -> u64;
+
+    /// The number, which the compiler knows nothing about any more.
+    fn opaque(&self, number: u64) -> u64;
+
+    /// Whether to change nothing: the packet is a probe.
+    fn is_probe(&self) -> bool;
+}
+
+/// A packet that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// The rule that allows it.
+    pub rule: u32,
+    /// The side that it comes from.
+    pub side: Side,
+    /// Its flow.
+    pub flow: FlowOf,
+}
+
+/// The flow of a packet that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowOf {
+    /// It has none.
+    None,
+    /// It begins one: [`super::begin`] has to find a place for it.
+    Begins,
+    /// Set and way.
+    At(u32, u32),
+}
+
+/// Decides about a packet between peers that rules let begin something with each other.
+///
+/// # Errors
+/// Why the packet is dropped.
+#[inline(always)]
+pub fn judge(
+    flows: &impl Flows,
+    packet: &Packet,
+    directions: Directions,
+) -> Result<Passed, Reason> {
+    let now_ns = flows.now_ns();
+    let mut reason = Reason::NoRule;
+    if directions.backward != 0 && packet.answered != NO_SERVICE {
+        match answer(flows, packet, directions.backward, now_ns) {
+            Some(Ok(passed)) => return Ok(passed),
+            Some(Err(why)) => reason = why,
+            None => {}
+        }
+    }
+    if directions.forward != 0 && packet.asked != NO_SERVICE {
+        match ask(flows, packet, directions.forward, now_ns) {
+            Err(Reason::NoRule) => {}
+            decided => return decided,
+        }
+    }
+    Err(reason)
+}
+
+/// Decides about an ICMP error, by the packet that it quotes, whose sender is its receiver.
+/// `directions` are those of the quoted packet's source and destination.
+///
+/// # Errors
+/// The quoted packet belongs to no flow that is allowed.
+#[inline(always)]
+pub fn judge_error(
+    flows: &impl Flows,
+    quoted: &Packet,
+    directions: Directions,
+) -> Result<Passed, Reason> {
+    let now_ns = flows.now_ns();
+    for side in [Side::Beginner, Side::Answerer] {
+        let (set, beginner, service) = match side {
+            Side::Beginner => (directions.forward, quoted.source, quoted.asked),
+            Side::Answerer => (directions.backward, quoted.destination, quoted.answered),
+        };
+        if set == 0 || service >= service::ICMP {
+            continue;
+        }
+        let key = quoted.key.from(side);
+        let (number, tag) = place(&key, flows.seed(), beginner);
+        let Some((way, entry)) = flows.set_of_flows(number).and_then(|set| set.find(tag, &key))
+        else {
+            continue;
+        };
+        if entry.expires() <= ticks(now_ns) {
+            continue;
+        }
+        let rule = match entry.generation() == flows.generation() {
+            true => Some(entry.rule()),
+            false => allowing(flows, set, service),
+        };
+        if let Some(rule) = rule.filter(|&rule| now_ns < flows.ends(rule)) {
+            return Ok(Passed { rule, side, flow: FlowOf::At(number, way) });
+        }
+    }
+    Err(Reason::UnrelatedError)
+}
+
+/// Decides about a packet of the side that may begin by this set.
+#[inline(always)]
+fn ask(flows: &impl Flows, packet: &Packet, rules: u16, now_ns: u64) -> Result<Passed, Reason> {
+    let verdict = match allowing(flows, rules, packet.asked) {
+        None => Err(Reason::NoRule),
+        Some(rule) if now_ns >= flows.ends(rule) => Err(Reason::RuleEnded),
+        Some(rule) => Ok(rule),
+    };
+    let passed = |flow| move |rule| Passed { rule, side: Side::Beginner, flow };
+    // Of ICMP, echoes alone have flows.
+    if packet.asked == service::ICMP || flows.is_probe() {
+        return verdict.map(passed(FlowOf::None));
+    }
+    let now = ticks(now_ns);
+    let (number, tag) = place(&packet.key, flows.seed(), packet.source);
+    let set = flows.set_of_flows(number).ok_or(Reason::Inconsistent)?;
+    let Some((way, entry)) = set.find(tag, &packet.key) else {
+        return verdict.map(passed(FlowOf::Begins));
+    };
+    match verdict {
+        // It begins anew, perhaps elsewhere.
+        Ok(_) if entry.expires() <= now => {
+            set.clear(way);
+            return verdict.map(passed(FlowOf::Begins));
+        }
+        Ok(rule) => {
+            let state = entry.state().after_beginner(packet.flags);
+            entry.set_state(state);
+            entry.set_expires(now + state.lifetime(packet.key.protocol()));
+            entry.allow(rule, flows.generation());
+        }
+        Err(_) => set.clear(way),
+    }
+    verdict.map(passed(FlowOf::At(number, way)))
+}
+
+/// Decides about an answer in a flow that the receiver began by this set; `None` if there is no such
+/// flow.
+#[inline(always)]
+fn answer(
+    flows: &impl Flows,
+    packet: &Packet,
+    rules: u16,
+    now_ns: u64,
+) -> Option<Result<Passed, Reason>> {
+    let key = packet.key.answered();
+    let (number, tag) = place(&key, flows.seed(), packet.destination);
+    let set = flows.set_of_flows(number)?;
+    let (way, entry) = set.find(tag, &key)?;
+    let now = ticks(now_ns);
+    if entry.expires() <= now {
+        return None;
+    }
+    let is_current = entry.generation() == flows.generation();
+    let rule = match is_current {
+        true => Some(entry.rule()),
+        false => allowing(flows, rules, packet.answered),
+    };
+    let rule = match rule {
+        Some(rule) if now_ns < flows.ends(rule) => rule,
+        ended => {
+            if !flows.is_probe() {
+                set.clear(way);
+            }
+            return Some(Err(if ended.is_some() { Reason::RuleEnded } else { Reason::NoRule }));
+        }
+    };
+    if !flows.is_probe() {
+        entry.allow(rule, flows.generation());
+        let state = entry.state().after_answerer(packet.flags);
+        entry.set_state(state);
+        if state.is_reset() {
+            let soon = now + state.lifetime(key.protocol());
+            entry.set_expires(soon.min(entry.expires()));
+        }
+    }
+    Some(Ok(Passed { rule, side: Side::Answerer, flow: FlowOf::At(number, way) }))
+}

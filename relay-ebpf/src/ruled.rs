@@ -1,0 +1,284 @@
+//! The decision about packets between peers that rules let begin something with each other.
+//! [`crate::steady`] is its fast path.
+//!
+//! It goes in steps, each a function of its own: read the packet, judge what was read, count it, and
+//! finish the packet. Between them everything is in a map.
+//!
+//! VERIFIER: what a step finds in the map is unknown to it, and so one case. Handed over in
+//! registers or on the stack, each combination of header, protocol and fragment would be followed
+//! apart through the loops over the table of flows, for more than a million instructions.
+
+use aya_ebpf::programs::TcContext;
+use relay_common::{
+    Leaf, Reason,
+    bytes::{Bytes, Pod},
+    flow::{
+        self, FlowOf, Flows as _, Fragment, begin, forget, judge, judge_error, judge_later,
+        remember,
+    },
+    header::Headers,
+    icmp::ICMP_LEN,
+    names::{FAST_PATH, PAIR_STATS},
+    payload::Payload,
+    service,
+    transport::Transport,
+    verdict::{self, Verdict},
+};
+
+use crate::{
+    Done, again, answer_probe, count, finish,
+    flows::Kernel,
+    ingress::{self, Outcome},
+    maps,
+    packet::Packet,
+    policy,
+    seen::{Seen, Subject},
+    settings, tables,
+};
+
+/// Decides about a packet whose verdict is [`Verdict::ByRule`], or an ICMP error that lists do not
+/// allow, and counts it.
+#[inline(always)]
+pub fn decide(ctx: &TcContext) -> Done {
+    let passes = read(again(ctx))
+        && (judge_seen(again(ctx)) || (read_quoted(again(ctx)) && judge_seen(again(ctx))));
+    if passes {
+        begin_seen(again(ctx));
+        settle(again(ctx));
+        remember_seen(again(ctx));
+    }
+    finish_seen(again(ctx))
+}
+
+/// Reads the packet. `false` if it is dropped already.
+#[inline(never)]
+fn read(ctx: TcContext) -> bool {
+    let packet = Packet::new(&ctx);
+    let Some(seen) = maps::seen() else { return false };
+    let read = read_into(&packet, seen);
+    seen.verdict = code(read);
+    read.is_ok()
+}
+
+#[inline(always)]
+fn read_into(packet: &Packet<'_>, seen: &mut Seen) -> Result<(), Reason> {
+    let headers = packet.headers()?;
+    let transport = Transport::find(&headers, packet)?;
+    let (source, destination) = policy::leaves(&headers);
+    let fragment = Fragment::read(&headers, packet);
+    let slots = [source.slot(), destination.slot()];
+    seen.packet = flow::Packet::read(&headers, &transport, packet, slots);
+    seen.directions = tables::directions(&source, &destination);
+    seen.subject = Subject::Whole;
+    seen.on_the_wire = packet.on_the_wire(&transport);
+    let leaving = match settings::features() & FAST_PATH {
+        0 => Ok(()),
+        _ => ingress::may_leave(packet, &headers, &transport),
+    };
+    seen.leaving = code(leaving);
+    let len = packet.len();
+    if fragment.exists {
+        seen.datagram = fragment.key(&headers);
+        (seen.subject, seen.offset) = if transport.is_later_fragment {
+            (Subject::Later, fragment.offset)
+        } else {
+            let end = fragment.end_of_header(transport.protocol, transport.offset, len)?;
+            (Subject::First, end)
+        };
+    } else if len < transport.offset + flow::header_len(transport.protocol) {
+        return Err(Reason::MalformedHeader);
+    }
+    Ok(())
+}
+
+/// Reads the packet that an ICMP error quotes. `false` if this is no error about a packet between the
+/// same peers.
+///
+/// Sender of the error and receiver of that packet may be different addresses of one peer.
+#[inline(never)]
+fn read_quoted(ctx: TcContext) -> bool {
+    let packet = Packet::new(&ctx);
+    maps::seen().is_some_and(|seen| read_quoted_into(&packet, seen).is_some())
+}
+
+#[inline(always)]
+fn read_quoted_into(packet: &Packet<'_>, seen: &mut Seen) -> Option<()> {
+    let error = packet.headers().ok()?;
+    let transport = Transport::find(&error, packet).ok()?;
+    if transport.is_later_fragment || !service::is_error(&Payload::read(&error, &transport, packet))
+    {
+        return None;
+    }
+    let (source, destination) = policy::leaves(&error);
+    // What lists alone decide keeps their reason.
+    let cell = tables::cell(&source, &destination);
+    let otherwise = verdict::decide(&source, &destination, cell, false).err();
+    seen.verdict = code(Err(otherwise.unwrap_or(Reason::UnrelatedError)));
+    let quote = Quote { packet, at: transport.offset + ICMP_LEN };
+    let quoted = Headers::of(&quote)?;
+    let is_to_its_sender = match (&quoted, &error) {
+        (Headers::V4(quoted), Headers::V4(error)) => {
+            quoted.is_plain() && quoted.source() == error.destination()
+        }
+        (Headers::V6(quoted), Headers::V6(error)) => quoted.source() == error.destination(),
+        _ => false,
+    };
+    let (from, to) = policy::leaves(&quoted);
+    let transport = Transport::find(&quoted, &quote).ok()?;
+    if !is_to_its_sender || to.slot() != source.slot() || transport.is_later_fragment {
+        return None;
+    }
+    seen.packet = flow::Packet::read(&quoted, &transport, &quote, [from.slot(), to.slot()]);
+    seen.directions = tables::directions(&from, &to);
+    seen.subject = Subject::Quoted;
+    Some(())
+}
+
+/// Judges what was read. `false` if it is dropped.
+#[inline(never)]
+fn judge_seen(ctx: TcContext) -> bool {
+    let Some(seen) = maps::seen() else { return false };
+    let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
+    let judged = match seen.subject {
+        Subject::Later => {
+            let source = seen.packet.source;
+            judge_later(&kernel, &seen.datagram, seen.offset, source, seen.directions)
+        }
+        Subject::Quoted => judge_error(&kernel, &seen.packet, seen.directions),
+        Subject::Whole | Subject::First => judge(&kernel, &seen.packet, seen.directions),
+    };
+    match judged {
+        Ok(passed) => {
+            seen.passed = passed;
+            seen.verdict = seen.leaving;
+            true
+        }
+        // Of an error about no flow the reason is there already.
+        Err(_) if seen.subject == Subject::Quoted => false,
+        Err(reason) => {
+            seen.verdict = code(Err(reason));
+            false
+        }
+    }
+}
+
+/// Finds a place for the flow that the packet begins.
+#[inline(never)]
+fn begin_seen(ctx: TcContext) {
+    let Some(seen) = maps::seen() else { return };
+    let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
+    if seen.passed.flow != FlowOf::Begins || kernel.is_probe() {
+        return;
+    }
+    match begin(&kernel, &seen.packet, seen.passed.rule) {
+        Ok(Some((set, way))) => seen.passed.flow = FlowOf::At(set, way),
+        Ok(None) => {}
+        Err(reason) => {
+            seen.verdict = code(Err(reason));
+            return;
+        }
+    }
+    count::begun(seen.passed.rule);
+}
+
+/// Counts a packet that passes.
+#[inline(never)]
+fn settle(ctx: TcContext) {
+    let Some(seen) = maps::seen() else { return };
+    let features = settings::features();
+    if seen.verdict != code(Ok(())) || Packet::new(&ctx).is_probe() {
+        return;
+    }
+    let (from, to) = match seen.subject {
+        // The error goes the other way than what it quotes.
+        Subject::Quoted => (seen.packet.destination, seen.packet.source),
+        Subject::Whole | Subject::First | Subject::Later => {
+            (seen.packet.source, seen.packet.destination)
+        }
+    };
+    if count::between(from, to, seen.on_the_wire).is_err() {
+        seen.verdict = code(Err(Reason::Inconsistent));
+        return;
+    }
+    let flow = match seen.passed.flow {
+        FlowOf::At(set, way) => maps::flows(set).map(|set| set.entry(way)),
+        FlowOf::None | FlowOf::Begins => None,
+    };
+    count::ruled(seen.passed.rule, flow, seen.on_the_wire);
+    if features & PAIR_STATS != 0 {
+        count::pair(from, to, seen.on_the_wire);
+    }
+    if seen.subject == Subject::First {
+        forget(&Kernel::new(features, false), &seen.datagram, from);
+    }
+}
+
+/// Remembers the first fragment of a datagram that passes.
+#[inline(never)]
+fn remember_seen(ctx: TcContext) {
+    let Some(seen) = maps::seen() else { return };
+    let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
+    let is_kept = seen.subject == Subject::First && seen.verdict == code(Ok(()));
+    if is_kept && !kernel.is_probe() {
+        remember(&kernel, &seen.datagram, &seen.packet, &seen.passed, seen.offset);
+    }
+}
+
+/// Does what the verdict says.
+#[inline(never)]
+fn finish_seen(ctx: TcContext) -> Done {
+    let packet = Packet::new(&ctx);
+    let features = settings::features();
+    let verdict = match maps::seen() {
+        Some(seen) => decoded(seen.verdict),
+        None => Err(Reason::Inconsistent),
+    };
+    if packet.is_probe() {
+        return answer_probe(&ctx, verdict.map(|()| Verdict::Relay));
+    }
+    let mut source = Leaf::NOBODY;
+    let outcome = verdict.and_then(|()| {
+        if features & FAST_PATH == 0 {
+            return Ok(Outcome::Passed);
+        }
+        ingress::decrement_ttl(&packet, &packet.headers()?)?;
+        Ok(Outcome::Redirected)
+    });
+    if outcome.is_err()
+        && let Ok(headers) = packet.headers()
+    {
+        (source, _) = policy::leaves(&headers);
+    }
+    finish(&packet, features, &source, outcome)
+}
+
+/// A verdict as a number.
+#[inline(always)]
+const fn code(verdict: Result<(), Reason>) -> u32 {
+    match verdict {
+        Ok(()) => 0,
+        Err(reason) => reason.index() + 1,
+    }
+}
+
+/// The verdict of a number.
+#[inline(always)]
+fn decoded(code: u32) -> Result<(), Reason> {
+    match code.checked_sub(1) {
+        None => Ok(()),
+        Some(index) => Err(Reason::from_index(index).unwrap_or(Reason::Inconsistent)),
+    }
+}
+
+/// The packet that an ICMP error quotes.
+struct Quote<'a> {
+    packet: &'a Packet<'a>,
+    at: u32,
+}
+
+impl Bytes for Quote<'_> {
+    #[inline(always)]
+    fn read<T: Pod>(&self, at: u32) -> Option<T> {
+        self.packet.read(self.at + at)
+    }
+}

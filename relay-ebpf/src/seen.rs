@@ -1,0 +1,43 @@
+//! What is known of a packet between the steps of the decision by rules.
+
+use relay_common::{
+    flow::{Key, Packet, Passed},
+    rules::Directions,
+};
+
+/// A packet that rules decide about, as one step of [`crate::ruled`] leaves it for the next.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    /// What was read of it, or of the packet that it quotes.
+    pub packet: Packet,
+    /// The rule sets between source and destination of that.
+    pub directions: Directions,
+    /// What the decision is about.
+    pub subject: Subject,
+    /// The key of its datagram, if it is a fragment.
+    pub datagram: Key,
+    /// Offset of a later fragment; of the first one, from where on later ones may follow.
+    pub offset: u32,
+    /// `ruled::code` of the verdict.
+    pub verdict: u32,
+    /// `ruled::code` of what a router says about it.
+    pub leaving: u32,
+    /// How it passes.
+    pub passed: Passed,
+    /// Packets and bytes on the wire.
+    pub on_the_wire: (u64, u64),
+}
+
+/// What a decision is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Subject {
+    /// A packet.
+    Whole,
+    /// The first fragment of a datagram.
+    First,
+    /// Another fragment.
+    Later,
+    /// The packet that an ICMP error quotes.
+    Quoted,
+}

@@ -1,0 +1,142 @@
+//! The table of flows, read from its map.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use aya::maps::{Array, MapData};
+use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{
+    DatapathError,
+    pinned::{FLOW_SEED, FLOWS, Mapped, Pins},
+};
+
+/// A flow that has not expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveFlow {
+    /// Address of the side that began it.
+    pub beginner: IpAddr,
+    /// Address of the other side.
+    pub answerer: IpAddr,
+    /// Ports of both, host byte order; the identifier of an echo twice; zeros for a protocol without.
+    pub ports: (u16, u16),
+    /// Protocol number.
+    pub protocol: u8,
+    /// Slot of the peer that began it.
+    pub slot: u32,
+    /// Number of the rule that allowed it.
+    pub rule: u32,
+    /// How far it has come.
+    pub state: State,
+    /// Since it began, to about a second.
+    pub age: Duration,
+    /// Until it expires, unless the beginner sends something.
+    pub expires_in: Duration,
+    /// Packets in both directions.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Words of a set: tags, then entries.
+const ENTRY: usize = size_of::<Record>() / size_of::<u64>();
+const SET: usize = WAYS + WAYS * ENTRY;
+
+const _: () = assert!(SET * size_of::<u64>() == size_of::<relay_common::flow::FlowSet>());
+
+/// Tags below this are of empty places, or of such as are being filled.
+const FIRST_TAG: u64 = 2;
+
+/// The live flows, in no order; none if nothing is pinned.
+pub(super) fn read(pins: &Pins) -> Result<Vec<LiveFlow>, DatapathError> {
+    let Some(pinned) = pins.map(&FLOWS).words()? else { return Ok(Vec::new()) };
+    Ok(live(&pinned.words))
+}
+
+/// The live flows in one map.
+pub(super) fn of(map: &MapData) -> Result<Vec<LiveFlow>, DatapathError> {
+    Ok(live(&Mapped::new("flows", map, SETS as usize * SET)?))
+}
+
+/// The seed of the hashes of pinned flows, made with the first of them.
+pub(super) fn seed(pins: &Pins) -> Result<u64, DatapathError> {
+    let pin = pins.map(&FLOW_SEED);
+    let failed = |action| DatapathError::map("flow_seed", action);
+    if let Some(pinned) = pin.words()? {
+        return Ok(pinned.words.get(0).unwrap_or(0));
+    }
+    let mut created = Array::<_, u64>::create(1, FLOW_SEED.flags()).map_err(failed("create"))?;
+    let seed = random();
+    created.set(0, seed, 0).map_err(failed("write"))?;
+    pin.pin(|path| created.pin(path))?;
+    Ok(seed)
+}
+
+/// A number that a peer cannot guess.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// The boot clock.
+pub(super) fn boot_time() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+fn live(words: &Mapped<u64>) -> Vec<LiveFlow> {
+    let now = ticks(boot_time());
+    let word = |at: usize| words.get(at).unwrap_or(0);
+    let mut flows = Vec::new();
+    for set in 0..SETS as usize {
+        for way in 0..WAYS {
+            let tag = word(set * SET + way);
+            if tag < FIRST_TAG {
+                continue;
+            }
+            let first = set * SET + WAYS + way * ENTRY;
+            let record: [u64; ENTRY] = std::array::from_fn(|at| word(first + at));
+            // Another flow may have taken the place meanwhile.
+            if word(set * SET + way) == tag {
+                flows.extend(flow(&bytemuck::cast(record), now));
+            }
+        }
+    }
+    flows
+}
+
+fn flow(record: &Record, now: u32) -> Option<LiveFlow> {
+    let v6 = |[high, low]: [u64; 2]| Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low));
+    let [first, second, third, fourth, .., protocol, version] = record.tail.to_be_bytes();
+    let (beginner, answerer): (IpAddr, IpAddr) = match version {
+        4 => {
+            let v4 = |bits: u64| Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(0));
+            (v4(record.beginner[1]).into(), v4(record.answerer[1]).into())
+        }
+        _ => (v6(record.beginner).into(), v6(record.answerer).into()),
+    };
+    (record.expires > now).then(|| LiveFlow {
+        beginner,
+        answerer,
+        ports: (u16::from_be_bytes([first, second]), u16::from_be_bytes([third, fourth])),
+        protocol,
+        slot: record.slot,
+        rule: record.rule,
+        state: State::from_bits(record.state),
+        age: duration(now.saturating_sub(record.started)),
+        expires_in: duration(record.expires - now),
+        packets: record.packets,
+        bytes: record.bytes,
+    })
+}
+
+fn ticks(time: Duration) -> u32 {
+    relay_common::flow::ticks(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn duration(ticks: u32) -> Duration {
+    Duration::from_nanos(u64::from(ticks) << TICK_BITS)
+}
