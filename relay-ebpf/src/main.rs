@@ -119,7 +119,12 @@ fn from_peer(ctx: TcContext) -> Done {
     // VERIFIER: with one test for probes the compiler reads the verdict before it tests whether there
     // is one, and 6.1.176 reports "invalid read from stack".
     let outcome = match judged {
-        Ok(passing) if passing.verdict == Verdict::ByRule => return Done::AskRules,
+        Ok(passing) if passing.verdict == Verdict::ByRule => {
+            if features & RULES != 0 {
+                return Done::AskRules;
+            }
+            Err(Reason::Inconsistent)
+        }
         Err(reason) if features & RULES != 0 && ingress::may_answer_a_flow(&packet, reason) => {
             return Done::AskRules;
         }
