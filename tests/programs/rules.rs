@@ -63,9 +63,9 @@ fn one_side_begins_and_the_other_answers() {
             assert_eq!(verdict, REDIRECT);
             let len = answer.bytes().len();
             let expected = [
-                format!("1 tx_packets +1"),
+                "1 tx_packets +1".to_owned(),
                 format!("1 tx_bytes +{len}"),
-                format!("2 rx_packets +1"),
+                "2 rx_packets +1".to_owned(),
                 format!("2 rx_bytes +{len}"),
             ];
             assert_eq!(moved, expected);

@@ -28,7 +28,7 @@ pub const fn place(key: &Key, seed: u64, slot: u32) -> (u32, u64) {
     let part = hash as u32 & (REACH - 1);
     // Of each few sets one is the peer's, so that two peers share few of theirs.
     let own = (((slot as u64) << 32 | part as u64).wrapping_mul(ODD) >> 40) as u32 & (CHOICES - 1);
-    (part * CHOICES | own, hash | 2)
+    (part * CHOICES + own, hash | 2)
 }
 
 /// A place for a new flow, and the tag of what is in it now.
@@ -104,6 +104,7 @@ impl FlowSet {
     /// and gives up after a million instructions. `opaque` returns its argument and keeps the compiler
     /// from putting branches back.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "below WAYS")]
     pub(super) fn room(&self, slot: u32, now: u32, opaque: impl Fn(u64) -> u64) -> Room {
         let (mut free, mut first) = (NOTHING, NOTHING);
         let mut own = 0;

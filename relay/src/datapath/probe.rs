@@ -51,7 +51,7 @@ pub fn opening(service: Service, source: IpAddr, destination: IpAddr) -> Vec<u8>
             let len = u8::try_from(payload.len()).unwrap_or(u8::MAX);
             match transport {
                 // All of it is header: options of type 0, end of the list.
-                Transport::Tcp => payload[12..14].copy_from_slice(&[len / 4 << 4, SYN]),
+                Transport::Tcp => payload[12..14].copy_from_slice(&[(len / 4) << 4, SYN]),
                 Transport::Udp => payload[5] = len,
             }
             match transport {

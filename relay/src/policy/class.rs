@@ -161,6 +161,9 @@ fn on_sides(space: &Space, kinds: &[Kind], rules: &[Rule]) -> Vec<[Vec<u32>; 2]>
     on_sides
 }
 
+/// The number of the rule set with which a class may begin something with each other one.
+type NumberedRow = BTreeMap<u32, u16>;
+
 /// What each class may begin with each other one.
 struct Ruled {
     rules: Vec<BTreeMap<u32, Vec<u32>>>,
@@ -181,7 +184,7 @@ impl Ruled {
     }
 
     /// The number of the rule set of each pair, and the sets.
-    fn sets(self) -> Result<(Vec<BTreeMap<u32, u16>>, Vec<Vec<u32>>), TooMany> {
+    fn sets(self) -> Result<(Vec<NumberedRow>, Vec<Vec<u32>>), TooMany> {
         let mut numbers: HashMap<Vec<u32>, usize> = HashMap::from([(Vec::new(), 0)]);
         let mut sets = vec![Vec::new()];
         let mut rows = Vec::with_capacity(self.rules.len());
@@ -192,7 +195,8 @@ impl Ruled {
                     sets.push(rules.clone());
                     sets.len() - 1
                 });
-                let number = u16::try_from(number).map_err(|_| TooMany::RuleSets(numbers.len()))?;
+                let number =
+                    u16::try_from(number).map_err(|_above| TooMany::RuleSets(numbers.len()))?;
                 numbered.insert(other, number);
             }
             rows.push(numbered);

@@ -160,7 +160,7 @@ impl Found {
             return Ok(number);
         }
         let number =
-            u16::try_from(self.held.len()).map_err(|_| TooMany::Services(self.held.len()))?;
+            u16::try_from(self.held.len()).map_err(|_above| TooMany::Services(self.held.len()))?;
         self.held.push(held.clone());
         self.numbers.insert(held, number);
         Ok(number)
@@ -179,7 +179,9 @@ fn pieces(
             Services::Ports { transport: of, first, last } if of == transport => {
                 Some((at, first.into(), last.into()))
             }
-            _ => None,
+            Services::Ports { .. } | Services::Echo | Services::Icmp | Services::Protocol(_) => {
+                None
+            }
         })
         .collect();
     let mut events: BTreeMap<u32, Vec<(bool, u32)>> = BTreeMap::from([(0, Vec::new())]);

@@ -298,7 +298,7 @@ proptest! {
     ) {
         let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
         // Numbers are not places.
-        let numbers: Vec<u32> = (0..relay.rules.len()).map(|at| 3 * at as u32 + 7).collect();
+        let numbers: Vec<u32> = (7..).step_by(3).take(relay.rules.len()).collect();
         let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
         let compiled = compile(&sources, &numbers).expect("small");
         for (source, destination, service) in openings {
