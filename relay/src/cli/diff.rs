@@ -8,11 +8,8 @@ use clap::Args;
 use super::{Place, exit::NotAllowed, output};
 use crate::{
     engine::{self, Comparison, Diffed, Result, rfc3339},
-    policy::{Concerned, End, Family, Ground, Line, Name, Sign},
+    policy::{Concerned, Family, Ground, Line, Sign},
 };
-
-/// Peers of a side that are named; `--json` has all.
-const NAMED: usize = 4;
 
 /// `relay diff`.
 #[derive(Debug, Args)]
@@ -107,23 +104,9 @@ fn text(line: &Line) -> String {
         (Some(only), None) | (None, Some(only)) => ground(only),
         (None, None) => String::new(),
     };
-    let (from, to) = (end(&line.from), end(&line.to));
+    let (from, to) = (&line.from, &line.to);
     let but = if line.but_kept { " but what ~ keeps" } else { "" };
     format!("{from} {arrow} {to}: {}{but}{family} ({ground})", change.services)
-}
-
-/// Who is on a side: groups, then a few of the others.
-fn end(end: &End) -> String {
-    let is_set = |name: &&Name| matches!(name, Name::Any | Name::Group(_));
-    let (sets, others): (Vec<&Name>, Vec<&Name>) = end.names.iter().partition(is_set);
-    let shown = if others.len() > NAMED { NAMED - 1 } else { NAMED };
-    let more = others.len().saturating_sub(shown);
-    let names = sets.into_iter().chain(others.into_iter().take(shown));
-    let mut names: Vec<String> = names.map(ToString::to_string).collect();
-    if more > 0 {
-        names.push(format!("{more} more"));
-    }
-    names.join(", ")
 }
 
 fn ground(ground: &Ground) -> String {

@@ -46,12 +46,13 @@ enum Format {
 impl Graph {
     pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
         let options = Options { allow_empty: true };
+        let now = engine::now();
         let (graph, traffic) = match self.live {
-            false => (graph::Graph::new(&config::load(place.config, options)?.relay), None),
+            false => (graph::Graph::new(&config::load(place.config, options)?.relay, now), None),
             true => engine::block_on(async {
                 let context = Context::preview(place.site("graph --live"), options)?;
                 let traffic = engine::traffic(&context).await?;
-                Ok((graph::Graph::new(context.relay()), Some(traffic)))
+                Ok((graph::Graph::new(context.relay(), now), Some(traffic)))
             })?,
         };
         let Some(path) = &self.output else {

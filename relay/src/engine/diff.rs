@@ -3,14 +3,13 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 
 use super::{
     Classified, Context, Kind, Result, Site, Subject, claim, desired,
-    instant::rfc3339,
+    instant::{self, rfc3339},
     observe::{self, hex},
     require_capabilities,
 };
@@ -160,7 +159,7 @@ impl Comparison {
 
     /// Compares both, now.
     pub fn difference(&self) -> Difference<'_> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = instant::now();
         let sources = |compared| self.sources(compared);
         Difference::between(sources(&self.before), sources(&self.after), now)
     }

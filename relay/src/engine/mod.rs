@@ -41,7 +41,7 @@ pub use explain::{Direction, Ends, Explained, explain, explain_config};
 pub use facts::observe as facts;
 pub use follow::Follower;
 pub use host::{HostError, require_capabilities, require_kernel};
-pub use instant::rfc3339;
+pub use instant::{now, rfc3339};
 pub use lock::Lock;
 pub use peers::{PeerList, StaleClients, groups};
 pub use site::{Notice, Site};

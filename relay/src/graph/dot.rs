@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use super::{Graph, Relation, Traffic};
+use super::{Graph, Relation, Traffic, Way};
 use crate::units::bytes;
 
 /// Edge width in points without traffic, and the extra width of the busiest pair.
@@ -26,7 +26,8 @@ pub fn render_dot_into(
         }
         writeln!(out, "  \"{}\" [tooltip=\"{about}\"];", node.name)?;
     }
-    for (from, to, relation) in graph.pairs() {
+    for (one, other, relation) in graph.pairs() {
+        let (from, to) = (one, other);
         let width = traffic.and_then(|traffic| traffic.of_pair(from, to)).map_or_else(
             String::new,
             |relayed| {
@@ -47,6 +48,25 @@ pub fn render_dot_into(
             Relation::Crossed => {
                 one_sided(out, from, to)?;
                 one_sided(out, to, from)?;
+            }
+            Relation::Ruled(way) => {
+                let mut draw = |(a, b): (usize, usize), ends: &str| {
+                    let (from, to) = (&graph.nodes[a].name, &graph.nodes[b].name);
+                    let label = graph.label(a, b);
+                    writeln!(
+                        out,
+                        "  \"{from}\" -> \"{to}\" [{ends}color=\"#1565c0\", label=\"{label}\"{width}];"
+                    )
+                };
+                match way {
+                    Way::There => draw((one, other), "")?,
+                    Way::Back => draw((other, one), "")?,
+                    Way::Alike => draw((one, other), "dir=both, ")?,
+                    Way::Both => {
+                        draw((one, other), "")?;
+                        draw((other, one), "")?;
+                    }
+                }
             }
         }
     }

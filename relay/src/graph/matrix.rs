@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use super::{Graph, Relation, Summary, Traffic};
+use super::{Graph, Relation, Summary, Traffic, Way};
 use crate::units::bytes;
 
 /// Peers up to which a matrix fits on a wide terminal.
@@ -41,18 +41,28 @@ pub fn render_matrix_into(
         )?;
         busiest(out, graph)?;
     }
-    let Summary { whole, part, one_sided } = graph.summary();
+    let Summary { whole, part, one_sided, ruled } = graph.summary();
     let pairs = count * count.saturating_sub(1) / 2;
-    write!(out, "\n{} of {pairs} pairs talk", whole + part)?;
+    write!(out, "\n{} of {pairs} pairs talk", whole + part + ruled)?;
     if part > 0 {
         write!(out, ", {part} of them with some of their addresses only")?;
+    }
+    if ruled > 0 {
+        write!(out, ", {ruled} of them by rules")?;
     }
     if one_sided > 0 {
         let verb = if one_sided == 1 { "is" } else { "are" };
         write!(out, "; {one_sided} {verb} one-sided")?;
     }
     writeln!(out)?;
-    doubtful(out, graph)
+    doubtful(out, graph)?;
+    for line in graph.opened.iter().take(LISTED) {
+        writeln!(out, "  {line}")?;
+    }
+    match graph.opened.len().checked_sub(LISTED) {
+        None | Some(0) => Ok(()),
+        Some(more) => writeln!(out, "  and {more} more of rules"),
+    }
 }
 
 fn matrix(
@@ -107,8 +117,17 @@ fn matrix(
     Ok(())
 }
 
-const LEGEND: [Relation; 5] =
-    [Relation::Whole, Relation::Part, Relation::Lists, Relation::Listed, Relation::Crossed];
+const LEGEND: [Relation; 9] = [
+    Relation::Whole,
+    Relation::Part,
+    Relation::Ruled(Way::There),
+    Relation::Ruled(Way::Back),
+    Relation::Ruled(Way::Alike),
+    Relation::Ruled(Way::Both),
+    Relation::Lists,
+    Relation::Listed,
+    Relation::Crossed,
+];
 
 const SELF: Sign = Sign { sign: '\\', color: "2", legend: "the peer itself" };
 
@@ -117,6 +136,10 @@ const fn sign(relation: Relation) -> Sign {
         Relation::None => ('·', "2", "neither lists the other"),
         Relation::Whole => ('●', "32", "they talk, with all their addresses"),
         Relation::Part => ('◐', "33", "they talk, with some of their addresses only"),
+        Relation::Ruled(Way::There) => ('→', "36", "by rules, the row may begin, not the column"),
+        Relation::Ruled(Way::Back) => ('←', "36", "by rules, the column may begin, not the row"),
+        Relation::Ruled(Way::Alike) => ('↔', "36", "by rules, either may begin the same"),
+        Relation::Ruled(Way::Both) => ('⇄', "36", "by rules, each may begin something else"),
         Relation::Lists => ('>', "31", "the row lists the column, but not the reverse"),
         Relation::Listed => ('<', "31", "the column lists the row, but not the reverse"),
         Relation::Crossed => ('x', "31", "each lists the other, but in different families"),
@@ -128,7 +151,13 @@ const fn mirrored(relation: Relation) -> Relation {
     match relation {
         Relation::Lists => Relation::Listed,
         Relation::Listed => Relation::Lists,
-        Relation::None | Relation::Whole | Relation::Part | Relation::Crossed => relation,
+        Relation::Ruled(Way::There) => Relation::Ruled(Way::Back),
+        Relation::Ruled(Way::Back) => Relation::Ruled(Way::There),
+        Relation::None
+        | Relation::Whole
+        | Relation::Part
+        | Relation::Crossed
+        | Relation::Ruled(Way::Both | Way::Alike) => relation,
     }
 }
 
@@ -153,11 +182,12 @@ fn busiest(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
 fn doubtful(out: &mut impl Write, graph: &Graph) -> io::Result<()> {
     let Summary { part, one_sided, .. } = graph.summary();
     let mut shown = 0;
-    let is_doubtful = |relation| !matches!(relation, Relation::None | Relation::Whole);
+    let is_doubtful =
+        |relation| !matches!(relation, Relation::None | Relation::Whole | Relation::Ruled(_));
     for (from, to, relation) in graph.pairs_with(is_doubtful) {
         let (from, to) = (&graph.nodes[from].name, &graph.nodes[to].name);
         match relation {
-            Relation::None | Relation::Whole => continue,
+            Relation::None | Relation::Whole | Relation::Ruled(_) => continue,
             Relation::Part => writeln!(out, "  {from} and {to} talk with some addresses only")?,
             Relation::Lists => writeln!(out, "  {from} lists {to}, which does not list {from}")?,
             Relation::Listed => writeln!(out, "  {to} lists {from}, which does not list {to}")?,

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Graph, Node, Relation, Relayed, Traffic};
+use super::{Graph, Node, Relation, Relayed, Traffic, Way};
 use crate::units::bytes;
 
 /// Limit of peers, for readable names.
@@ -47,7 +47,15 @@ const STROKE_MORE: f64 = 5.0;
 const STYLE: &str = "text{font:14px sans-serif;fill:#222}.title{font-size:18px;font-weight:bold}\
     .small{font-size:12px;fill:#555}.node{fill:#1f4e79;stroke:#fff;stroke-width:1.5}\
     path,line{fill:none}.whole{stroke:#2e7d32}.part{stroke:#e08a00}\
-    .lists{stroke:#c62828;stroke-dasharray:6 4}";
+    .lists{stroke:#c62828;stroke-dasharray:6 4}.rule{stroke:#1565c0}\
+    .port{font-size:11px;fill:#1565c0;paint-order:stroke;stroke:#fff;stroke-width:3px}";
+
+/// Ruled pairs whose services are written on their curves.
+const LABELLED_MAX: usize = 40;
+/// Lines about rules below the legend.
+const OPENED_MAX: usize = 12;
+/// Height of a line of the legend.
+const ENTRY: f64 = 20.0;
 
 /// A point of the picture.
 #[derive(Debug, Clone, Copy)]
@@ -91,21 +99,34 @@ pub fn render_svg_into(out: &mut impl Write, picture: &Picture<'_>) -> io::Resul
     let count = graph.nodes.len();
     let longest = graph.names().map(str::len).max().unwrap_or(0) as f64 * CHARACTER;
     let radius = (count as f64 * LINE / TAU).max(RADIUS_MIN);
-    let half = radius + GAP + DOT + DOT_MORE + longest + MARGIN;
-    let (width, height) = (half * 2.0, half * 2.0 + TITLE + LEGEND);
-    let circle = Circle { center: Point { x: half, y: half + TITLE }, radius, count };
+    let room = radius + GAP + DOT + DOT_MORE + longest + MARGIN;
+    let ruled = graph.opened.len().min(OPENED_MAX + 1) as f64;
+    let legend_height = LEGEND + if graph.opened.is_empty() { 0.0 } else { (ruled + 1.0) * ENTRY };
+    // Lines about rules are longer than a small circle is wide.
+    let longest_line = graph.opened.iter().take(OPENED_MAX).map(|line| line.chars().count()).max();
+    let needed = longest_line.unwrap_or(0) as f64 * CHARACTER + MARGIN * 2.0;
+    let half = room.max(needed / 2.0);
+    let (width, height) = (half * 2.0, room * 2.0 + TITLE + legend_height);
+    let circle = Circle { center: Point { x: half, y: room + TITLE }, radius, count };
     writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {width:.0} {height:.0}\">"
     )?;
     writeln!(out, "<style>{STYLE}</style>")?;
-    writeln!(
-        out,
-        "<defs><marker id=\"head\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"9\" \
-         markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path d=\"M0 1L10 5L0 \
-         9z\" style=\"fill:#c62828;stroke:none\"/></marker></defs>"
-    )?;
+    write!(out, "<defs>")?;
+    for (name, color) in [("head", "#c62828"), ("begin", "#1565c0")] {
+        if name == "head" || !graph.opened.is_empty() {
+            write!(
+                out,
+                "<marker id=\"{name}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" \
+                 markerWidth=\"9\" markerHeight=\"9\" markerUnits=\"userSpaceOnUse\" \
+                 orient=\"auto\"><path d=\"M0 1L10 5L0 9z\" \
+                 style=\"fill:{color};stroke:none\"/></marker>"
+            )?;
+        }
+    }
+    writeln!(out, "</defs>")?;
     writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>")?;
     let title = format!("{}: who may talk to whom", graph.title);
     writeln!(
@@ -118,10 +139,13 @@ pub fn render_svg_into(out: &mut impl Write, picture: &Picture<'_>) -> io::Resul
         let relayed = traffic.and_then(|traffic| traffic.of_pair(from, to));
         edge(out, &circle, graph, (from, to), relation, relayed)?;
     }
+    if graph.summary().ruled <= LABELLED_MAX {
+        ports(out, &circle, graph)?;
+    }
     for (at, shown) in graph.nodes.iter().enumerate() {
         node(out, &circle, at, shown, traffic.and_then(|traffic| traffic.of_peer(at)))?;
     }
-    legend(out, height - LEGEND + GAP, traffic)?;
+    legend(out, height - legend_height + GAP, graph, traffic)?;
     writeln!(out, "</svg>")
 }
 
@@ -139,6 +163,7 @@ fn edge(
         // An arrow ends before the dot, a plain curve under it.
         let (head, gap) = match class {
             "lists" => (" marker-end=\"url(#head)\"", DOT * 2.0),
+            "rule" => (" marker-end=\"url(#begin)\"", DOT * 2.0),
             _ => ("", 0.0),
         };
         let path = circle.curve(from, to, gap);
@@ -164,7 +189,45 @@ fn edge(
             draw("lists", (from, to), said.clone())?;
             draw("lists", (to, from), said)
         }
+        Relation::Ruled(way) => {
+            let said = |(one, other): (usize, usize)| {
+                let (services, rules) = graph.begun(one, other);
+                let (a, b) = (&graph.nodes[one].name, &graph.nodes[other].name);
+                format!("{a} may begin {services} with {b} (rules: {}){talked}", rules.join(", "))
+            };
+            if way != Way::Back {
+                draw("rule", (from, to), said((from, to)))?;
+            }
+            if way != Way::There {
+                draw("rule", (to, from), said((to, from)))?;
+            }
+            Ok(())
+        }
     }
+}
+
+/// What is begun, on the curve of each ruled pair, nearer to who may begin it.
+fn ports(out: &mut impl Write, circle: &Circle, graph: &Graph) -> io::Result<()> {
+    const NEAR: f64 = 0.35;
+    for (from, to, relation) in graph.pairs() {
+        let Relation::Ruled(way) = relation else { continue };
+        let labels: &[(usize, usize, f64)] = match way {
+            Way::There => &[(from, to, NEAR)],
+            Way::Back => &[(to, from, NEAR)],
+            Way::Alike => &[(from, to, 0.5)],
+            Way::Both => &[(from, to, NEAR), (to, from, NEAR)],
+        };
+        for &(from, to, along) in labels {
+            let Point { x, y } = circle.along(from, to, along);
+            writeln!(
+                out,
+                "<text class=\"port\" text-anchor=\"middle\" dy=\"{CENTRAL}\" x=\"{x:.1}\" \
+                 y=\"{y:.1}\">{}</text>",
+                Escaped(&graph.label(from, to))
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn node(
@@ -209,12 +272,20 @@ fn node(
     )
 }
 
-fn legend(out: &mut impl Write, top: f64, traffic: Option<&Traffic>) -> io::Result<()> {
+fn legend(
+    out: &mut impl Write,
+    top: f64,
+    graph: &Graph,
+    traffic: Option<&Traffic>,
+) -> io::Result<()> {
     let mut lines = vec![
         ("whole", "they talk"),
         ("part", "they talk with some of their addresses only"),
         ("lists", "only one lists the other"),
     ];
+    if !graph.opened.is_empty() {
+        lines.push(("rule", "by rules, may begin what is named"));
+    }
     match traffic {
         Some(Traffic { pairs: Some(_), .. }) => {
             lines.push(("", "dots and widths by bytes relayed"));
@@ -225,7 +296,11 @@ fn legend(out: &mut impl Write, top: f64, traffic: Option<&Traffic>) -> io::Resu
     let mut y = top;
     for (class, said) in lines {
         let (x, end, text) = (MARGIN, MARGIN + 40.0, MARGIN + 50.0);
-        let head = if class == "lists" { " marker-end=\"url(#head)\"" } else { "" };
+        let head = match class {
+            "lists" => " marker-end=\"url(#head)\"",
+            "rule" => " marker-end=\"url(#begin)\"",
+            _ => "",
+        };
         if !class.is_empty() {
             writeln!(
                 out,
@@ -237,7 +312,17 @@ fn legend(out: &mut impl Write, top: f64, traffic: Option<&Traffic>) -> io::Resu
             out,
             "<text class=\"small\" dy=\"{CENTRAL}\" x=\"{text}\" y=\"{y:.1}\">{said}</text>"
         )?;
-        y += 20.0;
+        y += ENTRY;
+    }
+    let more = graph.opened.len().saturating_sub(OPENED_MAX);
+    let more = (more > 0).then(|| format!("and {more} more of rules"));
+    for line in graph.opened.iter().take(OPENED_MAX).chain(&more) {
+        let line = Escaped(line);
+        writeln!(
+            out,
+            "<text class=\"small\" dy=\"{CENTRAL}\" x=\"{MARGIN}\" y=\"{y:.1}\">{line}</text>"
+        )?;
+        y += ENTRY;
     }
     Ok(())
 }
@@ -255,13 +340,28 @@ impl Circle {
 
     /// From dot to dot, drawn towards the middle, and no further than the two are apart.
     fn curve(&self, from: usize, to: usize, gap: f64) -> String {
+        let [a, control, b] = self.points(from, to, gap);
+        format!("M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}", a.x, a.y, control.x, control.y, b.x, b.y)
+    }
+
+    /// A point of a curve, as a share of its way.
+    fn along(&self, from: usize, to: usize, share: f64) -> Point {
+        let [a, control, b] = self.points(from, to, 0.0);
+        let left = 1.0 - share;
+        let at = |a: f64, control: f64, b: f64| {
+            left * left * a + 2.0 * left * share * control + share * share * b
+        };
+        Point { x: at(a.x, control.x, b.x), y: at(a.y, control.y, b.y) }
+    }
+
+    /// Both ends of a curve, and its control point between.
+    fn points(&self, from: usize, to: usize, gap: f64) -> [Point; 3] {
         let (a, b) = (self.point(from, self.radius), self.point(to, self.radius - gap));
         let middle = Point { x: (a.x + b.x) / 2.0, y: (a.y + b.y) / 2.0 };
         let inwards = Point { x: self.center.x - middle.x, y: self.center.y - middle.y };
         let (apart, depth) = ((a.x - b.x).hypot(a.y - b.y), inwards.x.hypot(inwards.y));
         let pull = if depth > apart { PULL * apart / depth } else { PULL };
-        let control = Point { x: middle.x + inwards.x * pull, y: middle.y + inwards.y * pull };
-        format!("M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}", a.x, a.y, control.x, control.y, b.x, b.y)
+        [a, Point { x: middle.x + inwards.x * pull, y: middle.y + inwards.y * pull }, b]
     }
 }
 

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Peer, PublicKey};
+use crate::model::{Peer, PublicKey, Rule, Selector, Services, Transport};
 
 #[test]
 fn a_family_that_only_one_side_lists_makes_a_pair_partial() {
@@ -12,8 +12,8 @@ fn a_family_that_only_one_side_lists_makes_a_pair_partial() {
         peer(2, &["10.0.0.2", "fd00::2"], &[], &["10.0.0.3/32", "fd00::3/128"]),
         peer(3, &["10.0.0.3", "fd00::3"], &[], &["10.0.0.2/32"]),
     ]);
-    assert_eq!(Graph::new(&relay).relation(0, 1), Relation::Part);
-    assert_eq!(Graph::new(&relay).relation(1, 0), Relation::Part);
+    assert_eq!(Graph::new(&relay, 0).relation(0, 1), Relation::Part);
+    assert_eq!(Graph::new(&relay, 0).relation(1, 0), Relation::Part);
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_family_that_one_side_does_not_have_takes_nothing_away() {
         peer(2, &["10.0.0.2", "fd00::2"], &[], &["10.0.0.3/32"]),
         peer(3, &["10.0.0.3"], &[], &["10.0.0.2/32"]),
     ]);
-    assert_eq!(Graph::new(&relay).relation(0, 1), Relation::Whole);
+    assert_eq!(Graph::new(&relay, 0).relation(0, 1), Relation::Whole);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn lists_that_cross_in_families_let_nothing_pass() {
         peer(2, &["10.0.0.2", "fd00::2"], &[], &["10.0.0.3/32"]),
         peer(3, &["10.0.0.3", "fd00::3"], &[], &["fd00::2/128"]),
     ]);
-    assert_eq!(Graph::new(&relay).relation(0, 1), Relation::Crossed);
+    assert_eq!(Graph::new(&relay, 0).relation(0, 1), Relation::Crossed);
 }
 
 #[test]
@@ -40,9 +40,58 @@ fn one_side_alone_is_told_from_both_ends() {
         peer(2, &["10.0.0.2"], &[], &["10.0.0.0/29"]),
         peer(3, &["10.0.0.3"], &[], &[]),
     ]);
-    let graph = Graph::new(&relay);
+    let graph = Graph::new(&relay, 0);
     assert_eq!((graph.relation(0, 1), graph.relation(1, 0)), (Relation::Lists, Relation::Listed));
     assert_eq!(graph.summary(), Summary { one_sided: 1, ..Summary::default() });
+}
+
+/// Peers 2 and 3 may begin with peer 4, and 4 anything with 3.
+fn ruled() -> Relay {
+    let rule = |name: &str, from: Vec<Selector>, to: usize| Rule {
+        from,
+        to: vec![Selector::Peer(to)],
+        ..Rule::new(name.parse().expect("a name"))
+    };
+    let ssh = Services::Ports { transport: Transport::Tcp, first: 22, last: 22 };
+    let peers = [2, 3, 4].map(|number| peer(number, &[&format!("10.0.0.{number}")], &[], &[]));
+    Relay {
+        rules: vec![
+            Rule {
+                services: vec![ssh],
+                ..rule("ssh", vec![Selector::Peer(0), Selector::Peer(1)], 2)
+            },
+            Rule { until: Some(9), ..rule("back", vec![Selector::Peer(2)], 1) },
+        ],
+        ..relay(peers.to_vec())
+    }
+}
+
+#[test]
+fn rules_relate_peers_that_lists_do_not() {
+    let graph = Graph::new(&ruled(), 0);
+    assert_eq!(graph.relation(0, 2), Relation::Ruled(Way::There));
+    assert_eq!(graph.relation(2, 0), Relation::Ruled(Way::Back));
+    assert_eq!(graph.relation(1, 2), Relation::Ruled(Way::Both));
+    assert_eq!(graph.relation(0, 1), Relation::None);
+    assert_eq!((graph.label(0, 2), graph.label(2, 1)), ("tcp/22".into(), "everything".into()));
+    assert_eq!(graph.summary(), Summary { ruled: 2, ..Summary::default() });
+    assert_eq!(graph.partners(), [1, 1, 2]);
+    let later = Graph::new(&ruled(), 9);
+    assert_eq!(later.relation(1, 2), Relation::Ruled(Way::There), "the rule has ended");
+}
+
+#[test]
+fn lists_that_hold_each_other_win_over_rules() {
+    let mut relay = ruled();
+    let all = || vec!["10.0.0.0/29".parse().expect("a prefix")];
+    relay.peers[0].allowed_ips = all();
+    relay.peers[2].allowed_ips = all();
+    relay.peers[1].allowed_ips = all();
+    relay.peers[1].enabled = false;
+    let graph = Graph::new(&relay, 0);
+    assert_eq!(graph.relation(0, 2), Relation::Whole);
+    assert_eq!(graph.summary(), Summary { whole: 1, one_sided: 2, ..Summary::default() });
+    assert_eq!((graph.partners(), graph.opened.len()), (vec![1, 0, 1], 0));
 }
 
 #[test]
@@ -52,7 +101,7 @@ fn a_network_that_others_take_whole_owns_nothing() {
         peer(3, &["10.0.0.8", "10.0.0.9"], &[], &[]),
         peer(4, &["10.0.0.2"], &[], &["10.0.0.8/31"]),
     ]);
-    let graph = Graph::new(&relay);
+    let graph = Graph::new(&relay, 0);
     assert_eq!(graph.relation(2, 0), Relation::Listed, "peer 4 lists what peer 3 owns");
     assert_eq!(graph.relation(2, 1), Relation::Lists);
 }
@@ -64,7 +113,7 @@ fn ten_thousand_peers_of_two_kinds_are_counted_without_a_look_at_each_pair() {
         ..peer(9, &[], &[], &["10.0.0.0/32"])
     });
     let admin = peer(2, &["10.0.0.0"], &[], &["10.0.0.0/16"]);
-    let graph = Graph::new(&relay(std::iter::once(admin).chain(nodes).collect()));
+    let graph = Graph::new(&relay(std::iter::once(admin).chain(nodes).collect()), 0);
     assert_eq!(graph.summary(), Summary { whole: 9_999, ..Summary::default() });
     assert_eq!(graph.partners()[..2], [9_999, 1]);
     let mut text = Vec::new();
@@ -79,7 +128,7 @@ fn open_peers_are_summed_up_without_a_look_at_each_pair() {
         addresses: vec![IpAddr::from((0x0a00_0000 + n).to_be_bytes())],
         ..peer(9, &[], &[], &["10.0.0.0/8"])
     });
-    let graph = Graph::new(&relay(nodes.collect()));
+    let graph = Graph::new(&relay(nodes.collect()), 0);
     let looks = std::cell::Cell::new(0);
     let in_question = graph.pairs_with(|relation| {
         looks.set(looks.get() + 1);
@@ -99,7 +148,7 @@ fn traffic_widens_the_busiest_pair_and_enlarges_the_busiest_peer() {
         peer(3, &["10.0.0.3"], &[], &["10.0.0.2/32"]),
         peer(4, &["10.0.0.4"], &[], &["10.0.0.2/32"]),
     ]);
-    let graph = Graph::new(&relay);
+    let graph = Graph::new(&relay, 0);
     let drawn = |traffic: Option<&Traffic>| {
         let mut text = Vec::new();
         let picture = Picture::of(&graph, traffic).expect("three peers");
@@ -146,7 +195,7 @@ proptest! {
         let mut peers: Vec<_> = peers.collect();
         own_once(&mut peers);
         let relay = relay(peers);
-        let graph = Graph::new(&relay);
+        let graph = Graph::new(&relay, 0);
         for from in 0..relay.peers.len() {
             for to in 0..relay.peers.len() {
                 prop_assert_eq!(

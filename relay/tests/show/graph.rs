@@ -58,6 +58,19 @@ fn pairs_that_are_not_whole_are_marked() {
 }
 
 #[test]
+fn ruled_pairs_have_arrows_and_services() {
+    let rules = "[[rule]]\nname = \"ssh\"\nfrom = [\"group:ops\"]\nto = [\"group:servers\"]\n\
+                 ports = [\"tcp/22\"]\n[[rule]]\nname = \"ping\"\nfrom = [\"ann\"]\nto = [\"bob\"]\n\
+                 ports = [\"icmp/echo\"]\nboth_ways = true\n";
+    let directory = super::diff::office("", rules);
+    for format in ["matrix", "dot", "svg"] {
+        let output = relay(&directory.path().join("relay.toml"), &["graph", "--format", format]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        insta::assert_snapshot!(format!("ruled_{format}"), stdout(&output));
+    }
+}
+
+#[test]
 fn a_file_is_written_in_the_format_of_its_ending() {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, begins) in [("a.svg", "<svg "), ("a.dot", "digraph "), ("a.txt", "     ")] {

@@ -2,16 +2,13 @@
 
 mod ruled;
 
-use std::{
-    net::IpAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::net::IpAddr;
 
 use relay_common::{Reason, verdict::Verdict};
 use serde::Serialize;
 
 use super::{
-    Classified, Context, HostError, Kind, Result, Site, Subject, desired,
+    Classified, Context, HostError, Kind, Result, Site, Subject, desired, instant,
     observe::{Running, hex},
 };
 use crate::{
@@ -181,7 +178,7 @@ fn answer(loaded: &Loaded, ends: Ends<'_>, kernel: Option<&Kernel<'_>>) -> Resul
     let mut directions = Vec::new();
     let mut is_probed = false;
     let service = ends.asked();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = instant::now();
     let explain = |source, destination| {
         Explanation::of(&sources, &Opening { source, destination, service }, now)
     };

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::model::{Group, GroupName, PeerName, Relay};
 
-/// One side of a line.
+/// Names that are shown of a side beside those of groups.
+const SHOWN: usize = 4;
+
+/// One side of a line. As text, groups and a few of the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// Who is on it.
@@ -158,6 +161,21 @@ const fn policy(sign: Sign) -> usize {
     match sign {
         Sign::Lost => 0,
         Sign::Gained | Sign::Kept => 1,
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_set = |name: &&Name| matches!(name, Name::Any | Name::Group(_));
+        let (sets, others): (Vec<&Name>, Vec<&Name>) = self.names.iter().partition(is_set);
+        let shown = if others.len() > SHOWN { SHOWN - 1 } else { SHOWN };
+        let more = others.len().saturating_sub(shown);
+        let names = sets.into_iter().chain(others.into_iter().take(shown));
+        let mut names: Vec<String> = names.map(ToString::to_string).collect();
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        f.write_str(&names.join(", "))
     }
 }
 
