@@ -1,6 +1,9 @@
 //! Inner packets, well-formed and malformed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
+};
 
 /// A packet from one address to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,8 @@ const UDP: u8 = 17;
 const UDP_LEN: usize = 8;
 const TCP: u8 = 6;
 const TCP_LEN: usize = 20;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
 
 impl Inner {
     /// UDP with `payload` bytes, TTL or hop limit 64, from port 1024 to port 7.
@@ -78,6 +83,36 @@ impl Inner {
         Self { bytes }
     }
 
+    /// A part of what follows the IP header, from a multiple of 8 on, as a fragment of the datagram
+    /// with this identification. It is the last one if it reaches to the end.
+    #[must_use]
+    pub fn fragment(&self, part: Range<usize>, id: u16) -> Self {
+        let data = &self.bytes[if self.is_v4() { IPV4_LEN } else { IPV6_LEN }..];
+        let offset = u16::try_from(part.start).expect("fits a packet");
+        let has_more = part.end < data.len();
+        let data = &data[part];
+        let id = id.to_be_bytes();
+        let (source, destination) = self.ends();
+        if self.is_v4() {
+            let mut first = Self::new(source, destination, self.bytes[9], data);
+            first.bytes[4..6].copy_from_slice(&id);
+            let word = offset / 8 | u16::from(has_more) << 13;
+            first.bytes[6..8].copy_from_slice(&word.to_be_bytes());
+            return first.sealed();
+        }
+        let [high, low] = (offset | u16::from(has_more)).to_be_bytes();
+        let header = [self.bytes[6], 0, high, low, 0, 0, id[0], id[1]];
+        Self::new(source, destination, FRAGMENT, &[&header, data].concat())
+    }
+
+    /// Puts an IPv6 header with destination options in front of what follows the IP header.
+    #[must_use]
+    pub fn with_destination_options(&self) -> Self {
+        let (source, destination) = self.ends();
+        let options = [&[self.bytes[6], 0, 1, 4, 0, 0, 0, 0], &self.bytes[IPV6_LEN..]].concat();
+        Self::new(source, destination, DESTINATION_OPTIONS, &options)
+    }
+
     /// Sets a byte without updating the checksum.
     #[must_use]
     pub fn with_byte(mut self, offset: usize, value: u8) -> Self {
@@ -122,6 +157,13 @@ impl Inner {
     /// The bytes of the packet.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn ends(&self) -> (IpAddr, IpAddr) {
+        let v4 = |at: usize| <[u8; 4]>::try_from(&self.bytes[at..at + 4]).expect("a header").into();
+        let v6 =
+            |at: usize| <[u8; 16]>::try_from(&self.bytes[at..at + 16]).expect("a header").into();
+        if self.is_v4() { (v4(12), v4(16)) } else { (v6(8), v6(24)) }
     }
 
     fn is_v4(&self) -> bool {
