@@ -56,8 +56,8 @@ fn turned(rows: &Rows) -> Rows {
     turned
 }
 
-/// Blocks of two sets, by their places, that are wholly in the relation, largest first. A party exchanges nothing with
-/// itself, so that it may be in both sets.
+/// Blocks of two sets, by their places, that are wholly in the relation, largest first. A party
+/// exchanges nothing with itself, so that it may be in both sets.
 fn candidates(rows: &Rows, nodes: &Nodes<'_>, sets: &[Bits]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (from, of) in sets.iter().enumerate() {
