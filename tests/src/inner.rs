@@ -96,7 +96,7 @@ impl Inner {
         if self.is_v4() {
             let mut first = Self::new(source, destination, self.bytes[9], data);
             first.bytes[4..6].copy_from_slice(&id);
-            let word = offset / 8 | u16::from(has_more) << 13;
+            let word = (offset / 8) | (u16::from(has_more) << 13);
             first.bytes[6..8].copy_from_slice(&word.to_be_bytes());
             return first.sealed();
         }
