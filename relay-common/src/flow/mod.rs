@@ -18,6 +18,8 @@ mod packet;
 mod set;
 mod state;
 mod steady;
+#[cfg(test)]
+mod tests;
 
 pub use begin::begin;
 pub use entry::{Entry, Record};
