@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use self::{
     memory::{Memory, OPENINGS, PEERS, Policy, Rule, SECOND, SETS, any_rule},
     model::{Known, Model},
-    sent::{Sent, any_flags, any_sent},
+    sent::{Kind, Sent, any_flags, any_sent, pair},
 };
 use super::{FlowOf, FlowSet, Passed, Side, State, begin, judge, judge_error, steady, tcp, ticks};
 use crate::Reason;
@@ -31,6 +31,8 @@ enum Step {
     Error(prop::sample::Index),
     /// A probe like an earlier one.
     Probe(prop::sample::Index, u8),
+    /// Connections from twenty ports that are answered.
+    Connect((u8, u8), bool),
     Wait(u64),
     /// Rules whose bit is set are in force.
     Reload(u16),
@@ -73,6 +75,14 @@ impl Run {
             }
             Step::Error(index) => {
                 earlier(index, tcp::ACK).into_iter().for_each(|sent| self.report(&sent))
+            }
+            Step::Connect((from, to), is_v4) => {
+                for port in 1100..1120 {
+                    let kind = Kind::Tcp { ports: [port, 22], flags: tcp::SYN };
+                    let syn = Sent { from, to, is_v4, kind };
+                    self.send(syn);
+                    self.send(syn.reply().with_flags(tcp::SYN | tcp::ACK));
+                }
             }
             Step::Wait(ns) => self.memory.now_ns += ns,
             Step::Reload(in_force) => {
@@ -168,13 +178,14 @@ fn any_step() -> impl Strategy<Value = Step> {
         20 => (index(), any_flags()).prop_map(|(index, flags)| Step::Again(index, flags)),
         5 => index().prop_map(Step::Error),
         5 => (index(), any_flags()).prop_map(|(index, flags)| Step::Probe(index, flags)),
+        1 => (pair(), any::<bool>()).prop_map(|(pair, is_v4)| Step::Connect(pair, is_v4)),
         10 => wait.prop_map(Step::Wait),
         1 => any::<u16>().prop_map(|some| Step::Reload(some | some.rotate_left(3))),
     ]
 }
 
 proptest! {
-    /// 256 histories, of about 530 packets each.
+    /// 256 histories, of more than 500 packets each.
     #[test]
     fn the_table_decides_as_a_list_of_flows_and_rules(
         rules in prop::collection::vec(any_rule(), 1..16),

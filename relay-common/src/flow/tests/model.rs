@@ -105,7 +105,9 @@ impl Model {
         };
         let mut reason = Reason::NoRule;
         let answered = packet.key.answered();
-        if packet.answered != NO_SERVICE
+        let is_syn = packet.flags & (tcp::SYN | tcp::ACK) == tcp::SYN;
+        if !is_syn
+            && packet.answered != NO_SERVICE
             && policy.opens(sent.to, sent.from)
             && let Some(at) = self.flows.iter().position(|flow| flow.key == answered)
         {
