@@ -51,7 +51,7 @@ static PAIR_COUNTERS: HashMap<u64, PairCounters> =
 #[map]
 static FLOWS: Array<Shared> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static FRAGMENTS: Array<Shared> = Array::with_max_entries(1, 0);
+static FRAGMENTS: Array<Shared> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static OPENINGS_DUE: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
