@@ -32,7 +32,7 @@ const CURRENT_NETNS: u64 = u64::MAX;
 const LISTEN: u32 = 10;
 const CLOSE: u32 = 7;
 
-/// Index of the loopback interface in every network namespace (LOOPBACK_IFINDEX, net/payload.h).
+/// Index of the loopback interface in every network namespace (LOOPBACK_IFINDEX, net/flow.h).
 const LOOPBACK: u32 = 1;
 
 /// What the host's routing does with the packet.
