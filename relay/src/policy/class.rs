@@ -8,7 +8,10 @@ use relay_common::{
     rules::Directions,
 };
 
-use super::space::{Group, Owner, Space};
+use super::{
+    sides::rule_of,
+    space::{Group, Owner, Space},
+};
 use crate::model::Rule;
 
 /// Leaves of one class have owners with equal lists, are on the same lists, and on the same sides of
@@ -155,7 +158,8 @@ fn on_sides(space: &Space, kinds: &[Kind], rules: &[Rule]) -> Vec<[Vec<u32>; 2]>
     let mut on_sides = vec![[Vec::new(), Vec::new()]; rules.len()];
     for (class, kind) in (0..).zip(kinds) {
         for &side in &space.sides[kind.sides] {
-            on_sides[side as usize / 2][side as usize % 2].push(class);
+            let (rule, end) = rule_of(side);
+            on_sides[rule][end as usize].push(class);
         }
     }
     on_sides

@@ -10,6 +10,18 @@ use crate::model::{Relay, Rule, Selector};
 /// A side of a rule: twice the rule's place, and one more for `to`.
 pub(super) type Side = u32;
 
+/// An end of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    From,
+    To,
+}
+
+/// The place of the rule that a side is of, and which end of it.
+pub(super) fn rule_of(side: Side) -> (usize, End) {
+    (side as usize / 2, if side.is_multiple_of(2) { End::From } else { End::To })
+}
+
 /// Both sides of the rules, by what names them.
 pub(super) struct Sides {
     /// What is named of each peer, whatever the address: a number into `bases`. 0 is nothing, as for

@@ -1,7 +1,7 @@
 //! What one policy lets through that another does not, exactly, in few lines.
 //!
 //! 1. `refinement`: the address space, cut at every prefix of both policies; leaves about which both
-//!    say the same share a class. `sides` says which rules hold which leaves.
+//!    say the same share a class.
 //! 2. `relation`: the grounds of each policy to let something through between two classes; `change`
 //!    compares them. Only what differs is looked at.
 //! 3. `nodes`: from classes to peers, or to some addresses of a peer.
@@ -15,7 +15,6 @@ mod interned;
 mod nodes;
 mod refinement;
 mod relation;
-mod sides;
 
 use std::collections::BTreeMap;
 

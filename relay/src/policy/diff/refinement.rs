@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ipnet::IpNet;
 use relay_common::leaf::Special;
 
-use super::{interned::Interned, sides::Sides};
+use super::interned::Interned;
 use crate::{
     model::PeerName,
     policy::{
@@ -28,7 +28,6 @@ pub(super) struct Refinement<'a> {
 pub(super) struct Policy<'a> {
     pub sources: Sources<'a>,
     pub space: Space,
-    pub sides: Sides,
 }
 
 /// The leaves of a party, by class.
@@ -71,8 +70,8 @@ pub(super) enum Key {
         group: Group,
         /// Groups that list them, by the number in [`Space::sets`].
         listed: usize,
-        /// Sides of rules that hold them, by the number in [`Sides`].
-        sides: u32,
+        /// Sides of rules that hold them, by the number in [`Space::sides`].
+        sides: usize,
     },
     /// Of the relay or its host.
     Host,
@@ -90,21 +89,15 @@ struct Spoken<'a> {
     area: Area,
 }
 
-/// Where a leaf lies in one policy.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Spot {
-    /// Index of the cut.
-    cut: Option<usize>,
-    /// Mentions of prefixes in rules.
-    mentions: u32,
-}
+/// Where a leaf lies in one policy: the index of its cut.
+type Spot = Option<usize>;
 
 impl<'a> Refinement<'a> {
     pub(super) fn of(before: Sources<'a>, after: Sources<'a>) -> Self {
-        let mut policies = [Policy::of(before), Policy::of(after)];
+        let policies = [Policy::of(before), Policy::of(after)];
         let mut spoken: Vec<Spoken<'a>> = Vec::new();
         let mut around: Vec<usize> = Vec::new();
-        for (prefix, spots) in leaves(&mut policies) {
+        for (prefix, spots) in leaves(&policies) {
             while around.last().is_some_and(|&at| !spoken[at].area.prefix.contains(&prefix)) {
                 around.pop();
             }
@@ -150,19 +143,19 @@ impl<'a> Refinement<'a> {
 
 impl<'a> Policy<'a> {
     pub(super) fn of(sources: Sources<'a>) -> Self {
-        Self { sources, space: Space::cut(&sources), sides: Sides::of(sources.relay) }
+        Self { sources, space: Space::cut(&sources) }
     }
 
     /// Whose a leaf is, and what the policy says about it.
-    fn meaning(&mut self, spot: Spot) -> (Option<Party<'a>>, Option<Key>) {
-        let Some(cut) = spot.cut.map(|cut| &self.space.cuts[cut]) else { return (None, None) };
+    fn meaning(&self, spot: Spot) -> (Option<Party<'a>>, Option<Key>) {
+        let Some(cut) = spot.map(|cut| &self.space.cuts[cut]) else { return (None, None) };
         match cut.owner {
             Owner::Peer(place) => {
                 let peer = &self.sources.relay.peers[place];
                 let key = peer.enabled.then(|| Key::Peer {
                     group: self.space.groups[place],
                     listed: cut.set,
-                    sides: self.sides.holding(place, spot.mentions),
+                    sides: cut.sides,
                 });
                 (Some(Party::Peer(&peer.name)), key)
             }
@@ -176,11 +169,10 @@ impl<'a> Policy<'a> {
 }
 
 /// Every leaf of both policies that has addresses, and where it lies in each.
-pub(super) fn leaves(policies: &mut [Policy<'_>; 2]) -> Vec<(IpNet, [Spot; 2])> {
+pub(super) fn leaves(policies: &[Policy<'_>; 2]) -> Vec<(IpNet, [Spot; 2])> {
     let mut prefixes: BTreeSet<IpNet> = BTreeSet::new();
-    for policy in &*policies {
+    for policy in policies {
         prefixes.extend(policy.space.cuts.iter().map(|cut| cut.prefix));
-        prefixes.extend(policy.sides.prefixes());
     }
     let cuts = [0, 1].map(|at: usize| {
         let cuts = policies[at].space.cuts.iter().enumerate();
@@ -195,9 +187,7 @@ pub(super) fn leaves(policies: &mut [Policy<'_>; 2]) -> Vec<(IpNet, [Spot; 2])> 
         }
         let outer = around.last().map(|&outer| leaves[outer].1);
         let spots = [0, 1].map(|at: usize| {
-            let outer = outer.map_or(Spot { cut: None, mentions: Sides::NONE }, |spots| spots[at]);
-            let mentions = policies[at].sides.inside(outer.mentions, &prefix);
-            Spot { cut: cuts[at].get(&prefix).copied().or(outer.cut), mentions }
+            cuts[at].get(&prefix).copied().or_else(|| outer.and_then(|spots: [Spot; 2]| spots[at]))
         });
         around.push(leaves.len());
         leaves.push((prefix, spots));

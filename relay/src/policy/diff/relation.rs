@@ -4,11 +4,14 @@ use super::{
     bits::Bits,
     change::{Changes, Numbered},
     refinement::{Key, Policy, Refinement},
-    sides::Side,
 };
 use crate::{
     model::{Egress, Rule},
-    policy::{service_set::ServiceSet, space::Group},
+    policy::{
+        service_set::ServiceSet,
+        sides::{End, rule_of},
+        space::Group,
+    },
 };
 
 /// Between which classes something changes: for each source, its destinations.
@@ -164,15 +167,16 @@ impl<'r, 'a> Relations<'r, 'a> {
     }
 
     /// With whom each rule that has not ended lets something begin.
-    fn rules(&self, policy: usize, sides: u32) -> Vec<(usize, Bits)> {
+    fn rules(&self, policy: usize, sides: usize) -> Vec<(usize, Bits)> {
         let Index { from, to, has_ended, .. } = &self.indexes[policy];
-        let rules = &self.refinement.policies[policy].sources.relay.rules;
+        let Policy { sources, space } = &self.refinement.policies[policy];
+        let rules = &sources.relay.rules;
         let mut found: Vec<(usize, Bits)> = Vec::new();
-        for side in self.refinement.policies[policy].sides.get(sides) {
-            let (rule, with) = match *side {
-                Side::From(rule) => (rule, &to[rule]),
-                Side::To(rule) if rules[rule].both_ways => (rule, &from[rule]),
-                Side::To(_) => continue,
+        for &side in &space.sides[sides] {
+            let (rule, with) = match rule_of(side) {
+                (rule, End::From) => (rule, &to[rule]),
+                (rule, End::To) if rules[rule].both_ways => (rule, &from[rule]),
+                (_, End::To) => continue,
             };
             if has_ended[rule] {
                 continue;
@@ -188,7 +192,7 @@ impl<'r, 'a> Relations<'r, 'a> {
 
 impl Index {
     fn of(refinement: &Refinement<'_>, policy: usize, now: u64) -> Self {
-        let Policy { sources, space, sides } = &refinement.policies[policy];
+        let Policy { sources, space } = &refinement.policies[policy];
         let rules = &sources.relay.rules;
         let mut index = Self {
             of_group: HashMap::new(),
@@ -206,12 +210,12 @@ impl Index {
                     continue;
                 }
                 Some(Key::Outside { listed }) => listed,
-                Some(Key::Peer { group, listed, sides: holding }) => {
+                Some(Key::Peer { group, listed, sides }) => {
                     index.of_group.entry(group).or_default().insert(number);
-                    for side in sides.get(holding) {
-                        match *side {
-                            Side::From(rule) => index.from[rule].insert(number),
-                            Side::To(rule) => index.to[rule].insert(number),
+                    for &side in &space.sides[sides] {
+                        match rule_of(side) {
+                            (rule, End::From) => index.from[rule].insert(number),
+                            (rule, End::To) => index.to[rule].insert(number),
                         }
                     }
                     listed

@@ -383,8 +383,8 @@ proptest! {
         let (one, two) = (slots(&before), slots(&after));
         let difference = Difference::between(sources(&before, &one), sources(&after, &two), NOW);
         let pairs: Vec<Line> = difference.pairs().collect();
-        let mut policies = [Policy::of(sources(&before, &one)), Policy::of(sources(&after, &two))];
-        let leaves = leaves(&mut policies);
+        let policies = [Policy::of(sources(&before, &one)), Policy::of(sources(&after, &two))];
+        let leaves = leaves(&policies);
         let leaf = |address: IpAddr| {
             let around = leaves.iter().map(|(prefix, _)| *prefix);
             around.filter(|prefix| prefix.contains(&address)).max_by_key(IpNet::prefix_len)
