@@ -116,6 +116,9 @@ impl Run {
             if first != side {
                 // Both have begun the same: of two such flows the fast path takes a steady one.
                 assert_eq!((first, side), (Side::Answerer, Side::Beginner));
+            }
+            if side == Side::Beginner {
+                // It leaves the flow that the other side has begun alone, allowed or not.
                 self.model = before;
                 self.model.goes_on(&packet, ticks(now_ns));
             }
