@@ -77,12 +77,6 @@ impl Entry {
         self.answerer[1].set(key.answerer[1]);
         self.tail.set(key.tail);
         self.slot.set(slot);
-        self.restart(now);
-    }
-
-    /// Begins anew.
-    #[inline(always)]
-    pub(super) fn restart(&self, now: u32) {
         self.started.set(now);
         self.state.set(State::OPENING.bits());
         self.bytes.set(0);

@@ -1,10 +1,13 @@
-use super::{FlowOf, Flows, Key, NO_SERVICE, Packet, Passed, Side, state::tcp, ticks, ticks_of};
+use super::{
+    FlowOf, Flows, Key, NO_SERVICE, Packet, Passed, Side, judge::standing, state::tcp, ticks,
+    ticks_of,
+};
 use crate::{
     Reason,
     bytes::Bytes,
     extension::{Announced, MAX_EXTENSIONS, announced, step},
     header::{Headers, IPV4_LEN, IPV6_LEN, protocol},
-    rules::{Directions, allowing},
+    rules::Directions,
 };
 
 /// Sets of the memory of datagrams in fragments. Those of one peer are in one set, of which it takes
@@ -139,15 +142,8 @@ pub fn judge_later(
         0 => (Side::Beginner, directions.forward),
         _ => (Side::Answerer, directions.backward),
     };
-    let rule = match entry.generation() == flows.generation() {
-        true => Some(entry.rule()),
-        false => allowing(flows, set, service & !IS_ANSWER),
-    };
-    match rule {
-        None => Err(Reason::NoRule),
-        Some(rule) if now_ns >= flows.ends(rule) => Err(Reason::RuleEnded),
-        Some(rule) => Ok(Passed { rule, side, flow: FlowOf::None }),
-    }
+    let rule = standing(flows, entry, set, service & !IS_ANSWER, now_ns)?;
+    Ok(Passed { rule, side, flow: FlowOf::None })
 }
 
 /// Forgets another datagram with this key, which precedes [`remember`].

@@ -1,6 +1,6 @@
 use core::cell::Cell;
 
-use super::{FlowSet, NO_SERVICE, Packet, Side, place, ticks};
+use super::{Entry, FlowSet, NO_SERVICE, Packet, Side, place, ticks};
 use crate::{
     Reason,
     rules::{Directions, Rules, allowing},
@@ -116,11 +116,7 @@ pub fn judge_error(
         if entry.expires() <= ticks(now_ns) {
             continue;
         }
-        let rule = match entry.generation() == flows.generation() {
-            true => Some(entry.rule()),
-            false => allowing(flows, set, service),
-        };
-        if let Some(rule) = rule.filter(|&rule| now_ns < flows.ends(rule)) {
+        if let Ok(rule) = standing(flows, entry, set, service, now_ns) {
             return Ok(Passed { rule, side, flow: FlowOf::At(number, way) });
         }
     }
@@ -130,11 +126,7 @@ pub fn judge_error(
 /// Decides about a packet of the side that may begin by this set.
 #[inline(always)]
 fn ask(flows: &impl Flows, packet: &Packet, rules: u16, now_ns: u64) -> Result<Passed, Reason> {
-    let verdict = match allowing(flows, rules, packet.asked) {
-        None => Err(Reason::NoRule),
-        Some(rule) if now_ns >= flows.ends(rule) => Err(Reason::RuleEnded),
-        Some(rule) => Ok(rule),
-    };
+    let verdict = in_force(flows, allowing(flows, rules, packet.asked), now_ns);
     let passed = |flow| move |rule| Passed { rule, side: Side::Beginner, flow };
     // Of ICMP, echoes alone have flows.
     if packet.asked == service::ICMP || flows.is_probe() {
@@ -180,18 +172,13 @@ fn answer(
     if entry.expires() <= now {
         return None;
     }
-    let is_current = entry.generation() == flows.generation();
-    let rule = match is_current {
-        true => Some(entry.rule()),
-        false => allowing(flows, rules, packet.answered),
-    };
-    let rule = match rule {
-        Some(rule) if now_ns < flows.ends(rule) => rule,
-        ended => {
+    let rule = match standing(flows, entry, rules, packet.answered, now_ns) {
+        Ok(rule) => rule,
+        Err(reason) => {
             if !flows.is_probe() {
                 set.clear(way);
             }
-            return Some(Err(if ended.is_some() { Reason::RuleEnded } else { Reason::NoRule }));
+            return Some(Err(reason));
         }
     };
     if !flows.is_probe() {
@@ -204,4 +191,37 @@ fn answer(
         }
     }
     Some(Ok(Passed { rule, side: Side::Answerer, flow: FlowOf::At(number, way) }))
+}
+
+/// The rule that allows what an entry stands for: the one that did so when it was judged, or in
+/// another generation the one of this set that allows the service now.
+///
+/// # Errors
+/// There is none, or it has ended.
+#[inline(always)]
+pub(super) fn standing(
+    flows: &impl Flows,
+    entry: &Entry,
+    rules: u16,
+    service: u32,
+    now_ns: u64,
+) -> Result<u32, Reason> {
+    let rule = match entry.generation() == flows.generation() {
+        true => Some(entry.rule()),
+        false => allowing(flows, rules, service),
+    };
+    in_force(flows, rule, now_ns)
+}
+
+/// The rule, if there is one and it has not ended.
+///
+/// # Errors
+/// There is none, or it has ended.
+#[inline(always)]
+fn in_force(flows: &impl Flows, rule: Option<u32>, now_ns: u64) -> Result<u32, Reason> {
+    match rule {
+        None => Err(Reason::NoRule),
+        Some(rule) if now_ns >= flows.ends(rule) => Err(Reason::RuleEnded),
+        Some(rule) => Ok(rule),
+    }
 }
