@@ -212,7 +212,7 @@ fn any_relay() -> impl Strategy<Value = Relay> {
 const V4_BASES: [u32; 2] = [0x0a03_0200, 0xc0a8_0000];
 const V6_BASES: [u128; 2] = [(0xfd00 << 112) + 0x3_0002_0000, 0xfd01 << 112];
 
-fn prefix() -> impl Strategy<Value = IpNet> {
+pub(crate) fn prefix() -> impl Strategy<Value = IpNet> {
     let v4 = (0usize..2, 0u32..1 << 9, 20u8..=32).prop_map(|(at, host, len)| {
         let address = Ipv4Addr::from_bits(V4_BASES[at] + host);
         IpNet::new(address.into(), len).expect("a length").trunc()

@@ -1,4 +1,4 @@
-//! The clock of a machine that is the lab's own.
+//! The boot clock, and the time of day of a machine that is the lab's own.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -50,7 +50,11 @@ impl Drop for MachineClock {
     }
 }
 
-fn since_boot() -> Result<Duration> {
+/// The boot clock.
+///
+/// # Errors
+/// It is negative.
+pub fn since_boot() -> Result<Duration> {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Boottime);
     Ok(Duration::new(tv_sec.try_into()?, tv_nsec.try_into()?))
 }

@@ -24,6 +24,7 @@ pub mod clock;
 pub mod deadline;
 mod family;
 pub mod footprint;
+pub mod generations;
 #[cfg(feature = "suites")]
 pub mod guard;
 pub mod inner;

@@ -3,6 +3,7 @@
 mod answers;
 mod errors;
 mod fragments;
+mod histories;
 mod limits;
 mod openings;
 mod paths;
