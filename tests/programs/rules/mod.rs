@@ -7,6 +7,7 @@ mod histories;
 mod limits;
 mod openings;
 mod paths;
+mod reloads;
 
 use std::net::IpAddr;
 
