@@ -22,6 +22,7 @@ mod observe;
 mod own_tunnel;
 mod path;
 mod policy;
+mod rules;
 mod shapes;
 mod siege;
 mod trace;

@@ -29,9 +29,9 @@ pub(crate) struct Watch<'a> {
 
 /// What passed between two peers.
 #[derive(Debug, Clone, Copy)]
-struct Passed {
-    there: Tally,
-    back: Tally,
+pub(crate) struct Passed {
+    pub(crate) there: Tally,
+    pub(crate) back: Tally,
 }
 
 impl<'a> Watch<'a> {
@@ -127,7 +127,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Checks that what two peers sent each other was received and counted by the relay.
-    fn passed(&mut self, from: &Peer, to: &Peer) -> Result<Passed> {
+    pub(crate) fn passed(&mut self, from: &Peer, to: &Peer) -> Result<Passed> {
         let (here, there) = (self.moved(from)?, self.moved(to)?);
         ensure!(there.received == here.sent, "{here:?} became {there:?}");
         ensure!(here.received == there.sent, "{there:?} became {here:?}");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use relay::model::PrivateKey;
 use toml::{Table, Value};
 
@@ -142,6 +142,44 @@ impl Site {
         Ok(())
     }
 
+    /// Empties the `allowed_ips` of all peers, so that rules alone let packets through.
+    pub fn without_lists(&mut self) -> Result<()> {
+        for name in self.names()? {
+            self.peer_mut(&name)?.remove("allowed_ips");
+        }
+        Ok(())
+    }
+
+    /// Adds a rule: `from` may begin this with `to`.
+    pub fn add_rule(&mut self, name: &str, from: &str, to: &str, ports: &[&str]) -> Result<()> {
+        let list = |entries: &[&str]| Value::from(entries.to_vec());
+        let mut rule = Table::new();
+        rule.insert("name".to_owned(), name.into());
+        rule.insert("from".to_owned(), list(&[from]));
+        rule.insert("to".to_owned(), list(&[to]));
+        rule.insert("ports".to_owned(), list(ports));
+        self.rules_mut()?.push(rule.into());
+        Ok(())
+    }
+
+    /// The `[[rule]]` table of this name.
+    pub fn rule_mut(&mut self, name: &str) -> Result<&mut Table> {
+        self.rules_mut()?
+            .iter_mut()
+            .find(|rule| name_of(rule) == Some(name))
+            .and_then(Value::as_table_mut)
+            .with_context(|| format!("no rule {name}"))
+    }
+
+    /// Removes a rule.
+    pub fn remove_rule(&mut self, name: &str) -> Result<()> {
+        let rules = self.rules_mut()?;
+        let before = rules.len();
+        rules.retain(|rule| name_of(rule) != Some(name));
+        ensure!(before > rules.len(), "no rule {name}");
+        Ok(())
+    }
+
     pub fn private_key(&self, peer: &str) -> Result<&PrivateKey> {
         self.keys.get(peer).with_context(|| format!("no peer {peer}"))
     }
@@ -167,6 +205,11 @@ impl Site {
         self.set(name, "public_key", key.public_key().to_string())?;
         self.keys.insert(name.to_owned(), key);
         Ok(())
+    }
+
+    fn rules_mut(&mut self) -> Result<&mut Vec<Value>> {
+        let rules = self.table.entry("rule").or_insert_with(|| Value::Array(vec![]));
+        rules.as_array_mut().context("rule is no array")
     }
 
     fn peers(&self) -> Result<&Vec<Value>> {

@@ -2,6 +2,7 @@
 
 mod echo;
 mod flow;
+mod query;
 mod stream;
 mod streams;
 pub mod tcp;
@@ -9,6 +10,7 @@ mod udp;
 
 pub use echo::Echo;
 pub use flow::Flow;
+pub use query::Query;
 pub use stream::{Flown, Stream};
 pub use streams::Streams;
 pub use udp::Udp;

@@ -34,7 +34,17 @@ pub struct Listening(TcpListener);
 impl Connection {
     /// Connects from `source` in `from` to a free port of `target` in `to`.
     pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
-        let attempt = Attempt::start(from, source, to, target)?;
+        Self::open_port(from, source, to, SocketAddr::new(target, 0))
+    }
+
+    /// The same to this port.
+    pub fn open_port(
+        from: &Namespace,
+        source: IpAddr,
+        to: &Namespace,
+        target: SocketAddr,
+    ) -> Result<Self> {
+        let attempt = Attempt::start_port(from, source, to, target)?;
         deadline::until(&format!("a TCP connection {source} -> {target}"), || attempt.accepted())
             .and_then(|server| {
                 let client = TcpStream::from(attempt.client);
@@ -65,12 +75,20 @@ impl Connection {
 impl Attempt {
     /// Starts to connect, without waiting.
     pub fn start(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
+        Self::start_port(from, source, to, SocketAddr::new(target, 0))
+    }
+
+    fn start_port(
+        from: &Namespace,
+        source: IpAddr,
+        to: &Namespace,
+        target: SocketAddr,
+    ) -> Result<Self> {
         let listener = to
-            .enter(|| TcpListener::bind(SocketAddr::new(target, 0)))?
+            .enter(|| TcpListener::bind(target))?
             .with_context(|| format!("listen on {target} in {}", to.name()))?;
         listener.set_nonblocking(true)?;
-        let port = listener.local_addr()?.port();
-        let client = dial(from, source, SocketAddr::new(target, port))?;
+        let client = dial(from, source, listener.local_addr()?)?;
         Ok(Self { client, listener })
     }
 

@@ -1,0 +1,57 @@
+//! Who may begin what with whom, between real clients.
+
+mod oneway;
+mod path;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{
+    Family, Lab, Ledger, Peer, Site,
+    traffic::tcp::{Connection, dial},
+};
+
+use crate::watch::Watch;
+
+const STREAM_LEN: usize = 48 * 1024;
+
+/// Two nodes without lists. A rule, `opened`, says what the first may begin with the second.
+fn ruled(ports: &[&str]) -> Result<Site> {
+    let mut site = Site::node_to_node()?;
+    site.without_lists()?;
+    let [a, b] = site.first()?;
+    site.add_rule("opened", &a, &b, ports)?;
+    Ok(site)
+}
+
+fn connect(from: &Peer, to: &Peer, family: Family, port: u16) -> Result<Connection> {
+    let target = SocketAddr::new(to.address(family), port);
+    Connection::open_port(from.namespace(), from.address(family), to.namespace(), target)
+}
+
+/// Checks that a SYN to this port is dropped because no rule allows it.
+fn syn_is_dropped(
+    watch: &mut Watch<'_>,
+    from: &Peer,
+    to: &Peer,
+    family: Family,
+    port: u16,
+) -> Result<()> {
+    let target = SocketAddr::new(to.address(family), port);
+    // With its socket closed, the SYN is sent only once.
+    drop(dial(from.namespace(), from.address(family), target)?);
+    let sent = watch.moved(from)?.sent;
+    ensure!(sent.packets == 1, "{sent} were sent to {target}");
+    watch
+        .settle(&Ledger::default().dropped(from.name(), "no_rule", 1))
+        .with_context(|| format!("{} -> {target}", from.name()))?;
+    let arrived = watch.moved(to)?.received;
+    ensure!(arrived.packets == 0, "{arrived} arrived at {target}");
+    Ok(())
+}
+
+/// How many packets of these peers were dropped for a reason since `before`.
+fn dropped(lab: &Lab, before: &Ledger, peers: &[&Peer], reason: &str) -> Result<u64> {
+    let moved = lab.relay().ledger()?.since(before)?;
+    Ok(peers.iter().map(|peer| moved.get(&format!("{} dropped {reason}", peer.name()))).sum())
+}

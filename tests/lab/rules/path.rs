@@ -1,0 +1,57 @@
+use anyhow::{Result, ensure};
+use relay_tests::{Family, Lab, Site, scenario, skip};
+
+use super::{connect, ruled};
+
+const PORT: u16 = 8080;
+
+/// MTU of the peers, larger than the relay's.
+const PEER_MTU: i64 = 1420;
+const RELAY_MTU: i64 = 1280;
+
+/// Enough for aggregates of many segments that are too big.
+const STREAM_LEN: usize = 256 * 1024;
+
+#[test]
+fn hops_and_a_smaller_mtu_are_found_through_rules() {
+    scenario(skip::LAB, || {
+        // The ports of tracepath.
+        let lab = Lab::start(narrow(ruled(&["udp/44444-44544", "tcp/8080"])?)?)?;
+        let [a, b] = lab.first()?;
+        for family in Family::ALL {
+            let target = b.address(family).to_string();
+            let text = a.namespace().run("tracepath", &["-n", &target])?;
+            let last = text.lines().last().unwrap_or_default();
+            ensure!(last.contains(&format!("pmtu {RELAY_MTU}")), "tracepath says:\n{text}");
+            ensure!(last.contains("hops 2"), "tracepath says:\n{text}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn tcp_with_segments_larger_than_the_relays_mtu_gets_through_rules() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(narrow(ruled(&["tcp/8080"])?)?)?;
+        let [a, b] = lab.first()?;
+        for family in Family::ALL {
+            let before = lab.relay().ledger()?;
+            connect(a, b, family, PORT)?.exchange(STREAM_LEN)?;
+            let moved = lab.relay().ledger()?.since(&before)?;
+            for peer in [a, b] {
+                let dropped = moved.get(&format!("{} dropped too_big", peer.name()));
+                ensure!(dropped > 0, "{} sent nothing too big; moved:\n{moved}", peer.name());
+            }
+        }
+        Ok(())
+    });
+}
+
+/// With a larger MTU at the peers than at the relay.
+fn narrow(mut site: Site) -> Result<Site> {
+    site.relay_mut()?.insert("mtu".to_owned(), RELAY_MTU.into());
+    for name in site.names()? {
+        site.set(&name, "mtu", PEER_MTU)?;
+    }
+    Ok(site)
+}
