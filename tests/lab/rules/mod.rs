@@ -1,5 +1,6 @@
 //! Who may begin what with whom, between real clients.
 
+mod change;
 mod oneway;
 mod path;
 

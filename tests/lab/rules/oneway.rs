@@ -2,15 +2,42 @@ use std::io::{Read as _, Write as _};
 
 use anyhow::ensure;
 use relay_tests::{
-    Family, Lab, Ledger, deadline, scenario, skip,
+    Family, Lab, Ledger, deadline, scenario, schema, skip,
     traffic::{Echo, Query, tcp::Attempt},
 };
 
 use super::{STREAM_LEN, connect, dropped, ruled, syn_is_dropped};
 use crate::watch::Watch;
 
+const WEB: u16 = 8080;
 const DNS: u16 = 53;
 const FTP: u16 = 21;
+
+#[test]
+fn a_connection_is_opened_by_one_side_and_used_by_both() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(ruled(&["tcp/8080"])?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        for family in Family::ALL {
+            connect(a, b, family, WEB)?.exchange(STREAM_LEN)?;
+            let passed = watch.passed(a, b)?;
+            let least = STREAM_LEN as u64;
+            ensure!(passed.there.bytes > least && passed.back.bytes > least, "{passed:?}");
+
+            syn_is_dropped(&mut watch, b, a, family, WEB)?;
+            let options = ["observe", "--output", "json", "--last", "1"];
+            let event = lab.relay().relay(&options)?.success("observe")?;
+            let event = schema::parse("observe", &event)?;
+            ensure!(event["from"] == b.name() && event["to"] == a.name(), "{event}");
+            ensure!(event["reason"] == "no_rule" && event["protocol"] == "TCP", "{event}");
+            ensure!(event["destinationPort"] == WEB, "{event}");
+            syn_is_dropped(&mut watch, a, b, family, WEB + 1)?;
+            watch.drops(b, a, family, "no_rule")?;
+        }
+        Ok(())
+    });
+}
 
 #[test]
 fn questions_and_pings_are_answered_and_pass_only_one_way() {
