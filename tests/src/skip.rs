@@ -16,6 +16,9 @@ pub const REQUIRE: &str = "RELAY_TEST_REQUIRE";
 /// Programs that the lab runs.
 const TOOLS: [&str; 5] = ["ip", "wg", "wg-quick", "nft", "tc"];
 
+/// What the virtual machine calls its clock.
+const CLOCK: &str = "RELAY_VM_CLOCK";
+
 /// What the virtual machine calls itself.
 const MACHINE: &str = "relay-vm";
 
@@ -42,6 +45,8 @@ pub enum Need {
     NoWireGuard,
     /// The virtual machine of `xtask vm`, which nobody else uses.
     OwnMachine,
+    /// A virtual machine whose clock skips the time in which it waits.
+    SkippingClock,
 }
 
 /// The needs of every scenario of the lab.
@@ -61,6 +66,7 @@ impl Need {
             Self::WireGuardGo => "wireguard-go",
             Self::NoWireGuard => "no-wireguard",
             Self::OwnMachine => "own-machine",
+            Self::SkippingClock => "skipping-clock",
         }
     }
 
@@ -94,6 +100,11 @@ impl Need {
                     .is_ok_and(|name| name.trim() == MACHINE)
                     && Path::new("/vm/modules/order").is_file();
                 (!is_own).then(|| "a machine of the lab's own (cargo xtask vm)".to_owned())
+            }
+            Self::SkippingClock => {
+                let skips = env::var(CLOCK).is_ok_and(|clock| clock == "instructions");
+                (!skips)
+                    .then(|| "a clock that skips idle time (cargo xtask vm --icount 1)".to_owned())
             }
         }
     }

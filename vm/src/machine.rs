@@ -85,6 +85,9 @@ impl Machine {
     ) -> Result<i32> {
         let mut texts = BTreeMap::new();
         let mut environment = self.environment.clone();
+        if matches!(self.clock, Clock::Instructions { .. }) {
+            environment.insert("RELAY_VM_CLOCK".to_owned(), "instructions".to_owned());
+        }
         if !std::io::stdout().is_terminal() {
             for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("WG_COLOR_MODE", "never")] {
                 environment.entry(name.to_owned()).or_insert_with(|| value.to_owned());
@@ -146,7 +149,7 @@ impl Machine {
 
     fn assemble(&self, texts: &BTreeMap<String, String>) -> Result<Place> {
         let base = Base::prepare(&self.kernel)?;
-        let place = Place::new(&self.kernel)?;
+        let place = Place::new(&self.kernel, self.clock)?;
         base.extend(Overlay { files: &self.files, texts }, &place.initramfs)?;
         Ok(place)
     }
@@ -196,11 +199,15 @@ struct Place {
 }
 
 impl Place {
-    fn new(kernel: &Kernel) -> Result<Self> {
+    fn new(kernel: &Kernel, clock: Clock) -> Result<Self> {
         let directory = workspace::target().join("vm");
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
-        let name = format!("{}-{}", kernel.series, std::process::id());
+        let clock = match clock {
+            Clock::Host => "",
+            Clock::Instructions { .. } => "icount-",
+        };
+        let name = format!("{}-{clock}{}", kernel.series, std::process::id());
         Ok(Self {
             initramfs: directory.join(format!("{name}.cpio")),
             console: directory.join(format!("{name}.kernel.log")),

@@ -3,8 +3,12 @@
 mod change;
 mod oneway;
 mod path;
+mod time;
 
-use std::net::SocketAddr;
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::SocketAddr,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
@@ -14,7 +18,11 @@ use relay_tests::{
 
 use crate::watch::Watch;
 
+const WEB: u16 = 8080;
+
 const STREAM_LEN: usize = 48 * 1024;
+
+const CHUNK: [u8; 1000] = [0x5a; 1000];
 
 /// Two nodes without lists. A rule, `opened`, says what the first may begin with the second.
 fn ruled(ports: &[&str]) -> Result<Site> {
@@ -25,9 +33,29 @@ fn ruled(ports: &[&str]) -> Result<Site> {
     Ok(site)
 }
 
+/// Writes this configuration and runs `relay up`.
+fn apply(lab: &Lab, site: &Site) -> Result<()> {
+    lab.relay().write_config(&site.text()?)?;
+    lab.relay().up().map(drop)
+}
+
 fn connect(from: &Peer, to: &Peer, family: Family, port: u16) -> Result<Connection> {
     let target = SocketAddr::new(to.address(family), port);
     Connection::open_port(from.namespace(), from.address(family), to.namespace(), target)
+}
+
+/// Downloads a chunk; `false` if it does not arrive in the time of the socket.
+fn chunk(connection: &mut Connection) -> Result<bool> {
+    connection.server.write_all(&CHUNK).context("send a chunk")?;
+    let mut received = [0; CHUNK.len()];
+    match connection.client.read_exact(&mut received) {
+        Ok(()) => {
+            ensure!(received == CHUNK, "other bytes arrived than were sent");
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error).context("receive a chunk"),
+    }
 }
 
 /// Checks that a SYN to this port is dropped because no rule allows it.

@@ -6,10 +6,9 @@ use relay_tests::{
     traffic::{Echo, Query, tcp::Attempt},
 };
 
-use super::{STREAM_LEN, connect, dropped, ruled, syn_is_dropped};
+use super::{STREAM_LEN, WEB, connect, dropped, ruled, syn_is_dropped};
 use crate::watch::Watch;
 
-const WEB: u16 = 8080;
 const DNS: u16 = 53;
 const FTP: u16 = 21;
 

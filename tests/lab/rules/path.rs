@@ -1,13 +1,20 @@
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, Result, ensure};
-use relay_tests::{Family, Lab, Site, scenario, skip, stats::Stats, traffic::Query};
+use relay_tests::{
+    Family, Lab, Ledger, Site, scenario, skip,
+    stats::Stats,
+    traffic::{Query, Udp},
+};
 
-use super::{connect, ruled};
-
-const PORT: u16 = 8080;
+use super::{WEB, connect, ruled};
 
 /// MTU of the peers, larger than the relay's.
 const PEER_MTU: i64 = 1420;
 const RELAY_MTU: i64 = 1280;
+
+/// The first port of tracepath, which takes another for each hop.
+const FIRST_HOP: u16 = 44444;
 
 /// Enough for aggregates of many segments that are too big.
 const STREAM_LEN: usize = 256 * 1024;
@@ -21,7 +28,7 @@ fn long_questions_and_answers_pass_in_fragments() {
         let lab = Lab::start(ruled(&["udp/8080"])?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
-            let query = Query::open(a, b, family, PORT)?;
+            let query = Query::open(a, b, family, WEB)?;
             let before = lab.relay().stats()?;
             for (question, answer) in [(40, LONG), (LONG, 40), (LONG, LONG)] {
                 query.ask(question, answer)?;
@@ -44,7 +51,6 @@ fn long_questions_and_answers_pass_in_fragments() {
 #[test]
 fn hops_and_a_smaller_mtu_are_found_through_rules() {
     scenario(skip::LAB, || {
-        // The ports of tracepath.
         let lab = Lab::start(narrow(ruled(&["udp/44444-44544"])?)?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
@@ -53,7 +59,16 @@ fn hops_and_a_smaller_mtu_are_found_through_rules() {
             let last = text.lines().last().unwrap_or_default();
             ensure!(last.contains(&format!("pmtu {RELAY_MTU}")), "tracepath says:\n{text}");
             ensure!(last.contains("hops 2"), "tracepath says:\n{text}");
+
+            // The same from the side that may only answer.
+            let target = SocketAddr::new(a.address(family), FIRST_HOP);
+            let probe = Udp::blind(b.namespace(), b.address(family), target)?;
+            let before = lab.relay().ledger()?;
+            probe.send(1, 40)?;
+            lab.relay().settled(&before, &Ledger::default().dropped(b.name(), "no_rule", 1))?;
         }
+        let stats = lab.relay().relay(&["stats"])?.success("stats")?;
+        ensure!(stats.contains("2 no_rule"), "{stats}");
         Ok(())
     });
 }
@@ -65,7 +80,7 @@ fn tcp_with_segments_larger_than_the_relays_mtu_gets_through_rules() {
         let [a, b] = lab.first()?;
         for family in Family::ALL {
             let before = lab.relay().ledger()?;
-            connect(a, b, family, PORT)?.exchange(STREAM_LEN)?;
+            connect(a, b, family, WEB)?.exchange(STREAM_LEN)?;
             let moved = lab.relay().ledger()?.since(&before)?;
             for peer in [a, b] {
                 let dropped = moved.get(&format!("{} dropped too_big", peer.name()));

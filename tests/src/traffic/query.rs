@@ -27,6 +27,11 @@ impl Query {
         deliver(&self.server, &self.client, answer).context("the answer")
     }
 
+    /// Sends from the server to the client, who has not asked again.
+    pub fn answer_unasked(&self) -> Result<()> {
+        self.server.send_to(b"late", self.client.local_addr()?).map(drop).context("send a datagram")
+    }
+
     /// Sends from the server's port to another port of the client's host.
     pub fn stray(&self) -> Result<()> {
         let mut target = self.client.local_addr()?;

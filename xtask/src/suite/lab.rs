@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use relay_vm::progress::Step;
-use relay_vm::{Kernel, Machine, Series, process, same_path, workspace};
+use relay_vm::{Clock, Kernel, Machine, Series, process, same_path, workspace};
 
 use super::libtest::Reader;
 use super::programs;
@@ -82,7 +82,8 @@ pub(super) fn run(
     }
 }
 
-/// Runs the scenarios in a virtual machine and returns their exit code.
+/// Runs the scenarios in a virtual machine, those of [`TIMED`] in another, and returns their exit
+/// code.
 fn in_machine(
     tier: u8,
     kernel: Kernel,
@@ -93,29 +94,63 @@ fn in_machine(
 ) -> Result<i32> {
     let mut machine = machine(kernel, program, build)?;
     machine.processors = plan.processors;
-    let words: Vec<_> = arguments(tier, plan).iter().map(|word| process::quote(word)).collect();
+    let mut words = arguments(tier, plan);
+    words.extend(TIMED.iter().flat_map(|module| ["--skip", module]).map(str::to_owned));
+    let directory = process::quote(&program.directory.to_string_lossy());
     // `network` also has tests that need WireGuard, which a host without it skips in tier 2.
     let script = format!(
-        "cd {} || exit; code=0; for program in network lab; do /bin/$program {} || code=1; done; \
-         exit $code",
-        process::quote(&program.directory.to_string_lossy()),
-        words.join(" ")
+        "cd {directory} || exit; code=0; for program in network lab; do /bin/$program {} || code=1; \
+         done; exit $code",
+        quoted(&words)
     );
-    machine.run(&script, plan.deadline, on_line)
+    let code = machine.run(&script, plan.deadline, on_line)?;
+    let timed = timed(&arguments(tier, plan), program, build)?;
+    if timed.is_empty() {
+        return Ok(code);
+    }
+    machine.clock = Clock::Instructions { shift: SHIFT };
+    let script = format!(
+        "cd {directory} || exit; exec /bin/lab --exact {} {}",
+        quoted(&timed),
+        FLAGS.join(" ")
+    );
+    let timed_code = machine.run(&script, plan.deadline, on_line)?;
+    Ok(if code == 0 { timed_code } else { code })
+}
+
+/// The scenarios of [`TIMED`] that these arguments select.
+fn timed(arguments: &[String], program: &TestProgram, build: &Build) -> Result<Vec<String>> {
+    let mut command = programs::command(program, build);
+    let list = process::read(command.args(arguments).arg("--list"))?;
+    let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
+    let timed = names.filter(|name| TIMED.iter().any(|module| name.starts_with(module)));
+    Ok(timed.map(str::to_owned).collect())
+}
+
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| process::quote(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
 const LONG: [&str; 1] = ["atomic::"];
 
+/// Modules with scenarios about the passing of time: run in a machine whose clock skips the time in
+/// which it waits.
+const TIMED: [&str; 1] = ["rules::time::"];
+
+/// 2 ns per instruction: no work takes long by the guest's clock.
+const SHIFT: u8 = 1;
+
+const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
+
 fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
-    let flags = ["--test-threads=1", "--nocapture"].map(str::to_owned);
     let skipped = LONG.iter().flat_map(|module| ["--skip", module]).map(str::to_owned);
     let selected: Vec<String> = match tier {
         3 => skipped.collect(),
         _ if plan.filter.is_empty() => LONG.map(str::to_owned).to_vec(),
         _ => Vec::new(),
     };
-    plan.filter.iter().cloned().chain(selected).chain(flags).collect()
+    plan.filter.iter().cloned().chain(selected).chain(FLAGS.map(str::to_owned)).collect()
 }
 
 /// A machine with the test programs, the `relay` binary, and the files that the tests read.

@@ -1,0 +1,184 @@
+//! What the passing of time does. The machine's clock skips the time in which all processes wait, so
+//! an hour takes seconds. Timers of TCP, WireGuard and NAT fire as they would, and the boot clock, by
+//! which flows expire and rules end, is the same clock. The load on the host has no part in it.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::Shutdown,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{
+    Family, Lab, Ledger, deadline, scenario,
+    skip::Need,
+    traffic::{Query, tcp::Connection},
+};
+use socket2::{SockRef, TcpKeepalive};
+use toml::value::Datetime;
+
+use super::{STREAM_LEN, WEB, apply, chunk, connect, dropped, ruled};
+use crate::watch::Watch;
+
+const NEEDS: &[Need] =
+    &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard, Need::SkippingClock];
+
+const DNS: u16 = 53;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Longer than a flow of UDP lasts, or one of TCP whose beginner has sent a FIN: two minutes.
+const TOO_LONG: Duration = Duration::from_secs(150);
+
+/// When the client's TCP asks whether the server is there.
+const KEEPALIVE: Duration = Duration::from_secs(300);
+
+/// Seconds until a rule ends, in which it is applied and some chunks pass.
+const SOON: u64 = 60;
+
+/// Seconds that the last chunk may differ from the end of the rule: one between chunks, and one that
+/// is the unit of both clocks.
+const MARGIN: u64 = 2;
+
+#[test]
+fn a_connection_that_was_idle_for_an_hour_goes_on() {
+    scenario(NEEDS, || {
+        let lab = Lab::start(ruled(&["tcp/8080"])?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        let mut connections = Vec::new();
+        for family in Family::ALL {
+            let mut connection = connect(a, b, family, WEB)?;
+            answer(&mut connection, b"before")?;
+            connections.push(connection);
+        }
+        deadline::pass(HOUR);
+        for mut connection in connections {
+            // First the side that may only answer.
+            answer(&mut connection, b"after!")?;
+            connection.exchange(STREAM_LEN)?;
+        }
+        // All that was sent has arrived, and nothing was dropped.
+        watch.passed(a, b)?;
+        Ok(())
+    });
+}
+
+/// The client has sent its FIN, so the entry of the flow expires soon, and no packet of the client is
+/// due until its keepalive.
+#[test]
+fn an_expired_connection_is_healed_by_the_side_that_may_begin() {
+    scenario(NEEDS, || {
+        let lab = Lab::start(ruled(&["tcp/8080"])?)?;
+        let [a, b] = lab.first()?;
+        for family in Family::ALL {
+            let mut connection = connect(a, b, family, WEB)?;
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+            SockRef::from(&connection.client).set_tcp_keepalive(&keepalive)?;
+            answer(&mut connection, b"before")?;
+            connection.client.shutdown(Shutdown::Write)?;
+            ensure!(connection.server.read(&mut [0; 1])? == 0, "bytes after the end");
+            deadline::pass(TOO_LONG);
+
+            let before = lab.relay().ledger()?;
+            connection.server.write_all(b"after!")?;
+            deadline::until("three dropped packets of the server", || {
+                Ok((dropped(&lab, &before, &[b], "no_rule")? >= 3).then_some(()))
+            })?;
+            connection.client.set_nonblocking(true)?;
+            let read = connection.client.read(&mut [0; 6]);
+            let is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            ensure!(is_empty, "an expired flow answers: {read:?}");
+            connection.client.set_nonblocking(false)?;
+
+            connection.client.set_read_timeout(Some(2 * KEEPALIVE))?;
+            let mut late = [0; 6];
+            connection.client.read_exact(&mut late).context("after the keepalive")?;
+            ensure!(&late == b"after!", "{late:?} came late");
+            let before = lab.relay().ledger()?;
+            answer(&mut connection, b"on and")?;
+            let dropped = dropped(&lab, &before, &[a, b], "no_rule")?;
+            ensure!(dropped == 0, "{dropped} packets of a healed flow are dropped");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn answers_that_come_too_late_are_dropped_until_the_client_asks_again() {
+    scenario(NEEDS, || {
+        let lab = Lab::start(ruled(&["udp/53"])?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        for family in Family::ALL {
+            let query = Query::open(a, b, family, DNS)?;
+            query.ask(40, 400)?;
+            watch.passed(a, b)?;
+            deadline::pass(TOO_LONG);
+            query.answer_unasked()?;
+            watch.moved(b)?;
+            watch.settle(&Ledger::default().dropped(b.name(), "no_rule", 1))?;
+            query.ask(40, 400)?;
+            watch.passed(a, b)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_rule_that_ends_by_itself_ends_a_download() {
+    scenario(NEEDS, || {
+        let lab = Lab::start(ruled(&["tcp/8080"])?)?;
+        let [a, b] = lab.first()?;
+        for family in Family::ALL {
+            apply(&lab, lab.site())?;
+            let mut connection = connect(a, b, family, WEB)?;
+            ensure!(chunk(&mut connection)?, "the first chunk is lost");
+            let mut site = lab.site().clone();
+            let end = seconds()? + SOON;
+            site.rule_mut("opened")?.insert("until".to_owned(), datetime(&lab, end)?.into());
+            apply(&lab, &site)?;
+            let before = lab.relay().ledger()?;
+
+            // No process of relay runs meanwhile.
+            connection.client.set_read_timeout(Some(Duration::from_secs(3)))?;
+            let mut last = 0;
+            while chunk(&mut connection)? {
+                last = seconds()?;
+                deadline::pass(Duration::from_millis(500));
+            }
+            let is_at_the_end = (end - MARGIN..=end + MARGIN).contains(&last);
+            ensure!(is_at_the_end, "the last chunk came at {last}, the rule ends at {end}");
+            let ended = dropped(&lab, &before, &[a, b], "rule_ended")?;
+            ensure!(ended > 0, "moved:\n{}", lab.relay().ledger()?.since(&before)?);
+
+            let before = lab.relay().ledger()?;
+            connection.client.write_all(b"after")?;
+            deadline::until("a dropped packet of the side that may begin", || {
+                Ok((dropped(&lab, &before, &[a], "rule_ended")? > 0).then_some(()))
+            })?;
+        }
+        Ok(())
+    });
+}
+
+/// Sends from the server to the client.
+fn answer(connection: &mut Connection, bytes: &[u8; 6]) -> Result<()> {
+    connection.server.write_all(bytes).context("send")?;
+    let mut received = [0; 6];
+    connection.client.read_exact(&mut received).context("receive")?;
+    ensure!(&received == bytes, "{received:?} arrived instead of {bytes:?}");
+    Ok(())
+}
+
+/// Seconds since 1970.
+fn seconds() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+/// Seconds since 1970 as TOML writes them.
+fn datetime(lab: &Lab, seconds: u64) -> Result<Datetime> {
+    let arguments = ["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%SZ"];
+    let text = lab.relay().namespace().run("date", &arguments)?;
+    text.trim().parse().with_context(|| format!("date says {text:?}"))
+}
