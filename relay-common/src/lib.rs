@@ -9,6 +9,7 @@
 mod labelled;
 
 pub mod blake2s;
+pub mod branchless;
 pub mod bucket;
 pub mod bytes;
 pub mod cell;
@@ -20,6 +21,7 @@ pub mod flow;
 pub mod generation;
 pub mod guard;
 pub mod header;
+pub mod held;
 pub mod host_access;
 pub mod icmp;
 pub mod leaf;

@@ -73,6 +73,8 @@ pub const FLOWS: &str = "FLOWS";
 pub const OPENINGS_DUE: &str = "OPENINGS_DUE";
 /// Array of [`crate::flow::FlowSet`] for datagrams in fragments; outlives generations.
 pub const FRAGMENTS: &str = "FRAGMENTS";
+/// Array of [`crate::held::Held`]; outlives generations.
+pub const HELD: &str = "HELD";
 /// Array of [`crate::counters::RuleCounters`], indexed by rule; outlives generations.
 pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
 

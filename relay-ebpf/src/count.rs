@@ -106,9 +106,15 @@ pub fn from_host_to_peer(
 /// Counts a dropped packet, by sender and reason.
 #[inline(always)]
 pub fn dropped(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
-    if let Some(counter) = maps::dropped(dropped_index(source.counted_slot(), reason)) {
+    dropped_slot(source.counted_slot(), reason, packet.segments().into());
+}
+
+/// Counts dropped packets of a slot.
+#[inline(always)]
+pub fn dropped_slot(slot: u32, reason: Reason, packets: u64) {
+    if let Some(counter) = maps::dropped(dropped_index(slot, reason)) {
         // SAFETY: points into a map value, which lives as long as the program.
-        unsafe { add(counter, u64::from(packet.segments())) }
+        unsafe { add(counter, packets) }
     }
 }
 

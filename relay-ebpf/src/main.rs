@@ -11,6 +11,7 @@ mod direct;
 mod egress;
 mod event;
 mod flows;
+mod hold;
 mod host;
 mod icmp;
 mod ingress;

@@ -9,6 +9,7 @@ use relay_common::{
     counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS, RuleCounters},
     event::EVENTS_KEPT,
     flow::FlowSet,
+    held::Held,
 };
 
 use crate::seen::Seen;
@@ -31,6 +32,13 @@ struct Shared(FlowSet);
 // that has claimed it.
 unsafe impl Sync for Shared {}
 
+/// A place for a fragment that several processors use.
+#[repr(transparent)]
+struct SharedPlace(Held);
+
+// SAFETY: a place is written and sent by the one processor that has claimed it.
+unsafe impl Sync for SharedPlace {}
+
 #[map]
 static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
@@ -52,6 +60,8 @@ static PAIR_COUNTERS: HashMap<u64, PairCounters> =
 static FLOWS: Array<Shared> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static FRAGMENTS: Array<Shared> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static HELD: Array<SharedPlace> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static OPENINGS_DUE: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -143,6 +153,12 @@ pub fn flows(number: u32) -> Option<&'static FlowSet> {
 #[inline(always)]
 pub fn datagrams(number: u32) -> Option<&'static FlowSet> {
     FRAGMENTS.get(number).map(|set| &set.0)
+}
+
+/// A place for a fragment that arrives before the first one.
+#[inline(always)]
+pub fn held(place: u32) -> Option<&'static Held> {
+    HELD.get(place).map(|place| &place.0)
 }
 
 /// State of the bucket of flows that a peer begins, nanoseconds of the boot clock.

@@ -272,7 +272,7 @@ impl Linear<[u64; 5]> {
 /// VERIFIER: with comparisons with 0 and the maximum, 6.1 reports "invalid zero-sized read". The
 /// assembly keeps the compiler, which knows the bounds, from removing the mask.
 #[inline(always)]
-fn bounded<const MOST: u32>(len: u32) -> u32 {
+pub fn bounded<const MOST: u32>(len: u32) -> u32 {
     const { assert!(MOST.is_power_of_two()) };
     let mut less_one = u64::from(len);
     // SAFETY: decrements a register.

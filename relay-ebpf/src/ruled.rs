@@ -28,11 +28,12 @@ use relay_common::{
 use crate::{
     Done, again, answer_probe, count, finish,
     flows::Kernel,
+    hold::{hold, release},
     ingress::{self, Outcome},
     maps,
     packet::Packet,
     policy,
-    seen::{Seen, Subject},
+    seen::{Seen, Subject, code, decoded},
     settings, tables,
 };
 
@@ -46,8 +47,13 @@ pub fn decide(ctx: &TcContext) -> Done {
         begin_seen(again(ctx));
         settle(again(ctx));
         remember_seen(again(ctx));
+    } else if hold(again(ctx)) {
+        return Done::Drop;
     }
-    finish_seen(again(ctx))
+    match finish_seen(again(ctx)) {
+        Done::Redirect if release(again(ctx)) => Done::Drop,
+        done => done,
+    }
 }
 
 /// Reads the packet. `false` if it is dropped already.
@@ -250,24 +256,6 @@ fn finish_seen(ctx: TcContext) -> Done {
         (source, _) = policy::leaves(&headers);
     }
     finish(&packet, features, &source, outcome)
-}
-
-/// A verdict as a number.
-#[inline(always)]
-const fn code(verdict: Result<(), Reason>) -> u32 {
-    match verdict {
-        Ok(()) => 0,
-        Err(reason) => reason.index() + 1,
-    }
-}
-
-/// The verdict of a number.
-#[inline(always)]
-fn decoded(code: u32) -> Result<(), Reason> {
-    match code.checked_sub(1) {
-        None => Ok(()),
-        Some(index) => Err(Reason::from_index(index).unwrap_or(Reason::Inconsistent)),
-    }
 }
 
 /// The packet that an ICMP error quotes.

@@ -1,6 +1,7 @@
 //! What is known of a packet between the steps of the decision by rules.
 
 use relay_common::{
+    Reason,
     flow::{Key, Packet, Passed},
     rules::Directions,
 };
@@ -18,9 +19,9 @@ pub struct Seen {
     pub datagram: Key,
     /// Offset of a later fragment; of the first one, from where on later ones may follow.
     pub offset: u32,
-    /// `ruled::code` of the verdict.
+    /// [`code`] of the verdict.
     pub verdict: u32,
-    /// `ruled::code` of what a router says about it.
+    /// [`code`] of what a router says about it.
     pub leaving: u32,
     /// How it passes.
     pub passed: Passed,
@@ -40,4 +41,22 @@ pub enum Subject {
     Later,
     /// The packet that an ICMP error quotes.
     Quoted,
+}
+
+/// A verdict as a number.
+#[inline(always)]
+pub const fn code(verdict: Result<(), Reason>) -> u32 {
+    match verdict {
+        Ok(()) => 0,
+        Err(reason) => reason.index() + 1,
+    }
+}
+
+/// The verdict of a number.
+#[inline(always)]
+pub fn decoded(code: u32) -> Result<(), Reason> {
+    match code.checked_sub(1) {
+        None => Ok(()),
+        Some(index) => Err(Reason::from_index(index).unwrap_or(Reason::Inconsistent)),
+    }
 }

@@ -4,6 +4,7 @@ use core::{
 };
 
 use super::{Entry, Key, OWN_WAYS, REACH, SETS, State, WAYS};
+use crate::branchless::{is_below, lesser};
 
 /// A set of the table: places for flows, and the tag of what is in each.
 #[derive(Debug, Default)]
@@ -50,25 +51,12 @@ const WAY_BITS: u32 = WAYS.ilog2();
 /// Above every way and expiry.
 const NOTHING: u64 = 1 << 62;
 
-/// 1 if `one` is below `other`, else 0; both are below 2^63.
-#[inline(always)]
-const fn is_below(one: u64, other: u64) -> u64 {
-    one.wrapping_sub(other) >> 63
-}
-
 /// [`NOTHING`] for 1, and 0 for 0.
 ///
 /// VERIFIER: not a mask of ones, which it splits into two cases (maybe_fork_scalars(),
 /// kernel/bpf/verifier.c, 6.18).
 const fn nothing_if(is_hidden: u64) -> u64 {
     is_hidden << NOTHING.ilog2()
-}
-
-/// The lesser of two numbers below 2^63.
-#[inline(always)]
-fn lesser(one: u64, other: u64, opaque: impl Fn(u64) -> u64) -> u64 {
-    let difference = one.wrapping_sub(other);
-    other.wrapping_add(difference & 0u64.wrapping_sub(opaque(difference >> 63)))
 }
 
 impl Room {

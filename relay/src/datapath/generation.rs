@@ -32,8 +32,8 @@ use super::{
     object::{self, OBJECT, OBJECT_HASH},
     pairs,
     pinned::{
-        COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, Mapped, PAIRS, Pins,
-        RULE_COUNTERS,
+        COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES, Mapped, PAIRS,
+        Pins, RULE_COUNTERS,
     },
     probe::{self, Answer},
     rules,
@@ -174,6 +174,7 @@ impl Loaded {
             loader
                 .map_max_entries(names::FLOWS, SETS)
                 .map_max_entries(names::FRAGMENTS, DATAGRAM_SETS)
+                .map_max_entries(names::HELD, HELD_PLACES)
                 .map_max_entries(names::OPENINGS_DUE, slots)
                 .map_max_entries(names::RULE_COUNTERS, MAX_RULES);
         }
@@ -189,6 +190,7 @@ impl Loaded {
             if has_rules {
                 pins.map(&FLOWS).bind(&mut loader, SETS)?;
                 pins.map(&FRAGMENTS).bind(&mut loader, DATAGRAM_SETS)?;
+                pins.map(&HELD).bind(&mut loader, HELD_PLACES)?;
                 pins.map(&RULE_COUNTERS).bind(&mut loader, MAX_RULES)?;
             }
         }

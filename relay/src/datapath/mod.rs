@@ -27,7 +27,7 @@ mod trace;
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
-use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, PAIRS, RULE_COUNTERS};
+use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, PAIRS, RULE_COUNTERS};
 use relay_common::{Generation, counters::RuleCounters};
 
 pub use attach::{Hook, Mode, StaleProgram};
@@ -229,7 +229,7 @@ impl Datapath {
     ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
-        for map in [&EVENTS, &EVENT_COUNT, &PAIRS, &RULE_COUNTERS, &FLOWS, &FRAGMENTS] {
+        for map in [&EVENTS, &EVENT_COUNT, &PAIRS, &RULE_COUNTERS, &FLOWS, &FRAGMENTS, &HELD] {
             self.pins.map(map).check()?;
         }
         let new_slots = slots.new_slots();
@@ -286,6 +286,14 @@ impl Datapath {
     /// The pin cannot be read, or has another shape.
     pub fn slots(&self) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
         Ok(slots::read(&self.pins)?.peers)
+    }
+
+    /// Slots of keys and numbers of rules; none if nothing is pinned.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or has another shape.
+    pub fn taken(&self) -> Result<Taken, DatapathError> {
+        slots::read(&self.pins)
     }
 
     /// Traffic by pair of peers; none if `pair_stats` was never on.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use relay_common::{Reason, flow::tcp};
 use relay_tests::inner::Inner;
 
-use super::{back, connect, drops, families, one_way_programs, passes};
+use super::{back, connect, drops, families, one_way_programs, passes, waits};
 
 /// A segment of a connection with data, to be cut.
 fn segment(ends: [IpAddr; 2], [from, to]: [u16; 2], flags: u8) -> Inner {
@@ -24,18 +24,15 @@ fn later_ones_pass_behind_a_first_one_that_passed_in_both_directions() {
         let answered = Inner::datagram(back(ends), [53, 40_000], 56);
         for (whole, from, to) in [(asked, 1, 2), (answered, 2, 1)] {
             let [first, middle, last] = [0..8, 8..48, 48..64].map(|part| whole.fragment(part, 7));
-            for later in [&middle, &last] {
-                drops(&mut programs, later, from, Reason::NoFirstFragment);
-            }
             passes(&mut programs, &first, from, to);
             for later in [&last, &middle, &last] {
                 passes(&mut programs, later, from, to);
             }
             // Another datagram, and the other way.
-            drops(&mut programs, &whole.fragment(48..64, 8), from, Reason::NoFirstFragment);
+            waits(&mut programs, &whole.fragment(48..64, 8));
         }
         let other = Inner::datagram(super::ends_of(3, ends[0].is_ipv4()), [40_000, 53], 56);
-        drops(&mut programs, &other.fragment(48..64, 7), 3, Reason::NoFirstFragment);
+        waits(&mut programs, &other.fragment(48..64, 7));
     }
 }
 
@@ -47,7 +44,7 @@ fn a_first_one_is_judged_by_its_ports() {
         let answered = Inner::datagram(back(ends), [53, 40_000], 56);
         for (whole, from) in [(asked, 1), (answered, 2)] {
             drops(&mut programs, &whole.fragment(0..48, 7), from, Reason::NoRule);
-            drops(&mut programs, &whole.fragment(48..64, 7), from, Reason::NoFirstFragment);
+            waits(&mut programs, &whole.fragment(48..64, 7));
         }
     }
 }
@@ -62,12 +59,12 @@ fn a_first_one_without_the_whole_header_is_dropped() {
         for (whole, from, to) in [(there, 1, 2), (answer, 2, 1)] {
             for end in [8, 16] {
                 drops(&mut programs, &whole.fragment(0..end, 7), from, Reason::BadFragment);
-                drops(&mut programs, &whole.fragment(24..64, 7), from, Reason::NoFirstFragment);
+                waits(&mut programs, &whole.fragment(24..64, 7));
             }
             // The flags come second.
-            drops(&mut programs, &whole.fragment(8..64, 7), from, Reason::NoFirstFragment);
-            passes(&mut programs, &whole.fragment(0..24, 7), from, to);
-            passes(&mut programs, &whole.fragment(24..64, 7), from, to);
+            waits(&mut programs, &whole.fragment(8..64, 7));
+            passes(&mut programs, &whole.fragment(0..24, 8), from, to);
+            passes(&mut programs, &whole.fragment(24..64, 8), from, to);
         }
     }
 }
@@ -107,7 +104,6 @@ fn extension_headers_in_front_of_the_fragment_header_change_nothing() {
     let asked = Inner::datagram(ends, [40_000, 53], 56);
     let [first, last] =
         [0..48, 48..64].map(|part| asked.fragment(part, 7).with_destination_options());
-    drops(&mut programs, &last, 1, Reason::NoFirstFragment);
     passes(&mut programs, &first, 1, 2);
     passes(&mut programs, &last, 1, 2);
     let bad = Inner::datagram(ends, [40_000, 54], 56);

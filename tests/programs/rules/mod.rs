@@ -6,6 +6,7 @@ mod fragments;
 mod histories;
 mod limits;
 mod openings;
+mod order;
 mod paths;
 mod reloads;
 
@@ -15,7 +16,7 @@ use relay::model::{Relay, Rule, Selector, Services, Transport};
 use relay_common::{Reason, flow::tcp};
 use relay_tests::{
     inner::Inner,
-    program_run::{OK, ProgramRun, REDIRECT, address, peer, relay},
+    program_run::{OK, ProgramRun, REDIRECT, SHOT, address, peer, relay},
 };
 
 use crate::possible;
@@ -98,4 +99,11 @@ fn drops(programs: &mut ProgramRun, inner: &Inner, slot: usize, reason: Reason) 
     let ((verdict, _), moved) = programs.moved(|programs| programs.ingress(inner));
     assert_eq!(moved, [format!("{slot} {} +1", reason.label())], "{inner:?}");
     assert_ne!(verdict, OK, "{inner:?}");
+}
+
+/// The fragment waits for the first one of its datagram, which moves no counter.
+#[track_caller]
+fn waits(programs: &mut ProgramRun, inner: &Inner) {
+    let ((verdict, _), moved) = programs.moved(|programs| programs.ingress(inner));
+    assert_eq!((verdict, moved), (SHOT, Vec::new()), "{inner:?}");
 }

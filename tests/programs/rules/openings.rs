@@ -97,7 +97,10 @@ fn no_other_protocol_passes() {
                         .iter()
                         .any(|reason| moved.ends_with(&format!(" {} +1", reason.label())))
                 };
-                assert!(moved.len() == 1 && is_dropped(&moved[0]), "{protocol}: {moved:?}");
+                // A fragment header, of a later fragment: it waits for the first one.
+                let is_held = ends[0].is_ipv6() && protocol == 44 && moved.is_empty();
+                let is_dropped = moved.len() == 1 && is_dropped(&moved[0]);
+                assert!(is_dropped || is_held, "{protocol}: {moved:?}");
             }
         }
         for (protocol, name) in [(4, "IPIP"), (41, "IPv6 in IP"), (47, "GRE"), (132, "SCTP")] {

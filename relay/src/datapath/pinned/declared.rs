@@ -6,7 +6,7 @@ use relay_common::{
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, FlowSet, SETS},
     guard::{Attempt, Counts, Flow, FlowKey},
-    names,
+    held, names,
 };
 
 use super::map::{
@@ -65,6 +65,13 @@ pub(in super::super) const FLOW_SEED: PinnedMap =
 pub(in super::super) const FRAGMENTS: PinnedMap =
     PinnedMap::array::<FlowSet>("fragments", names::FRAGMENTS, Fixed(DATAGRAM_SETS));
 
+/// Places of fragments that arrive before the first one.
+pub(in super::super) const HELD_PLACES: u32 = held::SETS * held::PLACES;
+
+/// Fragments that arrived before the first one.
+pub(in super::super) const HELD: PinnedMap =
+    PinnedMap::array::<held::Held>("held", names::HELD, Fixed(HELD_PLACES));
+
 /// Messages by processor and outcome.
 pub(in super::super) const GUARD_COUNTS: PinnedMap =
     PinnedMap::array::<Counts>("guard_counts", names::GUARD_COUNTS, PerProcessor);
@@ -82,7 +89,7 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 15] = [
+pub(super) const ALL: [&PinnedMap; 16] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
@@ -94,6 +101,7 @@ pub(super) const ALL: [&PinnedMap; 15] = [
     &FLOWS,
     &FLOW_SEED,
     &FRAGMENTS,
+    &HELD,
     &GUARD_COUNTS,
     &GUARD_SOURCES,
     &GUARD_FLOWS,
