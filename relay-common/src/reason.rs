@@ -64,7 +64,7 @@ labelled! {
     NoRule = 21, "no_rule", Disposition::Policy;
     /// The rule that allowed it has ended (until).
     RuleEnded = 22, "rule_ended", Disposition::Policy;
-    /// The sender began too many flows, in a second or at once.
+    /// The sender began too many flows, in a second or at once, or the table of flows has no room.
     FlowLimit = 23, "flow_limit", Disposition::Policy;
     /// A fragment between peers with rules, whose first fragment has not passed.
     NoFirstFragment = 24, "no_first_fragment", Disposition::Packet;

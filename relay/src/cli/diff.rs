@@ -9,6 +9,7 @@ use super::{Place, exit::NotAllowed, output};
 use crate::{
     engine::{self, Comparison, Diffed, Result, rfc3339},
     policy::{Concerned, Family, Ground, Line, Sign},
+    stats::{Flow, render_flow_rows_into},
 };
 
 /// `relay diff`.
@@ -20,6 +21,7 @@ use crate::{
     Exit codes: 0 nothing is gained or lost, 1 something is, 2 a configuration is invalid or what is \
     in force is not known, 3 the host lacks something.\n\nExamples:\n  \
     relay diff new.toml                        what new.toml changes of what is in force\n  \
+    relay diff new.toml --flows                and which live flows it would end\n  \
     relay diff /etc/relay/relay.toml new.toml  what it changes of another file\n  \
     relay diff --all old.toml new.toml         each pair by itself")]
 pub(super) struct Diff {
@@ -32,6 +34,9 @@ pub(super) struct Diff {
     /// Print each pair of peers by itself.
     #[arg(long)]
     all: bool,
+    /// Also list the live flows that NEW would end.
+    #[arg(long, conflicts_with = "second")]
+    flows: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -49,11 +54,15 @@ impl Diff {
             false => Box::new(difference.lines()),
         };
         let concerned = difference.concerned();
+        let flows = if self.flows { Some(comparison.ending()?) } else { None };
         let mut out = BufWriter::new(output::stdout());
         if self.json {
-            output::json(&mut out, &Diffed::new(&comparison, concerned, lines))?;
+            output::json(&mut out, &Diffed::new(&comparison, concerned, lines, flows))?;
         } else {
             render_into(&mut out, lines, concerned, output::color())?;
+            if let Some(flows) = &flows {
+                render_ending_into(&mut out, flows)?;
+            }
         }
         out.flush()?;
         if concerned.differs() { Err(NotAllowed.into()) } else { Ok(()) }
@@ -89,6 +98,15 @@ fn render_into(
     let (gained, lost, kept) =
         (directions(gained, "gain"), directions(lost, "lose"), directions(kept, "keep"));
     writeln!(out, "{gained} something, {lost} something, {kept} something with another end or rule")
+}
+
+fn render_ending_into(out: &mut impl Write, flows: &[Flow]) -> io::Result<()> {
+    match flows.len() {
+        0 => return writeln!(out, "no live flow would end"),
+        1 => writeln!(out, "\n1 live flow would end:")?,
+        count => writeln!(out, "\n{count} live flows would end:")?,
+    }
+    render_flow_rows_into(out, flows)
 }
 
 fn text(line: &Line) -> String {

@@ -8,6 +8,7 @@ mod doctor;
 mod down;
 mod exit;
 mod explain;
+mod flows;
 mod follow;
 mod genkey;
 mod graph;
@@ -95,6 +96,8 @@ enum Verb {
     Explain(explain::Explain),
     /// Show dropped packets: the last ones, or live.
     Observe(observe::Observe),
+    /// Show live flows between peers with rules.
+    Flows(flows::Flows),
     /// Show every packet and its verdict until stopped.
     Trace(trace::Trace),
     /// Show who may talk to whom.
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Verb::Stats(stats) => stats.run(place),
         Verb::Explain(explain) => explain.run(place),
         Verb::Observe(observe) => observe.run(place),
+        Verb::Flows(flows) => flows.run(place),
         Verb::Trace(trace) => trace.run(place),
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),

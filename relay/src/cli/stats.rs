@@ -9,8 +9,9 @@ use super::{Place, exit::UsageError, live, output, subject::Which};
 use crate::{
     engine::{self, Context, Result},
     stats::{
-        Column, Exposition, Pairs, Snapshot, Style, Watch, render_dump_into, render_pairs_into,
-        render_pairs_prometheus_into, render_prometheus_into, render_text_into,
+        Column, Exposition, Pairs, RuleTraffic, Snapshot, Style, Watch, render_dump_into,
+        render_pairs_into, render_pairs_prometheus_into, render_prometheus_into, render_rules_into,
+        render_rules_prometheus_into, render_text_into,
     },
 };
 
@@ -30,6 +31,9 @@ pub(super) struct Stats {
     /// Show the traffic of each pair of peers; needs `pair_stats = true`.
     #[arg(long, conflicts_with_all = ["dump", "watch"])]
     pairs: bool,
+    /// Show what each rule has let through, and how many flows began by it.
+    #[arg(long, conflicts_with_all = ["dump", "watch", "pairs"])]
+    rules: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -88,6 +92,9 @@ impl Stats {
             if self.pairs {
                 return self.form.print_pairs(&engine::pairs(&context)?);
             }
+            if self.rules {
+                return self.form.print_rules(&engine::rules(&context)?);
+            }
             if self.form.watch {
                 let Live { interval, sort, filter } = &self.live;
                 let watch = Watch::new(*sort, filter.clone().unwrap_or_default(), output::color());
@@ -129,6 +136,20 @@ impl Form {
             render_pairs_prometheus_into(&mut out, pairs, Exposition::OpenMetrics)?;
         } else {
             render_pairs_into(&mut out, pairs)?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn print_rules(&self, rules: &RuleTraffic) -> Result<()> {
+        let mut out = BufWriter::new(output::stdout());
+        if self.json {
+            output::json(&mut out, rules)?;
+        } else if self.prometheus {
+            render_rules_prometheus_into(&mut out, rules, Exposition::Text)?;
+        } else if self.openmetrics {
+            render_rules_prometheus_into(&mut out, rules, Exposition::OpenMetrics)?;
+        } else {
+            render_rules_into(&mut out, rules)?;
         }
         Ok(out.flush()?)
     }

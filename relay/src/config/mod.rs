@@ -13,7 +13,7 @@ pub use edit::{
 pub use import::{Import, ImportError, Remark};
 pub use read::{
     Absent, Asked, Fault, Key, Kind, Loaded, Options, Problem, Problems, Secrets, Stamp, TABLES,
-    Table, is_stream, load, one_sided, parse_address, parse_group_name, parse_network,
+    Table, is_stream, load, load_texts, one_sided, parse_address, parse_group_name, parse_network,
     parse_peer_name, parse_public_key, parse_service, parse_services, read_private_key,
     read_regular, read_stream,
 };

@@ -5,19 +5,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use relay_common::verdict::Verdict;
 use serde::Serialize;
 
 use super::{
-    Classified, Context, Kind, Result, Site, Subject, claim, desired,
+    Classified, Kind, Result, Site, claim, desired,
+    flows::{self, Named},
     instant::{self, rfc3339},
     observe::{self, hex},
-    require_capabilities,
+    record, require_capabilities,
 };
 use crate::{
     config::{self, Loaded, Options},
+    datapath::{Datapath, Observed, Slots},
     model::{InterfaceName, Relay},
-    net::{self, link},
-    policy::{Concerned, Difference, End, Family, Ground, Line, Sign, Sources},
+    net::{self, Handle, link},
+    policy::{self, Concerned, Difference, End, Family, Ground, Line, Sign, Sources},
+    stats::{Flow, Flows},
 };
 
 const OPTIONS: Options = Options { allow_empty: true };
@@ -37,7 +41,7 @@ enum DiffError {
     Nameless { interface: InterfaceName },
     #[error(
         "{interface}: policy generation {number} ({hash}) is in force, but {file}, which it was \
-         brought up from, gives another, so that nothing tells what is in force; compare two files: \
+         brought up from, gives another, and no record tells what it was; compare two files: \
          `relay diff OLD NEW`"
     )]
     NotOfFile { interface: InterfaceName, number: u64, hash: String, file: PathBuf },
@@ -64,6 +68,8 @@ pub struct Comparison {
     /// The new one.
     pub after: Compared,
     host_addresses: Vec<IpAddr>,
+    /// The datapath, if the old one is in force.
+    running: Option<Datapath>,
 }
 
 /// The JSON of `relay diff`.
@@ -77,6 +83,9 @@ pub struct Diffed {
     pub differs: bool,
     pairs: Pairs,
     changes: Vec<DiffedLine>,
+    /// With `--flows`: live flows that would end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Option<Vec<Flow>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,7 +126,12 @@ impl Comparison {
     pub fn of_files(before: &Path, after: &Path) -> Result<Self> {
         let load =
             |path: &Path| Ok::<_, super::Error>(Compared::of(path, config::load(path, OPTIONS)?));
-        Ok(Self { before: load(before)?, after: load(after)?, host_addresses: Vec::new() })
+        Ok(Self {
+            before: load(before)?,
+            after: load(after)?,
+            host_addresses: Vec::new(),
+            running: None,
+        })
     }
 
     /// Of what is in force on the interface that a file names, and that file.
@@ -136,25 +150,32 @@ impl Comparison {
         let Some(file) = link.alias.as_deref().and_then(claim::named) else {
             return Err(DiffError::Nameless { interface }.into());
         };
-        let context = Context::of(site, Subject::Configured(config::load(&file, OPTIONS)?))?;
-        let (relay, datapath) = (context.relay(), context.datapath());
-        let observed =
-            datapath.observe(observe::hooks(&handle, &relay.interface, datapath).await?)?;
+        let datapath = Datapath::open(site.bpffs, interface.as_str())?;
+        let observed = datapath.observe(observe::hooks(&handle, &interface, &datapath).await?)?;
         let Some(generation) = observed.generation() else {
             return Err(DiffError::NothingInForce { interface }.into());
         };
-        let (compiled, slots) = desired::policy(&handle, relay, &observed).await?;
-        let (number, hash) = (generation.number, hex(&generation.policy_hash));
-        if relay.interface != interface || !observed.carries_out(&compiled, &slots) {
-            return Err(DiffError::NotOfFile { interface, number, hash, file }.into());
+        let mut before = None;
+        if let Some(recorded) = record::read(&interface)? {
+            before = in_force(&handle, &interface, &observed, recorded).await?;
         }
+        if before.is_none() {
+            let loaded = config::load(&file, OPTIONS)?;
+            before = in_force(&handle, &interface, &observed, loaded).await?;
+        }
+        let number = generation.number;
+        let Some((relay, slots)) = before else {
+            let hash = hex(&generation.policy_hash);
+            return Err(DiffError::NotOfFile { interface, number, hash, file }.into());
+        };
         let before = Compared {
             name: format!("generation {number} in force on {interface} ({})", file.display()),
-            relay: relay.clone(),
+            relay,
             slots: slots.as_slice().to_vec(),
         };
         let host_addresses = desired::host_addresses(&handle, &interface).await?;
-        Ok(Self { before, after: Compared::of(after, new), host_addresses })
+        let after = Compared::of(after, new);
+        Ok(Self { before, after, host_addresses, running: Some(datapath) })
     }
 
     /// Compares both, now.
@@ -164,10 +185,46 @@ impl Comparison {
         Difference::between(sources(&self.before), sources(&self.after), now)
     }
 
+    /// Live flows that the new configuration ends, most bytes first; none if the old one is not in
+    /// force.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or the new configuration needs more room than there is.
+    pub fn ending(&self) -> Result<Vec<Flow>> {
+        let Some(datapath) = &self.running else { return Ok(Vec::new()) };
+        let (now, rules) = (instant::now(), &self.after.relay.rules);
+        let numbers: Vec<u32> = (1..).take(rules.len()).collect();
+        let compiled = policy::compile(&self.sources(&self.after), &numbers)?;
+        let goes_on = |Named { ends: [from, to], service, .. }: &Named| {
+            let rule = compiled.allowing(*from, *to, *service);
+            let rule = rule.and_then(|number| rules.get(usize::try_from(number).ok()? - 1));
+            compiled.decide(*from, *to) == Ok(Verdict::Relay)
+                || rule.is_some_and(|rule| !rule.has_ended(now))
+        };
+        let mut flows = flows::named(&self.before.relay, datapath)?;
+        flows.retain(|flow| !goes_on(flow));
+        Ok(Flows::most_first(flows.into_iter().map(|named| named.flow).collect()))
+    }
+
     fn sources<'a>(&'a self, compared: &'a Compared) -> Sources<'a> {
         let Compared { relay, slots, .. } = compared;
         Sources { relay, host_addresses: &self.host_addresses, slots }
     }
+}
+
+/// The relay that a configuration describes, with its slots, if its policy is the one in force.
+async fn in_force(
+    handle: &Handle,
+    interface: &InterfaceName,
+    observed: &Observed,
+    loaded: Loaded,
+) -> Result<Option<(Relay, Slots)>> {
+    let relay = loaded.relay;
+    if relay.interface != *interface {
+        return Ok(None);
+    }
+    let (compiled, slots) = desired::policy(handle, &relay, observed).await?;
+    Ok(observed.carries_out(&compiled, &slots).then_some((relay, slots)))
 }
 
 impl Compared {
@@ -178,11 +235,12 @@ impl Compared {
 }
 
 impl Diffed {
-    /// The lines of a difference.
+    /// The lines of a difference, and the flows that would end if that was asked.
     pub fn new(
         comparison: &Comparison,
         concerned: Concerned,
         lines: impl Iterator<Item = Line>,
+        flows: Option<Vec<Flow>>,
     ) -> Self {
         let Concerned { gained, lost, kept } = concerned;
         Self {
@@ -192,6 +250,7 @@ impl Diffed {
             differs: concerned.differs(),
             pairs: Pairs { gained, lost, kept },
             changes: lines.map(|line| DiffedLine::of(&line)).collect(),
+            flows,
         }
     }
 }

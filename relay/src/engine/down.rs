@@ -1,4 +1,4 @@
-use super::{Lock, Result, Site, claim, require_capabilities};
+use super::{Lock, Result, Site, claim, record, require_capabilities};
 use crate::{
     config::{self, Options, Problems},
     datapath::Datapath,
@@ -70,6 +70,7 @@ impl<'a> Down<'a> {
         if datapath.remove()? {
             changes.push("- policy and counters".to_owned());
         }
+        record::remove(interface)?;
         match fence::take_down(interface) {
             Ok(true) => changes.push(format!("- fence inet {}", fence::table_name(interface))),
             Ok(false) | Err(NetError::NetfilterMissing { .. }) => {}

@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Only root writes there, so nobody else can hold a lock. A reboot empties it.
-const DIRECTORY: &str = "/run/relay";
+pub(super) const DIRECTORY: &str = "/run/relay";
 
-/// The network namespace of this thread; an interface name is valid in one namespace.
+/// The network namespace of this thread.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// Somebody other than root can write to the directory of the locks.
@@ -96,8 +96,7 @@ impl Lock {
         verb: &str,
         notice: Notice,
     ) -> Result<Self> {
-        let namespace = fs::metadata(NAMESPACE).with_context(|| format!("stat {NAMESPACE}"))?.ino();
-        let path = directory.join(format!("{namespace}-{interface}.lock"));
+        let path = directory.join(format!("{}-{interface}.lock", namespace()?));
         let failed = || format!("lock {}", path.display());
         let directory = private(directory)?;
         let name = path.file_name().unwrap_or_default();
@@ -124,6 +123,11 @@ impl Drop for Lock {
     }
 }
 
+/// Inode of the network namespace; an interface name is valid in one namespace.
+pub(super) fn namespace() -> Result<u64> {
+    Ok(fs::metadata(NAMESPACE).with_context(|| format!("stat {NAMESPACE}"))?.ino())
+}
+
 /// Locks a file, and gives notice if another process holds it.
 fn wait(file: &File, why: impl FnOnce() -> String, notice: Notice) -> io::Result<()> {
     match file.try_lock() {
@@ -147,7 +151,7 @@ fn holder(mut file: &File) -> String {
 }
 
 /// Opens the directory of the locks, and creates it if it is missing.
-fn private(path: &Path) -> Result<File> {
+pub(super) fn private(path: &Path) -> Result<File> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.with_context(|| format!("create the directory {}", path.display()))?,

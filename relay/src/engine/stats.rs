@@ -12,7 +12,7 @@ use crate::{
     datapath::{Counters, GuardAttempt, GuardCounts},
     graph::Traffic,
     model::{Peer, PublicKey, Relay},
-    stats::{Observation, Pairs, PeerObservation, Snapshot},
+    stats::{Observation, Pairs, PeerObservation, RuleTraffic, Snapshot},
     wireguard::DevicePeer,
 };
 
@@ -43,6 +43,17 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot> {
         datapath.guard_counts()?,
         &datapath.guard_attempts()?,
     )))
+}
+
+/// What each rule has let through since it was first configured.
+///
+/// # Errors
+/// The relay is not up, or a pin cannot be read.
+pub fn rules(context: &Context) -> Result<RuleTraffic> {
+    context.require_up()?;
+    let counts = context.datapath().rule_counts()?.into_iter();
+    let counts = counts.map(|(name, counters)| (name.to_string(), counters));
+    Ok(RuleTraffic::new(context.relay().interface.as_str(), counts))
 }
 
 /// What each pair of peers has exchanged. A peer that is no longer configured goes by its key.

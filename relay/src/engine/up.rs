@@ -10,7 +10,7 @@ use super::{
     host::{ipv6_off, require_kernel, require_port},
     observe::Running,
     plan::Plan,
-    wg_quick,
+    record, wg_quick,
 };
 use crate::{
     config::{self, Options, Secrets},
@@ -122,6 +122,10 @@ impl Up {
     /// A step fails. If the interface did not exist before, it does not exist afterwards.
     pub async fn apply(&self) -> Result<Vec<Shortfall>> {
         let failures = self.plan.apply(self.context.handle(), self.context.datapath()).await?;
+        // The relay works without it.
+        if let Err(error) = record::write(self.context.loaded()?) {
+            tracing::warn!("{}: {}", self.relay().interface, error.chain());
+        }
         let failures = failures.into_iter();
         Ok(failures
             .map(|failure| Shortfall { changes: failure.changes, why: failure.why })

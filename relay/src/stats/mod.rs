@@ -3,10 +3,12 @@
 
 mod dump;
 mod exposition;
+mod flows;
 mod guard;
 mod observation;
 mod pairs;
 mod prometheus;
+mod rules;
 #[cfg(test)]
 mod sample;
 mod snapshot;
@@ -16,10 +18,14 @@ mod watch;
 
 pub use dump::render_dump_into;
 pub use exposition::Exposition;
+pub use flows::{Flow, FlowEnd, Flows, render_flow_rows_into, render_flows_into};
 pub use guard::{Guard, Guarded, Unanswered};
 pub use observation::{Dropped, Observation, PeerObservation, Policy};
 pub use pairs::{Pairs, render_pairs_into};
-pub use prometheus::{render_pairs_prometheus_into, render_prometheus_into};
+pub use prometheus::{
+    render_pairs_prometheus_into, render_prometheus_into, render_rules_prometheus_into,
+};
+pub use rules::{RuleTraffic, render_rules_into};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};

@@ -6,10 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use relay_common::PairCounters;
+use relay_common::{PairCounters, counters::RuleCounters};
 
 use super::{
-    Pairs, Snapshot,
+    Pairs, RuleTraffic, Snapshot,
     exposition::{Exposition, Family, Label},
     snapshot::{Peer, Presence},
 };
@@ -86,6 +86,20 @@ const PAIR_FAMILIES: &[(Family, PairCount)] = &[
         |c| c.packets),
 ];
 
+/// A count of a rule.
+type RuleCount = fn(&RuleCounters) -> u64;
+
+/// The families of a rule.
+#[rustfmt::skip]
+const RULE_FAMILIES: &[(Family, RuleCount)] = &[
+    (Family::counter("wgrelay_rule_flows", "flows", "Flows that began by the rule."),
+        |c| c.flows),
+    (Family::counter("wgrelay_rule_bytes", "bytes", "Bytes of inner IP packets that were relayed."),
+        |c| c.bytes),
+    (Family::counter("wgrelay_rule_packets", "packets", "Packets that were relayed."),
+        |c| c.packets),
+];
+
 /// Renders a snapshot.
 ///
 /// # Errors
@@ -152,6 +166,25 @@ pub fn render_pairs_prometheus_into(
     format.end(out)
 }
 
+/// Renders the traffic of rules, without the families of [`render_prometheus_into`].
+///
+/// # Errors
+/// `out` cannot be written to.
+pub fn render_rules_prometheus_into(
+    out: &mut impl Write,
+    rules: &RuleTraffic,
+    format: Exposition,
+) -> io::Result<()> {
+    let interface = Label("interface", rules.interface());
+    for (family, value) in RULE_FAMILIES {
+        family.head(out, format)?;
+        for (rule, counters) in rules.rows() {
+            family.sample(out, [interface, Label("rule", rule)], value(&counters))?;
+        }
+    }
+    format.end(out)
+}
+
 fn up(peer: &Peer, now: SystemTime) -> Option<u64> {
     match peer.presence(now) {
         Presence::Online => Some(1),
@@ -212,6 +245,16 @@ mod tests {
         let pairs = Pairs::new("relay0", pairs, counted(7, 700));
         let mut text = Vec::new();
         render_pairs_prometheus_into(&mut text, &pairs, Exposition::OpenMetrics)
+            .expect("memory is never full");
+        insta::assert_snapshot!(String::from_utf8(text).expect("text"));
+    }
+
+    #[test]
+    fn the_metrics_of_rules() {
+        let counters = RuleCounters { flows: 1, packets: 3, bytes: 252, ..RuleCounters::default() };
+        let rules = RuleTraffic::new("relay0", [("ops-ssh".to_owned(), counters)]);
+        let mut text = Vec::new();
+        render_rules_prometheus_into(&mut text, &rules, Exposition::OpenMetrics)
             .expect("memory is never full");
         insta::assert_snapshot!(String::from_utf8(text).expect("text"));
     }

@@ -11,9 +11,13 @@ use crate::{
 fn the_page_of_metrics_is_current() {
     let of_peers = families("the_text_format_for_prometheus");
     let of_pairs = families("the_metrics_of_pairs");
+    let of_rules = families("the_metrics_of_rules");
     page::check(
         "metrics",
-        &format!("## `relay stats`\n\n{of_peers}\n## `relay stats --pairs`\n\n{of_pairs}"),
+        &format!(
+            "## `relay stats`\n\n{of_peers}\n## `relay stats --pairs`\n\n{of_pairs}\n\
+             ## `relay stats --rules`\n\n{of_rules}"
+        ),
     );
 }
 

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use super::{fault::Fault, place::Location, problem::Problem};
 use crate::model::Relay;
 
@@ -16,6 +18,8 @@ pub struct Loaded {
     pub relay: Relay,
     /// What is valid but looks wrong.
     pub warnings: Vec<Problem>,
+    /// The files that it was read from, the main one first.
+    pub(super) texts: Vec<(PathBuf, String)>,
     pub(super) private_key_file: Location,
     /// In the order of `relay.peers`.
     pub(super) peers: Vec<PeerLocations>,
@@ -26,6 +30,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The files that it was read from, the main one first, with their texts.
+    pub fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.texts.iter().map(|(path, text)| (path.as_path(), text.as_str()))
+    }
+
     /// `file:line` of a peer, by its place in `relay.peers`.
     pub fn place_of(&self, peer: usize) -> Option<String> {
         let at = &self.peers.get(peer)?.public_key;

@@ -72,7 +72,7 @@ pub(super) use shown::{looks_secret, shown};
 pub(super) use source::{Source, read as read_sources};
 pub(super) use value::DESCRIPTION_MAX;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads the main file at `path` and its fragments: `relay.d/*.toml` for `relay.toml`, in the order of
 /// their names. Relative paths of key files start at the main file's directory.
@@ -81,6 +81,19 @@ use std::path::Path;
 /// Every problem in every file.
 pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
     judge(&read_sources(path), options)
+}
+
+/// Reads what [`Loaded::texts`] gave, whatever the files have become.
+///
+/// # Errors
+/// Every problem in every text.
+pub fn load_texts(
+    texts: impl IntoIterator<Item = (PathBuf, String)>,
+    options: Options,
+) -> Result<Loaded, Problems> {
+    let sources: Vec<_> =
+        texts.into_iter().map(|(path, text)| Source { path, text: Ok(text) }).collect();
+    parse::parse(&sources, options)
 }
 
 /// Parses the sources, the main file first, and adds warnings about exposed key files.

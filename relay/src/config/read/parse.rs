@@ -61,6 +61,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
                 private_key_file.map_or(Place { file: 0, offset: 0 }, |path| path.place);
             Ok(Loaded {
                 warnings: warnings.into_problems(&files),
+                texts: sources.iter().filter_map(Source::read_text).collect(),
                 private_key_file: files.locate(private_key_file),
                 peers: tables.peers.iter().map(|peer| locations(peer, &files)).collect(),
                 rules: tables.rules.iter().map(|rule| rule_locations(rule, &files)).collect(),

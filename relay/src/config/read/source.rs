@@ -15,6 +15,13 @@ pub(in crate::config) struct Source {
     pub(in crate::config) text: Result<String, Fault>,
 }
 
+impl Source {
+    /// Path and text, if it could be read.
+    pub(super) fn read_text(&self) -> Option<(PathBuf, String)> {
+        Some((self.path.clone(), self.text.as_ref().ok()?.clone()))
+    }
+}
+
 /// Reads the main file at `path`, then its fragments (`relay.d/*.toml` for `relay.toml`) in the order
 /// of their names.
 pub(in crate::config) fn read(path: &Path) -> Vec<Source> {

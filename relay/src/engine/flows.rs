@@ -1,0 +1,157 @@
+//! The live flows of a relay, with the names of peers and rules.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use relay_common::header::protocol;
+
+use super::{Classified, Context, Kind, Result, explain::ExplainError};
+use crate::{
+    datapath::{Datapath, LiveFlow},
+    model::{
+        InterfaceName, Owners, PeerName, PublicKey, Relay, RuleName, Service, Services, Transport,
+    },
+    stats::{Flow, FlowEnd, Flows},
+};
+
+/// A filter names no rule.
+#[derive(Debug, thiserror::Error)]
+#[error("{rule:?} is no rule of {interface}{hint}")]
+struct UnknownRule {
+    rule: String,
+    interface: InterfaceName,
+    hint: String,
+}
+
+impl UnknownRule {
+    fn new(relay: &Relay, rule: &str) -> Self {
+        let names = relay.rules.iter().map(|rule| rule.name.as_str());
+        let nearest = names.max_by(|a, b| strsim::jaro(rule, a).total_cmp(&strsim::jaro(rule, b)));
+        let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        Self { rule: rule.to_owned(), interface: relay.interface.clone(), hint }
+    }
+}
+
+impl Classified for UnknownRule {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+}
+
+/// Which flows are shown.
+#[derive(Debug, Clone, Default)]
+pub struct FlowFilter {
+    /// Those of this peer or address, whichever side it is.
+    pub peer: Option<String>,
+    /// Those that this rule allowed.
+    pub rule: Option<String>,
+    /// Those that asked for one of these.
+    pub services: Vec<Services>,
+}
+
+/// The live flows that pass a filter.
+///
+/// # Errors
+/// The relay is not up; the filter names no peer and no rule.
+pub fn flows(context: &Context, filter: &FlowFilter) -> Result<Flows> {
+    context.require_up()?;
+    let (relay, datapath) = (context.relay(), context.datapath());
+    if let Some(end) = &filter.peer
+        && relay.named(end).is_none()
+        && end.parse::<IpAddr>().is_err()
+    {
+        return Err(ExplainError::unknown_end(relay, end).into());
+    }
+    let rules = datapath.taken()?.rules;
+    if let Some(rule) = &filter.rule
+        && !rules.keys().any(|name| name.as_str() == rule)
+    {
+        return Err(UnknownRule::new(relay, rule).into());
+    }
+    let passing = named(relay, datapath)?.into_iter().filter(|named| filter.passes(named));
+    Ok(Flows::new(relay.interface.as_str(), passing.map(|named| named.flow).collect()))
+}
+
+/// A live flow, as the kernel and as people see it.
+pub(super) struct Named {
+    /// Who began it with whom.
+    pub(super) ends: [IpAddr; 2],
+    /// What it asked for.
+    pub(super) service: Service,
+    /// The same with names.
+    pub(super) flow: Flow,
+}
+
+/// All live flows, with the names that a configuration has.
+///
+/// # Errors
+/// A pin cannot be read.
+pub(super) fn named(relay: &Relay, datapath: &Datapath) -> Result<Vec<Named>> {
+    let taken = datapath.taken()?;
+    let names = Names {
+        peers: relay.peers.iter().map(|peer| (peer.public_key, &peer.name)).collect(),
+        slots: taken.peers.into_iter().map(|(key, slot)| (slot, key)).collect(),
+        owners: Owners::of(relay),
+        rules: taken.rules.into_iter().map(|(name, number)| (number, name)).collect(),
+    };
+    Ok(datapath.flows()?.iter().map(|flow| names.of(flow)).collect())
+}
+
+impl FlowFilter {
+    fn passes(&self, Named { service, flow, .. }: &Named) -> bool {
+        let is = |end: &FlowEnd, asked: &String| {
+            end.peer.as_ref() == Some(asked) || asked.parse() == Ok(end.address)
+        };
+        self.peer.as_ref().is_none_or(|asked| is(&flow.from, asked) || is(&flow.to, asked))
+            && self.rule.as_ref().is_none_or(|rule| flow.rule == *rule)
+            && (self.services.is_empty() || self.services.iter().any(|one| one.hold(*service)))
+    }
+}
+
+/// What the numbers of a flow stand for.
+struct Names<'r> {
+    peers: HashMap<PublicKey, &'r PeerName>,
+    slots: BTreeMap<u32, PublicKey>,
+    owners: Owners<'r>,
+    rules: HashMap<u32, RuleName>,
+}
+
+impl Names<'_> {
+    fn of(&self, flow: &LiveFlow) -> Named {
+        let ends = [flow.beginner, flow.answerer];
+        Named { ends, service: service(flow), flow: self.show(flow) }
+    }
+
+    fn show(&self, flow: &LiveFlow) -> Flow {
+        let has_ports = matches!(flow.protocol, protocol::TCP | protocol::UDP);
+        let port = |port| has_ports.then_some(port);
+        let beginner = self.slots.get(&flow.slot).map(|key| {
+            self.peers.get(key).map_or_else(|| key.to_string(), |name| name.to_string())
+        });
+        let answerer = self.owners.owner(flow.answerer).map(|peer| peer.name.to_string());
+        let rule = self.rules.get(&flow.rule);
+        Flow {
+            from: FlowEnd { peer: beginner, address: flow.beginner, port: port(flow.ports.0) },
+            to: FlowEnd { peer: answerer, address: flow.answerer, port: port(flow.ports.1) },
+            service: service(flow).to_string(),
+            rule: rule.map_or_else(|| flow.rule.to_string(), |name| name.as_str().to_owned()),
+            state: flow.state.label(),
+            age_seconds: flow.age.as_secs(),
+            expires_in_seconds: flow.expires_in.as_secs(),
+            packets: flow.packets,
+            bytes: flow.bytes,
+        }
+    }
+}
+
+/// What a flow asked for.
+fn service(flow: &LiveFlow) -> Service {
+    match flow.protocol {
+        protocol::TCP => Service::Port(Transport::Tcp, flow.ports.1),
+        protocol::UDP => Service::Port(Transport::Udp, flow.ports.1),
+        protocol::ICMP | protocol::ICMPV6 => Service::Echo,
+        other => Service::Protocol(other),
+    }
+}
