@@ -3,6 +3,7 @@
 mod change;
 mod oneway;
 mod path;
+mod seen;
 mod time;
 
 use std::{
