@@ -44,14 +44,14 @@ pub(super) enum Edit {
 pub(super) enum When {
     Never,
     Ended,
-    /// In about a second.
+    /// A second or two after it is in force.
     Soon,
 }
 
 impl Edit {
-    /// Edits a configuration; `first` is that of the beginning, and `now` seconds since
+    /// Edits a configuration; `first` is that of the beginning, and `soon` in seconds since
     /// 1970-01-01T00:00:00Z.
-    pub(super) fn apply(&self, relay: &mut Relay, first: &Relay, now: u64) {
+    pub(super) fn apply(&self, relay: &mut Relay, first: &Relay, soon: u64) {
         let of_rules = |index: &Index, relay: &Relay| {
             (!relay.rules.is_empty()).then(|| index.index(relay.rules.len()))
         };
@@ -70,7 +70,7 @@ impl Edit {
                 rule.until = match when {
                     When::Never => None,
                     When::Ended => Some(1),
-                    When::Soon => Some(now + 1),
+                    When::Soon => Some(soon),
                 };
             }),
             Self::Restore => relay.clone_from(first),
@@ -121,16 +121,19 @@ pub(super) fn addresses(relay: &Relay, is_v4: bool) -> Vec<IpAddr> {
 /// Peers with nested networks, of which some list each other, groups of them, and rules between all
 /// that rules can name.
 pub(super) fn any_relay() -> impl Strategy<Value = Relay> {
-    let networks = vec((vec(prefix(), 0..3), vec(prefix(), 0..2)), PEERS);
+    let overlay = prop::bool::weighted(0.3);
+    let networks = vec((vec(prefix(), 0..3), vec(prefix(), 0..2), overlay), PEERS);
     let groups = vec(btree_set(0..PEERS, 1..4), GROUPS);
     let rules = vec(any_rule(), 3..10);
     (networks, groups, rules, prop::bool::weighted(0.2)).prop_map(
         |(networks, groups, rules, pair_stats)| {
             let mut taken = HashSet::new();
-            let peers = (0u32..).zip(networks).map(|(number, (routes, allowed))| {
+            let peers = (0u32..).zip(networks).map(|(number, (routes, allowed, lists_overlay))| {
                 let own = [format!("10.3.2.{}", number + 2), format!("fd00::3:2:{}", number + 2)];
-                let mut made = peer(number, &own.each_ref().map(String::as_str), &[], &[]);
-                made.allowed_ips = allowed;
+                let overlay: &[&str] =
+                    if lists_overlay { &["10.3.2.0/24", "fd00::3:2:0/120"] } else { &[] };
+                let mut made = peer(number, &own.each_ref().map(String::as_str), &[], overlay);
+                made.allowed_ips.extend(allowed);
                 let is_free = |net: &IpNet| net.prefix_len() < net.max_prefix_len();
                 let routes = routes.into_iter().filter(is_free);
                 made.routes = routes.filter(|net| taken.insert(*net)).collect();
@@ -158,12 +161,12 @@ pub(super) fn any_edit() -> impl Strategy<Value = Edit> {
     let when = select(vec![When::Never, When::Ended, When::Soon, When::Soon]);
     prop_oneof![
         2 => Just(Edit::Restore),
-        4 => index().prop_map(Edit::Remove),
+        8 => index().prop_map(Edit::Remove),
         2 => any_rule().prop_map(Edit::Insert),
         3 => (index(), vec(any_services(), 0..4)).prop_map(|(at, some)| Edit::Services(at, some)),
         1 => (index(), any_selector()).prop_map(|(at, selector)| Edit::Except(at, selector)),
         1 => index().prop_map(Edit::BothWays),
-        3 => (index(), when).prop_map(|(at, when)| Edit::Until(at, when)),
+        5 => (index(), when).prop_map(|(at, when)| Edit::Until(at, when)),
         1 => (index(), btree_set(0..PEERS, 1..4)).prop_map(|(at, some)| Edit::Members(at, some)),
         1 => index().prop_map(Edit::Switch),
         1 => (index(), index()).prop_map(|(one, other)| Edit::List(one, other)),

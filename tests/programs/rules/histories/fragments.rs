@@ -27,7 +27,7 @@ pub(super) struct Cut {
 impl History {
     /// Cuts a packet into fragments, and sends them in this order behind the first.
     pub(super) fn cut(&mut self, sent: &Sent, order: &[bool]) -> Result<()> {
-        let sent = &Sent { ttl: 64, ..*sent };
+        let sent = &Sent { ttl: 64, has_options: false, ..*sent };
         if !self.is_between_peers(sent) {
             return Ok(());
         }

@@ -16,7 +16,6 @@ use relay_common::{
     verdict::Verdict,
 };
 use relay_tests::{
-    deadline,
     generations::Generations,
     inner::Inner,
     program_run::{REDIRECT, SHOT},
@@ -38,7 +37,7 @@ use super::{
 pub(super) struct History {
     first: Relay,
     pub(super) programs: Generations,
-    model: Model,
+    pub(super) model: Model,
     addresses: [Vec<IpAddr>; 2],
     /// Those of which rules decide what the first may send to the second.
     ruled: Vec<[IpAddr; 2]>,
@@ -46,23 +45,24 @@ pub(super) struct History {
     sent: VecDeque<Sent>,
     pub(super) cut: Option<Cut>,
     /// Sets in which flows have been.
-    sets: BTreeSet<u32>,
+    pub(super) sets: BTreeSet<u32>,
     counted: Counted,
     packets: u64,
     pub(super) identification: u16,
     seen: BTreeMap<&'static str, u64>,
+    /// How long it takes to load a generation.
+    loading: Duration,
 }
 
 /// Packets that later steps refer to.
 const REMEMBERED: usize = 200;
-/// How exactly a rule's end is known: it was converted from one clock to another.
-const ABOUT: Duration = Duration::from_millis(20);
 
 impl History {
     pub(super) fn begin(relay: Relay) -> Result<Self> {
         let addresses = [true, false].map(|is_v4| addresses(&relay, is_v4));
+        let (first, begun) = (relay.clone(), Moment::now().date);
         let mut history = Self {
-            first: relay.clone(),
+            first,
             programs: Generations::begin(relay)?,
             model: Model::default(),
             addresses,
@@ -74,6 +74,7 @@ impl History {
             packets: 0,
             identification: 0,
             seen: BTreeMap::new(),
+            loading: Moment::now().date.saturating_sub(begun),
         };
         history.find_ruled();
         Ok(history)
@@ -92,12 +93,19 @@ impl History {
     /// Edits the configuration, and puts it in force.
     pub(super) fn reload(&mut self, edits: &[Edit]) -> Result<()> {
         let mut relay = self.programs.relay().clone();
-        let now = Moment::now().date.as_secs();
-        edits.iter().for_each(|edit| edit.apply(&mut relay, &self.first, now));
+        let begun = Moment::now().date;
+        let soon = (begun + self.loading).as_secs() + 2;
+        edits.iter().for_each(|edit| edit.apply(&mut relay, &self.first, soon));
         self.model.begun.clear();
         self.programs.switch(relay)?;
+        self.loading = Moment::now().date.saturating_sub(begun);
         self.find_ruled();
-        // The next packet of a flow shows whether it goes on.
+        self.touch()
+    }
+
+    /// Sends the next packet of every flow, from one side or the other: it shows whether the flow goes
+    /// on.
+    pub(super) fn touch(&mut self) -> Result<()> {
         let flows: Vec<Conversation> = self.model.flows.keys().copied().collect();
         for (number, of) in flows.iter().enumerate() {
             let sent = of.sent(tcp::ACK);
@@ -119,7 +127,7 @@ impl History {
 
     pub(super) fn step(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::Send { ends, elsewhere, kind, ttl } => {
+            Step::Send { ends, elsewhere, kind, ttl, has_options } => {
                 let ends = match elsewhere {
                     None if self.ruled.is_empty() => return Ok(()),
                     None => *ends.get(&self.ruled),
@@ -128,7 +136,7 @@ impl History {
                         [*ends.get(addresses), *other.get(addresses)]
                     }
                 };
-                self.send(Sent { ends, kind, ttl })
+                self.send(Sent { ends, kind, ttl, has_options })
             }
             Step::More { flow, is_answer, flags } => {
                 let flows = &self.model.flows;
@@ -229,12 +237,12 @@ impl History {
         let [to, receiver] = about.ends;
         let from =
             from.map_or(receiver, |from| *from.get(&self.addresses[usize::from(!about.is_v4())]));
-        let error = Sent { ends: [from, to], kind: Kind::Icmp, ttl: 64 };
+        let error = Sent { ends: [from, to], kind: Kind::Icmp, ttl: 64, has_options: false };
         if !self.is_between_peers(&error) {
             return Ok(());
         }
         let quoted = about.inner();
-        let len = if is_whole { quoted.bytes().len() } else { about.header_len() + 8 };
+        let len = if is_whole { quoted.bytes().len() } else { about.headers_len() + 8 };
         // Without its flags a segment may be an answer.
         let about = if is_whole { *about } else { about.with_flags(0) };
         let error_type = if about.is_v4() { 3 } else { 1 };
@@ -290,39 +298,6 @@ impl History {
         Ok(())
     }
 
-    fn wait(&mut self, by: u32) -> Result<()> {
-        self.programs.age(by, self.sets.iter().copied())?;
-        self.model.age(by, &Moment::now());
-        if let Some(cut) = &mut self.cut {
-            cut.expires = cut.expires.saturating_sub(by);
-        }
-        Ok(())
-    }
-
-    /// Waits until the next rule ends, if one does.
-    fn end(&mut self) -> Result<()> {
-        let date = Moment::now().date;
-        let ends = self.ends().filter(|end| *end > date).min();
-        let Some(end) = ends else { return Ok(()) };
-        deadline::until(
-            "the end of a rule",
-            || Ok((Moment::now().date > end + ABOUT).then_some(())),
-        )
-    }
-
-    /// Waits until no rule is just ending.
-    fn wait_for_ends(&self) -> Result<()> {
-        let is_far = |end: Duration| Moment::now().date.abs_diff(end) > ABOUT;
-        if self.ends().all(is_far) {
-            return Ok(());
-        }
-        deadline::until("the end of a rule", || Ok(self.ends().all(is_far).then_some(())))
-    }
-
-    fn ends(&self) -> impl Iterator<Item = Duration> + '_ {
-        self.programs.relay().rules.iter().filter_map(|rule| rule.until).map(Duration::from_secs)
-    }
-
     /// Runs the program on a packet, and finds which of the outcomes it is.
     pub(super) fn try_packet(
         &mut self,
@@ -374,7 +349,7 @@ impl History {
                 wrong.push(found);
             }
         }
-        for flow in outcome.gone.iter().filter_map(|of| self.model.flows.get(of)) {
+        for flow in &outcome.gone {
             wrong.extend(self.record(flow)?.map(Some));
         }
         Ok(wrong)
@@ -388,7 +363,7 @@ impl History {
     }
 
     fn note(&mut self, outcome: &Outcome, slots: [u32; 2], len: u64) {
-        *self.seen.entry(outcome.label()).or_default() += 1;
+        *self.seen.entry(outcome.label(self.programs.number())).or_default() += 1;
         self.sets.extend(outcome.kept.iter().map(|flow: &Flow| flow.set));
         self.model.note(outcome);
         self.counted.note(outcome, slots, len);

@@ -11,6 +11,7 @@ mod model;
 mod outcome;
 mod sent;
 mod step;
+mod time;
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +26,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use relay::model::Relay;
+use relay_tests::skip::Need;
 
 use self::{
     configuration::{Edit, any_edit, any_relay},
@@ -40,14 +42,15 @@ const STEPS: usize = 2_300;
 const PACKETS: u64 = 100_000;
 
 /// What becomes of some packets of every run.
-const EXPECTED: [&str; 12] = [
+const EXPECTED: [&str; 13] = [
     "begun",
     "gone on",
     "answered",
     "without flow",
     "by lists",
     "gave way",
-    "ended",
+    "revoked",
+    "run out",
     "flow_limit",
     "no_rule",
     "not_in_either_list",
@@ -70,8 +73,10 @@ fn formula_and_program_agree_on_histories_of_packets() {
         return;
     }
     let (packets, seen) = (Cell::new(0), RefCell::new(BTreeMap::<_, u64>::new()));
+    // The virtual machine takes half a minute to load a generation.
+    let is_emulated = Need::OwnMachine.missing().is_none();
     let mut runner = TestRunner::new(Config {
-        cases: HISTORIES,
+        cases: if is_emulated { 1 } else { HISTORIES },
         source_file: Some(file!()),
         // Each attempt loads programs.
         max_shrink_time: 20_000,
@@ -91,6 +96,9 @@ fn formula_and_program_agree_on_histories_of_packets() {
     });
     if let Err(error) = told {
         panic!("{error}");
+    }
+    if is_emulated {
+        return;
     }
     let seen = seen.borrow();
     for what in EXPECTED {

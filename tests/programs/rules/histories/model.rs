@@ -83,7 +83,7 @@ impl Model {
                     return vec![Outcome { kept, side, ..Outcome::passed(Some(rule)) }];
                 }
                 Err(reason) => {
-                    outcome.gone.push(flow.of);
+                    outcome.gone.push(flow);
                     outcome.verdict = Err(reason);
                 }
             }
@@ -96,7 +96,7 @@ impl Model {
         let flow = self.live(&sent.conversation(), now).filter(|_| has_flow);
         match (verdict, flow) {
             (Err(reason), flow) => {
-                outcome.gone.extend(flow.map(|flow| flow.of));
+                outcome.gone.extend(flow);
                 if reason != Reason::NoRule {
                     outcome.verdict = Err(reason);
                 }
@@ -143,7 +143,7 @@ impl Model {
         flow.goes_on(sent.flags(), now.tick);
         let limited =
             || Outcome { verdict: Err(Reason::FlowLimit), rule: Some(rule), ..outcome.clone() };
-        let begun = |gone: Option<Conversation>| Outcome {
+        let begun = |gone: Option<Flow>| Outcome {
             verdict: Ok(()),
             rule: Some(rule),
             begins: true,
@@ -151,7 +151,7 @@ impl Model {
             gone: outcome.gone.iter().copied().chain(gone).collect(),
             side: Side::Beginner,
         };
-        let is_gone = |flow: &Flow| outcome.gone.contains(&flow.of) || flow.expires <= now.tick;
+        let is_gone = |flow: &Flow| outcome.gone.contains(flow) || flow.expires <= now.tick;
         let in_set = || self.flows.values().filter(|flow| flow.set == set && !is_gone(flow));
         let own = || in_set().filter(|flow| flow.slot == slot);
         let mut outcomes = Vec::new();
@@ -162,7 +162,7 @@ impl Model {
             let first = own().map(|flow| flow.expires).min();
             let first = first.filter(|expires| *expires <= now.tick + ticks_of(600));
             let first = own().filter(|flow| Some(flow.expires) == first);
-            outcomes.extend(first.map(|flow| begun(Some(flow.of))));
+            outcomes.extend(first.map(|flow| begun(Some(*flow))));
         }
         // Its tokens come back with time.
         if outcomes.is_empty() || self.begun.get(&slot).is_some_and(|begun| *begun >= AT_ONCE) {
@@ -255,7 +255,7 @@ impl Model {
 
     /// Notes what has become of a packet of this length.
     pub(super) fn note(&mut self, outcome: &Outcome) {
-        self.flows.retain(|of, _| !outcome.gone.contains(of));
+        self.flows.retain(|_, flow| !outcome.gone.contains(flow));
         for flow in &outcome.kept {
             if outcome.begins {
                 *self.begun.entry(flow.slot).or_default() += 1;

@@ -2,7 +2,7 @@
 
 use relay_common::{Reason, flow::Side};
 
-use super::{flow::Flow, sent::Conversation};
+use super::flow::Flow;
 
 /// What may become of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(super) struct Outcome {
     /// Flows that it begins or changes.
     pub(super) kept: Vec<Flow>,
     /// Flows that are gone.
-    pub(super) gone: Vec<Conversation>,
+    pub(super) gone: Vec<Flow>,
     /// The rule that allows it.
     pub(super) rule: Option<u32>,
     /// Whether it begins a flow.
@@ -21,10 +21,15 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// What it is, in a word.
-    pub(super) fn label(&self) -> &'static str {
+    /// What it is, in a word, in this generation.
+    pub(super) fn label(&self, generation: u32) -> &'static str {
         match self.verdict {
-            Err(_) if !self.gone.is_empty() => "ended",
+            Err(Reason::RuleEnded)
+                if self.gone.iter().any(|flow| flow.generation == generation) =>
+            {
+                "run out"
+            }
+            Err(_) if !self.gone.is_empty() => "revoked",
             Err(reason) => reason.label(),
             Ok(()) if self.begins && !self.gone.is_empty() => "gave way",
             Ok(()) if self.begins => "begun",

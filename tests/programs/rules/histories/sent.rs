@@ -27,6 +27,8 @@ pub(super) struct Sent {
     pub(super) ends: [IpAddr; 2],
     pub(super) kind: Kind,
     pub(super) ttl: u8,
+    /// Whether IPv6 has a header with destination options in front of the transport header.
+    pub(super) has_options: bool,
 }
 
 /// What a flow is known by, as its beginner sends it.
@@ -58,20 +60,26 @@ impl Sent {
             Kind::Icmp => Inner::error(self.ends, if self.is_v4() { 13 } else { 135 }, &[]),
             Kind::Protocol(number) => Inner::new(self.ends[0], self.ends[1], number, &[0; 16]),
         };
+        let inner = if self.options_len() > 0 { inner.with_destination_options() } else { inner };
         inner.with_ttl(self.ttl)
     }
 
     /// The packet with as much data as it takes to cut it into fragments.
     pub(super) fn long(&self) -> Inner {
         let inner = self.inner();
-        let mut transport = inner.bytes()[self.header_len()..].to_vec();
+        let mut transport = inner.bytes()[self.headers_len()..].to_vec();
         transport.resize(LONG, 0);
         Inner::new(self.ends[0], self.ends[1], self.protocol(), &transport)
     }
 
-    /// Length of the IP header.
-    pub(super) fn header_len(&self) -> usize {
-        if self.is_v4() { 20 } else { 40 }
+    /// Length of the IP header and options.
+    pub(super) fn headers_len(&self) -> usize {
+        let header = if self.is_v4() { 20 } else { 40 };
+        header + self.options_len()
+    }
+
+    fn options_len(&self) -> usize {
+        if self.has_options && !self.is_v4() { 8 } else { 0 }
     }
 
     pub(super) fn is_v4(&self) -> bool {
@@ -129,7 +137,10 @@ impl Sent {
     /// Whether it may take the fast path.
     pub(super) fn goes_on(&self) -> bool {
         let is_segment = matches!(self.kind, Kind::Tcp { .. } | Kind::Udp { .. });
-        self.ttl > 1 && is_segment && self.flags() & (tcp::SYN | tcp::FIN | tcp::RST) == 0
+        self.ttl > 1
+            && self.options_len() == 0
+            && is_segment
+            && self.flags() & (tcp::SYN | tcp::FIN | tcp::RST) == 0
     }
 
     pub(super) fn with_flags(mut self, new: u8) -> Self {
@@ -156,7 +167,7 @@ impl Sent {
             Kind::Echo { is_request, id } => Kind::Echo { is_request: !is_request, id },
             kind @ (Kind::Icmp | Kind::Protocol(_)) => kind,
         };
-        Self { ends: [to, from], kind, ttl: 64 }
+        Self { ends: [to, from], kind, ttl: 64, ..self }
     }
 }
 
@@ -176,7 +187,7 @@ impl Conversation {
             protocol::ICMP | protocol::ICMPV6 => Kind::Echo { is_request: true, id: ports[0] },
             number => Kind::Protocol(number),
         };
-        Sent { ends, kind, ttl: 64 }
+        Sent { ends, kind, ttl: 64, has_options: false }
     }
 
     /// Its key in the table.

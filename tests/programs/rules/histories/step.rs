@@ -9,7 +9,7 @@ use super::sent::{Kind, any_flags, any_kind};
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// A packet between two addresses that rules decide about, or else between any two of a family.
-    Send { ends: Index, elsewhere: Option<(bool, Index)>, kind: Kind, ttl: u8 },
+    Send { ends: Index, elsewhere: Option<(bool, Index)>, kind: Kind, ttl: u8, has_options: bool },
     /// The next packet of a flow that is live, from the side that began it or the other, with these
     /// flags.
     More { flow: Index, is_answer: bool, flags: u8 },
@@ -37,11 +37,22 @@ pub(super) enum Step {
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
     let index = any::<Index>;
     let ttl = prop_oneof![40 => Just(64), 1 => Just(1)];
-    let wait =
-        prop_oneof![6 => 1..4u32, 3 => 0..20u32, 2 => 0..700u32, 1 => Just(ticks_of(5 * 86_400))];
+    let wait = prop_oneof![
+        60 => 1..4u32,
+        20 => 0..20u32,
+        5 => 0..700u32,
+        1 => Just(ticks_of(5 * 86_400)),
+    ];
     let elsewhere = prop::option::weighted(0.1, (any::<bool>(), index()));
-    let send = (index(), elsewhere, any_kind(), ttl)
-        .prop_map(|(ends, elsewhere, kind, ttl)| Step::Send { ends, elsewhere, kind, ttl });
+    let send = (index(), elsewhere, any_kind(), ttl, prop::bool::weighted(0.1)).prop_map(
+        |(ends, elsewhere, kind, ttl, has_options)| Step::Send {
+            ends,
+            elsewhere,
+            kind,
+            ttl,
+            has_options,
+        },
+    );
     let more = (index(), any::<bool>(), any_flags())
         .prop_map(|(flow, is_answer, flags)| Step::More { flow, is_answer, flags });
     let error = (index(), any::<bool>(), prop::option::weighted(0.2, index()))
