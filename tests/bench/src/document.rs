@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::rows::{Alone, Command, Excuse, Guard, Host, Instructions, Memory, Native, Pace};
+use crate::rows::{Alone, Command, Excuse, Flow, Guard, Host, Instructions, Memory, Native, Pace};
 
 /// Version of the format.
 const SCHEMA_VERSION: u32 = 1;
@@ -25,6 +25,9 @@ pub struct Document {
     pub host: Host,
     /// Guest instructions per packet.
     pub instructions: Vec<Instructions>,
+    /// Guest instructions per packet of a flow.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
     /// Nanoseconds per packet.
     pub native: Vec<Native>,
     /// Nanoseconds per run of the program.

@@ -1,8 +1,9 @@
 //! Goals, and whether the figures reach them.
 
 use crate::document::Document;
+use crate::flows;
 use crate::grid::number;
-use crate::rows::Guard;
+use crate::rows::{Flow, Guard};
 
 /// A goal and the figure measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,7 @@ impl Goal {
 /// The goals for which there are figures. Of several sizes, the worst counts.
 pub(crate) fn judge(document: &Document) -> Vec<Goal> {
     let mut goals = instructions(document);
+    goals.extend(ruled(document));
     goals.extend(native(document));
     goals.extend(memory(document));
     goals.extend(commands(document));
@@ -76,6 +78,38 @@ fn instructions(document: &Document) -> Vec<Goal> {
     goals
 }
 
+/// Flows of ruled pairs. Of both families, both sides and all numbers of rules, the worst counts.
+fn ruled(document: &Document) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for kernel in flows::kernels(document) {
+        let mut judge = |what: &str, most, unit, found: &dyn Fn(&Flow) -> Option<f64>| {
+            let rows = document.flows.iter().filter(|row| row.kernel == kernel);
+            if let Some(worst) = rows.filter_map(found).reduce(f64::max) {
+                goals.push(Goal::new(format!("{kernel}: {what}"), worst, most, unit));
+            }
+        };
+        let more = |row: &Flow, way: &str, rules| {
+            let other = flows::same(document, row, way, rules)?;
+            Some(count(row.instructions) - count(other.instructions))
+        };
+        for transport in ["tcp", "udp"] {
+            let what = format!("a ruled {} flow above a pair by lists", transport.to_uppercase());
+            judge(&what, 120.0, "instructions", &|row| {
+                let is_meant = row.way == "rule" && row.transport == transport;
+                is_meant.then(|| more(row, "lists", row.rules))?
+            });
+        }
+        judge("growth of a ruled flow from one rule to 10 000", 1.0, "%", &|row| {
+            let growth = (row.way == "rule" && row.rules > 1).then(|| more(row, "rule", 1))??;
+            Some(growth / count(row.instructions) * 100.0)
+        });
+        judge("a pair by lists beside rules above no rules", 0.0, "instructions", &|row| {
+            (row.way == "lists" && row.rules > 0).then(|| more(row, "lists", 0))?
+        });
+    }
+    goals
+}
+
 fn native(document: &Document) -> Vec<Goal> {
     let mut goals = Vec::new();
     for peers in Document::sizes(document.native.iter().map(|row| row.peers)) {
@@ -110,21 +144,21 @@ fn commands(document: &Document) -> Vec<Goal> {
     judged.collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
 fn memory(document: &Document) -> Vec<Goal> {
     let mut goals = Vec::new();
-    for row in document.memory.iter().filter(|row| row.shape == "one-to-many") {
-        let at = format!("{} peers, one to many", number(u64::from(row.peers)));
-        let most = match row.peers {
-            10_000 => 150.0,
-            100_000 => 2000.0,
+    for row in &document.memory {
+        let (shape, most_ms, most_mib) = match (&*row.shape, row.peers) {
+            ("one-to-many", 10_000) => ("one to many", 150.0, Some(32.0)),
+            ("one-to-many", 100_000) => ("one to many", 2000.0, None),
+            ("rules", 10_000) => ("1 000 rules, 200 groups", 400.0, Some(48.0)),
             _ => continue,
         };
+        let at = format!("{} peers, {shape}", number(u64::from(row.peers)));
         let what = format!("{at}: compile and load");
-        goals.push(Goal::new(what, row.compile_ms + row.load_ms, most, "ms"));
-        if row.peers == 10_000 {
+        goals.push(Goal::new(what, row.compile_ms + row.load_ms, most_ms, "ms"));
+        if let Some(most) = most_mib {
             let what = format!("{at}: maps");
-            goals.push(Goal::new(what, row.map_bytes as f64 / f64::from(1 << 20), 32.0, "MiB"));
+            goals.push(Goal::new(what, count(row.map_bytes) / f64::from(1 << 20), most, "MiB"));
         }
     }
     goals

@@ -5,6 +5,7 @@
 
 mod chart;
 mod document;
+mod flows;
 mod goals;
 mod grid;
 mod guard;

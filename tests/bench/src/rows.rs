@@ -36,6 +36,30 @@ pub struct Instructions {
     pub packets: u32,
 }
 
+/// Guest instructions from the entry of a flow's packet to `wg_xmit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Flow {
+    /// Kernel series of the guest.
+    #[serde(default)]
+    pub kernel: String,
+    /// What lets the two peers talk: `lists`, `rule` or `nftables`.
+    pub way: String,
+    /// Number of rules in force, or of pairs in the nftables set.
+    pub rules: u32,
+    /// `IPv4` or `IPv6`.
+    pub family: String,
+    /// `tcp` or `udp`.
+    pub transport: String,
+    /// Sender: `beginner` or `answerer`.
+    pub side: String,
+    /// Minimum.
+    pub instructions: u64,
+    pub median: u64,
+    /// Number of packets.
+    pub packets: u32,
+}
+
 /// Nanoseconds per packet. The base drops every packet on ingress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

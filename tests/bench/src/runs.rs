@@ -43,6 +43,8 @@ pub struct Plan<'a> {
 pub enum Subject {
     /// Guest instructions per packet.
     Instructions,
+    /// Guest instructions per packet of a flow: by lists, by a rule, with nftables.
+    Flows,
     /// Nanoseconds per packet on this machine.
     Native,
     /// Time and memory of a policy.
@@ -55,8 +57,8 @@ pub enum Subject {
 
 impl Subject {
     /// All of them, in the order measured.
-    pub const ALL: [Self; 5] =
-        [Self::Instructions, Self::Native, Self::Memory, Self::Commands, Self::Guard];
+    pub const ALL: [Self; 6] =
+        [Self::Instructions, Self::Flows, Self::Native, Self::Memory, Self::Commands, Self::Guard];
 }
 
 /// Measures all subjects of the plan.
@@ -69,6 +71,7 @@ pub fn measure(plan: &Plan<'_>) -> Result<Document> {
     for subject in plan.subjects {
         match subject {
             Subject::Instructions => instructions(&mut document, bench)?,
+            Subject::Flows => flows(&mut document, bench)?,
             Subject::Native => native(&mut document, bench)?,
             Subject::Memory => memory(&mut document, bench)?,
             Subject::Commands => commands(&mut document, bench, relay)?,
@@ -79,8 +82,7 @@ pub fn measure(plan: &Plan<'_>) -> Result<Document> {
 }
 
 fn instructions(document: &mut Document, bench: &Path) -> Result<()> {
-    let series = if document.quick { &Series::ALL[..1] } else { &Series::ALL[..] };
-    for &series in series {
+    for &series in kernels(document) {
         let mut machine = Machine::new(Kernel::fetch(series)?);
         machine.clock = Clock::Instructions { shift: SHIFT };
         machine.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
@@ -96,6 +98,22 @@ fn instructions(document: &mut Document, bench: &Path) -> Result<()> {
         for mut row in rows {
             row["kernel"] = kernel.clone().into();
             keep(row, &subject, &mut document.instructions, &mut document.excuses)?;
+        }
+    }
+    Ok(())
+}
+
+fn flows(document: &mut Document, bench: &Path) -> Result<()> {
+    for &series in kernels(document) {
+        let mut machine = Machine::new(Kernel::fetch(series)?);
+        machine.clock = Clock::Instructions { shift: SHIFT };
+        machine.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
+        let subject = format!("flows on {series}");
+        let rows =
+            follow(&subject, |on_line| machine.run("exec /bin/bench flows", DEADLINE, on_line))?;
+        for mut row in rows {
+            row["kernel"] = series.to_string().into();
+            keep(row, &subject, &mut document.flows, &mut document.excuses)?;
         }
     }
     Ok(())
@@ -118,7 +136,7 @@ fn native(document: &mut Document, bench: &Path) -> Result<()> {
 
 fn memory(document: &mut Document, bench: &Path) -> Result<()> {
     let sizes: &[&str] = if document.quick { &["10000"] } else { &["100", "10000", "100000"] };
-    for shape in ["pairs", "one-to-many", "mesh"] {
+    for shape in ["pairs", "one-to-many", "mesh", "rules"] {
         for peers in sizes {
             let subject = format!("{shape} of {peers} peers");
             // A process each: memory is counted from its start.
@@ -153,8 +171,7 @@ fn commands(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
 }
 
 fn guard(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
-    let series = if document.quick { &Series::ALL[..1] } else { &Series::ALL[..] };
-    for &series in series {
+    for &series in kernels(document) {
         let mut machine = Machine::new(Kernel::fetch(series)?);
         machine.clock = Clock::Instructions { shift: FAST };
         machine.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
@@ -177,6 +194,10 @@ fn guard(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn kernels(document: &Document) -> &'static [Series] {
+    if document.quick { &Series::ALL[..1] } else { &Series::ALL }
 }
 
 fn sizes(document: &Document) -> &'static str {

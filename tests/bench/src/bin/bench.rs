@@ -12,7 +12,7 @@ use clap::Parser as _;
 use relay_bench::measure::{
     commands::{Commands, PACE},
     fleet::{Fleet, Shape},
-    guard, instructions,
+    flows, guard, instructions,
     layer::Layer,
     memory, native, siege,
 };
@@ -24,6 +24,8 @@ use serde_json::{Value, json};
 enum Arguments {
     /// Guest instructions per packet; needs a clock that counts instructions.
     Instructions(Sizes),
+    /// Guest instructions per packet of a flow; needs a clock that counts instructions.
+    Flows,
     /// Nanoseconds per packet on this machine.
     Native {
         #[command(flatten)]
@@ -83,6 +85,7 @@ struct Sizes {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments::Instructions(sizes) => count_instructions(&sizes),
+        Arguments::Flows => count_flows(),
         Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
         Arguments::Alone(sizes) => time_program(&sizes),
         Arguments::Guard { shift } => count_guard(shift),
@@ -115,6 +118,26 @@ fn count_instructions(sizes: &Sizes) -> Result<()> {
                 row["packets"] = cost.packets.into();
                 say(&row)?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn count_flows() -> Result<()> {
+    let lists_alone = (flows::Way::Lists, 0);
+    let others = flows::RULES.into_iter().flat_map(|rules| flows::Way::ALL.map(|way| (way, rules)));
+    for (way, rules) in [lists_alone].into_iter().chain(others) {
+        for (packets, cost) in flows::measure(way, rules)? {
+            say(&json!({
+                "way": way.name(),
+                "rules": rules,
+                "family": packets.family.name(),
+                "transport": packets.transport.to_string(),
+                "side": if packets.of_beginner { "beginner" } else { "answerer" },
+                "instructions": cost.least,
+                "median": cost.median,
+                "packets": cost.packets,
+            }))?;
         }
     }
     Ok(())

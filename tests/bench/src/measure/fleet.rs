@@ -9,6 +9,9 @@ use relay::{
     policy::{Compiled, Sources, compile},
 };
 
+use super::groups;
+use relay_tests::Family;
+
 /// First address of the overlay, 10.64.0.0/12.
 pub(super) const V4_BASE: u32 = 0x0a40_0000;
 /// First address of the overlay, fd00:6472::/108.
@@ -26,11 +29,13 @@ pub enum Shape {
     OneToMany,
     /// All peers, by one prefix.
     Mesh,
+    /// As [`Self::OneToMany`], with 1 000 rules between 200 groups.
+    Rules,
 }
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pairs, Self::OneToMany, Self::Mesh];
+    pub const ALL: [Self; 4] = [Self::Pairs, Self::OneToMany, Self::Mesh, Self::Rules];
 
     /// Its name in every output.
     pub const fn name(self) -> &'static str {
@@ -38,6 +43,7 @@ impl Shape {
             Self::Pairs => "pairs",
             Self::OneToMany => "one-to-many",
             Self::Mesh => "mesh",
+            Self::Rules => "rules",
         }
     }
 }
@@ -60,6 +66,14 @@ impl Fleet {
     /// A peer's IPv6 address.
     pub fn v6(peer: u32) -> Ipv6Addr {
         Ipv6Addr::from_bits(V6_BASE + u128::from(FIRST_HOST + peer))
+    }
+
+    /// A peer's address of a family.
+    pub fn address(peer: u32, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => Self::v4(peer).into(),
+            Family::V6 => Self::v6(peer).into(),
+        }
     }
 
     /// Both networks of the overlay.
@@ -85,22 +99,24 @@ impl Fleet {
 
     /// The relay's model.
     pub fn relay(&self, fast_path: bool) -> Relay {
+        let (groups, rules) = match self.shape {
+            Shape::Rules => (groups::groups(self.peers as usize), groups::rules()),
+            Shape::Pairs | Shape::OneToMany | Shape::Mesh => (Vec::new(), Vec::new()),
+        };
         Relay {
             addresses: Self::relay_addresses().to_vec(),
             private_key_file: "private.key".into(),
             fast_path,
             peers: (0..self.peers).map(|number| self.peer(number)).collect(),
+            groups,
+            rules,
             ..Relay::new("relay0".parse().expect("a name"))
         }
     }
 
     /// The compiled policy, and the number of slots for its counters.
     pub fn compile(&self, fast_path: bool) -> Result<(Compiled, u32)> {
-        let relay = self.relay(fast_path);
-        let slots: Vec<u32> = (1..=self.peers).collect();
-        let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
-        let compiled = compile(&sources, &[]).context("compile the policy")?;
-        Ok((compiled, self.peers + 1))
+        compiled(&self.relay(fast_path))
     }
 
     fn peer(&self, number: u32) -> Peer {
@@ -119,11 +135,22 @@ impl Fleet {
         };
         match self.shape {
             Shape::Pairs => hosts(Self::partner(number)).to_vec(),
-            Shape::OneToMany if number == 0 => (1..self.peers).flat_map(hosts).collect(),
-            Shape::OneToMany => hosts(0).to_vec(),
+            Shape::OneToMany | Shape::Rules if number == 0 => {
+                (1..self.peers).flat_map(hosts).collect()
+            }
+            Shape::OneToMany | Shape::Rules => hosts(0).to_vec(),
             Shape::Mesh => Self::overlay().to_vec(),
         }
     }
+}
+
+/// The compiled policy of a relay, and the number of slots for its counters.
+pub(super) fn compiled(relay: &Relay) -> Result<(Compiled, u32)> {
+    let numbers = |count: usize| (1..).take(count).collect::<Vec<u32>>();
+    let slots = numbers(relay.peers.len());
+    let sources = Sources { relay, host_addresses: &[], slots: &slots };
+    let compiled = compile(&sources, &numbers(relay.rules.len())).context("compile the policy")?;
+    Ok((compiled, u32::try_from(slots.len())? + 1))
 }
 
 fn net(address: IpAddr, prefix_len: u8) -> IpNet {

@@ -10,6 +10,7 @@ use aya::{
 use relay::{
     datapath::{Direction, Loaded},
     net::fence::{self, Fence, Marks},
+    policy::Compiled,
 };
 use relay_common::names::{ANSWER, PAIR_STATS, PASSED};
 
@@ -134,25 +135,7 @@ impl Layer {
                 if self == Self::RelayPairs {
                     compiled.features |= PAIR_STATS;
                 }
-                let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
-                let ingress = loaded.program(Direction::Ingress)?;
-                attach(namespace, INTERFACE, ingress, TcAttachType::Ingress)?;
-                attach(
-                    namespace,
-                    INTERFACE,
-                    loaded.program(Direction::Egress)?,
-                    TcAttachType::Egress,
-                )?;
-                let fence = Fence {
-                    interface: INTERFACE.parse()?,
-                    port: compiled.listen_port,
-                    overlay: Fleet::overlay().into(),
-                    marks: Marks { passed: PASSED, answer: ANSWER },
-                    publishes: false,
-                    replies: false,
-                };
-                namespace.enter(|| fence::put_up(&fence))??;
-                return Ok(Standing::Relay(Box::new(loaded)));
+                return relay(namespace, &compiled, slots);
             }
             Self::NftSet => namespace.feed("nft", &["-f", "-"], &pair_sets(peers, ""))?,
             Self::NftConntrack => {
@@ -168,6 +151,26 @@ impl Layer {
         }
         Ok(Standing::Tables)
     }
+}
+
+/// Loads a compiled policy, for this many slots, attaches it, and puts up the fence.
+pub(super) fn relay(namespace: &Namespace, compiled: &Compiled, slots: u32) -> Result<Standing> {
+    let mut loaded = Loaded::load(compiled, 1, None, slots)?;
+    for (direction, hook) in
+        [(Direction::Ingress, TcAttachType::Ingress), (Direction::Egress, TcAttachType::Egress)]
+    {
+        attach(namespace, INTERFACE, loaded.program(direction)?, hook)?;
+    }
+    let fence = Fence {
+        interface: INTERFACE.parse()?,
+        port: compiled.listen_port,
+        overlay: Fleet::overlay().into(),
+        marks: Marks { passed: PASSED, answer: ANSWER },
+        publishes: false,
+        replies: false,
+    };
+    namespace.enter(|| fence::put_up(&fence))??;
+    Ok(Standing::Relay(Box::new(loaded)))
 }
 
 /// Attaches a program to an interface, by TCX if the kernel has it, which needs no qdisc.

@@ -9,12 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use aya::maps::MapInfo;
-use relay::{
-    datapath::{Direction, Loaded},
-    policy::{Sources, compile},
-};
+use relay::datapath::{Direction, Loaded};
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, compiled};
 
 /// The cost of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +30,14 @@ pub struct Cost {
 /// this should be the first work of the process.
 pub fn measure(fleet: Fleet, times: u32) -> Result<Cost> {
     let relay = fleet.relay(true);
-    let slots: Vec<u32> = (1..=fleet.peers).collect();
     let mut cost =
         Cost { compile: Duration::MAX, load: Duration::MAX, map_bytes: 0, peak_rss_bytes: 0 };
     for turn in 0..times.max(1) {
         let started = Instant::now();
-        let sources = Sources { relay: &relay, host_addresses: &[], slots: &slots };
-        let compiled = compile(&sources, &[]).context("compile the policy")?;
+        let (compiled, slots) = compiled(&relay)?;
         cost.compile = cost.compile.min(started.elapsed());
         let started = Instant::now();
-        let mut loaded = Loaded::load(&compiled, 1, None, fleet.peers + 1)?;
+        let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
         cost.load = cost.load.min(started.elapsed());
         if turn == 0 {
             cost.map_bytes = held_bytes(&mut loaded)?;
