@@ -1,6 +1,6 @@
 //! Classes of leaves, and the matrix that says which class lists which, and where rules decide.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use relay_common::{
     cell::{DESTINATION_LISTS, RULED, SOURCE_LISTS},
@@ -9,7 +9,7 @@ use relay_common::{
 };
 
 use super::{
-    sides::rule_of,
+    sides::{End, rule_of},
     space::{Group, Owner, Space},
 };
 use crate::model::Rule;
@@ -104,43 +104,17 @@ impl Classes {
                 rows[class].push((Self::column(lister), DESTINATION_LISTS));
             }
         }
-        let mut ruled = Ruled::new(kinds.len());
-        for ((place, rule), [from, to]) in (0..).zip(rules).zip(&on_sides) {
-            for &one in from {
-                for &other in to {
-                    ruled.begin(one, other, place);
-                    if rule.both_ways {
-                        ruled.begin(other, one, place);
-                    }
-                }
-            }
-        }
-        let (ruled_rows, rule_sets) = ruled.sets()?;
+        let ruled = Ruled::of(kinds.len(), rules, &on_sides)?;
+        let backward = transposed(&ruled.rows);
         let mut numbers = HashMap::from([(Directions::default(), 0)]);
         let mut directions = vec![Directions::default()];
         let mut joined = Vec::with_capacity(rows.len());
-        for (class, mut row) in (0..).zip(rows) {
-            let pairs = &ruled_rows[class as usize];
-            row.extend(pairs.keys().map(|&other| (Self::column(other), RULED)));
-            row.sort_unstable();
-            row.dedup_by(|later, kept| {
-                let same = later.0 == kept.0;
-                if same {
-                    kept.1 |= later.1;
-                }
-                same
-            });
-            let cells = row.into_iter().map(|(column, bits)| {
-                if bits & RULED == 0 {
-                    return (column, bits, 0);
-                }
+        for ((lists, forward), backward) in rows.iter().zip(&ruled.rows).zip(&backward) {
+            let cells = join(lists, forward, backward).into_iter().map(|(column, bits, both)| {
                 let lists = bits & !RULED;
-                if lists == SOURCE_LISTS | DESTINATION_LISTS {
+                if bits == lists || lists == SOURCE_LISTS | DESTINATION_LISTS {
                     return (column, lists, 0);
                 }
-                let other = column - 1;
-                let backward = ruled_rows[other as usize].get(&class).copied().unwrap_or(0);
-                let both = Directions { forward: pairs[&other], backward };
                 let number = *numbers.entry(both).or_insert_with(|| {
                     directions.push(both);
                     directions.len() - 1
@@ -149,7 +123,7 @@ impl Classes {
             });
             joined.push(cells.collect());
         }
-        Ok(Self { of_cut, rows: joined, directions, rule_sets })
+        Ok(Self { of_cut, rows: joined, directions, rule_sets: ruled.sets })
     }
 }
 
@@ -165,46 +139,93 @@ fn on_sides(space: &Space, kinds: &[Kind], rules: &[Rule]) -> Vec<[Vec<u32>; 2]>
     on_sides
 }
 
-/// The number of the rule set with which a class may begin something with each other one.
-type NumberedRow = BTreeMap<u32, u16>;
-
 /// What each class may begin with each other one.
 struct Ruled {
-    rules: Vec<BTreeMap<u32, Vec<u32>>>,
+    /// For each class the others and the numbers of the rule sets, ascending.
+    rows: Vec<Vec<(u32, u16)>>,
+    /// Rule sets: places in the configuration, ascending. The first is empty.
+    sets: Vec<Vec<u32>>,
 }
 
 impl Ruled {
-    fn new(classes: usize) -> Self {
-        Self { rules: vec![BTreeMap::new(); classes] }
-    }
-
-    /// Notes that a rule lets `one` begin something with `other`.
-    fn begin(&mut self, one: u32, other: u32, rule: u32) {
-        let rules = self.rules[one as usize].entry(other).or_default();
-        if rules.last() != Some(&rule) {
-            rules.push(rule);
-        }
-        self.rules[other as usize].entry(one).or_default();
-    }
-
-    /// The number of the rule set of each pair, and the sets.
-    fn sets(self) -> Result<(Vec<NumberedRow>, Vec<Vec<u32>>), TooMany> {
-        let mut numbers: HashMap<Vec<u32>, usize> = HashMap::from([(Vec::new(), 0)]);
-        let mut sets = vec![Vec::new()];
-        let mut rows = Vec::with_capacity(self.rules.len());
-        for row in self.rules {
-            let mut numbered = BTreeMap::new();
-            for (other, rules) in row {
-                let number = *numbers.entry(rules).or_insert_with_key(|rules| {
-                    sets.push(rules.clone());
-                    sets.len() - 1
-                });
-                let number =
-                    u16::try_from(number).map_err(|_above| TooMany::RuleSets(numbers.len()))?;
-                numbered.insert(other, number);
+    fn of(classes: usize, rules: &[Rule], on_sides: &[[Vec<u32>; 2]]) -> Result<Self, TooMany> {
+        // The rules by which each class may begin something, and the side of those with whom.
+        let mut begins: Vec<Vec<(u32, End)>> = vec![Vec::new(); classes];
+        for ((place, rule), [from, to]) in (0..).zip(rules).zip(on_sides) {
+            from.iter().for_each(|&one| begins[one as usize].push((place, End::To)));
+            if rule.both_ways {
+                to.iter().for_each(|&one| begins[one as usize].push((place, End::From)));
             }
-            rows.push(numbered);
         }
-        Ok((rows, sets))
+        let mut numbers: HashMap<Vec<u32>, u16> = HashMap::from([(Vec::new(), 0)]);
+        let mut sets = vec![Vec::new()];
+        let mut rows = Vec::with_capacity(classes);
+        let mut of_other = Vec::new();
+        for begins in begins {
+            let pairs = begins.iter().flat_map(|&(place, end)| {
+                on_sides[place as usize][end as usize].iter().map(move |&other| (other, place))
+            });
+            let mut pairs: Vec<(u32, u32)> = pairs.collect();
+            pairs.sort_unstable();
+            pairs.dedup();
+            let mut row = Vec::new();
+            for pairs in pairs.chunk_by(|one, next| one.0 == next.0) {
+                of_other.clear();
+                of_other.extend(pairs.iter().map(|&(_, place)| place));
+                let number = match numbers.get(&of_other) {
+                    Some(&number) => number,
+                    None => {
+                        let number = u16::try_from(sets.len())
+                            .map_err(|_above| TooMany::RuleSets(sets.len() + 1))?;
+                        numbers.insert(of_other.clone(), number);
+                        sets.push(of_other.clone());
+                        number
+                    }
+                };
+                row.push((pairs[0].0, number));
+            }
+            rows.push(row);
+        }
+        Ok(Self { rows, sets })
     }
+}
+
+/// What each other class may begin with each one.
+fn transposed(rows: &[Vec<(u32, u16)>]) -> Vec<Vec<(u32, u16)>> {
+    let mut transposed = vec![Vec::new(); rows.len()];
+    for (class, row) in (0..).zip(rows) {
+        for &(other, number) in row {
+            transposed[other as usize].push((class, number));
+        }
+    }
+    transposed
+}
+
+/// A row of cells by ascending column: the bits, and the rule sets.
+fn join(
+    lists: &[(u32, u32)],
+    forward: &[(u32, u16)],
+    backward: &[(u32, u16)],
+) -> Vec<(u32, u32, Directions)> {
+    let lists = lists.iter().map(|&(column, bits)| (column, bits, Directions::default()));
+    let ruled = |class, directions| (Classes::column(class), RULED, directions);
+    let forward = forward
+        .iter()
+        .map(|&(other, forward)| ruled(other, Directions { forward, ..Directions::default() }));
+    let backward = backward
+        .iter()
+        .map(|&(other, backward)| ruled(other, Directions { backward, ..Directions::default() }));
+    let mut row: Vec<_> = lists.chain(forward).chain(backward).collect();
+    // Stable: finds the three ascending parts, and merges them.
+    row.sort_by_key(|&(column, ..)| column);
+    row.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 |= later.1;
+            kept.2.forward |= later.2.forward;
+            kept.2.backward |= later.2.backward;
+        }
+        same
+    });
+    row
 }
