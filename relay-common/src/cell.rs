@@ -56,11 +56,22 @@ impl Cell {
         self.0 == 0
     }
 
-    /// Whether both lists contain each other, in one comparison.
+    /// Its number, in 64 bits: a comparison of 32 bits makes the target clear the upper half first.
+    #[inline(always)]
+    pub const fn number(&self) -> u64 {
+        self.0 as u64
+    }
+
+    /// Whether both lists contain each other.
     #[inline(always)]
     pub const fn is_mutual(&self, source: &Leaf) -> bool {
-        // In 64 bits: a comparison of 32 bits makes the target clear the upper half first.
-        self.0 as u64 ^ source.tag() as u64 == MUTUAL as u64
+        is_mutual(self.number(), source)
+    }
+
+    /// Whether rules decide.
+    #[inline(always)]
+    pub const fn is_ruled(&self, source: &Leaf) -> bool {
+        is_ruled(self.number(), source)
     }
 
     /// The lists, for this source; a cell of another row is [`Lists::Neither`].
@@ -74,6 +85,18 @@ impl Cell {
             _ => Lists::Neither,
         }
     }
+}
+
+/// Whether both lists contain each other, by [`Cell::number`], in one comparison.
+#[inline(always)]
+pub const fn is_mutual(cell: u64, source: &Leaf) -> bool {
+    cell ^ source.tag() as u64 == MUTUAL as u64
+}
+
+/// Whether rules decide, by [`Cell::number`], in one comparison.
+#[inline(always)]
+pub const fn is_ruled(cell: u64, source: &Leaf) -> bool {
+    (cell ^ source.tag() as u64).wrapping_sub(RULED as u64) < MUTUAL as u64
 }
 
 #[cfg(test)]
@@ -94,8 +117,12 @@ mod tests {
         for lists in [0, SOURCE_LISTS, DESTINATION_LISTS] {
             let cell = Cell::new(Cell::tag(7), lists | RULED);
             assert_eq!(cell.lists(&leaf), Lists::Ruled);
-            assert!(!cell.is_mutual(&leaf));
+            assert!(cell.is_ruled(&leaf) && !cell.is_mutual(&leaf));
+            let cell = Cell::new(Cell::tag(7), lists);
+            assert!(!cell.is_ruled(&leaf));
         }
+        assert!(!Cell::new(Cell::tag(7), MUTUAL).is_ruled(&leaf));
+        assert!(!Cell::new(Cell::tag(7), MUTUAL | RULED).is_ruled(&leaf));
     }
 
     #[test]

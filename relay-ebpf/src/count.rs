@@ -1,12 +1,23 @@
 //! Counters. Every packet is counted once, by what it was on the wire.
 
-use core::arch::asm;
+use core::{arch::asm, mem::offset_of};
 
 use relay_common::{
-    Leaf, Reason, counters::pair_key, dropped_index, flow::Entry, transport::Transport,
+    Leaf, PairCounters, PeerCounters, Reason,
+    counters::{RuleCounters, pair_key},
+    dropped_index,
+    flow::Entry,
+    transport::Transport,
 };
 
 use crate::{maps, packet::Packet};
+
+/// Adds to a field of counters in one instruction.
+macro_rules! add {
+    ($counters:expr, $kind:ty, $field:ident, $by:expr) => {
+        add_at::<{ offset_of!($kind, $field) }>(($counters as *const $kind).cast_mut().cast(), $by)
+    };
+}
 
 /// Counts packets and bytes from one peer to another.
 #[inline(always)]
@@ -21,10 +32,10 @@ pub fn between(source: u32, destination: u32, (packets, bytes): (u64, u64)) -> R
     let to = maps::counters(destination).ok_or(Reason::Inconsistent)?;
     // SAFETY: both point into map values, which live as long as the program.
     unsafe {
-        add(&raw mut (*from).rx_packets, packets);
-        add(&raw mut (*from).rx_bytes, bytes);
-        add(&raw mut (*to).tx_packets, packets);
-        add(&raw mut (*to).tx_bytes, bytes);
+        add!(from, PeerCounters, rx_packets, packets);
+        add!(from, PeerCounters, rx_bytes, bytes);
+        add!(to, PeerCounters, tx_packets, packets);
+        add!(to, PeerCounters, tx_bytes, bytes);
     }
     Ok(())
 }
@@ -35,8 +46,8 @@ pub fn pair(source: u32, destination: u32, (packets, bytes): (u64, u64)) {
     if let Some(counters) = maps::pair_counters(pair_key(source, destination)) {
         // SAFETY: points into a map value, which lives as long as the program.
         unsafe {
-            add(&raw mut (*counters).packets, packets);
-            add(&raw mut (*counters).bytes, bytes);
+            add!(counters, PairCounters, packets, packets);
+            add!(counters, PairCounters, bytes, bytes);
         }
     }
 }
@@ -47,15 +58,16 @@ pub fn ruled(rule: u32, flow: Option<&Entry>, (packets, bytes): (u64, u64)) {
     if let Some(counters) = maps::rule_counters(rule) {
         // SAFETY: points into a map value, which lives as long as the program.
         unsafe {
-            add(&raw mut (*counters).packets, packets);
-            add(&raw mut (*counters).bytes, bytes);
+            add!(counters, RuleCounters, packets, packets);
+            add!(counters, RuleCounters, bytes, bytes);
         }
     }
     if let Some(flow) = flow {
+        let flow = core::ptr::from_ref(flow);
         // SAFETY: as above.
         unsafe {
-            add(flow.packets.as_ptr(), packets);
-            add(flow.bytes.as_ptr(), bytes);
+            add!(flow, Entry, packets, packets);
+            add!(flow, Entry, bytes, bytes);
         }
     }
 }
@@ -65,7 +77,7 @@ pub fn ruled(rule: u32, flow: Option<&Entry>, (packets, bytes): (u64, u64)) {
 pub fn begun(rule: u32) {
     if let Some(counters) = maps::rule_counters(rule) {
         // SAFETY: points into a map value, which lives as long as the program.
-        unsafe { add(&raw mut (*counters).flows, 1) }
+        unsafe { add!(counters, RuleCounters, flows, 1) }
     }
 }
 
@@ -80,8 +92,8 @@ pub fn from_peer_to_host(
     let (packets, bytes) = packet.on_the_wire(transport);
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
-        add(&raw mut (*from).host_rx_packets, packets);
-        add(&raw mut (*from).host_rx_bytes, bytes);
+        add!(from, PeerCounters, host_rx_packets, packets);
+        add!(from, PeerCounters, host_rx_bytes, bytes);
     }
     Ok(())
 }
@@ -97,8 +109,8 @@ pub fn from_host_to_peer(
     let (packets, bytes) = packet.on_the_wire(transport);
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
-        add(&raw mut (*to).host_tx_packets, packets);
-        add(&raw mut (*to).host_tx_bytes, bytes);
+        add!(to, PeerCounters, host_tx_packets, packets);
+        add!(to, PeerCounters, host_tx_bytes, bytes);
     }
     Ok(())
 }
@@ -137,10 +149,25 @@ pub unsafe fn next(counter: *mut u64) -> u64 {
 /// `counter` points to an aligned word of a map value.
 #[inline(always)]
 unsafe fn add(counter: *mut u64, by: u64) {
+    // SAFETY: guaranteed by the caller.
+    unsafe { add_at::<0>(counter, by) }
+}
+
+/// Adds to the word this many bytes behind `base`.
+///
+/// # Safety
+/// It is an aligned word of a map value.
+#[inline(always)]
+unsafe fn add_at<const OFFSET: usize>(base: *mut u64, by: u64) {
     // VERIFIER: the target has no compare-and-swap by default, so Rust lacks `AtomicU64::fetch_add`
     // on it; this is the instruction that it would compile to (BPF_XADD, every kernel).
     // SAFETY: guaranteed by the caller.
     unsafe {
-        asm!("lock *(u64 *)({counter} + 0) += {by}", counter = in(reg) counter, by = in(reg) by);
+        asm!(
+            "lock *(u64 *)({base} + {offset}) += {by}",
+            base = in(reg) base,
+            offset = const OFFSET,
+            by = in(reg) by,
+        );
     }
 }

@@ -3,23 +3,34 @@
 //! [`crate::ingress`], and leaves every other packet to it, unchanged.
 
 use relay_common::{
-    Leaf,
+    Leaf, cell,
     header::{Ipv4Header, Ipv6Header, protocol},
 };
 
 use crate::{
     count,
     packet::Packet,
-    settings,
-    tables::{self, RangeV4, RangeV6},
+    tables::{Place, RangeV4, RangeV6, opaque},
 };
 
 /// What the fast path made of a packet.
 pub enum Glance {
     /// It is ready for the redirect to the other peer.
     Relayed,
-    /// Unchanged: its header is right, and lists do not open the way between these leaves.
-    NotByLists(&'static Leaf, &'static Leaf),
+    /// Unchanged: its IPv4 header is right, and rules decide between these leaves.
+    RuledV4(Ruled),
+    /// The same for IPv6.
+    RuledV6(Ruled),
+}
+
+/// The leaves of source and destination, and the place of their cell.
+pub struct Ruled {
+    /// Leaf of the source.
+    pub source: &'static Leaf,
+    /// Leaf of the destination.
+    pub destination: &'static Leaf,
+    /// Where their cell is.
+    pub place: Place,
 }
 
 /// Prepares the packet for the redirect to the other peer, or leaves it unchanged.
@@ -37,8 +48,14 @@ pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
     if header.expires() {
         return None;
     }
-    if !tables::cell(source, destination).is_mutual(source) {
-        return Some(Glance::NotByLists(source, destination));
+    let place = Place::of(source, destination)?;
+    let number = opaque(place.cell().number());
+    if !cell::is_mutual(number, source) {
+        return cell::is_ruled(number, source).then_some(Glance::RuledV4(Ruled {
+            source,
+            destination,
+            place,
+        }));
     }
     account(packet, source, destination)?;
     words.store_ttl_word(header.decremented());
@@ -59,8 +76,14 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
     if header.hop_limit() <= 1 {
         return None;
     }
-    if !tables::cell(source, destination).is_mutual(source) {
-        return Some(Glance::NotByLists(source, destination));
+    let place = Place::of(source, destination)?;
+    let number = opaque(place.cell().number());
+    if !cell::is_mutual(number, source) {
+        return cell::is_ruled(number, source).then_some(Glance::RuledV6(Ruled {
+            source,
+            destination,
+            place,
+        }));
     }
     account(packet, source, destination)?;
     words.store_hop_limit(header.hop_limit() - 1);
@@ -70,10 +93,7 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
 /// Counts the packet, if the fast path relays it.
 #[inline(always)]
 fn account(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
-    let is_plain = source.slot() != destination.slot()
-        && packet.len() <= settings::direct_mtu()
-        && packet.segments() == 1;
-    if !is_plain {
+    if source.slot() == destination.slot() || !packet.is_single() {
         return None;
     }
     count::relayed(source, destination, (1, packet.len().into())).ok()

@@ -9,7 +9,7 @@ use relay_common::{
     rules::{Grant, RuleSet, Rules},
 };
 
-use crate::{maps, settings, tables};
+use crate::{clock, maps, settings, tables};
 
 /// The kernel's side of flows.
 pub struct Kernel {
@@ -86,6 +86,16 @@ impl Flows for Kernel {
     fn now_ns(&self) -> u64 {
         // SAFETY: the helper takes no arguments.
         unsafe { bpf_ktime_get_boot_ns() }
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        clock::ticks()
+    }
+
+    #[inline(always)]
+    fn has_ended(&self, rule: u32) -> bool {
+        settings::features() & ENDS != 0 && self.now_ns() >= tables::rule_ends(rule)
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod clock;
 mod count;
 mod direct;
 mod egress;
@@ -40,7 +41,12 @@ use relay_common::{
     verdict::Verdict,
 };
 
-use crate::{direct::Glance, event::Direction, ingress::Outcome, packet::Packet};
+use crate::{
+    direct::{Glance, Ruled},
+    event::Direction,
+    ingress::Outcome,
+    packet::Packet,
+};
 
 /// Passes a packet on to the programs and filters behind ours, and then to the stack: TCX_NEXT for a
 /// TCX program, "no decision" for a clsact filter.
@@ -50,15 +56,19 @@ const PASS: i32 = TC_ACT_UNSPEC;
 #[classifier]
 pub fn relay_ingress(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    match direct::relay(&packet) {
-        Some(Glance::Relayed) => return redirect_back(&packet),
-        Some(Glance::NotByLists(source, destination))
-            if settings::features() & RULES != 0
-                && steady::relay(again(&ctx), source, destination) =>
-        {
-            return redirect_back(&packet);
+    let has_rules = settings::features() & RULES != 0;
+    let is_relayed = match direct::relay(&packet) {
+        Some(Glance::Relayed) => true,
+        Some(Glance::RuledV4(Ruled { source, destination, place })) if has_rules => {
+            steady::relay_v4(again(&ctx), source, destination, place)
         }
-        Some(Glance::NotByLists(..)) | None => {}
+        Some(Glance::RuledV6(Ruled { source, destination, place })) if has_rules => {
+            steady::relay_v6(again(&ctx), source, destination, place)
+        }
+        Some(Glance::RuledV4(_) | Glance::RuledV6(_)) | None => false,
+    };
+    if is_relayed {
+        return redirect_back(&packet);
     }
     let done = match from_peer(again(&ctx)) {
         Done::AskRules => ruled::decide(&ctx),

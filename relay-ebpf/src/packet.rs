@@ -99,6 +99,12 @@ impl<'a> Packet<'a> {
         if segments == 0 { 1 } else { segments }
     }
 
+    /// Whether it is no aggregate, and not too long for the fast path.
+    #[inline(always)]
+    pub fn is_single(&self) -> bool {
+        self.len() <= settings::direct_mtu() && self.segments() == 1
+    }
+
     /// Packets and bytes on the wire.
     #[inline(always)]
     pub fn on_the_wire(&self, transport: &Transport) -> (u64, u64) {
@@ -246,6 +252,22 @@ impl<T: Copy, const N: usize> Linear<[T; N]> {
     pub fn copy(&self) -> [T; N] {
         // SAFETY: the words are before data_end and are integers.
         core::array::from_fn(|at| unsafe { self.0.cast::<T>().add(at).read() })
+    }
+}
+
+impl Linear<[u32; 7]> {
+    /// The IPv4 header.
+    #[inline(always)]
+    pub fn head(&self) -> Linear<[u32; 5]> {
+        Linear(self.0.cast())
+    }
+}
+
+impl Linear<[u64; 6]> {
+    /// The IPv6 header.
+    #[inline(always)]
+    pub fn head(&self) -> Linear<[u64; 5]> {
+        Linear(self.0.cast())
     }
 }
 

@@ -5,98 +5,106 @@
 use aya_ebpf::programs::TcContext;
 use relay_common::{
     Leaf,
-    flow::{Flows as _, Key, Side, steady, tcp},
+    flow::{Key, Side, State, steady, tcp},
     header::{Headers, Ipv4Header, Ipv6Header, protocol},
     transport::Ports,
 };
 
-use crate::{count, flows::Kernel, packet::Packet, settings, tables};
+use crate::{count, flows::Kernel, packet::Packet, tables::Place};
 
 /// Relays a packet between these leaves, whose IP header [`crate::direct`] has checked; or leaves it
 /// unchanged.
 #[inline(never)]
-pub fn relay(ctx: TcContext, source: &Leaf, destination: &Leaf) -> bool {
+pub fn relay_v4(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place) -> bool {
     let packet = Packet::new(&ctx);
-    if packet.len() > settings::direct_mtu() || packet.segments() != 1 {
-        return false;
-    }
-    relay_v4(&packet, source, destination).is_some()
-        || relay_v6(&packet, source, destination).is_some()
+    let relayed = || {
+        let words = packet.linear::<[u32; 7]>()?;
+        let [a, b, c, d, e, ports, _] = words.copy();
+        let header = Ipv4Header::new([a, b, c, d, e]);
+        if header.is_fragment() {
+            return None;
+        }
+        let lifetime = match header.protocol() {
+            protocol::TCP => {
+                let [.., flags, _] = packet.linear::<[u32; 10]>()?.copy();
+                let [_, flags, ..] = flags.to_ne_bytes();
+                goes_on(flags)?
+            }
+            protocol::UDP => DATAGRAM,
+            _ => return None,
+        };
+        let key = Key::of(&Headers::V4(header), read(ports), header.protocol());
+        account(&packet, &key, [source, destination], place, lifetime)?;
+        words.head().store_ttl_word(header.decremented());
+        Some(())
+    };
+    packet.is_single() && relayed().is_some()
 }
 
+/// The same for IPv6.
+#[inline(never)]
+pub fn relay_v6(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place) -> bool {
+    let packet = Packet::new(&ctx);
+    let relayed = || {
+        let words = packet.linear::<[u64; 6]>()?;
+        let [a, b, c, d, e, first] = words.copy();
+        let header = Ipv6Header::new([a, b, c, d, e]);
+        let lifetime = match header.next_header() {
+            protocol::TCP => {
+                let [.., flags, _] = packet.linear::<[u32; 15]>()?.copy();
+                let [_, flags, ..] = flags.to_ne_bytes();
+                goes_on(flags)?
+            }
+            protocol::UDP => DATAGRAM,
+            _ => return None,
+        };
+        let [p, q, r, s, ..] = first.to_ne_bytes();
+        let ports = u32::from_ne_bytes([p, q, r, s]);
+        let key = Key::of(&Headers::V6(header), read(ports), header.next_header());
+        account(&packet, &key, [source, destination], place, lifetime)?;
+        words.head().store_hop_limit(header.hop_limit() - 1);
+        Some(())
+    };
+    packet.is_single() && relayed().is_some()
+}
+
+/// How long a packet of the beginner keeps a flow.
+const SEGMENT: u32 = State::STEADY.lifetime(protocol::TCP);
+const DATAGRAM: u32 = State::STEADY.lifetime(protocol::UDP);
+
+/// The same for a segment, if its flags neither open nor close a connection.
 #[inline(always)]
-fn relay_v4(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
-    let [a, b, c, d, e, ports, _] = packet.linear::<[u32; 7]>()?.copy();
-    let header = Ipv4Header::new([a, b, c, d, e]);
-    if !header.is_plain() || header.is_fragment() {
-        return None;
-    }
-    if header.protocol() == protocol::TCP {
-        let [.., flags] = packet.linear::<[u32; 9]>()?.copy();
-        let [_, flags, ..] = flags.to_ne_bytes();
-        goes_on(flags)?;
-    } else if header.protocol() != protocol::UDP {
-        return None;
-    }
-    account(packet, [source, destination], &Headers::V4(header), header.protocol(), ports)?;
-    packet.linear::<[u32; 5]>()?.store_ttl_word(header.decremented());
-    Some(())
+fn goes_on(flags: u8) -> Option<u32> {
+    (flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0).then_some(SEGMENT)
 }
 
+/// Both ports, from memory order.
 #[inline(always)]
-fn relay_v6(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
-    let [a, b, c, d, e, first] = packet.linear::<[u64; 6]>()?.copy();
-    let header = Ipv6Header::new([a, b, c, d, e]);
-    if !header.is_v6() {
-        return None;
-    }
-    if header.next_header() == protocol::TCP {
-        let [.., last] = packet.linear::<[u64; 7]>()?.copy();
-        let [_, _, _, _, _, flags, ..] = last.to_ne_bytes();
-        goes_on(flags)?;
-    } else if header.next_header() != protocol::UDP {
-        return None;
-    }
-    let [p, q, r, s, ..] = first.to_ne_bytes();
-    let ports = u32::from_ne_bytes([p, q, r, s]);
-    account(packet, [source, destination], &Headers::V6(header), header.next_header(), ports)?;
-    packet.linear::<[u64; 5]>()?.store_hop_limit(header.hop_limit() - 1);
-    Some(())
+fn read(ports: u32) -> Ports {
+    let [a, b, c, d] = ports.to_ne_bytes();
+    Ports { source: u16::from_be_bytes([a, b]), destination: u16::from_be_bytes([c, d]) }
 }
 
-/// Whether the flags of a segment neither open nor close a connection.
-#[inline(always)]
-fn goes_on(flags: u8) -> Option<()> {
-    (flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0).then_some(())
-}
-
-/// Counts the packet, if the fast path relays it. `ports` are both, in memory order.
+/// Counts the packet, if it is one of a flow.
 #[inline(always)]
 fn account(
     packet: &Packet<'_>,
+    key: &Key,
     [source, destination]: [&Leaf; 2],
-    headers: &Headers,
-    protocol: u8,
-    ports: u32,
+    place: Place,
+    lifetime: u32,
 ) -> Option<()> {
-    let directions = tables::directions(source, destination);
-    let [a, b, c, d] = ports.to_ne_bytes();
-    let ports =
-        Ports { source: u16::from_be_bytes([a, b]), destination: u16::from_be_bytes([c, d]) };
-    let kernel = Kernel::new(settings::features(), false);
-    let now_ns = kernel.now_ns();
-    let key = Key::of(headers, ports, protocol);
-    let flow = |side| {
-        let beginner = if side == Side::Beginner { source } else { destination };
-        steady(&kernel, &key.from(side), side, beginner.slot(), now_ns)
-    };
-    let flow = if directions.forward == 0 {
-        flow(Side::Answerer)
-    } else if directions.backward == 0 {
-        flow(Side::Beginner)
-    } else {
-        flow(Side::Answerer).or_else(|| flow(Side::Beginner))
-    }?;
+    // Without features: they matter to the ends of rules alone, and `has_ended` reads them itself.
+    let kernel = Kernel::new(0, false);
+    let mut flow = None;
+    if place.directions().backward != 0 {
+        flow = steady(&kernel, &key.answered(), Side::Answerer, destination.slot(), lifetime);
+    }
+    // Without asking whether the source may begin something: if not, it has no flow of this generation.
+    if flow.is_none() {
+        flow = steady(&kernel, key, Side::Beginner, source.slot(), lifetime);
+    }
+    let flow = flow?;
     let counted = (1, packet.len().into());
     count::relayed(source, destination, counted).ok()?;
     count::ruled(flow.rule(), Some(flow), counted);

@@ -8,7 +8,6 @@ use core::arch::asm;
 
 use relay_common::{
     Cell, Leaf,
-    cell::Lists,
     rules::{Directions, Grant, RuleSet},
     service,
 };
@@ -127,36 +126,52 @@ impl RangeV6 {
     }
 }
 
+/// The place of a cell in the table.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Place(u64);
+
+impl Place {
+    /// Where the cell of two leaves' classes is; `None` behind the end.
+    #[inline(always)]
+    pub fn of(source: &Leaf, destination: &Leaf) -> Option<Self> {
+        let index = source.cell_index(destination);
+        if index > settings::last_cell().into() {
+            return None;
+        }
+        Some(Self(index))
+    }
+
+    /// The cell.
+    #[inline(always)]
+    pub fn cell(&self) -> Cell {
+        let start: *const Cell = start_of!(CELLS);
+        // SAFETY: the table has LAST_CELL + 1 entries, as the verifier checks.
+        unsafe { *start.wrapping_add(self.0 as usize) }
+    }
+
+    /// Its rule sets, if there are rules.
+    #[inline(always)]
+    pub fn directions(&self) -> Directions {
+        let start: *const Directions = start_of!(DIRECTIONS);
+        // SAFETY: with rules the table is as long as that of cells, as the verifier checks.
+        unsafe { *start.wrapping_add(self.0 as usize) }
+    }
+}
+
 /// The cell of two leaves' classes.
 #[inline(always)]
 pub fn cell(source: &Leaf, destination: &Leaf) -> Cell {
-    let index = source.cell_index(destination);
-    if index > settings::last_cell().into() {
-        return Cell::EMPTY;
-    }
-    let start: *const Cell = start_of!(CELLS);
-    // SAFETY: the table has LAST_CELL + 1 entries, as the verifier checks.
-    unsafe { *start.wrapping_add(index as usize) }
+    Place::of(source, destination).map_or(Cell::EMPTY, |place| place.cell())
 }
 
 /// The rule sets of two leaves' classes; empty ones unless rules decide between them.
 #[inline(always)]
 pub fn directions(source: &Leaf, destination: &Leaf) -> Directions {
-    if cell(source, destination).lists(source) != Lists::Ruled {
-        return Directions { forward: 0, backward: 0 };
+    match Place::of(source, destination) {
+        Some(place) if place.cell().is_ruled(source) => place.directions(),
+        Some(_) | None => Directions { forward: 0, backward: 0 },
     }
-    directions_at(source.cell_index(destination))
-}
-
-/// The rule sets of a cell.
-#[inline(always)]
-pub fn directions_at(cell: u64) -> Directions {
-    if cell > settings::last_cell().into() {
-        return Directions { forward: 0, backward: 0 };
-    }
-    let start: *const Directions = start_of!(DIRECTIONS);
-    // SAFETY: the table has LAST_CELL + 1 entries if there are rules, as the verifier checks.
-    unsafe { *start.wrapping_add(cell as usize) }
 }
 
 /// The number, which the compiler knows nothing about any more.

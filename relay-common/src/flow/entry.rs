@@ -98,6 +98,15 @@ impl Entry {
         }
     }
 
+    /// The same for a time in 64 bits.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a time in ticks")]
+    pub(super) fn keep_until(&self, expires: u64) {
+        if u64::from(self.expires()) != expires {
+            self.expires.set(expires as u32);
+        }
+    }
+
     /// Slot of the beginner.
     #[inline(always)]
     pub(super) fn slot(&self) -> u32 {

@@ -24,6 +24,16 @@ pub trait Flows: Rules {
     /// The boot clock, nanoseconds.
     fn now_ns(&self) -> u64;
 
+    /// The same in ticks, which may lag behind by milliseconds.
+    fn now(&self) -> u64 {
+        ticks(self.now_ns()).into()
+    }
+
+    /// Whether a rule has ended.
+    fn has_ended(&self, rule: u32) -> bool {
+        self.now_ns() >= self.ends(rule)
+    }
+
     /// The lower half of the number of the generation.
     fn generation(&self) -> u32;
 

@@ -23,13 +23,15 @@ const CLAIMED: u64 = 1;
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "parts of the hash")]
 pub const fn place(key: &Key, seed: u64, slot: u32) -> (u32, u64) {
-    const ODD: u64 = 0xd6e8_feb8_6659_fd93;
+    const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93];
     const CHOICES: u32 = SETS / REACH;
     let hash = key.hash(seed);
-    let part = hash as u32 & (REACH - 1);
-    // Of each few sets one is the peer's, so that two peers share few of theirs.
-    let own = (((slot as u64) << 32 | part as u64).wrapping_mul(ODD) >> 40) as u32 & (CHOICES - 1);
-    (part * CHOICES + own, hash | 2)
+    let first = hash & (SETS - CHOICES) as u64;
+    // Of each few sets one is the peer's, so that two peers share few of theirs. Both steps are
+    // needed: a sum of what belongs to peer and set would let some pairs share nearly all.
+    let spread = (slot as u64).wrapping_mul(ODD[0]) ^ first;
+    let own = spread.wrapping_mul(ODD[1]) >> (u64::BITS - CHOICES.ilog2());
+    ((first | own) as u32, hash | 2)
 }
 
 /// A place for a new flow, and the tag of what is in it now.
@@ -83,6 +85,21 @@ impl FlowSet {
             }
         }
         None
+    }
+
+    /// The entry of a flow, if its tag is the first of its kind, as nearly always.
+    ///
+    /// It looks at one entry, so that the search is a comparison a way.
+    #[inline(always)]
+    pub(super) fn find_at_once(&self, tag: u64, key: &Key) -> Option<&Entry> {
+        let way = self.tags.iter().position(|one| one.get() == tag)?;
+        let entry = &self.entries[way];
+        // As above.
+        if !entry.is(key) {
+            return None;
+        }
+        compiler_fence(AcqRel);
+        if self.tags[way].get() == tag { Some(entry) } else { None }
     }
 
     /// A place for a flow of this peer: an expired or empty one; else, of those that belong to the peer
@@ -151,5 +168,38 @@ impl FlowSet {
     pub(super) fn clear(&self, way: u32) {
         self.entry(way).set_expires(0);
         self.tag(way).set(EMPTY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::{collections::BTreeSet, vec::Vec};
+
+    use super::*;
+    use crate::{
+        header::{Headers, Ipv4Header},
+        transport::Ports,
+    };
+
+    /// The sets over which the flows of a peer are spread.
+    fn reach(slot: u32) -> BTreeSet<u32> {
+        let headers = Headers::V4(Ipv4Header::new([0x45, 0, 0, slot.to_be(), 1]));
+        let port =
+            |source| place(&Key::of(&headers, Ports { source, destination: 22 }, 6), 7, slot);
+        (0..=u16::MAX).map(|source| port(source).0).collect()
+    }
+
+    #[test]
+    fn no_two_peers_share_most_of_their_sets() {
+        let reaches: Vec<_> = (1..100).map(reach).collect();
+        for (at, one) in reaches.iter().enumerate() {
+            assert_eq!(one.len(), REACH as usize);
+            assert!(one.iter().all(|set| *set < SETS));
+            for other in &reaches[..at] {
+                let shared = one.intersection(other).count();
+                assert!(shared < REACH as usize / 2, "{shared}");
+            }
+        }
     }
 }

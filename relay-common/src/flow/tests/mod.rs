@@ -101,6 +101,7 @@ impl Run {
         let before = self.model.clone();
         let expected = self.model.judge(&memory.policy, &sent, &packet, now_ns);
         // As the fast path does.
+        let lifetime = State::STEADY.lifetime(packet.key.protocol());
         let side = [Side::Answerer, Side::Beginner].into_iter().find(|side| {
             let (set, beginner) = match side {
                 Side::Beginner => (directions.forward, packet.source),
@@ -108,7 +109,7 @@ impl Run {
             };
             set != 0
                 && sent.goes_on()
-                && steady(memory, &packet.key.from(*side), *side, beginner, now_ns).is_some()
+                && steady(memory, &packet.key.from(*side), *side, beginner, lifetime).is_some()
         });
         if let Some(side) = side {
             let (_, first, begins) = expected.expect("the fast path passes what the list passes");
