@@ -23,7 +23,18 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn now() -> Self {
-        let boot = since_boot().expect("the clock").as_nanos();
+        Self::since(Duration::ZERO)
+    }
+
+    /// The earliest time at which the fast path may think it is: it reads the clock once a jiffy.
+    pub(super) fn last_jiffy() -> Self {
+        /// With the lowest frequency of the kernel's timer, 100 a second.
+        const JIFFY: Duration = Duration::from_millis(10);
+        Self::since(JIFFY)
+    }
+
+    fn since(lag: Duration) -> Self {
+        let boot = since_boot().expect("the clock").saturating_sub(lag).as_nanos();
         let date = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         Self { tick: ticks(u64::try_from(boot).expect("few centuries")), date }
     }

@@ -307,7 +307,7 @@ impl History {
     ) -> Result<Outcome> {
         self.wait_for_ends()?;
         self.packets += 1;
-        let before = Moment::now();
+        let before = Moment::last_jiffy();
         let run = self.programs.ingress(inner)?;
         let after = Moment::now();
         let slots = ends.map(|end| self.programs.compiled().counted_slot(end));

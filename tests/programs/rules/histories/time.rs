@@ -14,7 +14,7 @@ impl History {
     /// Lets this many ticks pass.
     pub(super) fn wait(&mut self, by: u32) -> Result<()> {
         self.programs.age(by, self.sets.iter().copied())?;
-        self.model.age(by, &Moment::now());
+        self.model.age(by, &Moment::last_jiffy());
         if let Some(cut) = &mut self.cut {
             cut.expires = cut.expires.saturating_sub(by);
         }
