@@ -5,6 +5,7 @@ mod oneway;
 mod path;
 mod seen;
 mod time;
+mod verbs;
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},

@@ -1,6 +1,7 @@
-//! What the passing of time does. The machine's clock skips the time in which all processes wait, so
-//! an hour takes seconds. Timers of TCP, WireGuard and NAT fire as they would, and the boot clock, by
-//! which flows expire and rules end, is the same clock. The load on the host has no part in it.
+//! What the passing of time does. The machine's clock skips the time in which all processes wait,
+//! so an hour takes seconds. Timers of TCP, WireGuard and NAT fire as they would, and the boot
+//! clock, by which flows expire and rules end, is the same clock. The load on the host has no part
+//! in it.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -36,8 +37,8 @@ const KEEPALIVE: Duration = Duration::from_secs(300);
 /// Seconds until a rule ends, in which it is applied and some chunks pass.
 const SOON: u64 = 60;
 
-/// Seconds that the last chunk may differ from the end of the rule: one between chunks, and one that
-/// is the unit of both clocks.
+/// Seconds that the last chunk may differ from the end of the rule: one between chunks, and one
+/// that is the unit of both clocks.
 const MARGIN: u64 = 2;
 
 #[test]
@@ -64,8 +65,8 @@ fn a_connection_that_was_idle_for_an_hour_goes_on() {
     });
 }
 
-/// The client has sent its FIN, so the entry of the flow expires soon, and no packet of the client is
-/// due until its keepalive.
+/// The client has sent its FIN, so the entry of the flow expires soon, and no packet of the client
+/// is due until its keepalive.
 #[test]
 fn an_expired_connection_is_healed_by_the_side_that_may_begin() {
     scenario(NEEDS, || {
