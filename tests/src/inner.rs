@@ -83,6 +83,26 @@ impl Inner {
         Self { bytes }
     }
 
+    /// Fills a UDP datagram of this length, and writes the checksum, which IPv6 requires (RFC 8200,
+    /// section 8.1).
+    #[must_use]
+    pub fn with_payload(mut self, payload: &[u8]) -> Self {
+        let start = self.bytes.len() - payload.len();
+        self.bytes[start..].copy_from_slice(payload);
+        let at = if self.is_v4() { IPV4_LEN } else { IPV6_LEN };
+        let addresses = if self.is_v4() { 12..20 } else { 8..40 };
+        self.bytes[at + 6..at + 8].fill(0);
+        let len = self.bytes[at + 4..at + 6].to_vec();
+        let covered = [&self.bytes[addresses], &[0, UDP], &len, &self.bytes[at..]].concat();
+        // Zero says that there is none.
+        let sum = match checksum(&covered) {
+            0 => u16::MAX,
+            sum => sum,
+        };
+        self.bytes[at + 6..at + 8].copy_from_slice(&sum.to_be_bytes());
+        self
+    }
+
     /// A part of what follows the IP header, from a multiple of 8 on, as a fragment of the datagram
     /// with this identification. It is the last one if it reaches to the end.
     #[must_use]

@@ -2,9 +2,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
-    Family, Lab, Ledger, Site, scenario, skip,
+    Family, Lab, Ledger, Peer, Site, scenario, skip,
     stats::Stats,
-    traffic::{Query, Udp},
+    traffic::{Query, Raw, Udp},
 };
 
 use super::{WEB, connect, ruled};
@@ -22,6 +22,15 @@ const STREAM_LEN: usize = 256 * 1024;
 /// Longer than any MTU here.
 const LONG: usize = 8192;
 
+const UDP_LEN: usize = 8;
+
+/// What a fragment of such a datagram carries.
+const PART_LEN: usize = 1200;
+
+/// Orders in which its fragments are sent.
+const ORDERS: [[usize; 7]; 3] =
+    [[6, 5, 4, 3, 2, 1, 0], [3, 0, 5, 1, 6, 2, 4], [1, 2, 3, 4, 5, 6, 0]];
+
 #[test]
 fn long_questions_and_answers_pass_in_fragments() {
     scenario(skip::LAB, || {
@@ -35,13 +44,38 @@ fn long_questions_and_answers_pass_in_fragments() {
             }
             let after = lab.relay().stats()?;
             for peer in [a, b] {
-                let sent = |stats: &Stats| -> Result<u64> {
-                    Ok(stats.peer(peer.name()).context("a peer")?.relayed.rx_packets)
-                };
                 // Two of three in seven fragments each.
-                let packets = sent(&after)? - sent(&before)?;
+                let packets = sent(&after, peer)? - sent(&before, peer)?;
                 ensure!(packets == 15, "{} sent {packets}, {}", peer.name(), family.name());
             }
+            ensure!(after.totals.dropped == before.totals.dropped, "{:?}", after.totals.dropped);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn answers_arrive_whole_in_any_order_of_their_fragments() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(ruled(&["udp/8080"])?)?;
+        let [a, b] = lab.first()?;
+        for family in Family::ALL {
+            let before = lab.relay().stats()?;
+            let query = Query::open(a, b, family, WEB)?;
+            let raw = Raw::open(b.namespace(), a.address(family))?;
+            let answer = query.answer(LONG)?;
+            for (id, order) in (1..).zip(ORDERS) {
+                query.ask(40, 40)?;
+                for part in order {
+                    let end = (PART_LEN * (part + 1)).min(LONG + UDP_LEN);
+                    raw.send(&answer.fragment(PART_LEN * part..end, id))?;
+                }
+                query.answered(LONG).with_context(|| format!("{order:?}, {}", family.name()))?;
+            }
+            let after = lab.relay().stats()?;
+            let packets = sent(&after, b)? - sent(&before, b)?;
+            let expected = (1 + ORDERS[0].len()) * ORDERS.len();
+            ensure!(packets == expected as u64, "{packets} were sent, {}", family.name());
             ensure!(after.totals.dropped == before.totals.dropped, "{:?}", after.totals.dropped);
         }
         Ok(())
@@ -89,6 +123,11 @@ fn tcp_with_segments_larger_than_the_relays_mtu_gets_through_rules() {
         }
         Ok(())
     });
+}
+
+/// Packets that a peer sent to others.
+fn sent(stats: &Stats, peer: &Peer) -> Result<u64> {
+    Ok(stats.peer(peer.name()).context("a peer")?.relayed.rx_packets)
 }
 
 /// With a larger MTU at the peers than at the relay.

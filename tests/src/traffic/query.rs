@@ -3,7 +3,7 @@ use std::net::{SocketAddr, UdpSocket};
 use anyhow::{Context as _, Result, ensure};
 
 use super::udp::{bind, receive_all};
-use crate::{Family, Peer, deadline};
+use crate::{Family, Peer, deadline, inner::Inner};
 
 /// A client and a server that answers each datagram with another, as DNS does.
 #[derive(Debug)]
@@ -27,6 +27,19 @@ impl Query {
         deliver(&self.server, &self.client, answer).context("the answer")
     }
 
+    /// The answer of so many bytes, as one packet.
+    pub fn answer(&self, len: usize) -> Result<Inner> {
+        let (client, server) = (self.client.local_addr()?, self.server.local_addr()?);
+        let ends = [server.ip(), client.ip()];
+        let datagram = Inner::datagram(ends, [server.port(), client.port()], len);
+        Ok(datagram.with_payload(&payload(len)))
+    }
+
+    /// Checks that this answer arrives, which was sent by other means.
+    pub fn answered(&self, len: usize) -> Result<()> {
+        arrives(&self.client, &payload(len)).context("the answer")
+    }
+
     /// Sends from the server to the client, who has not asked again.
     pub fn answer_unasked(&self) -> Result<()> {
         self.server.send_to(b"late", self.client.local_addr()?).map(drop).context("send a datagram")
@@ -41,8 +54,12 @@ impl Query {
 }
 
 fn deliver(from: &UdpSocket, to: &UdpSocket, len: usize) -> Result<()> {
-    let sent: Vec<u8> = (0..=u8::MAX).cycle().take(len).collect();
+    let sent = payload(len);
     from.send_to(&sent, to.local_addr()?).context("send a datagram")?;
+    arrives(to, &sent)
+}
+
+fn arrives(to: &UdpSocket, sent: &[u8]) -> Result<()> {
     let mut received = Vec::new();
     deadline::until("the datagram", || {
         receive_all(to, |datagram| {
@@ -53,4 +70,8 @@ fn deliver(from: &UdpSocket, to: &UdpSocket, len: usize) -> Result<()> {
     })?;
     ensure!(received == [sent], "{} datagrams arrived, or other bytes", received.len());
     Ok(())
+}
+
+fn payload(len: usize) -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(len).collect()
 }
