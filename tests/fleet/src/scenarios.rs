@@ -30,6 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("check mode shows the difference and touches nothing", check_mode),
     scenario("adding a peer changes nothing else, and loses no packet", another_peer),
     scenario("a broken configuration stops before it touches the host", broken_configuration),
+    scenario("a rule is shown before it applies, and a failing test stops the roll-out", ruled),
     scenario("a change that fails its gate is rolled back", failed_gate),
     scenario("a limit leaves others alone", limit),
     scenario("the guard drops forged messages, in the driver of a network card", forged),
@@ -140,6 +141,39 @@ fn broken_configuration(fleet: &mut Fleet) -> Result<()> {
     fleet.play(&variables, &[])?.stopped_on("one", "is outside the overlay")?;
     require_same(&before[0], &trace_of(&fleet.one)?)?;
     require_same(&before[1], &trace_of(&fleet.two)?)
+}
+
+fn ruled(fleet: &mut Fleet) -> Result<()> {
+    let plain = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
+    let (b, c) = (fleet.peers[1].name, fleet.peers[2].name);
+    let explain = format!("relay explain {c} {b} icmp/echo");
+    let mut variables = plain.clone();
+    variables["relay_groups"] = json!({ "nodes": [b, c] });
+    variables["relay_rules"] =
+        json!({ "ping": { "from": [c], "to": ["group:nodes"], "ports": ["icmp/echo"] } });
+    variables["relay_tests"] = json!([{ "from": c, "to": b, "allow": ["icmp/echo"] }]);
+
+    // Machine one shows what the rule opens, before it is asked to apply it.
+    let play = fleet.play(&variables, &[])?;
+    play.went_well_on(&["one", "two"])?;
+    let shown = play.text.find(&format!("{c} → {b}: icmp/echo (rule ping)"));
+    let applied = play.text.find("Apply the configuration");
+    if shown.is_none() || shown > applied {
+        bail!("expected what the rule opens before it is applied:\n{}", play.text.trim_end());
+    }
+    for machine in [&fleet.one, &fleet.two] {
+        machine.run(&explain)?;
+    }
+
+    let before = [trace_of(&fleet.one)?, trace_of(&fleet.two)?];
+    variables["relay_tests"] = json!([{ "from": c, "to": b, "deny": ["icmp/echo"] }]);
+    fleet.play(&variables, &[])?.stopped_on("one", "passes by rule ping")?;
+    for (machine, before) in [&fleet.one, &fleet.two].into_iter().zip(&before) {
+        require_same(before, &trace_of(machine)?)?;
+        machine.run(&explain)?;
+    }
+
+    fleet.play(&plain, &[])?.went_well_on(&["one", "two"]).map(drop)
 }
 
 fn failed_gate(fleet: &mut Fleet) -> Result<()> {
