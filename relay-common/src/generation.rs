@@ -8,8 +8,8 @@ use bytemuck::{Pod, Zeroable};
 pub struct Generation {
     /// [`crate::names::ABI_VERSION`] of the loader.
     pub abi_version: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// TAI minus UTC, seconds, when the ends of its rules were computed.
+    pub tai_offset_s: i32,
     /// Number of the generation; every switch on this interface increments it.
     pub number: u64,
     /// Hash of the compiled policy, the constants and the programs.

@@ -43,7 +43,7 @@ pub const RULE_SETS: &str = ".rodata.sets";
 pub const GRANTS: &str = ".rodata.grants";
 /// Section of `u16`: the class of each [`crate::service`] index.
 pub const SERVICES: &str = ".rodata.services";
-/// Section of `u64`, indexed by rule: when it ends, nanoseconds of the boot clock.
+/// Section of `u64`, indexed by rule: when it ends, nanoseconds of TAI.
 pub const RULE_ENDS: &str = ".rodata.ends";
 /// LPM trie of [`crate::Leaf`] for IPv4 addresses outside the array's range.
 pub const PREFIXES_V4: &str = "PREFIXES_V4";

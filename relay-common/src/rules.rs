@@ -44,9 +44,6 @@ pub trait Rules {
 
     /// A grant; an empty one behind the last.
     fn grant(&self, index: u64) -> Grant;
-
-    /// When a rule ends, nanoseconds of the boot clock.
-    fn ends(&self, rule: u32) -> u64;
 }
 
 impl RuleSet {

@@ -2,7 +2,7 @@
 
 use core::{arch::asm, cell::Cell};
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_ktime_get_tai_ns};
 use relay_common::{
     flow::{FlowSet, Flows, OPENINGS},
     names::ENDS,
@@ -39,11 +39,6 @@ impl Rules for Kernel {
     #[inline(always)]
     fn grant(&self, index: u64) -> Grant {
         tables::grant(index)
-    }
-
-    #[inline(always)]
-    fn ends(&self, rule: u32) -> u64 {
-        if self.features & ENDS == 0 { u64::MAX } else { tables::rule_ends(rule) }
     }
 }
 
@@ -95,7 +90,12 @@ impl Flows for Kernel {
 
     #[inline(always)]
     fn has_ended(&self, rule: u32) -> bool {
-        settings::features() & ENDS != 0 && self.now_ns() >= tables::rule_ends(rule)
+        if self.features & ENDS == 0 {
+            return false;
+        }
+        let end_ns = tables::rule_ends(rule);
+        // SAFETY: the helper takes no arguments (kernel 6.1).
+        end_ns != u64::MAX && unsafe { bpf_ktime_get_tai_ns() } >= end_ns
     }
 
     #[inline(always)]

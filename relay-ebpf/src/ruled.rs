@@ -173,11 +173,11 @@ fn judge_seen(ctx: TcContext) -> bool {
 fn begin_seen(ctx: TcContext) {
     let Some(seen) = maps::seen() else { return };
     let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
-    if seen.passed.flow != FlowOf::Begins || kernel.is_probe() {
+    if seen.passed.flow != FlowOf::BEGINS || kernel.is_probe() {
         return;
     }
     match begin(&kernel, &seen.packet, seen.passed.rule) {
-        Ok(Some((set, way))) => seen.passed.flow = FlowOf::At(set, way),
+        Ok(Some((set, way))) => seen.passed.flow = FlowOf::at(set, way),
         Ok(None) => {}
         Err(reason) => {
             seen.verdict = code(Err(reason));
@@ -206,9 +206,9 @@ fn settle(ctx: TcContext) {
         seen.verdict = code(Err(Reason::Inconsistent));
         return;
     }
-    let flow = match seen.passed.flow {
-        FlowOf::At(set, way) => maps::flows(set).map(|set| set.entry(way)),
-        FlowOf::None | FlowOf::Begins => None,
+    let flow = match seen.passed.flow.place() {
+        Some((set, way)) => maps::flows(set).map(|set| set.entry(way)),
+        None => None,
     };
     count::ruled(seen.passed.rule, flow, seen.on_the_wire);
     if features & PAIR_STATS != 0 {

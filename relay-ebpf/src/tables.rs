@@ -220,7 +220,7 @@ pub fn grant(index: u64) -> Grant {
     unsafe { *start.wrapping_add(index as usize) }
 }
 
-/// When a rule ends, nanoseconds of the boot clock. A rule that is not there has ended.
+/// When a rule ends, nanoseconds of TAI; `u64::MAX` is never. A rule that is not there has ended.
 #[inline(always)]
 pub fn rule_ends(rule: u32) -> u64 {
     let rule = opaque(rule.into());

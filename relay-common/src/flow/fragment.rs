@@ -142,8 +142,8 @@ pub fn judge_later(
         0 => (Side::Beginner, directions.forward),
         _ => (Side::Answerer, directions.backward),
     };
-    let rule = standing(flows, entry, set, service & !IS_ANSWER, now_ns)?;
-    Ok(Passed { rule, side, flow: FlowOf::None })
+    let rule = standing(flows, entry, set, service & !IS_ANSWER)?;
+    Ok(Passed { rule, side, flow: FlowOf::NONE })
 }
 
 /// Forgets another datagram with this key, which precedes [`remember`].

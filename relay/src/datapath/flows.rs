@@ -8,10 +8,10 @@ use std::{
 
 use aya::maps::{Array, MapData};
 use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{
     DatapathError,
+    clock::boot_time,
     pinned::{FLOW_SEED, FLOWS, Mapped, Pins},
 };
 
@@ -79,12 +79,6 @@ pub(super) fn seed(pins: &Pins) -> Result<u64, DatapathError> {
 /// A number that a peer cannot guess.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
-}
-
-/// The boot clock.
-pub(super) fn boot_time() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 fn live(words: &Mapped<u64>) -> Vec<LiveFlow> {

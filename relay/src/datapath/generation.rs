@@ -1,11 +1,7 @@
 //! A generation: one policy, loaded as fresh maps, filled before anything uses them, and programs with
 //! its constants.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -25,7 +21,7 @@ use relay_common::{
 };
 
 use super::{
-    DatapathError,
+    DatapathError, clock,
     counters::{self, DroppedCounts, Epoch},
     events::Recorder,
     flows::{self, LiveFlow},
@@ -114,7 +110,8 @@ impl Loaded {
         let cells = if compiled.cells.is_empty() { &[Cell::EMPTY] } else { &compiled.cells[..] };
         let last_cell = size(cells.len()) - 1;
         let has_rules = compiled.features & names::RULES != 0;
-        let tables = RuleTables::of(compiled);
+        let tai_offset_s = clock::tai_offset_s();
+        let tables = RuleTables::of(compiled, tai_offset_s);
         let (last_set, last_grant, last_rule) = (
             size(tables.sets.len()) - 1,
             size(tables.grants.len()) - 1,
@@ -210,8 +207,9 @@ impl Loaded {
         let object = bytemuck::cast_slice(&object);
         let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf };
-        let version = pins.map_or(ABI_VERSION, |(pins, _)| pins.version());
-        loaded.fill(compiled, number, version)?;
+        let abi_version = pins.map_or(ABI_VERSION, |(pins, _)| pins.version());
+        let policy_hash = policy_hash(compiled);
+        loaded.fill(compiled, Generation { abi_version, tai_offset_s, number, policy_hash })?;
         if counts_pairs {
             pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
         }
@@ -317,14 +315,7 @@ impl Loaded {
         &mut self.ebpf
     }
 
-    fn fill(
-        &mut self,
-        compiled: &Compiled,
-        number: u64,
-        abi_version: u32,
-    ) -> Result<(), DatapathError> {
-        let generation =
-            Generation { abi_version, reserved: 0, number, policy_hash: policy_hash(compiled) };
+    fn fill(&mut self, compiled: &Compiled, generation: Generation) -> Result<(), DatapathError> {
         self.fill_array(names::GENERATION, &[generation])?;
 
         let map = self.map(names::PREFIXES_V4)?;
@@ -386,38 +377,19 @@ struct RuleTables<'a> {
 }
 
 impl<'a> RuleTables<'a> {
-    fn of(compiled: &'a Compiled) -> Self {
+    fn of(compiled: &'a Compiled, tai_offset_s: i32) -> Self {
         Self {
             directions: not_empty(&compiled.directions),
             sets: not_empty(&compiled.rule_sets),
             grants: not_empty(&compiled.grants),
             services: not_empty(&compiled.services),
-            ends: ends(&compiled.rule_ends),
+            ends: rules::ends_ns(&compiled.rule_ends, tai_offset_s),
         }
     }
 }
 
 fn not_empty<T: Default + Clone>(table: &[T]) -> Cow<'_, [T]> {
     if table.is_empty() { Cow::Owned(vec![T::default()]) } else { Cow::Borrowed(table) }
-}
-
-/// When each rule ends, by its number, nanoseconds of the boot clock: 0 for a number without a rule.
-/// From here on the clock of the host may be set without moving the end.
-fn ends(rules: &BTreeMap<u32, Option<u64>>) -> Vec<u64> {
-    let (now, boot) = (SystemTime::now(), flows::boot_time());
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let on_boot_clock = |end: u64| {
-        let end = UNIX_EPOCH + Duration::from_secs(end);
-        let left = end.duration_since(now).unwrap_or_default();
-        if left.is_zero() { 0 } else { nanoseconds(boot + left) }
-    };
-    let highest = rules.keys().next_back().copied().unwrap_or(0);
-    let end = |number| match rules.get(&number) {
-        None => 0,
-        Some(None) => u64::MAX,
-        Some(Some(end)) => on_boot_clock(*end),
-    };
-    (0..=highest).map(end).collect()
 }
 
 /// A leaf as a value for aya.

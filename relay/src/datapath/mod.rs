@@ -6,6 +6,7 @@
 //! nothing for packets.
 
 mod attach;
+mod clock;
 mod counters;
 mod direction;
 mod error;
@@ -31,6 +32,7 @@ use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, PAIRS, RULE_COUNTERS};
 use relay_common::{Generation, counters::RuleCounters};
 
 pub use attach::{Hook, Mode, StaleProgram};
+pub use clock::Retimed;
 pub use counters::{Counters, DroppedCounts, Epoch};
 pub use error::{DatapathError, Obstacle};
 pub use events::{DroppedPacket, Inner, Recorded, Recorder};
@@ -69,6 +71,8 @@ pub struct Observed {
     pub slots: Taken,
     /// Pins of other versions of relay.
     pub heritage: Vec<Heritage>,
+    /// TAI minus UTC by the kernel's clocks, seconds.
+    pub tai_offset_s: i32,
     keeping: Keeping,
 }
 
@@ -94,6 +98,11 @@ impl Observed {
     pub fn carries_out(&self, compiled: &Compiled, slots: &Slots) -> bool {
         let in_force = self.generation().map(|generation| generation.policy_hash);
         in_force == Some(policy_hash(compiled)) && !slots.changed() && !self.counts_elsewhere()
+    }
+
+    /// How far the ends of its rules are off, if the policy in force has rules with an end.
+    pub fn retimed(&self) -> Option<Retimed> {
+        Retimed::of(self.generation()?.tai_offset_s, self.tai_offset_s)
     }
 
     /// Number of the next generation.
@@ -131,7 +140,7 @@ impl Observed {
             hook.mode = generation.map(|_| Mode::Tcx);
             hook.generation = generation;
         }
-        Self { hooks, slots, heritage: Vec::new(), keeping: Keeping::Pinned }
+        Self { hooks, slots, heritage: Vec::new(), tai_offset_s: 0, keeping: Keeping::Pinned }
     }
 }
 
@@ -184,6 +193,7 @@ impl Datapath {
             keeping: counters::observe(&self.pins, &counting)?,
             slots: slots::read(&self.pins)?,
             heritage: self.pins.heritage()?,
+            tai_offset_s: clock::tai_offset_s(),
             hooks,
         })
     }

@@ -46,6 +46,20 @@ pub(super) fn of(map: &MapData, number: u32) -> Result<RuleCounters, DatapathErr
     Ok(at(&words, number))
 }
 
+/// When each rule ends, by its number, nanoseconds of TAI: 0 for a number without a rule. `rules` has
+/// UTC, seconds since 1970-01-01T00:00:00Z.
+pub(super) fn ends_ns(rules: &BTreeMap<u32, Option<u64>>, tai_offset_s: i32) -> Vec<u64> {
+    let end_ns = |number| match rules.get(&number) {
+        None => 0,
+        Some(None) => u64::MAX,
+        Some(Some(end)) => {
+            end.saturating_add_signed(tai_offset_s.into()).saturating_mul(1_000_000_000)
+        }
+    };
+    let highest = rules.keys().next_back().copied().unwrap_or(0);
+    (0..=highest).map(end_ns).collect()
+}
+
 fn at(words: &Mapped<u64>, number: u32) -> RuleCounters {
     let first = number as usize * WORDS;
     let words: [u64; WORDS] = std::array::from_fn(|word| words.get(first + word).unwrap_or(0));

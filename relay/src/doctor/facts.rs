@@ -60,6 +60,8 @@ pub struct Facts {
     pub ipv6_off: Option<Ipv6Off>,
     /// Parts that a running relay has lost.
     pub lost: Vec<String>,
+    /// Why rules of a running relay do not end when they should.
+    pub retimed: Option<String>,
     /// UFW, where it is enabled.
     pub ufw: Option<Ufw>,
     /// What else is attached to the interface.

@@ -12,10 +12,19 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(key_files(facts));
     findings.push(interface(facts, relay));
     findings.extend(lost(facts));
+    findings.push(rule_ends(facts, relay));
     findings.extend(claims(facts, relay));
     findings.push(programs(facts, relay));
     findings.push(port(facts, relay));
     findings
+}
+
+fn rule_ends(facts: &Facts, relay: &Relay) -> Finding {
+    match &facts.retimed {
+        Some(why) => Finding::warning("rule-ends", why, "run `relay up`, which corrects it"),
+        None if relay.has_ends() => Finding::ok("rule-ends", "by this host's clock"),
+        None => Finding::ok("rule-ends", "no rule has until"),
+    }
 }
 
 fn config(facts: &Facts) -> Vec<Finding> {

@@ -71,6 +71,7 @@ fn whatever_is_wrong_has_a_remedy() {
             MarkWriter { chain: "inet fw forward".to_owned(), set: 0x1000, lost: 0x3000_0000 },
         ],
         lost: vec!["fence inet relay_relay0 is gone".to_owned()],
+        retimed: Some("rules with until end 37 s early".to_owned()),
         ufw: Some(Ufw { lets_port_in: Some(false) }),
         programs: Programs::Found(vec!["XDP program 7".to_owned()]),
         guard: GuardPlaces::Found {
@@ -225,6 +226,7 @@ fn sound() -> Facts {
         mark_writers: Vec::new(),
         ipv6_off: None,
         lost: Vec::new(),
+        retimed: None,
         ufw: None,
         programs: Programs::NoInterface,
         guard: GuardPlaces::Off,

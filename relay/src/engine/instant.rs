@@ -1,5 +1,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::{Timestamp, tz::TimeZone};
+
 /// A time as seconds since 1970-01-01T00:00:00Z, as text: `2030-12-31T18:00:00Z`.
 pub fn rfc3339(seconds: u64) -> String {
     // 9999-12-31T23:59:59Z, the last time that the format has.
@@ -8,7 +10,19 @@ pub fn rfc3339(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// The same in the time zone of this host: `2030-12-31 19:00:00 CET`.
+pub(super) fn local(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let zoned = time.unwrap_or(Timestamp::MAX).to_zoned(TimeZone::system());
+    zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// A time as seconds since 1970-01-01T00:00:00Z.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// The time now, seconds since 1970-01-01T00:00:00Z.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    seconds(SystemTime::now())
 }

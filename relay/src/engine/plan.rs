@@ -12,7 +12,7 @@ use super::{
     step::Step,
 };
 use crate::{
-    datapath::{Observed, Repair, Slots},
+    datapath::{Observed, Repair, Retimed, Slots},
     model::{InterfaceName, PeerName, PrivateKey},
     net::{
         address::{self, AddressChange},
@@ -86,7 +86,8 @@ impl Plan {
         let sources = Sources { relay, host_addresses, slots: slots.as_slice() };
         let contested = contested(&sources);
         let compiled = policy::compile(&sources, slots.rules())?;
-        let switch = !observed.carries_out(&compiled, &slots);
+        let is_in_force = observed.carries_out(&compiled, &slots);
+        let retimed = observed.retimed().filter(|_| is_in_force && relay.has_ends());
 
         let is_fence_wrong = !desired::is_fence_desired(fence, relay)?;
         let observed_addresses = link.as_ref().map_or(&[][..], |link| &link.addresses);
@@ -102,11 +103,12 @@ impl Plan {
             key_file: is_new.then(|| (relay.private_key_file.clone(), private_key.clone())),
             wireguard,
             repairs: observed.repairs(),
-            policy: switch.then(|| Step::Policy {
+            policy: (!is_in_force || retimed.is_some()).then(|| Step::Policy {
                 compiled: Box::new(compiled),
                 slots,
                 number: observed.next_number(),
                 has_pins,
+                retimed,
             }),
             guard,
             addresses: (addresses, relay.addresses.clone()),
@@ -138,7 +140,14 @@ impl Plan {
 
     /// Whether it puts another policy in force.
     pub(super) fn changes_policy(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Policy { .. }))
+        self.steps.iter().any(|step| matches!(step, Step::Policy { retimed: None, .. }))
+    }
+
+    /// Why rules do not end when `until` says, if it puts the policy in force again only for that.
+    pub(super) fn retimed(&self) -> Option<Retimed> {
+        self.steps
+            .iter()
+            .find_map(|step| if let Step::Policy { retimed, .. } = step { *retimed } else { None })
     }
 
     /// The first IPv6 address or route that it adds.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::create_private_key,
-    datapath::{Datapath, Observed, Repair, Slots},
+    datapath::{Datapath, Observed, Repair, Retimed, Slots},
     model::{InterfaceName, PrivateKey},
     net::{
         Handle,
@@ -43,6 +43,8 @@ pub(super) enum Step {
         slots: Slots,
         number: u64,
         has_pins: bool,
+        /// Why it is in force but put in force again.
+        retimed: Option<Retimed>,
     },
     /// Stale programs go.
     Detach(Vec<Repair>),
@@ -169,9 +171,10 @@ impl Step {
             }
             Self::Narrow(changes) | Self::Widen(changes) => texts(changes),
             Self::KeepCounters(repairs) | Self::Detach(repairs) => texts(repairs),
-            Self::Policy { number, .. } => {
+            Self::Policy { number, retimed, .. } => {
                 let sign = if *number == 1 { '+' } else { '~' };
-                vec![format!("{sign} policy generation {number}")]
+                let why = retimed.map_or_else(String::new, |retimed| format!(": {retimed}"));
+                vec![format!("{sign} policy generation {number}{why}")]
             }
             Self::Guard(plan) => plan.lines().collect(),
             Self::Addresses { changes, .. } => texts(changes),

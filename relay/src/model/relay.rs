@@ -92,6 +92,11 @@ impl Relay {
         self.peers.iter().filter(|peer| peer.enabled)
     }
 
+    /// Whether any rule has an end.
+    pub fn has_ends(&self) -> bool {
+        self.rules.iter().any(|rule| rule.until.is_some())
+    }
+
     /// The peer of this name, and its place in [`Self::peers`].
     pub fn named(&self, name: &str) -> Option<(usize, &Peer)> {
         self.peers.iter().enumerate().find(|(_, peer)| peer.name.as_str() == name)

@@ -283,10 +283,6 @@ impl Rules for &Compiled {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         self.grants.get(index).copied().unwrap_or_default()
     }
-
-    fn ends(&self, rule: u32) -> u64 {
-        self.rule_ends.get(&rule).map_or(0, |end| end.unwrap_or(u64::MAX))
-    }
 }
 
 impl From<class::TooMany> for CompileError {
@@ -355,7 +351,7 @@ fn features(relay: &Relay) -> u32 {
     let egress = if relay.egress == Egress::Stack { EGRESS_STACK } else { 0 };
     let pairs = if relay.pair_stats { PAIR_STATS } else { 0 };
     let rules = if relay.rules.is_empty() { 0 } else { RULES };
-    let ends = if relay.rules.iter().any(|rule| rule.until.is_some()) { ENDS } else { 0 };
+    let ends = if relay.has_ends() { ENDS } else { 0 };
     fast_path | egress | pairs | rules | ends
 }
 

@@ -2,6 +2,7 @@
 //! the status compared with the configuration.
 
 mod dump;
+mod ends;
 mod exposition;
 mod flows;
 mod guard;
@@ -17,6 +18,7 @@ mod text;
 mod watch;
 
 pub use dump::render_dump_into;
+pub use ends::{RuleEnd, RuleEnds};
 pub use exposition::Exposition;
 pub use flows::{Flow, FlowEnd, Flows, render_flow_rows_into, render_flows_into};
 pub use guard::{Guard, Guarded, Unanswered};

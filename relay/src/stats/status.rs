@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Dropped, Guard, Style,
+    Dropped, Guard, RuleEnds, Style,
+    ends::rule_ends,
     snapshot::{Attendance, SCHEMA_VERSION, Snapshot, Traffic},
     text::{dropped, fence_dropped, guard, line, title},
 };
@@ -43,6 +44,8 @@ pub struct Status {
     pub fence_dropped: Dropped,
     /// The guard on the underlay.
     pub guard: Guard,
+    /// The configured rules with an end.
+    pub rule_ends: RuleEnds,
     /// Programs of others that run before relay's.
     pub foreign: Vec<String>,
     /// Stale programs: attached copies of relay's that no pin refers to.
@@ -89,7 +92,12 @@ const REASONS_SHOWN: usize = 5;
 
 impl Status {
     /// Combines findings with the counters of a snapshot.
-    pub fn new(findings: Findings, snapshot: Snapshot, peers: Attendance) -> Self {
+    pub fn new(
+        findings: Findings,
+        snapshot: Snapshot,
+        peers: Attendance,
+        rule_ends: RuleEnds,
+    ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             interface: snapshot.interface,
@@ -105,6 +113,7 @@ impl Status {
             dropped: snapshot.totals.dropped,
             fence_dropped: snapshot.fence_dropped,
             guard: snapshot.guard,
+            rule_ends,
             foreign: findings.foreign,
             stale: findings.stale,
             problems: findings.problems,
@@ -140,6 +149,7 @@ pub fn render_status_into(out: &mut impl Write, status: &Status, style: Style) -
     dropped(out, "dropped", &s.dropped, REASONS_SHOWN)?;
     fence_dropped(out, &s.fence_dropped)?;
     guard(out, &s.guard)?;
+    rule_ends(out, &s.rule_ends)?;
     list(out, "programs of others ahead", &s.foreign)?;
     list(out, "stale programs", &s.stale)?;
     list(out, "warnings", &s.warnings)?;
@@ -225,7 +235,7 @@ mod tests {
         }
         let snapshot = Snapshot::new(&observation);
         let attendance = snapshot.attendance(SystemTime::UNIX_EPOCH);
-        let status = Status::new(findings, snapshot, attendance);
+        let status = Status::new(findings, snapshot, attendance, RuleEnds::default());
         let mut text = Vec::new();
         let style = Style { color: false, now: SystemTime::UNIX_EPOCH };
         render_status_into(&mut text, &status, style).expect("memory is never full");

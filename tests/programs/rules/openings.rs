@@ -154,6 +154,22 @@ fn a_rule_that_has_ended_is_named_as_the_reason() {
 }
 
 #[test]
+fn a_rule_that_has_not_ended_yet_allows_what_it_says() {
+    if !possible("rules::ends") {
+        return;
+    }
+    let until = Some(relay::engine::now() + 3600);
+    let rules = one_way().rules.into_iter().map(|rule| Rule { until, ..rule }).collect();
+    let mut programs = ProgramRun::new(Relay { rules, ..one_way() });
+    for ends in families() {
+        connect(&mut programs, ends, 40_000);
+        // By the fast path.
+        passes(&mut programs, &Inner::segment(ends, [40_000, 22], tcp::ACK), 1, 2);
+        passes(&mut programs, &Inner::segment(back(ends), [22, 40_000], tcp::ACK), 2, 1);
+    }
+}
+
+#[test]
 fn a_probe_begins_and_ends_nothing() {
     let Some(mut programs) = one_way_programs("rules::probe") else { return };
     for ends in families() {

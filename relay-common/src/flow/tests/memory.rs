@@ -121,10 +121,6 @@ impl Rules for Memory {
             Some(_) | None => Grant::new(number + 2, 1),
         }
     }
-
-    fn ends(&self, rule: u32) -> u64 {
-        self.policy.ends(rule)
-    }
 }
 
 impl Flows for Memory {
@@ -152,6 +148,10 @@ impl Flows for Memory {
 
     fn now_ns(&self) -> u64 {
         self.now_ns
+    }
+
+    fn has_ended(&self, rule: u32) -> bool {
+        self.now_ns >= self.policy.ends(rule)
     }
 
     fn generation(&self) -> u32 {

@@ -165,7 +165,7 @@ impl Run {
 }
 
 fn seen(passed: Passed) -> (u32, Side, bool) {
-    (passed.rule, passed.side, passed.flow == FlowOf::Begins)
+    (passed.rule, passed.side, passed.flow == FlowOf::BEGINS)
 }
 
 fn any_step() -> impl Strategy<Value = Step> {

@@ -4,7 +4,7 @@ use relay_common::names::ANSWER;
 
 use super::super::{Result, chain, observe::Running};
 use crate::{
-    datapath::Datapath,
+    datapath::{Datapath, Observed},
     doctor::{Firewall, MarkWriter, Occupant, Programs},
     model::{InterfaceName, Relay},
     net::{
@@ -26,12 +26,15 @@ pub(super) struct Interface {
     pub(super) has_port: bool,
     /// What a running relay has lost.
     pub(super) lost: Vec<String>,
+    /// Why rules of a running relay do not end when they should.
+    pub(super) retimed: Option<String>,
 }
 
 impl Interface {
     /// One without programs.
     pub(super) fn nobody(occupant: Occupant) -> Self {
-        Self { occupant, programs: Programs::NoInterface, has_port: false, lost: Vec::new() }
+        let programs = Programs::NoInterface;
+        Self { occupant, programs, has_port: false, lost: Vec::new(), retimed: None }
     }
 }
 
@@ -64,9 +67,11 @@ async fn look(handle: &Handle, relay: &Relay, bpffs: &Path) -> Result<Interface>
     let is_ours = running.hooks.iter().any(|hook| hook.mode.is_some()) || datapath.exists();
     let occupant = if is_ours { Occupant::Relay } else { Occupant::Wireguard };
     let lost = if is_ours { lost(relay, &running) } else { Vec::new() };
+    let observed = running.datapath.as_ref().ok().filter(|_| relay.has_ends());
+    let retimed = observed.and_then(Observed::retimed).map(|why| why.to_string());
     let port = running.device.map(|device| device.listen_port);
     let has_port = link.up && port == Some(relay.listen_port);
-    Ok(Interface { occupant, programs, has_port, lost })
+    Ok(Interface { occupant, programs, has_port, lost, retimed })
 }
 
 /// What enforces the policy and is gone.

@@ -28,7 +28,7 @@ pub async fn observe(site: Site<'_>) -> Result<Facts> {
     let (relay, configured) = configuration(config);
     let name = relay.as_ref().map(|relay| &relay.interface);
     let (routes, host_addresses) = network(&handle).await?;
-    let Interface { occupant, programs, has_port, lost } = match &relay {
+    let Interface { occupant, programs, has_port, lost, retimed } = match &relay {
         Some(relay) => interface::interface(&handle, relay, bpffs).await,
         None => Interface::nobody(Occupant::Nobody),
     };
@@ -75,6 +75,7 @@ pub async fn observe(site: Site<'_>) -> Result<Facts> {
         mark_writers: name.map_or_else(Vec::new, interface::mark_writers),
         ipv6_off: name.and_then(host::ipv6_off),
         lost,
+        retimed,
         ufw: port.and_then(system::ufw),
         occupant,
         programs,

@@ -102,7 +102,7 @@ fn differences() -> Differences {
             widen: vec![Change::AddPeer(peer)],
         },
         repairs: vec![Repair::Counters],
-        policy: Some(Step::Policy { compiled, slots, number: 1, has_pins: false }),
+        policy: Some(Step::Policy { compiled, slots, number: 1, has_pins: false, retimed: None }),
         guard: guard(&relay, vec![GuardHook::absent("eth0")]),
         addresses: (address::plan(&interface, &nets("10.3.2.1/24"), &[]), nets("10.3.2.1/24")),
         routes: (

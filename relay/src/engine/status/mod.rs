@@ -6,14 +6,19 @@ use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 
 use self::problems::{fence_problem, misplaced, problems};
 use super::{
-    Context, Result, Subject, chain, claim, desired::Desired, facts, observe::Running, plan::Plan,
+    Context, Result, Subject, chain, claim,
+    desired::Desired,
+    facts,
+    instant::{local, rfc3339, seconds},
+    observe::Running,
+    plan::Plan,
 };
 use crate::{
     config::{Loaded, Secrets},
     doctor,
-    model::{PrivateKey, PublicKey, Relay},
+    model::{PrivateKey, PublicKey, Relay, Rule},
     net::{self, NetError, fence::FenceState, link::Link, route},
-    stats::{Findings, Hooks, Snapshot, Status},
+    stats::{Findings, Hooks, RuleEnd, RuleEnds, Snapshot, Status},
     wireguard::{self, Device},
 };
 
@@ -76,6 +81,8 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
         match plan(context, loaded, secrets, running).await {
             Ok(plan) => {
                 findings.as_configured = !plan.changes_policy();
+                let retimed = plan.retimed().map(|why| format!("{why}; `relay up` corrects it"));
+                findings.warnings.extend(retimed);
                 if let Some(policy) = in_force.filter(|_| plan.changes_policy()) {
                     problems.push(format!(
                         "policy generation {} ({}) is in force, but the configuration and the host's \
@@ -110,7 +117,24 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
             )
         }));
     }
-    Ok(Status::new(findings, snapshot, attendance))
+    let ends = rule_ends(relay, now);
+    Ok(Status::new(findings, snapshot, attendance, ends))
+}
+
+/// The rules that have an end.
+fn rule_ends(relay: &Relay, now: SystemTime) -> RuleEnds {
+    let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
+    let now = signed(seconds(now));
+    let end = |rule: &Rule| {
+        let until = rule.until?;
+        Some(RuleEnd {
+            rule: rule.name.to_string(),
+            until: rfc3339(until),
+            local: local(until),
+            seconds_left: signed(until) - now,
+        })
+    };
+    RuleEnds::new(relay.rules.iter().filter_map(end).collect())
 }
 
 async fn plan(

@@ -11,7 +11,7 @@ use super::super::{super::guard::Guarding, *};
 use crate::{
     config::Secrets,
     datapath::{GuardHook, Taken, policy_hash},
-    model::{Egress, Guard, GuardMode, HostAccess, Peer, PublicKey, Relay, Underlay},
+    model::{Egress, Guard, GuardMode, HostAccess, Peer, PublicKey, Relay, Rule, Underlay},
     net::{
         fence::{Drops, FenceState},
         link::{Link, LinkKind},
@@ -41,6 +41,33 @@ proptest! {
     }
 }
 
+/// A time service sets the TAI offset some time after boot.
+#[test]
+fn another_tai_offset_puts_the_policy_in_force_again_only_if_rules_have_an_end() {
+    let mut relay = Relay::new("relay0".parse().expect("a name"));
+    relay.addresses = nets("10.3.2.1/24");
+    relay.rules = vec![Rule::new("audit".parse().expect("a name"))];
+    let private_key = PRIVATE_KEYS[0].parse().expect("a key");
+    let mut configured = Configured { relay, private_key, host_addresses: Vec::new() };
+    let mut kernel = Kernel::default();
+    for until in [None, Some(1_900_000_000)] {
+        configured.relay.rules[0].until = until;
+        kernel.tai_offset_s = 0;
+        let plan = configured.plan(&kernel);
+        kernel.apply(&configured, plan);
+        kernel.tai_offset_s = 37;
+        let plan = configured.plan(&kernel);
+        assert!(!plan.changes_policy());
+        let expected = until.map(|_| {
+            "~ policy generation 3: rules with until end 37 s early: the kernel's TAI offset was 0 s \
+             when the policy was loaded, and is 37 s"
+        });
+        assert_eq!(plan.lines(), Vec::from_iter(expected));
+        kernel.apply(&configured, plan);
+        assert!(configured.plan(&kernel).steps.is_empty());
+    }
+}
+
 /// A configuration, the key in its file, and the addresses of the host.
 #[derive(Debug, Clone)]
 struct Configured {
@@ -56,6 +83,7 @@ struct Kernel {
     link: Option<Link>,
     device: Option<Device>,
     generation: Option<Generation>,
+    tai_offset_s: i32,
     slots: Taken,
     guard: Vec<GuardHook>,
     routes: Vec<Route>,
@@ -72,7 +100,8 @@ impl Configured {
 
 impl Kernel {
     fn observed_for(&self, relay: &Relay) -> Running {
-        let observed = Observed::of(self.generation, self.slots.clone());
+        let mut observed = Observed::of(self.generation, self.slots.clone());
+        observed.tai_offset_s = self.tai_offset_s;
         let interfaces = match relay.guard.as_ref().map(|guard| &guard.interfaces) {
             None => Vec::new(),
             Some(Underlay::Auto) => vec!["eth0".to_owned()],
@@ -117,8 +146,12 @@ impl Kernel {
                 Step::Policy { compiled, slots, number, .. } => {
                     let policy_hash = policy_hash(&compiled);
                     let abi_version = ABI_VERSION;
-                    self.generation =
-                        Some(Generation { abi_version, reserved: 0, number, policy_hash });
+                    self.generation = Some(Generation {
+                        abi_version,
+                        tai_offset_s: self.tai_offset_s,
+                        number,
+                        policy_hash,
+                    });
                     let keys = configured.relay.peers.iter().map(|peer| peer.public_key);
                     let peers = keys.zip(slots.as_slice().iter().copied()).collect();
                     let names = configured.relay.rules.iter().map(|rule| rule.name.clone());
