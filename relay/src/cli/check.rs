@@ -7,10 +7,9 @@ use clap::Args;
 
 use super::{exit::UsageError, output};
 use crate::{
-    config::{Draft, Loaded, Options, Secrets, read_regular},
+    config::{Draft, Options, Secrets, read_regular},
     engine::{self, ErrorContext as _, Result},
     model::Relay,
-    policy::{self, Compiled, Sources},
 };
 
 /// `relay check`.
@@ -57,7 +56,7 @@ impl Check {
         let relay = &loaded.relay;
         let mut warnings = engine::judge(&loaded)?;
         warnings.splice(..0, loaded.warnings.iter().cloned());
-        let compiled = compile(&loaded)?;
+        let compiled = engine::compile(&loaded)?;
         output::warn(&warnings);
         let counts = compiled.counts();
         writeln!(
@@ -95,15 +94,4 @@ fn parse_replacement(text: &str) -> Result<(PathBuf, PathBuf), String> {
             Err("write PLACE=FILE, such as /etc/relay/relay.toml=/tmp/relay.toml".to_owned())
         }
     }
-}
-
-/// Compiles the policy of a configuration, without the host's addresses.
-///
-/// # Errors
-/// The policy is too large.
-pub(super) fn compile(loaded: &Loaded) -> Result<Compiled> {
-    let relay = &loaded.relay;
-    let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
-    let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
-    Ok(policy::compile(&Sources { relay, host_addresses: &[], slots: &slots }, &rules)?)
 }

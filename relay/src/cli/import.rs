@@ -6,7 +6,7 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{check, exit::UsageError, output};
+use super::{exit::UsageError, output};
 use crate::{
     config::{self, ImportError, Remark, Secrets},
     engine::{self, Error, ErrorContext as _, Result},
@@ -50,7 +50,7 @@ impl Import {
             problems @ ImportError::Problems(_) => problems.into(),
         })?;
         let loaded = import.load(output)?;
-        check::compile(&loaded)?;
+        engine::compile(&loaded)?;
         let remarks: Vec<_> = import.remarks().iter().map(|line| self.located(line)).collect();
         output::warn(&remarks);
         if interface.is_none() {

@@ -5,6 +5,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use relay_common::Reason;
+use serde_json::json;
 
 use super::{Place, output, subject::Which};
 use crate::engine::{self, Context, Dropped, DroppedReader, Filter, Result};
@@ -21,12 +22,13 @@ const LAST: u64 = 20;
     relay observe                      the last 20 dropped packets\n  \
     relay observe -f                   new ones, until Ctrl-C\n  \
     relay observe --since 5m --from node-b\n  \
+    relay observe --since 1h --by-rule which rules they came near to\n  \
     relay observe -f -o json --reason host_access")]
 pub(super) struct Observe {
     /// Keep printing new packets until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
-    /// Start with the last N packets [default: 20; with --follow 0].
+    /// Start with the last N packets [default: 20; with --follow 0; with --by-rule all].
     #[arg(long, value_name = "N")]
     last: Option<u64>,
     /// Only packets no older than TIME: 90s, 5m, 2h.
@@ -44,6 +46,9 @@ pub(super) struct Observe {
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
+    /// Instead of the packets, count them by the rule that comes nearest to letting them pass.
+    #[arg(long, conflicts_with = "follow")]
+    by_rule: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -68,10 +73,13 @@ impl Observe {
                 reasons: self.reason.clone(),
                 since: self.since,
             };
-            let everything = self.since.is_some().then_some(u64::MAX);
+            let everything = (self.since.is_some() || self.by_rule).then_some(u64::MAX);
             let last = self.last.or(everything).unwrap_or(if self.follow { 0 } else { LAST });
             let (mut reader, dropped) = DroppedReader::open(&context, filter, last)?;
             let mut out = io::stdout().lock();
+            if self.by_rule {
+                return self.count(&mut out, &dropped);
+            }
             self.print(&mut out, &dropped)?;
             if self.follow { self.follow(&mut out, &mut reader).await } else { Ok(()) }
         })
@@ -94,6 +102,22 @@ impl Observe {
             }
             self.print(out, &batch.dropped)?;
         }
+    }
+
+    fn count(&self, out: &mut impl Write, dropped: &[Dropped]) -> Result<()> {
+        for (rule, packets) in engine::by_rule(dropped) {
+            match self.output {
+                Format::Json => {
+                    serde_json::to_writer(&mut *out, &json!({ "rule": rule, "packets": packets }))?;
+                    writeln!(out)?;
+                }
+                Format::Text => {
+                    let rule = rule.as_deref().unwrap_or("(no rule is near)");
+                    writeln!(out, "{packets:>8}  {rule}")?;
+                }
+            }
+        }
+        Ok(out.flush()?)
     }
 
     fn print(&self, out: &mut impl Write, dropped: &[Dropped]) -> Result<()> {

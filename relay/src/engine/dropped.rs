@@ -1,6 +1,7 @@
 //! Dropped packets with the names of their peers: what `relay observe` shows.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     fmt,
     net::IpAddr,
@@ -11,7 +12,12 @@ use relay_common::{Reason, counters::UNATTRIBUTED_SLOT, header::protocol};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-use super::{Context, Result, explain::ExplainError};
+use super::{
+    Context, Result,
+    explain::ExplainError,
+    instant::seconds,
+    near::{NearRule, NearRules},
+};
 use crate::{
     datapath::{Direction, DroppedPacket, Inner, Recorder},
     model::{Owners, Peer, PublicKey},
@@ -49,6 +55,8 @@ pub struct Dropped {
     destination_port: Option<u16>,
     protocol: Option<String>,
     length: u32,
+    /// The rule that comes nearest to letting it pass.
+    rule: Option<NearRule>,
 }
 
 /// Reads what the relay keeps of dropped packets.
@@ -56,6 +64,7 @@ pub struct DroppedReader<'c> {
     context: &'c Context,
     filter: Filter,
     names: Names<'c>,
+    rules: NearRules<'c>,
     recorder: Recorder,
 }
 
@@ -92,7 +101,8 @@ impl<'c> DroppedReader<'c> {
         let is_open = filter.from.is_none() && filter.to.is_none() && filter.reasons.is_empty();
         let recorder = datapath.recorder(if is_open || last == 0 { last } else { u64::MAX })?;
         let names = Names::read(context)?;
-        let mut reader = Self { context, filter, names, recorder };
+        let rules = NearRules::of(relay);
+        let mut reader = Self { context, filter, names, rules, recorder };
         let recorded = reader.recorder.read();
         let mut dropped = reader.passing(&recorded.packets);
         let surplus = dropped.len().saturating_sub(usize::try_from(last).unwrap_or(usize::MAX));
@@ -114,9 +124,17 @@ impl<'c> DroppedReader<'c> {
         Ok(Batch { dropped: self.passing(&recorded.packets), lost: recorded.lost })
     }
 
-    fn passing(&self, packets: &[DroppedPacket]) -> Vec<Dropped> {
-        let passing = packets.iter().filter(|packet| self.filter.passes(&self.names, packet));
-        passing.map(|packet| self.names.show(packet)).collect()
+    fn passing(&mut self, packets: &[DroppedPacket]) -> Vec<Dropped> {
+        let Self { filter, names, rules, .. } = self;
+        let passing = packets.iter().filter(|packet| filter.passes(names, packet));
+        passing
+            .map(|packet| {
+                let time = seconds(names.time(packet));
+                let rule = packet.headers.as_ref();
+                let rule = rule.and_then(|headers| rules.of_packet(packet.reason, headers, time));
+                names.show(packet, rule)
+            })
+            .collect()
     }
 }
 
@@ -170,7 +188,7 @@ impl<'c> Names<'c> {
         Some(peer.name.to_string())
     }
 
-    fn show(&self, packet: &DroppedPacket) -> Dropped {
+    fn show(&self, packet: &DroppedPacket, rule: Option<NearRule>) -> Dropped {
         let headers = packet.headers;
         let has_ports = |headers: &Inner| {
             matches!(headers.protocol, protocol::TCP | protocol::UDP) && headers.ports != (0, 0)
@@ -193,8 +211,22 @@ impl<'c> Names<'c> {
             destination_port: ports.map(|(_, destination)| destination),
             protocol: headers.map(|headers| protocol_name(headers.protocol)),
             length: packet.len,
+            rule,
         }
     }
+}
+
+/// Counts dropped packets by the name of the rule that comes nearest to letting them pass, most first;
+/// `None` if none does.
+pub fn by_rule(dropped: &[Dropped]) -> Vec<(Option<String>, u64)> {
+    let mut counts: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+    for packet in dropped {
+        *counts.entry(packet.rule.as_ref().map(|rule| rule.name.as_str())).or_default() += 1;
+    }
+    let mut counts: Vec<_> =
+        counts.into_iter().map(|(name, packets)| (name.map(str::to_owned), packets)).collect();
+    counts.sort_by_key(|(_, packets)| Reverse(*packets));
+    counts
 }
 
 impl fmt::Display for Dropped {
@@ -217,7 +249,8 @@ impl fmt::Display for Dropped {
             self.protocol.as_deref().unwrap_or("?"),
             self.length,
             self.reason
-        )
+        )?;
+        self.rule.as_ref().map_or(Ok(()), |rule| write!(f, "; {}", rule.text))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Context, HostError, Result, Site, claim,
+    Context, HostError, Result, Site, claim, compile,
     desired::Desired,
     expectations::judge,
     facts,
@@ -88,7 +88,9 @@ impl Up {
         warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
         warnings.extend(running.guard_obstacles());
         let desired = Desired::of(handle, loaded, &secrets, context.mark()).await?;
-        let plan = Plan::new(&desired, running, &route::read(handle).await?)?;
+        let plan = Plan::new(&desired, running, &route::read(handle).await?);
+        // What does not compile has a place in the files, which the plan does not know.
+        let plan = plan.or_else(|error| compile(loaded).and(Err(error)))?;
         if plan.opens_port() {
             require_port(relay.listen_port)?;
         }

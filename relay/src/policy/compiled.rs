@@ -85,47 +85,68 @@ pub struct Counts {
     pub cells: usize,
 }
 
-/// Why a policy cannot be compiled.
+/// Why a policy cannot be compiled: more is needed, of what a generation holds, than there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}; {}", self.problem(), self.remedy())]
 pub enum CompileError {
     /// Too many different lists.
-    #[error(
-        "the peers' allowed_ips need {found} cells, expected at most {MAX_CELLS}; give peers that \
-         may talk to the same others the same list, or list one range instead of many addresses"
-    )]
     TooManyCells {
         /// Needed cells.
         found: u64,
     },
     /// Too many different combinations of rules.
-    #[error(
-        "the rules need {found} rule sets, expected at most {MAX_RULE_SETS}: that many pairs of peers \
-         are covered by different combinations of rules; write rules between groups instead of single \
-         peers"
-    )]
     TooManyRuleSets {
         /// Sets found so far.
         found: usize,
     },
     /// Too many different ports.
-    #[error(
-        "the ports of the rules form {found} classes, expected at most {}; use ranges, or the same \
-         ports in more rules",
-        u16::MAX
-    )]
     TooManyServices {
         /// Classes found so far.
         found: usize,
     },
     /// Too many rules with too many ports each.
-    #[error(
-        "the rules need {found} grants, one for each rule set and class of ports, expected at most \
-         {MAX_GRANTS}; let fewer rules have ranges that overlap the ports of many others"
-    )]
     TooManyGrants {
         /// Grants found so far.
         found: usize,
     },
+}
+
+impl CompileError {
+    /// What was found, and what was expected.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::TooManyCells { found } => {
+                format!("lists and rules need {found} cells, expected at most {MAX_CELLS}")
+            }
+            Self::TooManyRuleSets { found } => format!(
+                "the rules need {found} rule sets, expected at most {MAX_RULE_SETS}: that many pairs \
+                 of peers are covered by different combinations of rules"
+            ),
+            Self::TooManyServices { found } => format!(
+                "the ports of the rules form {found} classes, expected at most {}",
+                u16::MAX
+            ),
+            Self::TooManyGrants { found } => format!(
+                "the rules need {found} grants, one for each rule set and class of ports, expected at \
+                 most {MAX_GRANTS}"
+            ),
+        }
+    }
+
+    /// What to write instead.
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::TooManyCells { .. } => {
+                "give peers that may talk to the same others the same list, list one range instead of \
+                 many addresses, and write rules between fewer peers"
+            }
+            Self::TooManyRuleSets { .. } => "write rules between groups instead of single peers",
+            Self::TooManyServices { .. } => "use ranges, or the same ports in more rules",
+            Self::TooManyGrants { .. } => {
+                "let fewer rules have ranges that overlap the ports of many others"
+            }
+        }
+    }
 }
 
 /// Most different combinations of rules that pairs of peers are covered by.
@@ -138,9 +159,7 @@ const MAX_RULE_SETS: usize = u16::MAX as usize;
 /// Lists or rules need more room than a generation has.
 pub fn compile(sources: &Sources<'_>, rule_numbers: &[u32]) -> Result<Compiled, CompileError> {
     let relay = sources.relay;
-    let space = Space::cut(sources);
-    let classes = Classes::find(&space, &relay.rules, relay.egress == Egress::Stack, MAX_CELLS)?;
-    let granted = Granted::of(&relay.rules, rule_numbers, &classes.rule_sets)?;
+    let (space, classes, granted) = tables(sources, rule_numbers)?;
     let placed = displace(&matrix(&classes));
     let cells = placed.cells.iter().map(|cell| match cell {
         Some((class, value)) => Cell::new(Cell::tag(*class), *value & CELL_BITS),
@@ -214,6 +233,33 @@ pub fn compile(sources: &Sources<'_>, rule_numbers: &[u32]) -> Result<Compiled, 
         },
         host_ports: host_ports(&relay.host_access),
     })
+}
+
+/// The place of the first rule that, with those before it, needs more room than a generation has;
+/// `None` if lists alone do, or all of it fits.
+pub fn first_beyond(sources: &Sources<'_>) -> Option<usize> {
+    let rules = &sources.relay.rules;
+    let numbers: Vec<u32> = (1..).take(rules.len()).collect();
+    let fits = |count: usize| {
+        let relay = Relay { rules: rules[..count].to_vec(), ..sources.relay.clone() };
+        tables(&Sources { relay: &relay, ..*sources }, &numbers[..count]).is_ok()
+    };
+    if !fits(0) || fits(rules.len()) {
+        return None;
+    }
+    let counts: Vec<usize> = (1..rules.len()).collect();
+    Some(counts.partition_point(|&count| fits(count)))
+}
+
+fn tables(
+    sources: &Sources<'_>,
+    rule_numbers: &[u32],
+) -> Result<(Space, Classes, Granted), CompileError> {
+    let relay = sources.relay;
+    let space = Space::cut(sources);
+    let classes = Classes::find(&space, &relay.rules, relay.egress == Egress::Stack, MAX_CELLS)?;
+    let granted = Granted::of(&relay.rules, rule_numbers, &classes.rule_sets)?;
+    Ok((space, classes, granted))
 }
 
 impl Compiled {

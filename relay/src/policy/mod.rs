@@ -38,7 +38,7 @@ mod sources;
 mod space;
 mod special;
 
-pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile};
+pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile, first_beyond};
 pub use diff::{Area, Change, Concerned, Difference, End, Ground, Line, Name, Sign};
 #[cfg(test)]
 pub(crate) use effective::tests::any_relay;

@@ -31,6 +31,19 @@ pub enum Miss {
     Disabled,
 }
 
+impl Miss {
+    /// Its label in every output.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Services => "services",
+            Self::OtherWay => "other_way",
+            Self::Excepted => "excepted",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 impl Nearest {
     /// Of the rules that name both ends, at a time in seconds since 1970-01-01T00:00:00Z. Of several
     /// as near, that which ends last, and of those the first.

@@ -7,7 +7,7 @@ use super::{
     client::{Client, Prepared, Show},
 };
 use crate::{
-    cli::{check, output, up::Up},
+    cli::{output, up::Up},
     config::{Draft, Edit, Loaded, Options, Secrets},
     engine::{self, ErrorContext as _, Lock, Result},
 };
@@ -53,7 +53,7 @@ impl Open {
         let loaded = self.draft.load_with(edit, options)?;
         let secrets = Secrets::read(&loaded)?;
         engine::judge(&loaded)?;
-        check::compile(&loaded)?;
+        engine::compile(&loaded)?;
         let before: HashSet<_> =
             self.loaded.warnings.iter().map(|warning| (&warning.key, &warning.problem)).collect();
         let is_new = |key, problem| !before.contains(&(key, problem));

@@ -62,6 +62,18 @@ impl Loaded {
             .collect()
     }
 
+    /// A problem of the rules up to this one, by its place in `relay.rules`.
+    pub fn beyond(
+        &self,
+        rule: usize,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Option<Problem> {
+        let name = &self.relay.rules.get(rule)?.name;
+        let problem = format!("with this rule, {}", problem.into());
+        Some(self.rules[rule].name.problem(format!("rule.{name}"), Fault::new(problem, remedy)))
+    }
+
     /// A problem of what a test asks for.
     pub fn unmet(
         &self,

@@ -42,13 +42,7 @@ impl Ruled {
             name,
             place,
             until,
-            miss: nearest.miss.map(|miss| match miss {
-                Miss::Ended => "ended",
-                Miss::Services => "services",
-                Miss::OtherWay => "other_way",
-                Miss::Excepted => "excepted",
-                Miss::Disabled => "disabled",
-            }),
+            miss: nearest.miss.map(Miss::label),
             nearest: nearest.miss,
         }
     }

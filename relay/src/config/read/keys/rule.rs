@@ -24,7 +24,8 @@ pub(in crate::config::read) const RULE: Table = Table {
     doc: "Who may begin what with whom, beside what lists allow: a pair whose lists hold each other \
           is open for everything, and needs no rule. Rules only add; there is no order, and no rule \
           takes anything away. Answers pass. Repeat the table for each, in the main file or in \
-          fragments; 16383 at most.",
+          fragments; 16383 at most. All together they have at most 65535 rule sets, 65535 classes of \
+          ports, and 4194304 grants, one for each set and class (docs/guides/rules.md).",
     keys: &[
         Key {
             name: "name",
