@@ -13,15 +13,14 @@ use crate::{clock, maps, settings, tables};
 
 /// The kernel's side of flows.
 pub struct Kernel {
-    features: u32,
     is_probe: bool,
 }
 
 impl Kernel {
     /// For a packet, or a probe, which changes nothing.
     #[inline(always)]
-    pub const fn new(features: u32, is_probe: bool) -> Self {
-        Self { features, is_probe }
+    pub const fn new(is_probe: bool) -> Self {
+        Self { is_probe }
     }
 }
 
@@ -90,7 +89,7 @@ impl Flows for Kernel {
 
     #[inline(always)]
     fn has_ended(&self, rule: u32) -> bool {
-        if self.features & ENDS == 0 {
+        if settings::features() & ENDS == 0 {
             return false;
         }
         let end_ns = tables::rule_ends(rule);

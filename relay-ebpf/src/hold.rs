@@ -43,7 +43,7 @@ pub fn hold(ctx: TcContext) -> bool {
 
 #[inline(always)]
 fn hold_seen(packet: &Packet<'_>, seen: &Seen) -> Option<()> {
-    let kernel = Kernel::new(settings::features(), false);
+    let kernel = Kernel::new(false);
     let first = first_place(seen.packet.source);
     let since = |place| maps::held(first + place).map_or(CLAIMED, |held| held.since.get());
     let held = maps::held(first + next_place(since, |number| kernel.opaque(number)))?;
@@ -80,7 +80,7 @@ pub fn release(ctx: TcContext) -> bool {
         return false;
     }
     let packet = Packet::new(&ctx);
-    let kernel = Kernel::new(settings::features(), false);
+    let kernel = Kernel::new(false);
     let now = u64::from(ticks(kernel.now_ns()));
     let first = first_place(seen.packet.source);
     let mut is_sent = false;

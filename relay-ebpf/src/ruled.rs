@@ -144,7 +144,7 @@ fn read_quoted_into(packet: &Packet<'_>, seen: &mut Seen) -> Option<()> {
 #[inline(never)]
 fn judge_seen(ctx: TcContext) -> bool {
     let Some(seen) = maps::seen() else { return false };
-    let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
+    let kernel = Kernel::new(Packet::new(&ctx).is_probe());
     let judged = match seen.subject {
         Subject::Later => {
             let source = seen.packet.source;
@@ -172,7 +172,7 @@ fn judge_seen(ctx: TcContext) -> bool {
 #[inline(never)]
 fn begin_seen(ctx: TcContext) {
     let Some(seen) = maps::seen() else { return };
-    let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
+    let kernel = Kernel::new(Packet::new(&ctx).is_probe());
     if seen.passed.flow != FlowOf::BEGINS || kernel.is_probe() {
         return;
     }
@@ -215,7 +215,7 @@ fn settle(ctx: TcContext) {
         count::pair(from, to, seen.on_the_wire);
     }
     if seen.subject == Subject::First {
-        forget(&Kernel::new(features, false), &seen.datagram, from);
+        forget(&Kernel::new(false), &seen.datagram, from);
     }
 }
 
@@ -223,7 +223,7 @@ fn settle(ctx: TcContext) {
 #[inline(never)]
 fn remember_seen(ctx: TcContext) {
     let Some(seen) = maps::seen() else { return };
-    let kernel = Kernel::new(settings::features(), Packet::new(&ctx).is_probe());
+    let kernel = Kernel::new(Packet::new(&ctx).is_probe());
     let is_kept = seen.subject == Subject::First && seen.verdict == code(Ok(()));
     if is_kept && !kernel.is_probe() {
         remember(&kernel, &seen.datagram, &seen.packet, &seen.passed, seen.offset);

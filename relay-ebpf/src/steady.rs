@@ -94,8 +94,7 @@ fn account(
     place: Place,
     lifetime: u32,
 ) -> Option<()> {
-    // Without features: they matter to the ends of rules alone, and `has_ended` reads them itself.
-    let kernel = Kernel::new(0, false);
+    let kernel = Kernel::new(false);
     let mut flow = None;
     if place.directions().backward != 0 {
         flow = steady(&kernel, &key.answered(), Side::Answerer, destination.slot(), lifetime);
