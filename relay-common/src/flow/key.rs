@@ -85,7 +85,8 @@ impl Key {
         self.tail & 0xff == V4
     }
 
-    /// A hash that nobody can choose collisions of without knowing the seed.
+    /// A hash whose place in the table nobody knows without the seed. Keys that collide can be chosen
+    /// without it: ports and addresses shifted alike. A peer that does so fills its own ways of a set.
     #[inline(always)]
     pub(super) const fn hash(&self, seed: u64) -> u64 {
         let ([a, b], [c, d]) = (self.beginner, self.answerer);
