@@ -1,7 +1,9 @@
 //! Tiers 3 and 4: the lab, on this machine's kernel or in virtual machines.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use relay_vm::progress::Step;
@@ -35,7 +37,7 @@ pub(super) fn run(
             let what = format!("lab on Linux {}", host::kernel_release());
             let outcome = streamed(tier, what, "", |on_line| {
                 let mut command = programs::command(program, build);
-                command.args(arguments(tier, plan));
+                command.args(arguments(tier, plan, Kernels::One));
                 process::follow(&mut command, plan.deadline, on_line)
             });
             outcome.push_to(report);
@@ -58,64 +60,104 @@ pub(super) fn run(
             }
         }
     }
-    // Each machine uses one processor of the host, so all together take as long as the slowest.
+    let timed = match timed(&arguments(tier, plan, Kernels::One), program, build) {
+        Ok(timed) => timed,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            report.push(Row::failure(tier, "lab", Duration::ZERO));
+            return;
+        }
+    };
     let several = fetched.len() > 1;
-    let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> = fetched
-            .into_iter()
-            .map(|(what, series, kernel)| {
-                let prefix = if several { format!("{series}: ") } else { String::new() };
-                scope.spawn(move || {
-                    streamed(tier, what, &prefix, |on_line| {
-                        in_machine(tier, kernel, program, build, plan, on_line)
-                    })
-                })
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join()).collect()
-    });
-    for outcome in outcomes {
-        match outcome {
-            Ok(outcome) => outcome.push_to(report),
+    let run = |&(kernel, part): &(usize, Part<'_>)| {
+        let (what, series, kernel) = &fetched[kernel];
+        let prefix = if several { format!("{series}: ") } else { String::new() };
+        streamed(tier, what.clone(), &prefix, |on_line| {
+            let mut machine = machine(kernel.clone(), program, build)?;
+            let kernels = match (several, *series == Series::ALL[0]) {
+                (false, _) => Kernels::One,
+                (true, true) => Kernels::Newest,
+                (true, false) => Kernels::Other,
+            };
+            let script = part.prepare(&mut machine, &arguments(tier, plan, kernels), program, plan);
+            machine.run(&script, plan.deadline, on_line)
+        })
+    };
+    // Each machine uses one processor of the host. Those of TIMED are shorter, and fill the time in
+    // which the slower kernel is not done.
+    let kernels = 0..fetched.len();
+    let mut runs: Vec<_> = kernels.clone().map(|kernel| (kernel, Part::Untimed)).collect();
+    if !timed.is_empty() {
+        runs.extend(kernels.clone().map(|kernel| (kernel, Part::Timed(&timed))));
+    }
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some(one) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((one.0, run(one)));
+        }
+        done
+    };
+    let mut done: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = kernels.map(|_| scope.spawn(worker)).collect();
+        let join = |worker: ScopedJoinHandle<'_, _>| match worker.join() {
+            Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic),
+        };
+        workers.into_iter().flat_map(join).collect()
+    });
+    done.sort_by_key(|(kernel, _)| *kernel);
+    let mut whole: Vec<Outcome> = Vec::new();
+    for (_, outcome) in done {
+        match whole.last_mut() {
+            Some(last) if last.row.what == outcome.row.what => last.add(outcome),
+            _ => whole.push(outcome),
         }
     }
+    whole.into_iter().for_each(|outcome| outcome.push_to(report));
 }
 
-/// Runs the scenarios in a virtual machine, those of [`TIMED`] in another, and returns their exit
-/// code.
-fn in_machine(
-    tier: u8,
-    kernel: Kernel,
-    program: &TestProgram,
-    build: &Build,
-    plan: &Plan,
-    on_line: &mut dyn FnMut(&str),
-) -> Result<i32> {
-    let mut machine = machine(kernel, program, build)?;
-    machine.processors = plan.processors;
-    let mut words = arguments(tier, plan);
-    words.extend(TIMED.iter().flat_map(|module| ["--skip", module]).map(str::to_owned));
-    let directory = process::quote(&program.directory.to_string_lossy());
-    // `network` also has tests that need WireGuard, which a host without it skips in tier 2.
-    let script = format!(
-        "cd {directory} || exit; code=0; for program in network lab; do /bin/$program {} || code=1; \
-         done; exit $code",
-        quoted(&words)
-    );
-    let code = machine.run(&script, plan.deadline, on_line)?;
-    let timed = timed(&arguments(tier, plan), program, build)?;
-    if timed.is_empty() {
-        return Ok(code);
+/// The scenarios of one machine.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    /// All but those of [`TIMED`].
+    Untimed,
+    /// These.
+    Timed(&'a [String]),
+}
+
+impl Part<'_> {
+    /// Sets the machine up for them, and returns what it runs.
+    fn prepare(
+        self,
+        machine: &mut Machine,
+        arguments: &[String],
+        program: &TestProgram,
+        plan: &Plan,
+    ) -> String {
+        let directory = process::quote(&program.directory.to_string_lossy());
+        match self {
+            Self::Untimed => {
+                machine.processors = plan.processors;
+                let mut words = arguments.to_vec();
+                words.extend(TIMED.iter().flat_map(|it| ["--skip", it]).map(str::to_owned));
+                // `network` also has tests that need WireGuard, which a host without it skips in tier 2.
+                format!(
+                    "cd {directory} || exit; code=0; for program in network lab; do \
+                     /bin/$program {} || code=1; done; exit $code",
+                    quoted(&words)
+                )
+            }
+            Self::Timed(names) => {
+                machine.clock = Clock::Instructions { shift: SHIFT };
+                format!(
+                    "cd {directory} || exit; exec /bin/lab --exact {} {}",
+                    quoted(names),
+                    FLAGS.join(" ")
+                )
+            }
+        }
     }
-    machine.clock = Clock::Instructions { shift: SHIFT };
-    let script = format!(
-        "cd {directory} || exit; exec /bin/lab --exact {} {}",
-        quoted(&timed),
-        FLAGS.join(" ")
-    );
-    let timed_code = machine.run(&script, plan.deadline, on_line)?;
-    Ok(if code == 0 { timed_code } else { code })
 }
 
 /// The scenarios of [`TIMED`] that these arguments select.
@@ -143,11 +185,30 @@ const SHIFT: u8 = 1;
 
 const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
-fn arguments(tier: u8, plan: &Plan) -> Vec<String> {
-    let skipped = LONG.iter().flat_map(|module| ["--skip", module]).map(str::to_owned);
-    let selected: Vec<String> = match tier {
-        3 => skipped.collect(),
-        _ if plan.filter.is_empty() => LONG.map(str::to_owned).to_vec(),
+/// Modules with scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
+/// them on the newest, and tier 4 on the others.
+const ONCE: [&str; 5] = ["another::", "authority::", "guard::", "missing::", "verbs::"];
+
+/// On how many kernels the scenarios run, and which of them this one is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kernels {
+    One,
+    Newest,
+    Other,
+}
+
+fn arguments(tier: u8, plan: &Plan, kernels: Kernels) -> Vec<String> {
+    let skip = |modules: &[&str]| -> Vec<String> {
+        modules.iter().flat_map(|module| ["--skip", module]).map(str::to_owned).collect()
+    };
+    let is_whole = plan.filter.is_empty();
+    let selected = match (tier, kernels) {
+        (3, Kernels::Other) if is_whole => [skip(&LONG), skip(&ONCE)].concat(),
+        (3, _) => skip(&LONG),
+        (_, Kernels::Other) if is_whole => {
+            LONG.iter().chain(&ONCE).map(|&it| it.to_owned()).collect()
+        }
+        _ if is_whole => LONG.map(str::to_owned).to_vec(),
         _ => Vec::new(),
     };
     plan.filter.iter().cloned().chain(selected).chain(FLAGS.map(str::to_owned)).collect()
@@ -188,6 +249,13 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Adds another part of the same.
+    fn add(&mut self, other: Self) {
+        self.row.counts += other.row.counts;
+        self.row.took += other.row.took;
+        self.failures.extend(other.failures);
+    }
+
     fn push_to(self, report: &mut Report) {
         report.name_failures(&self.row.what, &self.failures);
         report.push(self.row);
@@ -224,4 +292,38 @@ fn streamed(
         }
     };
     Outcome { row: Row { tier, what, counts, took: started.elapsed() }, failures }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_kernel_skips_another_or_another_tier_runs() {
+        let plan = |filter: &[&str]| Plan {
+            tiers: vec![3],
+            kernel: None,
+            processors: 1,
+            filter: filter.iter().map(|&word| word.to_owned()).collect(),
+            deadline: Duration::ZERO,
+        };
+        let names = |tier, filter: &[&str], kernels| {
+            let mut words = arguments(tier, &plan(filter), kernels);
+            words.truncate(words.len() - FLAGS.len());
+            words.join(" ")
+        };
+        let long = "--skip atomic::";
+        assert_eq!(names(3, &[], Kernels::One), long);
+        assert_eq!(names(3, &[], Kernels::Newest), long);
+        let skipped = names(3, &[], Kernels::Other);
+        let run = names(4, &[], Kernels::Other);
+        for module in ONCE {
+            assert!(skipped.contains(&format!("--skip {module}")), "{skipped}");
+            assert!(run.contains(module), "{run}");
+        }
+        assert_eq!(names(4, &[], Kernels::Newest), "atomic::");
+        // What is asked for runs on each.
+        assert_eq!(names(3, &["guard::"], Kernels::Other), format!("guard:: {long}"));
+        assert_eq!(names(4, &["guard::"], Kernels::Other), "guard::");
+    }
 }
