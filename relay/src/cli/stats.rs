@@ -4,13 +4,14 @@ use std::{
 };
 
 use clap::{Args, ValueEnum, builder::PossibleValue};
+use serde::Serialize;
 
 use super::{Place, exit::UsageError, live, output, subject::Which};
 use crate::{
     engine::{self, Context, Result},
     stats::{
-        Column, Exposition, Pairs, RuleTraffic, Snapshot, Style, Watch, render_dump_into,
-        render_pairs_into, render_pairs_prometheus_into, render_prometheus_into, render_rules_into,
+        Column, Exposition, Snapshot, Style, Watch, render_dump_into, render_pairs_into,
+        render_pairs_prometheus_into, render_prometheus_into, render_rules_into,
         render_rules_prometheus_into, render_text_into,
     },
 };
@@ -90,10 +91,14 @@ impl Stats {
             let context = Context::look(place.site("stats"), interface).await?;
             output::warn(context.subject().doubt().as_slice());
             if self.pairs {
-                return self.form.print_pairs(&engine::pairs(&context)?);
+                let pairs = engine::pairs(&context)?;
+                let form = &self.form;
+                return form.print_counts(&pairs, render_pairs_into, render_pairs_prometheus_into);
             }
             if self.rules {
-                return self.form.print_rules(&engine::rules(&context)?);
+                let rules = engine::rules(&context)?;
+                let form = &self.form;
+                return form.print_counts(&rules, render_rules_into, render_rules_prometheus_into);
             }
             if self.form.watch {
                 let Live { interval, sort, filter } = &self.live;
@@ -106,10 +111,12 @@ impl Stats {
     }
 }
 
+/// Buffered: standard output flushes each line, which is slow for thousands of peers.
+type Out = BufWriter<output::Stdout>;
+
 impl Form {
     fn print(&self, snapshot: &Snapshot) -> Result<()> {
         let now = SystemTime::now();
-        // Unbuffered, standard output flushes each line, which is slow for thousands of peers.
         let mut out = BufWriter::new(output::stdout());
         if self.json {
             output::json(&mut out, snapshot)?;
@@ -126,30 +133,22 @@ impl Form {
         Ok(())
     }
 
-    fn print_pairs(&self, pairs: &Pairs) -> Result<()> {
+    /// Prints counts that have a text and a metrics form of their own.
+    fn print_counts<T: Serialize>(
+        &self,
+        counts: &T,
+        text: fn(&mut Out, &T) -> io::Result<()>,
+        metrics: fn(&mut Out, &T, Exposition) -> io::Result<()>,
+    ) -> Result<()> {
         let mut out = BufWriter::new(output::stdout());
         if self.json {
-            output::json(&mut out, pairs)?;
+            output::json(&mut out, counts)?;
         } else if self.prometheus {
-            render_pairs_prometheus_into(&mut out, pairs, Exposition::Text)?;
+            metrics(&mut out, counts, Exposition::Text)?;
         } else if self.openmetrics {
-            render_pairs_prometheus_into(&mut out, pairs, Exposition::OpenMetrics)?;
+            metrics(&mut out, counts, Exposition::OpenMetrics)?;
         } else {
-            render_pairs_into(&mut out, pairs)?;
-        }
-        Ok(out.flush()?)
-    }
-
-    fn print_rules(&self, rules: &RuleTraffic) -> Result<()> {
-        let mut out = BufWriter::new(output::stdout());
-        if self.json {
-            output::json(&mut out, rules)?;
-        } else if self.prometheus {
-            render_rules_prometheus_into(&mut out, rules, Exposition::Text)?;
-        } else if self.openmetrics {
-            render_rules_prometheus_into(&mut out, rules, Exposition::OpenMetrics)?;
-        } else {
-            render_rules_into(&mut out, rules)?;
+            text(&mut out, counts)?;
         }
         Ok(out.flush()?)
     }

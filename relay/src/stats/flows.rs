@@ -3,11 +3,12 @@
 use std::{
     cmp::Reverse,
     io::{self, Write},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use serde::Serialize;
 
+use super::columns::columns;
 use crate::units::bytes;
 
 /// Version of the JSON.
@@ -85,7 +86,6 @@ pub fn render_flows_into(out: &mut impl Write, shown: &Flows) -> io::Result<()> 
 /// # Errors
 /// `out` cannot be written to.
 pub fn render_flow_rows_into(out: &mut impl Write, flows: &[Flow]) -> io::Result<()> {
-    const COLUMNS: usize = 8;
     let head = ["from", "to", "service", "rule", "state", "age", "expires", "bytes"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(flows.iter().map(|flow| {
@@ -100,24 +100,13 @@ pub fn render_flow_rows_into(out: &mut impl Write, flows: &[Flow]) -> io::Result
             bytes(flow.bytes),
         ]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
-    for row in &rows {
-        let [a, b, c, d, e, f, g, h] = row;
-        let [wa, wb, wc, wd, we, wf, wg, wh] = widths;
-        writeln!(
-            out,
-            "{a:<wa$}  {b:<wb$}  {c:<wc$}  {d:<wd$}  {e:<we$}  {f:>wf$}  {g:>wg$}  {h:>wh$}"
-        )?;
-    }
-    Ok(())
+    columns(out, &rows, 5)
 }
 
 fn end(end: &FlowEnd) -> String {
-    let address = match (end.address, end.port) {
-        (IpAddr::V6(address), Some(port)) => format!("[{address}]:{port}"),
-        (address, Some(port)) => format!("{address}:{port}"),
-        (address, None) => address.to_string(),
+    let address = match end.port {
+        Some(port) => SocketAddr::new(end.address, port).to_string(),
+        None => end.address.to_string(),
     };
     match &end.peer {
         Some(peer) => format!("{peer} {address}"),

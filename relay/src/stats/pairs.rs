@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use relay_common::PairCounters;
 use serde::Serialize;
 
+use super::columns::columns;
 use crate::units::bytes;
 
 /// Replaces the names.
@@ -96,13 +97,7 @@ pub fn render_pairs_into(out: &mut impl Write, shown: &Pairs) -> io::Result<()> 
     rows.extend(shown.rows().map(|(from, to, relayed)| {
         [from.to_owned(), to.to_owned(), relayed.packets.to_string(), bytes(relayed.bytes)]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; 4] = std::array::from_fn(|column| width(column).unwrap_or(0));
-    let [from, to, packets, amount] = widths;
-    for [a, b, c, d] in &rows {
-        writeln!(out, "{a:<from$}  {b:<to$}  {c:>packets$}  {d:>amount$}")?;
-    }
-    Ok(())
+    columns(out, &rows, 2)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use relay_common::counters::RuleCounters;
 use serde::Serialize;
 
+use super::columns::columns;
 use crate::units::bytes;
 
 /// Version of the JSON.
@@ -62,12 +63,7 @@ pub fn render_rules_into(out: &mut impl Write, shown: &RuleTraffic) -> io::Resul
         let RuleCounters { flows, packets, bytes: amount, .. } = counters;
         [rule.to_owned(), flows.to_string(), packets.to_string(), bytes(amount)]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let [rule, flows, packets, amount] = std::array::from_fn(|column| width(column).unwrap_or(0));
-    for [a, b, c, d] in &rows {
-        writeln!(out, "{a:<rule$}  {b:>flows$}  {c:>packets$}  {d:>amount$}")?;
-    }
-    Ok(())
+    columns(out, &rows, 1)
 }
 
 #[cfg(test)]
