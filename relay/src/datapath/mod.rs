@@ -100,7 +100,7 @@ impl Observed {
         in_force == Some(policy_hash(compiled)) && !slots.changed() && !self.counts_elsewhere()
     }
 
-    /// How far the ends of its rules are off, if the policy in force has rules with an end.
+    /// How far the ends of rules are off, if the policy in force has any.
     pub fn retimed(&self) -> Option<Retimed> {
         Retimed::of(self.generation()?.tai_offset_s, self.tai_offset_s)
     }
@@ -295,7 +295,7 @@ impl Datapath {
     /// # Errors
     /// The pin cannot be read, or has another shape.
     pub fn slots(&self) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
-        Ok(slots::read(&self.pins)?.peers)
+        Ok(self.taken()?.peers)
     }
 
     /// Slots of keys and numbers of rules; none if nothing is pinned.

@@ -7,7 +7,10 @@ use std::{
 
 use relay_common::header::protocol;
 
-use super::{Classified, Context, Kind, Result, explain::ExplainError};
+use super::{
+    Classified, Context, Kind, Result,
+    explain::{ExplainError, did_you_mean},
+};
 use crate::{
     datapath::{Datapath, LiveFlow},
     model::{
@@ -27,9 +30,7 @@ struct UnknownRule {
 
 impl UnknownRule {
     fn new(relay: &Relay, rule: &str) -> Self {
-        let names = relay.rules.iter().map(|rule| rule.name.as_str());
-        let nearest = names.max_by(|a, b| strsim::jaro(rule, a).total_cmp(&strsim::jaro(rule, b)));
-        let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        let hint = did_you_mean(rule, relay.rules.iter().map(|rule| rule.name.as_str()));
         Self { rule: rule.to_owned(), interface: relay.interface.clone(), hint }
     }
 }

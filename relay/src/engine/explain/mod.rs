@@ -51,11 +51,15 @@ pub(super) enum ExplainError {
 
 impl ExplainError {
     pub(super) fn unknown_end(relay: &Relay, end: &str) -> Self {
-        let names = relay.peers.iter().map(|peer| peer.name.as_str());
-        let nearest = names.max_by(|a, b| strsim::jaro(end, a).total_cmp(&strsim::jaro(end, b)));
-        let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        let hint = did_you_mean(end, relay.peers.iter().map(|peer| peer.name.as_str()));
         Self::EndUnknown { end: end.to_owned(), hint }
     }
+}
+
+/// What to add to an error about a name that is none of these: the nearest of them.
+pub(super) fn did_you_mean<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    let nearest = known.max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+    nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"))
 }
 
 impl Classified for ExplainError {

@@ -310,7 +310,9 @@ proptest! {
                     prop_assert!(is_ruled(&sources, source, destination), "{:?}", opening);
                     match compiled.allowing(source, destination, service) {
                         None => Err(Reason::NoRule),
-                        Some(rule) if compiled.rule_ends[&rule].is_some_and(|end| now >= end) => Err(Reason::RuleEnded),
+                        Some(rule) if compiled.rule_ends[&rule].is_some_and(|end| now >= end) => {
+                            Err(Reason::RuleEnded)
+                        }
                         Some(rule) => Ok(Pass::Rule(
                             numbers.iter().position(|number| *number == rule).expect("a rule"),
                         )),
