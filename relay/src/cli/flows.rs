@@ -48,7 +48,7 @@ impl Flows {
                 rule: self.rule.clone(),
                 services: self.service.clone(),
             };
-            let flows = engine::flows(&context, &filter)?;
+            let flows = engine::flows(&context, &filter).await?;
             let mut out = BufWriter::new(output::stdout());
             if self.json {
                 output::json(&mut out, &flows)?;

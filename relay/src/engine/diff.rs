@@ -5,21 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use relay_common::verdict::Verdict;
 use serde::Serialize;
 
 use super::{
     Classified, Kind, Result, Site, claim, desired,
-    flows::{self, Named},
+    flows::{self, Allowed},
+    in_force::InForce,
     instant::{self, rfc3339},
     observe::{self, hex},
-    record, require_capabilities,
+    require_capabilities,
 };
 use crate::{
     config::{self, Loaded, Options},
-    datapath::{Datapath, Observed, Slots},
+    datapath::Datapath,
     model::{InterfaceName, Relay},
-    net::{self, Handle, link},
+    net::{self, link},
     policy::{self, Concerned, Difference, End, Family, Ground, Line, Sign, Sources},
     stats::{Flow, Flows},
 };
@@ -155,16 +155,9 @@ impl Comparison {
         let Some(generation) = observed.generation() else {
             return Err(DiffError::NothingInForce { interface }.into());
         };
-        let mut before = None;
-        if let Some(recorded) = record::read(&interface)? {
-            before = in_force(&handle, &interface, &observed, recorded).await?;
-        }
-        if before.is_none() {
-            let loaded = config::load(&file, OPTIONS)?;
-            before = in_force(&handle, &interface, &observed, loaded).await?;
-        }
+        let before = InForce::find(&handle, &interface, &observed, Some(&file)).await?;
         let number = generation.number;
-        let Some((relay, slots)) = before else {
+        let Some(InForce { relay, slots, .. }) = before else {
             let hash = hex(&generation.policy_hash);
             return Err(DiffError::NotOfFile { interface, number, hash, file }.into());
         };
@@ -192,17 +185,12 @@ impl Comparison {
     /// A pin cannot be read, or the new configuration needs more room than there is.
     pub fn ending(&self) -> Result<Vec<Flow>> {
         let Some(datapath) = &self.running else { return Ok(Vec::new()) };
-        let (now, rules) = (instant::now(), &self.after.relay.rules);
+        let rules = &self.after.relay.rules;
         let numbers: Vec<u32> = (1..).take(rules.len()).collect();
         let compiled = policy::compile(&self.sources(&self.after), &numbers)?;
-        let goes_on = |Named { ends: [from, to], service, .. }: &Named| {
-            let rule = compiled.allowing(*from, *to, *service);
-            let rule = rule.and_then(|number| rules.get(usize::try_from(number).ok()? - 1));
-            compiled.decide(*from, *to) == Ok(Verdict::Relay)
-                || rule.is_some_and(|rule| !rule.has_ended(now))
-        };
+        let allowed = Allowed { compiled: &compiled, numbers: &numbers, rules };
         let mut flows = flows::named(&self.before.relay, datapath)?;
-        flows.retain(|flow| !goes_on(flow));
+        flows.retain(|flow| !allowed.goes_on(flow));
         Ok(Flows::most_first(flows.into_iter().map(|named| named.flow).collect()))
     }
 
@@ -210,21 +198,6 @@ impl Comparison {
         let Compared { relay, slots, .. } = compared;
         Sources { relay, host_addresses: &self.host_addresses, slots }
     }
-}
-
-/// The relay that a configuration describes, with its slots, if its policy is the one in force.
-async fn in_force(
-    handle: &Handle,
-    interface: &InterfaceName,
-    observed: &Observed,
-    loaded: Loaded,
-) -> Result<Option<(Relay, Slots)>> {
-    let relay = loaded.relay;
-    if relay.interface != *interface {
-        return Ok(None);
-    }
-    let (compiled, slots) = desired::policy(handle, &relay, observed).await?;
-    Ok(observed.carries_out(&compiled, &slots).then_some((relay, slots)))
 }
 
 impl Compared {

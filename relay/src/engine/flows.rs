@@ -5,17 +5,21 @@ use std::{
     net::IpAddr,
 };
 
-use relay_common::header::protocol;
+use relay_common::{header::protocol, verdict::Verdict};
 
 use super::{
     Classified, Context, Kind, Result,
     explain::{ExplainError, did_you_mean},
+    in_force::InForce,
+    instant, observe,
 };
 use crate::{
     datapath::{Datapath, LiveFlow},
     model::{
-        InterfaceName, Owners, PeerName, PublicKey, Relay, RuleName, Service, Services, Transport,
+        InterfaceName, Owners, PeerName, PublicKey, Relay, Rule, RuleName, Service, Services,
+        Transport,
     },
+    policy::Compiled,
     stats::{Flow, FlowEnd, Flows},
 };
 
@@ -52,27 +56,57 @@ pub struct FlowFilter {
     pub services: Vec<Services>,
 }
 
-/// The live flows that pass a filter.
+/// The live flows that pass a filter. Those that a change or the end of their rule has ended are left
+/// out, if it is known which configuration is in force.
 ///
 /// # Errors
-/// The relay is not up; the filter names no peer and no rule.
-pub fn flows(context: &Context, filter: &FlowFilter) -> Result<Flows> {
+/// The relay is not up; the kernel does not answer, or a pin or the record cannot be read; the filter
+/// names an unknown peer or rule.
+pub async fn flows(context: &Context, filter: &FlowFilter) -> Result<Flows> {
     context.require_up()?;
-    let (relay, datapath) = (context.relay(), context.datapath());
+    let (handle, datapath) = (context.handle(), context.datapath());
+    let interface = &context.relay().interface;
+    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let in_force = InForce::find(handle, interface, &observed, None).await?;
+    let relay = in_force.as_ref().map_or(context.relay(), |in_force| &in_force.relay);
     if let Some(end) = &filter.peer
         && relay.named(end).is_none()
         && end.parse::<IpAddr>().is_err()
     {
         return Err(ExplainError::unknown_end(relay, end).into());
     }
-    let rules = datapath.taken()?.rules;
     if let Some(rule) = &filter.rule
-        && !rules.keys().any(|name| name.as_str() == rule)
+        && !observed.slots.rules.keys().any(|name| name.as_str() == rule)
     {
         return Err(UnknownRule::new(relay, rule).into());
     }
-    let passing = named(relay, datapath)?.into_iter().filter(|named| filter.passes(named));
-    Ok(Flows::new(relay.interface.as_str(), passing.map(|named| named.flow).collect()))
+    let mut flows = named(relay, datapath)?;
+    if let Some(InForce { relay, compiled, slots }) = &in_force {
+        let allowed = Allowed { compiled, numbers: slots.rules(), rules: &relay.rules };
+        flows.retain(|flow| allowed.goes_on(flow));
+    }
+    flows.retain(|flow| filter.passes(flow));
+    Ok(Flows::new(interface.as_str(), flows.into_iter().map(|named| named.flow).collect()))
+}
+
+/// What a policy allows now.
+pub(super) struct Allowed<'r> {
+    pub(super) compiled: &'r Compiled,
+    /// Number of each rule, as given to [`crate::policy::compile`].
+    pub(super) numbers: &'r [u32],
+    pub(super) rules: &'r [Rule],
+}
+
+impl Allowed<'_> {
+    /// Whether the next packet of a flow passes.
+    pub(super) fn goes_on(&self, flow: &Named) -> bool {
+        let Named { ends: [from, to], service, .. } = *flow;
+        let number = self.compiled.allowing(from, to, service);
+        let mut rules = self.numbers.iter().zip(self.rules);
+        let rule = rules.find(|(one, _)| Some(**one) == number);
+        self.compiled.decide(from, to) == Ok(Verdict::Relay)
+            || rule.is_some_and(|(_, rule)| !rule.has_ended(instant::now()))
+    }
 }
 
 /// A live flow, as the kernel and as people see it.

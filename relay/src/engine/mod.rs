@@ -18,6 +18,7 @@ mod flows;
 mod follow;
 mod guard;
 mod host;
+mod in_force;
 mod instant;
 mod lock;
 mod near;

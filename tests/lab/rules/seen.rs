@@ -81,6 +81,9 @@ fn flows_and_rules_are_shown_as_they_run_and_a_diff_tells_what_would_end() {
         lab.relay().up()?;
         let same = lab.relay().relay(&["diff", &file, "--flows"])?.success("diff")?;
         ensure!(same.contains("nothing is gained or lost"), "{same}");
+        // They have ended, though no packet has come since.
+        let left = flows(&lab, &[])?;
+        ensure!(left.is_empty(), "{left:?}");
         Ok(())
     });
 }
