@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use relay_common::flow;
 use rustix::time::{ClockId, DynamicClockId, Timespec, clock_gettime, clock_gettime_dynamic};
 
 /// Rules with `until` end early or late: the kernel's TAI offset has changed since their ends were
@@ -37,10 +38,11 @@ impl fmt::Display for Retimed {
     }
 }
 
-/// The boot clock.
-pub(super) fn boot_time() -> Duration {
+/// The boot clock, in ticks of [`flow`].
+pub(super) fn boot_ticks() -> u32 {
     let now = clock_gettime(ClockId::Boottime);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+    flow::ticks(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// TAI minus UTC by the kernel's clocks, seconds: 0 until a time service sets it, then 37.

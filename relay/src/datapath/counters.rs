@@ -15,6 +15,8 @@ use relay_common::{
 use super::{
     DatapathError,
     attach::Counting,
+    clock::boot_ticks,
+    held,
     pinned::{COUNTERS, DROPPED, Mapped, Pins, Words},
 };
 use crate::model::PublicKey;
@@ -143,10 +145,26 @@ pub(super) fn read(
     let epochs = epochs(pins)?;
     let counters = epochs.iter().filter_map(|epoch| Some(&epoch.counters.as_ref()?.words));
     let drops = epochs.iter().filter_map(|epoch| Some(&epoch.dropped.as_ref()?.words));
-    let traffic = |slot| traffic(counters.clone(), slot);
-    let dropped = |slot| dropped(drops.clone(), slot);
-    let peers = slots.into_iter().map(|(key, slot)| (key, (traffic(slot), dropped(slot))));
-    Ok(Counters { peers: peers.collect(), unattributed: dropped(UNATTRIBUTED_SLOT) })
+    let places = held::open(pins)?;
+    let now = boot_ticks();
+    let overdue = || places.as_ref().map(|places| held::overdue(places, now)).unwrap_or_default();
+    let mut waiting = overdue();
+    loop {
+        let of = |&slot: &u32| {
+            let mut dropped = dropped(drops.clone(), slot);
+            let reason = Reason::NoFirstFragment.index() as usize;
+            dropped[reason] += waiting.get(&slot).copied().unwrap_or(0);
+            (traffic(counters.clone(), slot), dropped)
+        };
+        let peers = slots.iter().map(|(key, slot)| (*key, of(slot))).collect();
+        let (_, unattributed) = of(&UNATTRIBUTED_SLOT);
+        // A program may have counted some of them meanwhile.
+        let still = overdue();
+        if still == waiting {
+            return Ok(Counters { peers, unattributed });
+        }
+        waiting = still;
+    }
 }
 
 /// Traffic of a slot in one map.

@@ -11,7 +11,7 @@ use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS};
 
 use super::{
     DatapathError,
-    clock::boot_time,
+    clock::boot_ticks,
     pinned::{FLOW_SEED, FLOWS, Mapped, Pins},
 };
 
@@ -82,7 +82,7 @@ pub(super) fn random() -> u64 {
 }
 
 fn live(words: &Mapped<u64>) -> Vec<LiveFlow> {
-    let now = ticks(boot_time());
+    let now = boot_ticks();
     let word = |at: usize| words.get(at).unwrap_or(0);
     let mut flows = Vec::new();
     for set in 0..SETS as usize {
@@ -125,10 +125,6 @@ fn flow(record: &Record, now: u32) -> Option<LiveFlow> {
         packets: record.packets,
         bytes: record.bytes,
     })
-}
-
-fn ticks(time: Duration) -> u32 {
-    relay_common::flow::ticks(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn duration(ticks: u32) -> Duration {

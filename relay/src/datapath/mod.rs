@@ -14,6 +14,7 @@ mod events;
 mod flows;
 mod generation;
 mod guard;
+mod held;
 mod link;
 mod object;
 mod pairs;
@@ -244,6 +245,7 @@ impl Datapath {
         }
         let new_slots = slots.new_slots();
         counters::clear(&self.pins, &new_slots)?;
+        held::forget(&self.pins, &new_slots)?;
         pairs::forget(&self.pins, &new_slots)?;
         rules::clear(&self.pins, &slots.new_rules())?;
         slots::claim(&self.pins, slots)?;

@@ -11,9 +11,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
-    Family, Lab, Ledger, deadline, scenario,
+    Family, Lab, Ledger, Peer, deadline,
+    inner::Inner,
+    scenario,
     skip::Need,
-    traffic::{Query, tcp::Connection},
+    traffic::{Query, Raw, tcp::Connection},
 };
 use socket2::{SockRef, TcpKeepalive};
 use toml::value::Datetime;
@@ -33,6 +35,9 @@ const TOO_LONG: Duration = Duration::from_secs(150);
 
 /// When the client's TCP asks whether the server is there.
 const KEEPALIVE: Duration = Duration::from_secs(300);
+
+/// Longer than a fragment waits for the first one.
+const FRAGMENTS_WAIT: Duration = Duration::from_secs(40);
 
 /// Seconds until a rule ends, in which it is applied and some chunks pass.
 const SOON: u64 = 60;
@@ -161,6 +166,63 @@ fn a_rule_that_ends_by_itself_ends_a_download() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn a_fragment_whose_first_one_does_not_come_in_time_is_counted_as_dropped() {
+    scenario(NEEDS, || {
+        let lab = Lab::start(ruled(&["udp/53"])?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        let mut datagrams = Vec::new();
+        for family in Family::ALL {
+            datagrams.push(send_a_later_fragment(a, b, family)?);
+        }
+        // They wait, and count as nothing.
+        deadline::pass(FRAGMENTS_WAIT / 2);
+        ensure!(watch.moved(a)?.sent.packets == 2, "the fragments have not left");
+        watch.settle(&Ledger::default())?;
+        deadline::pass(FRAGMENTS_WAIT);
+        watch.settle(&Ledger::default().dropped(a.name(), "no_first_fragment", 2))?;
+        // The first ones come too late, and pass alone.
+        for (raw, whole) in datagrams {
+            raw.send(&whole.fragment(0..48, 7))?;
+        }
+        let sent = watch.moved(a)?.sent;
+        watch.settle(&Ledger::default().relayed(a.name(), b.name(), sent))?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_new_peer_does_not_inherit_fragments_with_the_slot_of_another() {
+    scenario(NEEDS, || {
+        let lab = Lab::start(ruled(&["udp/53"])?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        send_a_later_fragment(a, b, Family::V4)?;
+        deadline::pass(FRAGMENTS_WAIT);
+        watch.settle(&Ledger::default().dropped(a.name(), "no_first_fragment", 1))?;
+
+        let mut site = lab.site().clone();
+        site.remove_rule("opened")?;
+        site.remove_peer(a.name())?;
+        apply(&lab, &site)?;
+        site.add_peer("newcomer", &Family::ALL.map(|family| a.address(family)))?;
+        apply(&lab, &site)?;
+        let dropped = lab.relay().ledger()?.get("newcomer dropped no_first_fragment");
+        ensure!(dropped == 0, "{dropped} packets of a peer that has sent none are dropped");
+        Ok(())
+    });
+}
+
+/// Sends the second of two fragments of a datagram to the DNS port.
+fn send_a_later_fragment(from: &Peer, to: &Peer, family: Family) -> Result<(Raw, Inner)> {
+    let ends = [from.address(family), to.address(family)];
+    let whole = Inner::datagram(ends, [40_000, DNS], 56);
+    let raw = Raw::open(from.namespace(), ends[1])?;
+    raw.send(&whole.fragment(48..64, 7))?;
+    Ok((raw, whole))
 }
 
 /// Sends from the server to the client.

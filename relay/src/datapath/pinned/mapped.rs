@@ -59,12 +59,19 @@ impl Mapped<u64> {
         }
     }
 
+    /// Replaces a word, unless it is not `old` any more.
+    pub(in super::super) fn replace(&self, index: usize, old: u64, new: u64) {
+        if let Some(word) = self.word(index) {
+            let _changed_meanwhile = word.compare_exchange(old, new, Relaxed, Relaxed);
+        }
+    }
+
     fn word(&self, index: usize) -> Option<&AtomicU64> {
         if index >= self.len {
             return None;
         }
         // SAFETY: inside the mapping, which is page-aligned and lives as long as `self`; programs
-        // change the words by atomic adds only.
+        // change the words, so they are accessed by atomics only.
         Some(unsafe { AtomicU64::from_ptr(self.memory.as_mut_ptr().cast::<u64>().add(index)) })
     }
 }
