@@ -49,6 +49,9 @@ pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
         return None;
     }
     let place = Place::of(source, destination)?;
+    if !packet.is_single() {
+        return None;
+    }
     let number = opaque(place.cell().number());
     if !cell::is_mutual(number, source) {
         return cell::is_ruled(number, source).then_some(Glance::RuledV4(Ruled {
@@ -77,6 +80,9 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
         return None;
     }
     let place = Place::of(source, destination)?;
+    if !packet.is_single() {
+        return None;
+    }
     let number = opaque(place.cell().number());
     if !cell::is_mutual(number, source) {
         return cell::is_ruled(number, source).then_some(Glance::RuledV6(Ruled {
@@ -93,7 +99,7 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
 /// Counts the packet, if the fast path relays it.
 #[inline(always)]
 fn account(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
-    if source.slot() == destination.slot() || !packet.is_single() {
+    if source.slot() == destination.slot() {
         return None;
     }
     count::relayed(source, destination, (1, packet.len().into())).ok()

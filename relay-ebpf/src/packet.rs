@@ -21,7 +21,7 @@ use relay_common::{
     transport::Transport,
 };
 
-use crate::settings;
+use crate::{settings, tables::opaque};
 
 /// A packet whose IP header is at offset 0.
 pub struct Packet<'a> {
@@ -252,6 +252,13 @@ impl<T: Copy, const N: usize> Linear<[T; N]> {
     pub fn copy(&self) -> [T; N] {
         // SAFETY: the words are before data_end and are integers.
         core::array::from_fn(|at| unsafe { self.0.cast::<T>().add(at).read() })
+    }
+
+    /// The same words, to be read again: that costs less than keeping them on the stack, which the
+    /// compiler does with what it has read.
+    #[inline(always)]
+    pub fn anew(&self) -> Self {
+        Self(opaque(self.0 as u64) as *mut _)
     }
 }
 

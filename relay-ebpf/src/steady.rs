@@ -12,15 +12,18 @@ use relay_common::{
 
 use crate::{count, flows::Kernel, packet::Packet, tables::Place};
 
-/// Relays a packet between these leaves, whose IP header [`crate::direct`] has checked; or leaves it
-/// unchanged.
+/// Relays a packet between these leaves, of which [`crate::direct`] has checked that it is a single one
+/// and its IP header; or leaves it unchanged.
 #[inline(never)]
 pub fn relay_v4(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place) -> bool {
     let packet = Packet::new(&ctx);
     let relayed = || {
         let words = packet.linear::<[u32; 7]>()?;
-        let [a, b, c, d, e, ports, _] = words.copy();
-        let header = Ipv4Header::new([a, b, c, d, e]);
+        let headers = || {
+            let [a, b, c, d, e, ports, _] = words.anew().copy();
+            (Ipv4Header::new([a, b, c, d, e]), read(ports))
+        };
+        let (header, _) = headers();
         if header.is_fragment() {
             return None;
         }
@@ -33,12 +36,15 @@ pub fn relay_v4(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place)
             protocol::UDP => DATAGRAM,
             _ => return None,
         };
-        let key = Key::of(&Headers::V4(header), read(ports), header.protocol());
-        account(&packet, &key, [source, destination], place, lifetime)?;
-        words.head().store_ttl_word(header.decremented());
+        let key = || {
+            let (header, ports) = headers();
+            Key::of(&Headers::V4(header), ports, header.protocol())
+        };
+        account(&packet, key, [source, destination], place, lifetime)?;
+        words.head().store_ttl_word(headers().0.decremented());
         Some(())
     };
-    packet.is_single() && relayed().is_some()
+    relayed().is_some()
 }
 
 /// The same for IPv6.
@@ -47,9 +53,12 @@ pub fn relay_v6(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place)
     let packet = Packet::new(&ctx);
     let relayed = || {
         let words = packet.linear::<[u64; 6]>()?;
-        let [a, b, c, d, e, first] = words.copy();
-        let header = Ipv6Header::new([a, b, c, d, e]);
-        let lifetime = match header.next_header() {
+        let headers = || {
+            let [a, b, c, d, e, first] = words.anew().copy();
+            let [p, q, r, s, ..] = first.to_ne_bytes();
+            (Ipv6Header::new([a, b, c, d, e]), read(u32::from_ne_bytes([p, q, r, s])))
+        };
+        let lifetime = match headers().0.next_header() {
             protocol::TCP => {
                 let [.., flags, _] = packet.linear::<[u32; 15]>()?.copy();
                 let [_, flags, ..] = flags.to_ne_bytes();
@@ -58,14 +67,15 @@ pub fn relay_v6(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place)
             protocol::UDP => DATAGRAM,
             _ => return None,
         };
-        let [p, q, r, s, ..] = first.to_ne_bytes();
-        let ports = u32::from_ne_bytes([p, q, r, s]);
-        let key = Key::of(&Headers::V6(header), read(ports), header.next_header());
-        account(&packet, &key, [source, destination], place, lifetime)?;
-        words.head().store_hop_limit(header.hop_limit() - 1);
+        let key = || {
+            let (header, ports) = headers();
+            Key::of(&Headers::V6(header), ports, header.next_header())
+        };
+        account(&packet, key, [source, destination], place, lifetime)?;
+        words.head().store_hop_limit(headers().0.hop_limit() - 1);
         Some(())
     };
-    packet.is_single() && relayed().is_some()
+    relayed().is_some()
 }
 
 /// How long a packet of the beginner keeps a flow.
@@ -89,7 +99,7 @@ fn read(ports: u32) -> Ports {
 #[inline(always)]
 fn account(
     packet: &Packet<'_>,
-    key: &Key,
+    key: impl Fn() -> Key,
     [source, destination]: [&Leaf; 2],
     place: Place,
     lifetime: u32,
@@ -97,11 +107,11 @@ fn account(
     let kernel = Kernel::new(false);
     let mut flow = None;
     if place.directions().backward != 0 {
-        flow = steady(&kernel, &key.answered(), Side::Answerer, destination.slot(), lifetime);
+        flow = steady(&kernel, &key().answered(), Side::Answerer, destination.slot(), lifetime);
     }
     // Without asking whether the source may begin something: if not, it has no flow of this generation.
     if flow.is_none() {
-        flow = steady(&kernel, key, Side::Beginner, source.slot(), lifetime);
+        flow = steady(&kernel, &key(), Side::Beginner, source.slot(), lifetime);
     }
     let flow = flow?;
     let counted = (1, packet.len().into());

@@ -89,10 +89,20 @@ impl FlowSet {
 
     /// The entry of a flow, if its tag is the first of its kind, as nearly always.
     ///
-    /// It looks at one entry, so that the search is a comparison a way.
+    /// It looks at one entry, so that the search is a comparison a way. The first way, in which most
+    /// flows are, is a constant.
     #[inline(always)]
     pub(super) fn find_at_once(&self, tag: u64, key: &Key) -> Option<&Entry> {
-        let way = self.tags.iter().position(|one| one.get() == tag)?;
+        let [first, others @ ..] = &self.tags;
+        if first.get() == tag {
+            return self.entry_of(0, tag, key);
+        }
+        let way = others.iter().position(|one| one.get() == tag)?;
+        self.entry_of(way + 1, tag, key)
+    }
+
+    #[inline(always)]
+    fn entry_of(&self, way: usize, tag: u64, key: &Key) -> Option<&Entry> {
         let entry = &self.entries[way];
         // As above.
         if !entry.is(key) {
