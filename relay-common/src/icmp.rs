@@ -57,7 +57,8 @@ impl Answer {
             | Reason::DestinationUnknown
             | Reason::HostAccess
             | Reason::NoRule
-            | Reason::RuleEnded => Some(Self::Prohibited),
+            | Reason::RuleEnded
+            | Reason::Disabled => Some(Self::Prohibited),
             Reason::SourceUnknown
             | Reason::ForwardedIn
             | Reason::Hairpin

@@ -49,6 +49,8 @@ pub enum Special {
 pub enum Owner {
     /// A peer, by its slot.
     Peer(u32),
+    /// A disabled peer.
+    Disabled,
     /// Nobody.
     Nobody,
     /// Nobody, in the overlay.
@@ -60,12 +62,20 @@ pub enum Owner {
 }
 
 impl Leaf {
+    /// Tag of a disabled peer. Cells carry no such tag: its lowest bits are set.
+    const DISABLED: u32 = u32::MAX;
+
     /// An address that nobody owns and no list contains.
     pub const NOBODY: Self = Self { slot: UNATTRIBUTED_SLOT, row: 0, column: 0, tag: 0 };
 
     /// A leaf of a class. `slot` is [`UNATTRIBUTED_SLOT`] if lists contain it but nobody owns it.
     pub const fn new(slot: u32, row: u32, column: u32, tag: u32) -> Self {
         Self { slot, row, column, tag }
+    }
+
+    /// A leaf of a disabled peer, whatever lists and rules contain.
+    pub const fn disabled(slot: u32) -> Self {
+        Self { slot, row: 0, column: 0, tag: Self::DISABLED }
     }
 
     /// A leaf with a special owner, whatever the lists contain.
@@ -111,6 +121,7 @@ impl Leaf {
         const VACANT: u32 = Special::Vacant as u32;
         match self.slot {
             UNATTRIBUTED_SLOT => Owner::Nobody,
+            _ if self.tag == Self::DISABLED => Owner::Disabled,
             slot if slot < FIRST_SPECIAL => Owner::Peer(slot),
             FIRST_SPECIAL => Owner::Host,
             MULTICAST => Owner::Never(Reason::Multicast),

@@ -72,4 +72,6 @@ labelled! {
     BadFragment = 25, "bad_fragment", Disposition::Packet;
     /// An ICMP error that quotes no packet of a flow between its sender and its receiver.
     UnrelatedError = 26, "unrelated_error", Disposition::Packet;
+    /// Sender or receiver is disabled (enabled = false).
+    Disabled = 27, "disabled", Disposition::Policy;
 }

@@ -32,6 +32,7 @@ pub fn decide(
 ) -> Result<Verdict, Reason> {
     let from = match source.owner() {
         Owner::Peer(slot) => slot,
+        Owner::Disabled => return Err(Reason::Disabled),
         Owner::Nobody | Owner::Vacant | Owner::Host => return Err(Reason::SourceUnknown),
         Owner::Never(reason) => return Err(reason),
     };
@@ -39,6 +40,7 @@ pub fn decide(
         Owner::Host => Ok(Verdict::ToHost),
         Owner::Never(reason) => Err(reason),
         Owner::Vacant => Err(Reason::DestinationUnknown),
+        Owner::Disabled => Err(Reason::Disabled),
         Owner::Peer(to) if to == from => Err(Reason::Hairpin),
         Owner::Peer(_) => match cell.lists(source) {
             Lists::Both => Ok(Verdict::Relay),
@@ -184,6 +186,19 @@ mod tests {
     #[test]
     fn a_peer_never_reaches_itself_through_the_relay() {
         assert_eq!(decide(&peer(1), &peer(1), cell(3), true), Err(Reason::Hairpin));
+    }
+
+    #[test]
+    fn a_disabled_peer_neither_sends_nor_receives_whatever_the_lists_contain() {
+        let (off, host) = (Leaf::disabled(2), Leaf::special(Special::Host));
+        for (source, destination) in [(peer(1), off), (off, peer(1)), (off, off), (off, host)] {
+            for bits in 0..8 {
+                let decided = decide(&source, &destination, cell(bits), true);
+                assert_eq!(decided, Err(Reason::Disabled));
+            }
+        }
+        assert_eq!(decide(&Leaf::NOBODY, &off, cell(3), true), Err(Reason::SourceUnknown));
+        assert_eq!(off.counted_slot(), 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use relay_common::{
     Reason,
     header::protocol,
+    leaf::Owner,
     names::EGRESS_STACK,
     transport::Transport,
     verdict::{self, Inbound},
@@ -21,6 +22,9 @@ pub fn decide(packet: &Packet<'_>) -> Result<(), Reason> {
     // Headers that drop a peer's packet are allowed for the host.
     let transport = Transport::find(&headers, packet).unwrap_or(Transport::after(&headers));
     let (source, destination) = policy::leaves(&headers);
+    if destination.owner() == Owner::Disabled {
+        return Err(Reason::Disabled);
+    }
     if packet.came_from_an_interface() {
         let inbound = Inbound {
             answers_a_peer: packet.answers_a_peer(),

@@ -139,7 +139,8 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
         | Reason::FlowLimit
         | Reason::NoFirstFragment
         | Reason::BadFragment
-        | Reason::UnrelatedError => true,
+        | Reason::UnrelatedError
+        | Reason::Disabled => true,
         Reason::TtlExceeded
         | Reason::TooBig
         | Reason::BadChecksum

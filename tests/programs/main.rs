@@ -3,6 +3,7 @@
 
 mod agreement;
 mod differential;
+mod disabled;
 mod drops;
 mod egress;
 mod errors;

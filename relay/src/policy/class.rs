@@ -12,12 +12,12 @@ use super::{
     sides::{End, rule_of},
     space::{Group, Owner, Space},
 };
-use crate::model::Rule;
+use crate::model::{Egress, Relay, Rule};
 
 /// Leaves of one class have owners with equal lists, are on the same lists, and on the same sides of
 /// rules.
 pub(super) struct Classes {
-    /// Class of each cut that needs one: those of peers, and listed ones without an owner.
+    /// Class of each cut that needs one: those of enabled peers, and listed ones without an owner.
     pub of_cut: Vec<Option<u32>>,
     /// For each class as source, its cells: the column of the destination's class, the bits, and the
     /// rule sets: index into `directions`.
@@ -51,13 +51,10 @@ impl Classes {
         class + 1
     }
 
-    /// Finds the classes, with at most `most` cells. `unowned`: leaves without an owner need one.
-    pub(super) fn find(
-        space: &Space,
-        rules: &[Rule],
-        unowned: bool,
-        most: u64,
-    ) -> Result<Self, TooMany> {
+    /// Finds the classes, with at most `most` cells.
+    pub(super) fn find(space: &Space, relay: &Relay, most: u64) -> Result<Self, TooMany> {
+        let rules = &relay.rules;
+        let unowned = relay.egress == Egress::Stack;
         let mut numbers: HashMap<Kind, u32> = HashMap::new();
         let mut kinds: Vec<Kind> = Vec::new();
         let mut number = |kind| {
@@ -72,10 +69,12 @@ impl Classes {
             .map(|cut| {
                 let kind = |group| Kind { group, set: cut.set, sides: cut.sides };
                 match cut.owner {
-                    Owner::Peer(peer) => Some(number(kind(Some(space.groups[peer])))),
+                    Owner::Peer(peer) if relay.peers[peer].enabled => {
+                        Some(number(kind(Some(space.groups[peer]))))
+                    }
                     Owner::Nobody if unowned && cut.set != 0 => Some(number(kind(None))),
                     Owner::Special(Special::Host) if cut.set != 0 => Some(number(kind(None))),
-                    Owner::Nobody | Owner::Special(_) => None,
+                    Owner::Peer(_) | Owner::Nobody | Owner::Special(_) => None,
                 }
             })
             .collect();

@@ -173,7 +173,8 @@ pub fn compile(sources: &Sources<'_>, rule_numbers: &[u32]) -> Result<Compiled, 
     let leaf = |cut: &Cut, class: Option<u32>| match (cut.owner, class) {
         (Owner::Special(Special::Host), Some(class)) => Leaf::host(Classes::column(class)),
         (Owner::Special(special), _) => Leaf::special(special),
-        (_, None) => Leaf::NOBODY,
+        (Owner::Peer(peer), None) => Leaf::disabled(sources.slots[peer]),
+        (Owner::Nobody, None) => Leaf::NOBODY,
         (owner, Some(class)) => {
             let slot = match owner {
                 Owner::Peer(peer) => sources.slots[peer],
@@ -257,7 +258,7 @@ fn tables(
 ) -> Result<(Space, Classes, Granted), CompileError> {
     let relay = sources.relay;
     let space = Space::cut(sources);
-    let classes = Classes::find(&space, &relay.rules, relay.egress == Egress::Stack, MAX_CELLS)?;
+    let classes = Classes::find(&space, relay, MAX_CELLS)?;
     let granted = Granted::of(&relay.rules, rule_numbers, &classes.rule_sets)?;
     Ok((space, classes, granted))
 }

@@ -29,6 +29,7 @@ impl Is<'_> {
 /// Why it is dropped.
 pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Result<Verdict, Reason> {
     let from = match whose(sources, source) {
+        Is::Owned(peer) if !peer.enabled => return Err(Reason::Disabled),
         Is::Owned(peer) => peer,
         Is::Special(Special::Host | Special::Vacant) | Is::Nobody => {
             return Err(Reason::SourceUnknown);
@@ -43,6 +44,7 @@ pub fn eval(sources: &Sources<'_>, source: IpAddr, destination: IpAddr) -> Resul
             Ok(Verdict::ToStack)
         }
         Is::Nobody => Err(Reason::DestinationUnknown),
+        Is::Owned(to) if !to.enabled => Err(Reason::Disabled),
         Is::Owned(to) if to.public_key == from.public_key => Err(Reason::Hairpin),
         Is::Owned(to) => match (lists(from, destination), lists(to, source)) {
             (true, true) => Ok(Verdict::Relay),

@@ -76,12 +76,10 @@ impl<'a> Explanation<'a> {
         let passed = eval_opening(sources, opening, now);
         let opens_to_host = ServiceSet::of_host(&sources.relay.host_access).contains(service);
         let verdict = match sender {
-            Sender::Host if to.is_off() => Err(Reason::DestinationUnknown),
+            Sender::Host | Sender::Outside if to.is_off() => Err(Reason::Disabled),
             Sender::Host => Ok(Verdict::Relay),
             Sender::Outside => forwarded_in(sources.relay, &to),
             Sender::Peer => match passed {
-                // WireGuard does not know its key.
-                Ok(_) if from.is_off() => Err(Reason::SourceUnknown),
                 Ok(Pass::Lists(Verdict::ToHost)) if !opens_to_host => Err(Reason::HostAccess),
                 Ok(Pass::Lists(verdict)) => Ok(verdict),
                 Ok(Pass::Rule(_)) => Ok(Verdict::Relay),

@@ -75,6 +75,28 @@ fn a_rule_that_comes_back_finds_no_flow_that_it_has_ended() {
 }
 
 #[test]
+fn the_flows_of_a_disabled_peer_end_with_the_next_packet_of_either_side() {
+    if !possible("rules::disabled") {
+        return;
+    }
+    for off in 0..2 {
+        let mut programs = Generations::begin(two_rules()).expect("the programs");
+        for ends in families() {
+            open(&mut programs, ends, 22);
+        }
+        let Relay { mut peers, .. } = two_rules();
+        peers[off].enabled = false;
+        programs.switch(Relay { peers, ..two_rules() }).expect("the programs");
+        for ends in families() {
+            for (side, inner) in both_sides(ends, 22).iter().enumerate() {
+                let found = dropped(&mut programs, inner, [1, 2][side]);
+                assert_eq!(found, Some(Reason::Disabled), "side {side}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_flow_goes_on_by_another_rule_that_allows_it() {
     if !possible("rules::another") {
         return;
