@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::Leaf;
 
-/// Three bits for a source class and a destination class, marked with the tag of the source class.
+/// Four bits for a source class and a destination class, marked with the tag of the source class.
 ///
 /// Rows of the class matrix are displaced into one array so that they interlock; the tag tells
 /// which row a cell belongs to. All zeros is an empty cell.
@@ -33,6 +33,8 @@ pub const SOURCE_LISTS: u32 = 1;
 pub const DESTINATION_LISTS: u32 = 2;
 /// Bit: rules decide. Never set where both lists contain each other.
 pub const RULED: u32 = 4;
+/// Bit: what the sender sends or what the receiver gets is limited.
+pub const LIMITED: u32 = 8;
 
 const MUTUAL: u32 = SOURCE_LISTS | DESTINATION_LISTS;
 
@@ -40,10 +42,10 @@ impl Cell {
     /// An empty cell.
     pub const EMPTY: Self = Self(0);
 
-    /// The tag of a class, of which there are at most 2^29 - 1: never zero, its three lowest bits
+    /// The tag of a class, of which there are at most 2^28 - 1: never zero, its four lowest bits
     /// clear.
     pub const fn tag(class: u32) -> u32 {
-        (class + 1) << 3
+        (class + 1) << 4
     }
 
     /// A cell in the row of the class with this tag.
@@ -62,22 +64,16 @@ impl Cell {
         self.0 as u64
     }
 
-    /// Whether both lists contain each other.
-    #[inline(always)]
-    pub const fn is_mutual(&self, source: &Leaf) -> bool {
-        is_mutual(self.number(), source)
-    }
-
     /// Whether rules decide.
     #[inline(always)]
     pub const fn is_ruled(&self, source: &Leaf) -> bool {
-        is_ruled(self.number(), source)
+        matches!(self.lists(source), Lists::Ruled)
     }
 
     /// The lists, for this source; a cell of another row is [`Lists::Neither`].
     #[inline(always)]
     pub const fn lists(&self, source: &Leaf) -> Lists {
-        match self.0 ^ source.tag() {
+        match (self.0 ^ source.tag()) & !LIMITED {
             1 => Lists::Source,
             2 => Lists::Destination,
             MUTUAL => Lists::Both,
@@ -87,49 +83,82 @@ impl Cell {
     }
 }
 
-/// Whether both lists contain each other, by [`Cell::number`], in one comparison.
+/// The bits of a cell, by [`Cell::number`], for this source; 16 or more for a cell of another row.
 #[inline(always)]
-pub const fn is_mutual(cell: u64, source: &Leaf) -> bool {
-    cell ^ source.tag() as u64 == MUTUAL as u64
+pub const fn bits(cell: u64, source: &Leaf) -> u64 {
+    cell ^ source.tag() as u64
 }
 
-/// Whether rules decide, by [`Cell::number`], in one comparison.
+/// Whether both lists contain each other and nothing is limited, by [`bits`], in one comparison.
 #[inline(always)]
-pub const fn is_ruled(cell: u64, source: &Leaf) -> bool {
-    (cell ^ source.tag() as u64).wrapping_sub(RULED as u64) < MUTUAL as u64
+pub const fn is_mutual(bits: u64) -> bool {
+    bits == MUTUAL as u64
+}
+
+/// The same with limits.
+#[inline(always)]
+pub const fn is_limited_mutual(bits: u64) -> bool {
+    bits == (MUTUAL | LIMITED) as u64
+}
+
+/// Whether rules decide and nothing is limited, by [`bits`], in one comparison.
+#[inline(always)]
+pub const fn is_ruled(bits: u64) -> bool {
+    bits.wrapping_sub(RULED as u64) < MUTUAL as u64
+}
+
+/// The same with limits.
+#[inline(always)]
+pub const fn is_limited_ruled(bits: u64) -> bool {
+    bits.wrapping_sub((RULED | LIMITED) as u64) < MUTUAL as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_entry_never_written_allows_nothing() {
-        assert!(!Cell::EMPTY.is_mutual(&Leaf::NOBODY));
-        assert_eq!(Cell::EMPTY.lists(&Leaf::NOBODY), Lists::Neither);
-        let mutual = Cell::new(Cell::tag(0), SOURCE_LISTS | DESTINATION_LISTS);
-        assert!(!mutual.is_mutual(&Leaf::NOBODY));
+    /// The comparisons of the fast path, in their order, for a source of class 7.
+    fn compared(cell: Cell) -> [bool; 4] {
+        let leaf = Leaf::new(1, 0, 0, Cell::tag(7));
+        [is_mutual, is_ruled, is_limited_mutual, is_limited_ruled]
+            .map(|compare| compare(bits(cell.number(), &leaf)))
     }
 
     #[test]
-    fn rules_decide_only_where_the_bit_is_set_and_never_on_the_fast_path() {
-        let leaf = Leaf::new(1, 0, 0, Cell::tag(7));
-        for lists in [0, SOURCE_LISTS, DESTINATION_LISTS] {
-            let cell = Cell::new(Cell::tag(7), lists | RULED);
-            assert_eq!(cell.lists(&leaf), Lists::Ruled);
-            assert!(cell.is_ruled(&leaf) && !cell.is_mutual(&leaf));
-            let cell = Cell::new(Cell::tag(7), lists);
-            assert!(!cell.is_ruled(&leaf));
+    fn an_entry_never_written_allows_nothing() {
+        assert_eq!(Cell::EMPTY.lists(&Leaf::NOBODY), Lists::Neither);
+        let mutual = Cell::new(Cell::tag(0), MUTUAL);
+        for cell in [Cell::EMPTY, mutual] {
+            assert!(!is_mutual(bits(cell.number(), &Leaf::NOBODY)));
         }
-        assert!(!Cell::new(Cell::tag(7), MUTUAL).is_ruled(&leaf));
-        assert!(!Cell::new(Cell::tag(7), MUTUAL | RULED).is_ruled(&leaf));
+    }
+
+    #[test]
+    fn one_comparison_at_most_holds_for_a_cell() {
+        let leaf = Leaf::new(1, 0, 0, Cell::tag(7));
+        let one = |place: usize| core::array::from_fn(|at| at == place);
+        for lists in [0, SOURCE_LISTS, DESTINATION_LISTS] {
+            for (limited, place) in [(0, 1), (LIMITED, 3)] {
+                let cell = Cell::new(Cell::tag(7), lists | RULED | limited);
+                assert_eq!(cell.lists(&leaf), Lists::Ruled);
+                assert_eq!(compared(cell), one(place));
+                let cell = Cell::new(Cell::tag(7), lists | limited);
+                assert_eq!(compared(cell), [false; 4]);
+            }
+        }
+        for (limited, place) in [(0, 0), (LIMITED, 2)] {
+            let cell = Cell::new(Cell::tag(7), MUTUAL | limited);
+            assert_eq!((cell.lists(&leaf), compared(cell)), (Lists::Both, one(place)));
+            let never = Cell::new(Cell::tag(7), MUTUAL | RULED | limited);
+            assert_eq!((never.lists(&leaf), compared(never)), (Lists::Neither, [false; 4]));
+        }
     }
 
     #[test]
     fn a_cell_counts_for_its_own_class_only() {
-        let cell = Cell::new(Cell::tag(7), SOURCE_LISTS | DESTINATION_LISTS);
-        assert!(cell.is_mutual(&Leaf::new(1, 0, 0, Cell::tag(7))));
-        for class in [0, 6, 8, (1 << 29) - 2] {
+        let cell = Cell::new(Cell::tag(7), MUTUAL);
+        assert_eq!(cell.lists(&Leaf::new(1, 0, 0, Cell::tag(7))), Lists::Both);
+        for class in [0, 6, 8, (1 << 28) - 2] {
             assert_eq!(cell.lists(&Leaf::new(1, 0, 0, Cell::tag(class))), Lists::Neither);
         }
     }

@@ -58,7 +58,8 @@ impl Answer {
             | Reason::HostAccess
             | Reason::NoRule
             | Reason::RuleEnded
-            | Reason::Disabled => Some(Self::Prohibited),
+            | Reason::Disabled
+            | Reason::Quota => Some(Self::Prohibited),
             Reason::SourceUnknown
             | Reason::ForwardedIn
             | Reason::Hairpin
@@ -74,6 +75,7 @@ impl Answer {
             | Reason::NotRouted
             | Reason::OwnTunnel
             | Reason::FlowLimit
+            | Reason::Rate
             | Reason::NoFirstFragment
             | Reason::BadFragment
             | Reason::UnrelatedError => None,

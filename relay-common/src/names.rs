@@ -45,6 +45,8 @@ pub const GRANTS: &str = ".rodata.grants";
 pub const SERVICES: &str = ".rodata.services";
 /// Section of `u64`, indexed by rule: when it ends, nanoseconds of TAI.
 pub const RULE_ENDS: &str = ".rodata.ends";
+/// Section of [`crate::limits::Limits`], indexed by slot.
+pub const LIMITS: &str = ".rodata.limits";
 /// LPM trie of [`crate::Leaf`] for IPv4 addresses outside the array's range.
 pub const PREFIXES_V4: &str = "PREFIXES_V4";
 /// LPM trie of [`crate::Leaf`] for IPv6 addresses outside the array's range.
@@ -77,6 +79,9 @@ pub const FRAGMENTS: &str = "FRAGMENTS";
 pub const HELD: &str = "HELD";
 /// Array of [`crate::counters::RuleCounters`], indexed by rule; outlives generations.
 pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
+
+/// Array of [`crate::meter::Meter`], indexed by slot; outlives generations.
+pub const METERS: &str = "METERS";
 
 /// Array with one [`crate::guard::Identity`].
 pub const GUARD: &str = "GUARD";
@@ -113,6 +118,10 @@ pub const LAST_SET: &str = "LAST_SET";
 pub const LAST_GRANT: &str = "LAST_GRANT";
 /// Highest number of a rule.
 pub const LAST_RULE: &str = "LAST_RULE";
+/// Highest slot of a peer.
+pub const LAST_SLOT: &str = "LAST_SLOT";
+/// TAI minus UTC, seconds.
+pub const TAI_OFFSET_S: &str = "TAI_OFFSET_S";
 /// The lower half of [`crate::Generation::number`].
 pub const GENERATION_NUMBER: &str = "GENERATION_NUMBER";
 /// A random number that is mixed into the hashes of flows, the same for as long as the flows live.
@@ -163,3 +172,5 @@ pub const PAIR_STATS: u32 = 8;
 pub const RULES: u32 = 16;
 /// Bit of [`FEATURES`]: some rules end.
 pub const ENDS: u32 = 32;
+/// Bit of [`FEATURES`]: some peers have limits.
+pub const LIMITED: u32 = 64;

@@ -74,4 +74,8 @@ labelled! {
     UnrelatedError = 26, "unrelated_error", Disposition::Packet;
     /// Sender or receiver is disabled (enabled = false).
     Disabled = 27, "disabled", Disposition::Policy;
+    /// Faster than rate_from of the sender or rate_to of the receiver.
+    Rate = 28, "rate", Disposition::Policy;
+    /// More than the quota of the sender or of the receiver leaves in this period.
+    Quota = 29, "quota", Disposition::Policy;
 }

@@ -18,7 +18,7 @@ pub enum Verdict {
 /// The verdict of the policy on a source and destination leaf and their cell. [`settle`] completes it
 /// where the host's routing matters.
 ///
-/// The fast path tests [`Cell::is_mutual`] and compares slots, which is this function's
+/// The fast path tests [`crate::cell::is_mutual`] and compares slots, which is this function's
 /// [`Verdict::Relay`].
 ///
 /// # Errors

@@ -7,7 +7,6 @@ use relay_common::{
     counters::{RuleCounters, pair_key},
     dropped_index,
     flow::Entry,
-    transport::Transport,
 };
 
 use crate::{maps, packet::Packet};
@@ -84,12 +83,10 @@ pub fn begun(rule: u32) {
 /// Counts packets and bytes from a peer to the host's stack.
 #[inline(always)]
 pub fn from_peer_to_host(
-    packet: &Packet<'_>,
-    transport: &Transport,
     source: &Leaf,
+    (packets, bytes): (u64, u64),
 ) -> Result<(), Reason> {
     let from = maps::counters(source.slot()).ok_or(Reason::Inconsistent)?;
-    let (packets, bytes) = packet.on_the_wire(transport);
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add!(from, PeerCounters, host_rx_packets, packets);
@@ -101,12 +98,10 @@ pub fn from_peer_to_host(
 /// Counts packets and bytes from the host's stack to a peer.
 #[inline(always)]
 pub fn from_host_to_peer(
-    packet: &Packet<'_>,
-    transport: &Transport,
     destination: &Leaf,
+    (packets, bytes): (u64, u64),
 ) -> Result<(), Reason> {
     let to = maps::counters(destination.counted_slot()).ok_or(Reason::Inconsistent)?;
-    let (packets, bytes) = packet.on_the_wire(transport);
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add!(to, PeerCounters, host_tx_packets, packets);
@@ -145,10 +140,12 @@ pub unsafe fn next(counter: *mut u64) -> u64 {
     by + 1
 }
 
+/// Adds to a map value.
+///
 /// # Safety
 /// `counter` points to an aligned word of a map value.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, by: u64) {
+pub unsafe fn add(counter: *mut u64, by: u64) {
     // SAFETY: guaranteed by the caller.
     unsafe { add_at::<0>(counter, by) }
 }

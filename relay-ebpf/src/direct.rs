@@ -5,11 +5,13 @@
 use relay_common::{
     Leaf, cell,
     header::{Ipv4Header, Ipv6Header, protocol},
+    names::LIMITED,
 };
 
 use crate::{
-    count,
+    count, limits,
     packet::Packet,
+    settings::has,
     tables::{Place, RangeV4, RangeV6, opaque},
 };
 
@@ -17,20 +19,22 @@ use crate::{
 pub enum Glance {
     /// It is ready for the redirect to the other peer.
     Relayed,
-    /// Unchanged: its IPv4 header is right, and rules decide between these leaves.
-    RuledV4(Ruled),
+    /// Unchanged: its IPv4 header is right, and other things decide than lists.
+    LeftV4(Left),
     /// The same for IPv6.
-    RuledV6(Ruled),
+    LeftV6(Left),
 }
 
-/// The leaves of source and destination, and the place of their cell.
-pub struct Ruled {
+/// The leaves of source and destination, and their cell.
+pub struct Left {
     /// Leaf of the source.
     pub source: &'static Leaf,
     /// Leaf of the destination.
     pub destination: &'static Leaf,
     /// Where their cell is.
     pub place: Place,
+    /// [`cell::bits`] of it.
+    pub bits: u64,
 }
 
 /// Prepares the packet for the redirect to the other peer, or leaves it unchanged.
@@ -52,13 +56,14 @@ pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
     if !packet.is_single() {
         return None;
     }
-    let number = opaque(place.cell().number());
-    if !cell::is_mutual(number, source) {
-        return cell::is_ruled(number, source).then_some(Glance::RuledV4(Ruled {
-            source,
-            destination,
-            place,
-        }));
+    let bits = cell::bits(opaque(place.cell().number()), source);
+    if !cell::is_mutual(bits) {
+        if cell::is_ruled(bits) || !cell::is_limited_mutual(bits) || !has(LIMITED) {
+            return Some(Glance::LeftV4(Left { source, destination, place, bits }));
+        }
+        limits::account(packet, source, destination)?;
+        words.store_ttl_word(header.decremented());
+        return Some(Glance::Relayed);
     }
     account(packet, source, destination)?;
     words.store_ttl_word(header.decremented());
@@ -83,13 +88,14 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
     if !packet.is_single() {
         return None;
     }
-    let number = opaque(place.cell().number());
-    if !cell::is_mutual(number, source) {
-        return cell::is_ruled(number, source).then_some(Glance::RuledV6(Ruled {
-            source,
-            destination,
-            place,
-        }));
+    let bits = cell::bits(opaque(place.cell().number()), source);
+    if !cell::is_mutual(bits) {
+        if cell::is_ruled(bits) || !cell::is_limited_mutual(bits) || !has(LIMITED) {
+            return Some(Glance::LeftV6(Left { source, destination, place, bits }));
+        }
+        limits::account(packet, source, destination)?;
+        words.store_hop_limit(header.hop_limit() - 1);
+        return Some(Glance::Relayed);
     }
     account(packet, source, destination)?;
     words.store_hop_limit(header.hop_limit() - 1);

@@ -4,12 +4,20 @@ use relay_common::{
     Reason,
     header::protocol,
     leaf::Owner,
-    names::EGRESS_STACK,
+    names::{EGRESS_STACK, LIMITED},
     transport::Transport,
     verdict::{self, Inbound},
 };
 
-use crate::{count, maps, packet::Packet, policy, settings, tables};
+use crate::{
+    count,
+    limits::{self, NO_PEER},
+    maps,
+    packet::Packet,
+    policy,
+    seen::decoded,
+    settings, tables,
+};
 
 /// Decides about the packet, and counts it if it passes.
 ///
@@ -35,7 +43,16 @@ pub fn decide(packet: &Packet<'_>) -> Result<(), Reason> {
     } else if is_of_the_tunnel(packet, &transport) {
         return Err(Reason::OwnTunnel);
     }
-    count::from_host_to_peer(packet, &transport, &destination)
+    let on_the_wire = packet.on_the_wire(&transport);
+    let has_limits = settings::features() & LIMITED != 0;
+    if has_limits {
+        decoded(limits::check(NO_PEER, destination.counted_slot(), on_the_wire.1))?;
+    }
+    count::from_host_to_peer(&destination, on_the_wire)?;
+    if has_limits {
+        limits::charge(NO_PEER, destination.counted_slot(), on_the_wire.1);
+    }
+    Ok(())
 }
 
 /// Whether the host's own WireGuard sent the packet, by the port of its socket. Inside the tunnel it

@@ -2,7 +2,7 @@
 
 use core::{arch::asm, cell::Cell};
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_ktime_get_tai_ns};
+use aya_ebpf::helpers::generated::bpf_ktime_get_tai_ns;
 use relay_common::{
     flow::{FlowSet, Flows, OPENINGS},
     names::ENDS,
@@ -78,8 +78,7 @@ impl Flows for Kernel {
 
     #[inline(always)]
     fn now_ns(&self) -> u64 {
-        // SAFETY: the helper takes no arguments.
-        unsafe { bpf_ktime_get_boot_ns() }
+        clock::boot_ns()
     }
 
     #[inline(always)]

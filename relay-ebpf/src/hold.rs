@@ -11,13 +11,13 @@ use relay_common::{
     Reason,
     flow::{Flows as _, ticks},
     held::{CLAIMED, EMPTY, Held, MAX_LEN, PATIENCE, PLACES, first_place, next_place},
-    names::{FAST_PATH, PAIR_STATS},
+    names::{FAST_PATH, LIMITED, PAIR_STATS},
 };
 
 use crate::{
     count,
     flows::Kernel,
-    ingress, maps,
+    ingress, limits, maps,
     packet::{Packet, bounded},
     seen::{Seen, Subject, code},
     settings,
@@ -145,6 +145,9 @@ fn count_released(seen: &Seen, len: u32) {
     let on_the_wire = (1, len.into());
     // The slots have counters: the first fragment was counted there.
     let _counted = count::between(from, to, on_the_wire);
+    if settings::features() & LIMITED != 0 {
+        limits::charge(from, to, len.into());
+    }
     count::ruled(seen.passed.rule, None, on_the_wire);
     if settings::features() & PAIR_STATS != 0 {
         count::pair(from, to, on_the_wire);

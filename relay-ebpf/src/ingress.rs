@@ -3,14 +3,22 @@
 use relay_common::{
     Leaf, Reason,
     header::Headers,
-    names::{EGRESS_STACK, FAST_PATH, PAIR_STATS},
+    names::{EGRESS_STACK, FAST_PATH, LIMITED, PAIR_STATS},
     payload::Payload,
     service,
     transport::Transport,
     verdict::{self, Verdict},
 };
 
-use crate::{count, host, maps, packet::Packet, policy, settings, tables};
+use crate::{
+    count, host,
+    limits::{self, NO_PEER},
+    maps,
+    packet::Packet,
+    policy,
+    seen::decoded,
+    settings, tables,
+};
 
 /// What becomes of a packet that is not dropped.
 pub enum Outcome {
@@ -56,6 +64,10 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
     // Of a packet that a rule has yet to allow, nobody learns how far it came.
     if verdict == Verdict::Relay && fast_path {
         may_leave(packet, &headers, &transport)?;
+    }
+    if features & LIMITED != 0 && verdict != Verdict::ByRule {
+        let (_, bytes) = packet.on_the_wire(&transport);
+        decoded(limits::check(source.slot(), receiver(verdict, &destination), bytes))?;
     }
     Ok(Passing { verdict, headers, transport, destination })
 }
@@ -111,11 +123,14 @@ pub fn carry_out(
     passing: &Passing,
 ) -> Result<Outcome, Reason> {
     let destination = &passing.destination;
+    let on_the_wire = packet.on_the_wire(&passing.transport);
+    if features & LIMITED != 0 {
+        limits::charge(source.slot(), receiver(passing.verdict, destination), on_the_wire.1);
+    }
     if passing.verdict != Verdict::Relay {
-        count::from_peer_to_host(packet, &passing.transport, source)?;
+        count::from_peer_to_host(source, on_the_wire)?;
         return Ok(Outcome::Passed);
     }
-    let on_the_wire = packet.on_the_wire(&passing.transport);
     count::relayed(source, destination, on_the_wire)?;
     if features & PAIR_STATS != 0 {
         count::pair(source.slot(), destination.slot(), on_the_wire);
@@ -125,6 +140,12 @@ pub fn carry_out(
     }
     decrement_ttl(packet, &passing.headers)?;
     Ok(Outcome::Redirected)
+}
+
+/// The slot whose limits a packet with this verdict meets at its end.
+#[inline(always)]
+fn receiver(verdict: Verdict, destination: &Leaf) -> u32 {
+    if verdict == Verdict::Relay { destination.slot() } else { NO_PEER }
 }
 
 /// Decrements TTL or hop limit, which is not 0.

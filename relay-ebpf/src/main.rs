@@ -16,6 +16,7 @@ mod hold;
 mod host;
 mod icmp;
 mod ingress;
+mod limits;
 mod maps;
 mod packet;
 mod policy;
@@ -33,19 +34,20 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use relay_common::{
-    Leaf, Reason,
+    Leaf, Reason, cell,
     counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
-    names::{PASSED, RULES},
+    names::{LIMITED, PASSED, RULES},
     probe,
     verdict::Verdict,
 };
 
 use crate::{
-    direct::{Glance, Ruled},
+    direct::{Glance, Left},
     event::Direction,
     ingress::Outcome,
     packet::Packet,
+    settings::has,
 };
 
 /// Passes a packet on to the programs and filters behind ours, and then to the stack: TCX_NEXT for a
@@ -56,16 +58,27 @@ const PASS: i32 = TC_ACT_UNSPEC;
 #[classifier]
 pub fn relay_ingress(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    let has_rules = settings::features() & RULES != 0;
     let is_relayed = match direct::relay(&packet) {
         Some(Glance::Relayed) => true,
-        Some(Glance::RuledV4(Ruled { source, destination, place })) if has_rules => {
-            steady::relay_v4(again(&ctx), source, destination, place)
+        Some(Glance::LeftV4(Left { source, destination, place, bits })) => {
+            if cell::is_ruled(bits) && has(RULES) {
+                steady::relay_v4::<false>(again(&ctx), source, destination, place)
+            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
+                steady::relay_v4::<true>(again(&ctx), source, destination, place)
+            } else {
+                false
+            }
         }
-        Some(Glance::RuledV6(Ruled { source, destination, place })) if has_rules => {
-            steady::relay_v6(again(&ctx), source, destination, place)
+        Some(Glance::LeftV6(Left { source, destination, place, bits })) => {
+            if cell::is_ruled(bits) && has(RULES) {
+                steady::relay_v6::<false>(again(&ctx), source, destination, place)
+            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
+                steady::relay_v6::<true>(again(&ctx), source, destination, place)
+            } else {
+                false
+            }
         }
-        Some(Glance::RuledV4(_) | Glance::RuledV6(_)) | None => false,
+        None => false,
     };
     if is_relayed {
         return redirect_back(&packet);

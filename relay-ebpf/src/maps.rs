@@ -10,6 +10,7 @@ use relay_common::{
     event::EVENTS_KEPT,
     flow::FlowSet,
     held::Held,
+    meter::Meter,
 };
 
 use crate::seen::Seen;
@@ -39,6 +40,13 @@ struct SharedPlace(Held);
 // SAFETY: a place is written and sent by the one processor that has claimed it.
 unsafe impl Sync for SharedPlace {}
 
+/// A meter that several processors use.
+#[repr(transparent)]
+struct SharedMeter(Meter);
+
+// SAFETY: a program reads and writes single words of it.
+unsafe impl Sync for SharedMeter {}
+
 #[map]
 static PREFIXES_V4: LpmTrie<[u8; 4], Leaf> = LpmTrie::with_max_entries(1, NO_PREALLOC | READ_ONLY);
 #[map]
@@ -66,6 +74,8 @@ static HELD: Array<SharedPlace> = Array::with_max_entries(1, MMAPABLE);
 static OPENINGS_DUE: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static RULE_COUNTERS: Array<RuleCounters> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static METERS: Array<SharedMeter> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -171,6 +181,12 @@ pub fn openings(slot: u32) -> Option<*mut u64> {
 #[inline(always)]
 pub fn rule_counters(rule: u32) -> Option<*mut RuleCounters> {
     RULE_COUNTERS.get_ptr_mut(rule)
+}
+
+/// The meter of a slot.
+#[inline(always)]
+pub fn meter(slot: u64) -> Option<&'static Meter> {
+    METERS.get(slot as u32).map(|meter| &meter.0)
 }
 
 /// The identity of this generation.

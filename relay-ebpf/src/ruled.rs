@@ -18,7 +18,7 @@ use relay_common::{
     },
     header::Headers,
     icmp::ICMP_LEN,
-    names::{FAST_PATH, PAIR_STATS},
+    names::{FAST_PATH, LIMITED, PAIR_STATS},
     payload::Payload,
     service,
     transport::Transport,
@@ -30,7 +30,7 @@ use crate::{
     flows::Kernel,
     hold::{hold, release},
     ingress::{self, Outcome},
-    maps,
+    limits, maps,
     packet::Packet,
     policy,
     seen::{Seen, Subject, code, decoded},
@@ -44,6 +44,7 @@ pub fn decide(ctx: &TcContext) -> Done {
     let passes = read(again(ctx))
         && (judge_seen(again(ctx)) || (read_quoted(again(ctx)) && judge_seen(again(ctx))));
     if passes {
+        limit_seen(again(ctx));
         begin_seen(again(ctx));
         settle(again(ctx));
         remember_seen(again(ctx));
@@ -168,12 +169,23 @@ fn judge_seen(ctx: TcContext) -> bool {
     }
 }
 
+/// Checks the packet against the limits of both peers.
+#[inline(never)]
+fn limit_seen(_ctx: TcContext) {
+    let Some(seen) = maps::seen() else { return };
+    if settings::features() & LIMITED != 0 && seen.verdict == code(Ok(())) {
+        let [from, to] = seen.slots();
+        seen.verdict = limits::check(from, to, seen.on_the_wire.1);
+    }
+}
+
 /// Finds a place for the flow that the packet begins.
 #[inline(never)]
 fn begin_seen(ctx: TcContext) {
     let Some(seen) = maps::seen() else { return };
     let kernel = Kernel::new(Packet::new(&ctx).is_probe());
-    if seen.passed.flow != FlowOf::BEGINS || kernel.is_probe() {
+    let is_limited = seen.verdict == code(Err(Reason::Rate)) || seen.verdict == code(Err(Reason::Quota));
+    if seen.passed.flow != FlowOf::BEGINS || is_limited || kernel.is_probe() {
         return;
     }
     match begin(&kernel, &seen.packet, seen.passed.rule) {
@@ -195,16 +207,13 @@ fn settle(ctx: TcContext) {
     if seen.verdict != code(Ok(())) || Packet::new(&ctx).is_probe() {
         return;
     }
-    let (from, to) = match seen.subject {
-        // The error goes the other way than what it quotes.
-        Subject::Quoted => (seen.packet.destination, seen.packet.source),
-        Subject::Whole | Subject::First | Subject::Later => {
-            (seen.packet.source, seen.packet.destination)
-        }
-    };
+    let [from, to] = seen.slots();
     if count::between(from, to, seen.on_the_wire).is_err() {
         seen.verdict = code(Err(Reason::Inconsistent));
         return;
+    }
+    if features & LIMITED != 0 {
+        limits::charge(from, to, seen.on_the_wire.1);
     }
     let flow = match seen.passed.flow.place() {
         Some((set, way)) => maps::flows(set).map(|set| set.entry(way)),

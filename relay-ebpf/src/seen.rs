@@ -29,6 +29,19 @@ pub struct Seen {
     pub on_the_wire: (u64, u64),
 }
 
+impl Seen {
+    /// Slots of sender and receiver.
+    #[inline(always)]
+    pub fn slots(&self) -> [u32; 2] {
+        let (source, destination) = (self.packet.source, self.packet.destination);
+        match self.subject {
+            // The error goes the other way than what it quotes.
+            Subject::Quoted => [destination, source],
+            Subject::Whole | Subject::First | Subject::Later => [source, destination],
+        }
+    }
+}
+
 /// What a decision is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]

@@ -20,6 +20,13 @@ macro_rules! settings {
     };
 }
 
+/// Whether this generation has all these features. Read where it is asked for: kept in a register it
+/// would cost what needs none.
+#[inline(always)]
+pub fn has(all: u32) -> bool {
+    features() & all == all
+}
+
 settings! {
     /// Host-order network of the IPv4 array's range.
     V4_BASE, v4_base: u32;
@@ -39,6 +46,10 @@ settings! {
     LAST_GRANT, last_grant: u32;
     /// Highest number of a rule.
     LAST_RULE, last_rule: u32;
+    /// Highest slot of a peer.
+    LAST_SLOT, last_slot: u32;
+    /// TAI minus UTC, seconds, as a number that wraps.
+    TAI_OFFSET_S, tai_offset_s: u64;
     /// The lower half of the number of this generation.
     GENERATION_NUMBER, generation_number: u32;
     /// Seed of the table of flows.

@@ -10,12 +10,17 @@ use relay_common::{
     transport::Ports,
 };
 
-use crate::{count, flows::Kernel, packet::Packet, tables::Place};
+use crate::{count, flows::Kernel, limits, packet::Packet, tables::Place};
 
 /// Relays a packet between these leaves, of which [`crate::direct`] has checked that it is a single one
-/// and its IP header; or leaves it unchanged.
+/// and its IP header; or leaves it unchanged. Of a pair with limits the packet is charged.
 #[inline(never)]
-pub fn relay_v4(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place) -> bool {
+pub fn relay_v4<const LIMITED: bool>(
+    ctx: TcContext,
+    source: &Leaf,
+    destination: &Leaf,
+    place: Place,
+) -> bool {
     let packet = Packet::new(&ctx);
     let relayed = || {
         let words = packet.linear::<[u32; 7]>()?;
@@ -40,7 +45,7 @@ pub fn relay_v4(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place)
             let (header, ports) = headers();
             Key::of(&Headers::V4(header), ports, header.protocol())
         };
-        account(&packet, key, [source, destination], place, lifetime)?;
+        account::<LIMITED>(&packet, key, [source, destination], place, lifetime)?;
         words.head().store_ttl_word(headers().0.decremented());
         Some(())
     };
@@ -49,7 +54,12 @@ pub fn relay_v4(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place)
 
 /// The same for IPv6.
 #[inline(never)]
-pub fn relay_v6(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place) -> bool {
+pub fn relay_v6<const LIMITED: bool>(
+    ctx: TcContext,
+    source: &Leaf,
+    destination: &Leaf,
+    place: Place,
+) -> bool {
     let packet = Packet::new(&ctx);
     let relayed = || {
         let words = packet.linear::<[u64; 6]>()?;
@@ -71,7 +81,7 @@ pub fn relay_v6(ctx: TcContext, source: &Leaf, destination: &Leaf, place: Place)
             let (header, ports) = headers();
             Key::of(&Headers::V6(header), ports, header.next_header())
         };
-        account(&packet, key, [source, destination], place, lifetime)?;
+        account::<LIMITED>(&packet, key, [source, destination], place, lifetime)?;
         words.head().store_hop_limit(headers().0.hop_limit() - 1);
         Some(())
     };
@@ -97,7 +107,7 @@ fn read(ports: u32) -> Ports {
 
 /// Counts the packet, if it is one of a flow.
 #[inline(always)]
-fn account(
+fn account<const LIMITED: bool>(
     packet: &Packet<'_>,
     key: impl Fn() -> Key,
     [source, destination]: [&Leaf; 2],
@@ -114,6 +124,12 @@ fn account(
         flow = steady(&kernel, &key(), Side::Beginner, source.slot(), lifetime);
     }
     let flow = flow?;
+    if LIMITED {
+        let (from, to) = (source.slot().into(), destination.slot().into());
+        if limits::pass(from, to, packet.len().into()) == 0 {
+            return None;
+        }
+    }
     let counted = (1, packet.len().into());
     count::relayed(source, destination, counted).ok()?;
     count::ruled(flow.rule(), Some(flow), counted);

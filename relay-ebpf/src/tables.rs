@@ -8,6 +8,7 @@ use core::arch::asm;
 
 use relay_common::{
     Cell, Leaf,
+    limits::Limits,
     rules::{Directions, Grant, RuleSet},
     service,
 };
@@ -45,6 +46,10 @@ static SERVICES: u16 = 0;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".rodata.ends")]
 static RULE_ENDS: u64 = 0;
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.limits")]
+static LIMITS: Limits = Limits::NONE;
 
 /// The address of a table, hidden from the compiler, which would otherwise assume that the one
 /// declared entry is all there is.
@@ -230,4 +235,25 @@ pub fn rule_ends(rule: u32) -> u64 {
     let start: *const u64 = start_of!(RULE_ENDS);
     // SAFETY: the table has LAST_RULE + 1 entries, as the verifier checks.
     unsafe { *start.wrapping_add(rule as usize) }
+}
+
+/// Whether both slots have limits.
+#[inline(always)]
+pub fn have_limits([one, other]: [u64; 2]) -> bool {
+    let last = settings::last_slot().into();
+    one <= last && other <= last
+}
+
+/// The limits of a slot that has some.
+///
+/// VERIFIER: computed here, and not where it is used. The compiler would keep the slot on the stack
+/// until then, and 6.1 forgets there that it was compared with the end of the table.
+#[inline(always)]
+pub fn limits(slot: u64) -> &'static Limits {
+    let mut at: *const Limits = start_of!(LIMITS);
+    let offset = slot * size_of::<Limits>() as u64;
+    // SAFETY: adds to a register.
+    unsafe { asm!("{0} += {1}", inout(reg) at, in(reg) offset, options(nomem, nostack)) };
+    // SAFETY: if peers have limits, the table has LAST_SLOT + 1 entries, as the verifier checks.
+    unsafe { &*at }
 }

@@ -9,7 +9,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use relay::{
-    model::{Egress, HostAccess, Relay},
+    model::{Egress, HostAccess, Limits, Period, Quota, Rate, Relay},
     policy::{Sources, eval},
 };
 use relay_common::{
@@ -156,6 +156,30 @@ fn the_fast_path_behaves_as_the_slow_path() {
     assert!(relayed > BOTH_WAYS / 4, "{relayed} of {BOTH_WAYS} were relayed");
 }
 
+#[test]
+fn a_limited_pair_behaves_as_one_without_limits_until_it_reaches_them() {
+    let Some(mut free) = crate::four_peers("agreement::limited") else { return };
+    let mut limited = crate::four();
+    limited.peers[0].limits = never_reached();
+    let mut limited = ProgramRun::new(limited);
+    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[8; 32]);
+    let mut bytes = 0;
+    for _ in 0..BOTH_WAYS {
+        let inner = any_packet(&mut random);
+        let before = limited.loaded().traffic(1).expect("counters");
+        let ((verdict, out), moved) = limited.moved(|programs| programs.ingress(&inner));
+        let (expected, counted) = free.moved(|programs| programs.ingress(&inner));
+        assert_eq!(moved, counted, "{inner:?}");
+        if moved.iter().any(|counter| counter.ends_with("_packets +1")) {
+            assert_eq!((verdict, out), expected, "{inner:?}");
+        }
+        let after = limited.loaded().traffic(1).expect("counters");
+        bytes += after.rx_bytes - before.rx_bytes + after.host_rx_bytes - before.host_rx_bytes;
+    }
+    assert_eq!(limited.loaded().used(1).expect("the meters").used_from, bytes);
+    assert!(bytes > 1_000_000, "{bytes}");
+}
+
 /// Mostly between peers 1 and 2 of the four, sometimes with a byte changed.
 fn any_packet(random: &mut TestRng) -> Inner {
     let mut below = |limit: u32| random.next_u32() % limit;
@@ -182,6 +206,12 @@ fn any_packet(random: &mut TestRng) -> Inner {
     inner
 }
 
+/// Limits of a peer that no packet of a test exceeds.
+pub(crate) fn never_reached() -> Limits {
+    let quota = Some(Quota { bytes: Quota::MOST, period: Period::Week });
+    Limits { rate_from: Some(Rate::MAX), quota_from: quota, ..Limits::default() }
+}
+
 /// Up to 200 peers with an address of each family, nested and overlapping routes and lists.
 fn any_relay() -> impl Strategy<Value = Relay> {
     let lists = (prop::collection::vec(prefix(), 0..3), prop::collection::vec(prefix(), 0..8));
@@ -194,6 +224,10 @@ fn any_relay() -> impl Strategy<Value = Relay> {
             let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
             let mut made = peer(number, &addresses, &[], &[]);
             made.allowed_ips = allowed;
+            made.enabled = number % 7 != 3;
+            if number % 5 == 1 {
+                made.limits = never_reached();
+            }
             made.routes = routes
                 .into_iter()
                 .filter(|net| net.prefix_len() < net.max_prefix_len() && taken.insert(*net))

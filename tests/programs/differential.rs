@@ -140,7 +140,9 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
         | Reason::NoFirstFragment
         | Reason::BadFragment
         | Reason::UnrelatedError
-        | Reason::Disabled => true,
+        | Reason::Disabled
+        | Reason::Rate
+        | Reason::Quota => true,
         Reason::TtlExceeded
         | Reason::TooBig
         | Reason::BadChecksum

@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod guard;
 mod host;
+mod limits;
 mod memory;
 mod pairs;
 mod pins;

@@ -14,6 +14,7 @@ use relay_common::{
     PeerCounters, Reason,
     counters::RuleCounters,
     flow::{FlowSet, Key, Record, SETS, WAYS, place, ticks},
+    meter::Used,
 };
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
@@ -174,6 +175,19 @@ impl Generations {
         let counters: Array<_, [u64; 4]> = pinned(&self.pins, "rule_counters")?;
         let [packets, bytes, flows, reserved] = counters.get(&number, 0)?;
         Ok(RuleCounters { packets, bytes, flows, reserved })
+    }
+
+    /// What a slot has used of its limits.
+    pub fn used(&self, slot: u32) -> Result<Used> {
+        let meters: Array<_, [u64; 8]> = pinned(&self.pins, "meters_0")?;
+        Ok(bytemuck::cast(meters.get(&slot, 0)?))
+    }
+
+    /// Sets what a slot has used.
+    pub fn set_used(&self, slot: u32, used: Used) -> Result<()> {
+        let mut meters: Array<_, [u64; 8]> = pinned(&self.pins, "meters_0")?;
+        let words: [u64; 8] = bytemuck::cast(used);
+        Ok(meters.set(slot, words, 0)?)
     }
 }
 

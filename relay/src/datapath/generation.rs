@@ -16,6 +16,7 @@ use relay_common::{
     counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED, MAX_RULES, RuleCounters},
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, SETS},
+    meter::Used,
     names::{self, ABI_VERSION},
     rules::{Directions, Grant, RuleSet},
 };
@@ -25,11 +26,12 @@ use super::{
     counters::{self, DroppedCounts, Epoch},
     events::Recorder,
     flows::{self, LiveFlow},
+    meters,
     object::{self, OBJECT, OBJECT_HASH},
     pairs,
     pinned::{
-        COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES, Mapped, PAIRS,
-        Pins, RULE_COUNTERS,
+        COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES, METERS,
+        Mapped, PAIRS, Pins, RULE_COUNTERS,
     },
     probe::{self, Answer},
     rules,
@@ -65,6 +67,7 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.rule_sets));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.grants));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.services));
+    hash.update(bytemuck::cast_slice::<_, u8>(&compiled.limits));
     for (rule, end) in &compiled.rule_ends {
         hash.update(rule.to_le_bytes());
         hash.update(end.unwrap_or(u64::MAX).to_le_bytes());
@@ -117,6 +120,10 @@ impl Loaded {
             size(tables.grants.len()) - 1,
             size(tables.ends.len()) - 1,
         );
+        let limits = not_empty(&compiled.limits);
+        let last_slot = size(limits.len()) - 1;
+        let has_limits = compiled.features & names::LIMITED != 0;
+        let tai_offset = i64::from(tai_offset_s);
         let generation_number = lower_half(number);
         let flow_seed = match pins {
             Some((pins, _)) if has_rules => flows::seed(pins)?,
@@ -142,6 +149,8 @@ impl Loaded {
             .override_global(names::LAST_SET, &last_set, true)
             .override_global(names::LAST_GRANT, &last_grant, true)
             .override_global(names::LAST_RULE, &last_rule, true)
+            .override_global(names::LAST_SLOT, &last_slot, true)
+            .override_global(names::TAI_OFFSET_S, &tai_offset, true)
             .override_global(names::GENERATION_NUMBER, &generation_number, true)
             .override_global(names::FLOW_SEED, &flow_seed, true)
             .override_global(names::RELAY_V4, &relay_v4, true)
@@ -175,6 +184,9 @@ impl Loaded {
                 .map_max_entries(names::OPENINGS_DUE, slots)
                 .map_max_entries(names::RULE_COUNTERS, MAX_RULES);
         }
+        if has_limits {
+            loader.map_max_entries(names::METERS, capacity);
+        }
         if let Some((pins, epoch)) = pins {
             pins.epoch_of(&COUNTERS, epoch.number).bind(&mut loader, capacity)?;
             let entries = capacity * DROPPED_STRIDE;
@@ -190,6 +202,10 @@ impl Loaded {
                 pins.map(&HELD).bind(&mut loader, HELD_PLACES)?;
                 pins.map(&RULE_COUNTERS).bind(&mut loader, MAX_RULES)?;
             }
+            if has_limits {
+                meters::carry_over(pins, epoch)?;
+                pins.epoch_of(&METERS, epoch.number).bind(&mut loader, capacity)?;
+            }
         }
         let object = object::with_tables(
             OBJECT,
@@ -202,6 +218,7 @@ impl Loaded {
                 (names::GRANTS, bytemuck::cast_slice(&tables.grants)),
                 (names::SERVICES, bytemuck::cast_slice(&tables.services)),
                 (names::RULE_ENDS, bytemuck::cast_slice(&tables.ends)),
+                (names::LIMITS, bytemuck::cast_slice(&limits)),
             ],
         )?;
         let object = bytemuck::cast_slice(&object);
@@ -284,6 +301,14 @@ impl Loaded {
     /// The map cannot be read.
     pub fn rule(&self, number: u32) -> Result<RuleCounters, DatapathError> {
         rules::of(self.array(names::RULE_COUNTERS)?, number)
+    }
+
+    /// What a slot has used of its limits, in the map of a generation with limits.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn used(&self, slot: u32) -> Result<Used, DatapathError> {
+        meters::of(self.array(names::METERS)?, slot)
     }
 
     /// Live flows, in the map of a generation with rules.

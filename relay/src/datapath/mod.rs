@@ -16,6 +16,7 @@ mod generation;
 mod guard;
 mod held;
 mod link;
+mod meters;
 mod object;
 mod pairs;
 mod pinned;
@@ -30,7 +31,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
 use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, PAIRS, RULE_COUNTERS};
-use relay_common::{Generation, counters::RuleCounters};
+use relay_common::{Generation, counters::RuleCounters, meter::Used};
 
 pub use attach::{Hook, Mode, StaleProgram};
 pub use clock::Retimed;
@@ -247,6 +248,7 @@ impl Datapath {
         counters::clear(&self.pins, &new_slots)?;
         held::forget(&self.pins, &new_slots)?;
         pairs::forget(&self.pins, &new_slots)?;
+        meters::clear(&self.pins, &new_slots)?;
         rules::clear(&self.pins, &slots.new_rules())?;
         slots::claim(&self.pins, slots)?;
         let mut loaded =
@@ -323,6 +325,14 @@ impl Datapath {
     /// A pin cannot be read, or has another shape.
     pub fn rule_counts(&self) -> Result<BTreeMap<RuleName, RuleCounters>, DatapathError> {
         rules::read(&self.pins, slots::read(&self.pins)?.rules)
+    }
+
+    /// What each peer has used of its limits; nothing if nothing is pinned.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or has another shape.
+    pub fn used(&self) -> Result<BTreeMap<PublicKey, Used>, DatapathError> {
+        meters::read(&self.pins, slots::read(&self.pins)?.peers)
     }
 
     /// The flows that are live; none if nothing is pinned.

@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::{Dns, PeerName, PublicKey};
+use super::{Dns, Limits, PeerName, PublicKey};
 
 /// One peer, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Peer {
     pub routes: Vec<IpNet>,
     /// Whom it may talk to; also AllowedIPs of its client. Host bits are zero.
     pub allowed_ips: Vec<IpNet>,
+    /// How fast its traffic may be, and how much.
+    pub limits: Limits,
     /// Seconds between keepalives of its client; 0 is off.
     pub persistent_keepalive: u16,
     /// MTU of its client's interface, bytes.
@@ -47,6 +49,13 @@ impl Peer {
             addresses: Vec::new(),
             routes: Vec::new(),
             allowed_ips: Vec::new(),
+            limits: Limits {
+                rate_from: None,
+                rate_to: None,
+                quota: None,
+                quota_from: None,
+                quota_to: None,
+            },
             persistent_keepalive: 25,
             mtu: 1280,
             dns: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use relay_common::{
-    cell::{DESTINATION_LISTS, RULED, SOURCE_LISTS},
+    cell::{DESTINATION_LISTS, LIMITED, RULED, SOURCE_LISTS},
     leaf::Special,
     rules::Directions,
 };
@@ -12,10 +12,10 @@ use super::{
     sides::{End, rule_of},
     space::{Group, Owner, Space},
 };
-use crate::model::{Egress, Relay, Rule};
+use crate::model::{Egress, Peer, Relay, Rule};
 
-/// Leaves of one class have owners with equal lists, are on the same lists, and on the same sides of
-/// rules.
+/// Leaves of one class have owners with equal lists, whose traffic is limited in the same directions;
+/// they are on the same lists, and on the same sides of rules.
 pub(super) struct Classes {
     /// Class of each cut that needs one: those of enabled peers, and listed ones without an owner.
     pub of_cut: Vec<Option<u32>>,
@@ -43,12 +43,19 @@ struct Kind {
     group: Option<Group>,
     set: usize,
     sides: usize,
+    /// Whether what comes from the owner is limited, and what goes to it.
+    limited: [bool; 2],
 }
 
 impl Classes {
     /// Column of a class. Column 0 is empty: leaves without a class point to it.
     pub(super) const fn column(class: u32) -> u32 {
         class + 1
+    }
+
+    /// The class of a column other than 0.
+    const fn class(column: u32) -> u32 {
+        column - 1
     }
 
     /// Finds the classes, with at most `most` cells.
@@ -67,13 +74,19 @@ impl Classes {
             .cuts
             .iter()
             .map(|cut| {
-                let kind = |group| Kind { group, set: cut.set, sides: cut.sides };
+                let limited = |peer: &Peer| [peer.limits.has_from(), peer.limits.has_to()];
+                let kind = |group, limited| Kind { group, set: cut.set, sides: cut.sides, limited };
                 match cut.owner {
-                    Owner::Peer(peer) if relay.peers[peer].enabled => {
-                        Some(number(kind(Some(space.groups[peer]))))
+                    Owner::Peer(place) if relay.peers[place].enabled => {
+                        let limited = limited(&relay.peers[place]);
+                        Some(number(kind(Some(space.groups[place]), limited)))
                     }
-                    Owner::Nobody if unowned && cut.set != 0 => Some(number(kind(None))),
-                    Owner::Special(Special::Host) if cut.set != 0 => Some(number(kind(None))),
+                    Owner::Nobody if unowned && cut.set != 0 => {
+                        Some(number(kind(None, [false; 2])))
+                    }
+                    Owner::Special(Special::Host) if cut.set != 0 => {
+                        Some(number(kind(None, [false; 2])))
+                    }
                     Owner::Peer(_) | Owner::Nobody | Owner::Special(_) => None,
                 }
             })
@@ -108,12 +121,22 @@ impl Classes {
         let mut numbers = HashMap::from([(Directions::default(), 0)]);
         let mut directions = vec![Directions::default()];
         let mut joined = Vec::with_capacity(rows.len());
-        for ((lists, forward), backward) in rows.iter().zip(&ruled.rows).zip(&backward) {
+        for (((lists, forward), backward), source) in
+            rows.iter().zip(&ruled.rows).zip(&backward).zip(&kinds)
+        {
+            let limit = |column: u32| {
+                let destination = kinds[Self::class(column) as usize];
+                if source.limited[0] || destination.limited[1] { LIMITED } else { 0 }
+            };
             let cells = join(lists, forward, backward).into_iter().map(|(column, bits, both)| {
                 let lists = bits & !RULED;
-                if bits == lists || lists == SOURCE_LISTS | DESTINATION_LISTS {
+                if lists == SOURCE_LISTS | DESTINATION_LISTS {
+                    return (column, lists | limit(column), 0);
+                }
+                if bits == lists {
                     return (column, lists, 0);
                 }
+                let bits = bits | limit(column);
                 let number = *numbers.entry(both).or_insert_with(|| {
                     directions.push(both);
                     directions.len() - 1

@@ -8,11 +8,12 @@ use std::{
 use ipnet::IpNet;
 use relay_common::{
     Cell, Leaf, Reason,
-    cell::{DESTINATION_LISTS, Lists, RULED, SOURCE_LISTS},
+    cell::{self, DESTINATION_LISTS, Lists, RULED, SOURCE_LISTS},
     header::protocol,
     host_access::{HostPolicy, port_key},
     leaf::Special,
-    names::{EGRESS_STACK, ENDS, FAST_PATH, PAIR_STATS, RULES},
+    limits::Limits,
+    names::{EGRESS_STACK, ENDS, FAST_PATH, LIMITED, PAIR_STATS, RULES},
     rules::{Directions, Grant, RuleSet, Rules, allowing},
     verdict::{Verdict, decide},
 };
@@ -20,6 +21,7 @@ use relay_common::{
 use super::{
     class::{self, Classes},
     displacement::displace,
+    limits,
     range::Range,
     services::{self, Granted, MAX_GRANTS},
     sources::Sources,
@@ -55,6 +57,8 @@ pub struct Compiled {
     pub services: Vec<u16>,
     /// When each rule ends, by its number: seconds since 1970-01-01T00:00:00Z.
     pub rule_ends: BTreeMap<u32, Option<u64>>,
+    /// Limits of each slot; empty without limits.
+    pub limits: Vec<Limits>,
     /// The relay's IPv4 address, source of its ICMP errors.
     pub relay_v4: Option<Ipv4Addr>,
     /// The relay's IPv6 address, source of its ICMPv6 errors.
@@ -215,6 +219,7 @@ pub fn compile(sources: &Sources<'_>, rule_numbers: &[u32]) -> Result<Compiled, 
             .copied()
             .zip(relay.rules.iter().map(|rule| rule.until))
             .collect(),
+        limits: limits::of(sources),
         relay_v4: relay.addresses.iter().find_map(|net| match net {
             IpNet::V4(net) => Some(net.addr()),
             IpNet::V6(_) => None,
@@ -351,7 +356,7 @@ impl From<services::TooMany> for CompileError {
 }
 
 /// Bits of a cell. In the displaced matrix the number of its pair of rule sets is above them.
-const CELL_BITS: u32 = SOURCE_LISTS | DESTINATION_LISTS | RULED;
+const CELL_BITS: u32 = SOURCE_LISTS | DESTINATION_LISTS | RULED | cell::LIMITED;
 
 /// The rows of the class matrix, with one number a cell.
 fn matrix(classes: &Classes) -> Vec<Vec<(u32, u32)>> {
@@ -399,7 +404,8 @@ fn features(relay: &Relay) -> u32 {
     let pairs = if relay.pair_stats { PAIR_STATS } else { 0 };
     let rules = if relay.rules.is_empty() { 0 } else { RULES };
     let ends = if relay.has_ends() { ENDS } else { 0 };
-    fast_path | egress | pairs | rules | ends
+    let limited = if limits::exist(relay) { LIMITED } else { 0 };
+    fast_path | egress | pairs | rules | ends | limited
 }
 
 fn host_ports(access: &HostAccess) -> HostPorts {

@@ -26,6 +26,7 @@ mod displacement;
 mod effective;
 mod eval;
 mod explain;
+mod limits;
 mod lists;
 mod nearest;
 mod opening;

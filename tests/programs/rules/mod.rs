@@ -4,6 +4,7 @@ mod answers;
 mod errors;
 mod fragments;
 mod histories;
+mod limited;
 mod limits;
 mod openings;
 mod order;

@@ -7,10 +7,10 @@ use super::{
     place::Located,
     selector::Named,
     table::List,
-    tables::{GuardTable, PeerTable, RuleTable, Tables, TestTable},
+    tables::{GuardTable, LimitKeys, PeerTable, RuleTable, Tables, TestTable},
 };
 use crate::model::{
-    Expectation, Group, Guard, InterfaceName, Peer, Relay, Rule, Selector, Underlay,
+    Expectation, Group, Guard, InterfaceName, Limits, Peer, Quota, Relay, Rule, Selector, Underlay,
 };
 
 pub(super) const INTERFACE: &str = "relay0";
@@ -104,6 +104,7 @@ fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
         addresses: values(&peer.addresses),
         routes: values(&peer.routes),
         allowed_ips: allowed_ips.map(values).unwrap_or_default(),
+        limits: build_limits(&peer.limits, &shared.limits),
         persistent_keepalive: keepalive.map_or(defaults.persistent_keepalive, |it| it.value),
         mtu: mtu.map_or(defaults.mtu, |it| it.value),
         dns: dns.map(values).unwrap_or_default(),
@@ -111,6 +112,30 @@ fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
         name: defaults.name,
         public_key: defaults.public_key,
     })
+}
+
+/// A peer's own limits replace those of `[defaults]`, and each quota those that it cannot stand beside.
+fn build_limits(own: &LimitKeys, shared: &LimitKeys) -> Limits {
+    let is_apart = own.quota_from.is_some() || own.quota_to.is_some();
+    // Also "unlimited": it takes all quotas back.
+    let own_quota = own.quota;
+    let quota = match own_quota {
+        Some(quota) => quota,
+        None if is_apart => None,
+        None => shared.quota.flatten(),
+    };
+    let apart = |own: Option<Option<Quota>>, shared: Option<Option<Quota>>| match own {
+        Some(quota) => quota,
+        None if own_quota.is_some() => None,
+        None => shared.flatten(),
+    };
+    Limits {
+        rate_from: own.rate_from.or(shared.rate_from).flatten(),
+        rate_to: own.rate_to.or(shared.rate_to).flatten(),
+        quota,
+        quota_from: apart(own.quota_from, shared.quota_from),
+        quota_to: apart(own.quota_to, shared.quota_to),
+    }
 }
 
 fn values<T: Clone>(list: &List<T>) -> Vec<T> {

@@ -27,6 +27,7 @@ mod fault;
 mod findings;
 mod instant;
 mod keys;
+mod limit;
 mod loaded;
 mod names;
 mod needless;

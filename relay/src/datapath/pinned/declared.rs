@@ -6,7 +6,9 @@ use relay_common::{
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, FlowSet, SETS},
     guard::{Attempt, Counts, Flow, FlowKey},
-    held, names,
+    held,
+    meter::Used,
+    names,
 };
 
 use super::map::{
@@ -44,6 +46,10 @@ pub(in super::super) const EVENT_COUNT: PinnedMap =
 /// Traffic by pair of slots.
 pub(in super::super) const PAIRS: PinnedMap =
     PinnedMap::hash::<u64, PairCounters>("pairs", names::PAIR_COUNTERS, Fixed(MAX_PAIRS_COUNTED));
+
+/// What each slot has used of its limits, in the epochs of the counters.
+pub(in super::super) const METERS: PinnedMap =
+    PinnedMap::array::<Used>("meters", names::METERS, PerEntry { of: &COUNTERS, factor: 1 });
 
 /// Number of each rule, by its name. No program uses it.
 pub(in super::super) const RULES: PinnedMap =
@@ -89,13 +95,14 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 16] = [
+pub(super) const ALL: [&PinnedMap; 17] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
     &EVENTS,
     &EVENT_COUNT,
     &PAIRS,
+    &METERS,
     &RULES,
     &RULE_COUNTERS,
     &FLOWS,

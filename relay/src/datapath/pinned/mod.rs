@@ -18,8 +18,8 @@ pub use heritage::Heritage;
 
 pub(super) use declared::{
     COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOW_SEED, FLOWS, FRAGMENTS, GUARD_ATTEMPTS,
-    GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, HELD, HELD_PLACES, MAX_PEERS, PAIRS, RULE_COUNTERS,
-    RULES, SLOTS,
+    GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, HELD, HELD_PLACES, MAX_PEERS, METERS, PAIRS,
+    RULE_COUNTERS, RULES, SLOTS,
 };
 pub(super) use directory::GuardLink;
 pub(super) use map::{Pin, Words, rows_per_processor};

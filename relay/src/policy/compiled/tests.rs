@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     model::{
-        Group, Owners, PROTOCOLS, Peer, PublicKey, Rule, Selector, Service, Services, Transport,
+        Group, Limits, Owners, PROTOCOLS, Peer, PublicKey, Rate, Rule, Selector, Service, Services,
+        Transport,
     },
     policy::{Opening, Pass, eval, eval_opening, is_ruled},
 };
@@ -157,7 +158,9 @@ fn any_relay() -> impl Strategy<Value = Relay> {
                 .filter(|net| net.prefix_len() < net.max_prefix_len() && taken.insert(*net))
                 .collect();
             let peer = peer(index, &[&addresses[0], &addresses[1]], routes, allowed);
-            Peer { enabled: index % 5 != 3, ..peer }
+            let rate = (index % 4 == 1).then_some(Rate::MAX);
+            let limits = Limits { rate_to: rate, ..Limits::default() };
+            Peer { enabled: index % 5 != 3, limits, ..peer }
         });
         let egress = if stack { Egress::Stack } else { Egress::Deny };
         relay(peers.collect(), egress)
@@ -261,6 +264,21 @@ fn address() -> impl Strategy<Value = IpAddr> {
     ]
 }
 
+/// Whether the fast path charges packets between two addresses.
+fn is_limited(compiled: &Compiled, source: IpAddr, destination: IpAddr) -> bool {
+    let (source, destination) = (compiled.leaf(source), compiled.leaf(destination));
+    let index = usize::try_from(source.cell_index(&destination)).expect("few cells");
+    let cell = compiled.cells.get(index).copied().unwrap_or(Cell::EMPTY);
+    let bits = cell::bits(cell.number(), &source);
+    cell::is_limited_mutual(bits) || cell::is_limited_ruled(bits)
+}
+
+/// Whether the configuration limits them.
+fn has_limits(relay: &Relay, source: IpAddr, destination: IpAddr) -> bool {
+    let limits = |address| relay.owner(address).expect("an owner").1.limits;
+    limits(source).has_from() || limits(destination).has_to()
+}
+
 proptest! {
     #[test]
     fn owners_that_are_looked_up_are_those_that_are_searched(
@@ -325,6 +343,10 @@ proptest! {
                 }
             };
             prop_assert_eq!(found, formula, "{:?}", opening);
+            if let Ok(Verdict::Relay | Verdict::ByRule) = compiled.decide(source, destination) {
+                let limited = is_limited(&compiled, source, destination);
+                prop_assert_eq!(limited, has_limits(&relay, source, destination), "{:?}", opening);
+            }
         }
     }
 }

@@ -11,11 +11,11 @@ use proptest::{
     prelude::*,
     sample::{Index, select},
 };
-use relay::model::{Group, Relay, Rule, Selector, Services, Transport};
+use relay::model::{Group, Limits, Relay, Rule, Selector, Services, Transport};
 use relay_tests::program_run::{peer, relay};
 
 use super::sent::{PROTOCOLS, TCP_PORTS, UDP_PORTS};
-use crate::agreement::prefix;
+use crate::agreement::{never_reached, prefix};
 
 /// Peers of a configuration, and groups of them.
 const PEERS: usize = 5;
@@ -35,6 +35,8 @@ pub(super) enum Edit {
     Members(Index, BTreeSet<usize>),
     /// Switches a peer off or on.
     Switch(Index),
+    /// Gives a peer limits that it never reaches, or takes them back.
+    Limit(Index),
     /// Lets two peers list everything.
     List(Index, Index),
 }
@@ -90,6 +92,10 @@ impl Edit {
             Self::Switch(index) => {
                 let peer = index.get_mut(&mut relay.peers);
                 peer.enabled = !peer.enabled;
+            }
+            Self::Limit(index) => {
+                let limits = &mut index.get_mut(&mut relay.peers).limits;
+                *limits = if limits.exist() { Limits::default() } else { never_reached() };
             }
             Self::List(one, other) => {
                 for index in [one, other] {
@@ -169,6 +175,7 @@ pub(super) fn any_edit() -> impl Strategy<Value = Edit> {
         5 => (index(), when).prop_map(|(at, when)| Edit::Until(at, when)),
         1 => (index(), btree_set(0..PEERS, 1..4)).prop_map(|(at, some)| Edit::Members(at, some)),
         1 => index().prop_map(Edit::Switch),
+        3 => index().prop_map(Edit::Limit),
         1 => (index(), index()).prop_map(|(one, other)| Edit::List(one, other)),
     ]
 }

@@ -24,6 +24,43 @@ pub(in crate::config::read) const DEFAULTS: Table = Table {
                   peers need them.",
         },
         Key {
+            name: "rate_from",
+            kind: RATE,
+            absent: Absent::Value("\"unlimited\""),
+            example: "\"10 Mbit/s\"",
+            doc: "How fast what comes from each peer may be, in bits a second of IP packets inside \
+                  the tunnel. More is dropped as `rate`; `\"unlimited\"` is no limit.",
+        },
+        Key {
+            name: "rate_to",
+            kind: RATE,
+            absent: Absent::Value("\"unlimited\""),
+            example: "\"10 Mbit/s\"",
+            doc: "The same for what goes to it.",
+        },
+        Key {
+            name: "quota",
+            kind: QUOTA,
+            absent: Absent::Value("\"unlimited\""),
+            example: "\"500 GB/month\"",
+            doc: "How much may come from each peer and go to it, both together, in each day, week \
+                  or month of UTC. More is dropped as `quota`. `\"unlimited\"` is no quota.",
+        },
+        Key {
+            name: "quota_from",
+            kind: QUOTA,
+            absent: Absent::Value("\"unlimited\""),
+            example: "\"20 GB/week\"",
+            doc: "How much may come from it. Not beside `quota`.",
+        },
+        Key {
+            name: "quota_to",
+            kind: QUOTA,
+            absent: Absent::Value("\"unlimited\""),
+            example: "\"20 GB/week\"",
+            doc: "How much may go to it. Not beside `quota`.",
+        },
+        Key {
             name: "persistent_keepalive",
             kind: KEEPALIVE,
             absent: Absent::Value("25"),
@@ -114,6 +151,46 @@ pub(in crate::config::read) const PEER: Table = Table {
                   passes only if each side lists the other, or if a `[[rule]]` allows it.",
         },
         Key {
+            name: "rate_from",
+            kind: RATE,
+            absent: Absent::Inherits("defaults"),
+            example: "\"10 Mbit/s\"",
+            doc: "How fast what comes from the peer may be, in bits a second of IP packets inside \
+                  the tunnel. More is dropped as `rate`; `\"unlimited\"` is no limit.",
+        },
+        Key {
+            name: "rate_to",
+            kind: RATE,
+            absent: Absent::Inherits("defaults"),
+            example: "\"10 Mbit/s\"",
+            doc: "The same for what goes to it.",
+        },
+        Key {
+            name: "quota",
+            kind: QUOTA,
+            absent: Absent::Inherits("defaults"),
+            example: "\"500 GB/month\"",
+            doc: "How much may come from the peer and go to it, both together, in each day, week \
+                  or month of UTC. More is dropped as `quota`. Replaces each quota of \
+                  `[defaults]`; `\"unlimited\"` takes them back.",
+        },
+        Key {
+            name: "quota_from",
+            kind: QUOTA,
+            absent: Absent::Inherits("defaults"),
+            example: "\"20 GB/week\"",
+            doc: "How much may come from it. Not beside `quota`, that of `[defaults]` excepted, \
+                  which it replaces.",
+        },
+        Key {
+            name: "quota_to",
+            kind: QUOTA,
+            absent: Absent::Inherits("defaults"),
+            example: "\"20 GB/week\"",
+            doc: "How much may go to it. Not beside `quota`, that of `[defaults]` excepted, which \
+                  it replaces.",
+        },
+        Key {
             name: "groups",
             kind: Kind::List("group names"),
             absent: Absent::Nothing,
@@ -154,4 +231,6 @@ pub(in crate::config::read) const PEER: Table = Table {
 };
 
 const KEEPALIVE: Kind = Kind::Integer(0, u16::MAX as u32);
+const RATE: Kind = Kind::String("a rate, or `unlimited`");
+const QUOTA: Kind = Kind::String("a quota, or `unlimited`");
 const DNS: Kind = Kind::List("IP addresses or search domains");

@@ -9,7 +9,7 @@ mod test;
 
 pub(super) use groups::GroupEntry;
 pub(super) use guard::GuardTable;
-pub(super) use peer::{DefaultsTable, PeerTable};
+pub(super) use peer::{DefaultsTable, LimitKeys, PeerTable};
 pub(super) use relay::RelayTable;
 pub(super) use rule::RuleTable;
 pub(super) use test::TestTable;
