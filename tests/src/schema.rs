@@ -10,8 +10,9 @@ macro_rules! schemas {
 }
 
 /// Compiled in, as the virtual machine has no `docs/`.
-const SCHEMAS: [(&str, &str); 10] = schemas![
-    "diff", "doctor", "explain", "flows", "observe", "pairs", "rules", "stats", "status", "up"
+const SCHEMAS: [(&str, &str); 11] = schemas![
+    "diff", "doctor", "explain", "flows", "lend", "observe", "pairs", "rules", "stats", "status",
+    "up"
 ];
 
 /// Parses and validates `text`.

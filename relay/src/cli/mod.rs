@@ -6,6 +6,7 @@ mod completions;
 mod diff;
 mod doctor;
 mod down;
+mod ended;
 mod exit;
 mod explain;
 mod flows;
@@ -13,9 +14,11 @@ mod follow;
 mod genkey;
 mod graph;
 mod import;
+mod lend;
 mod live;
 mod man;
 mod observe;
+mod open;
 mod output;
 mod peer;
 mod qr;
@@ -110,6 +113,8 @@ enum Verb {
     Check(check::Check),
     /// Add, remove, rename and show peers and their clients' configurations.
     Peer(peer::Peer),
+    /// Lend access for a time: a rule that ends by itself.
+    Lend(lend::Lend),
     /// Generate a private key, like `wg genkey`.
     Genkey(genkey::Genkey),
     /// Convert a wg-quick hub file.
@@ -171,6 +176,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(doctor) => doctor.run(place),
         Verb::Check(check) => check.run(place.config),
         Verb::Peer(peer) => peer.run(place),
+        Verb::Lend(lend) => lend.run(place),
         Verb::Genkey(genkey) => genkey.run(),
         Verb::Import(import) => import.run(),
         Verb::Completions(completions) => completions.run(),

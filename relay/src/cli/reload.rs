@@ -15,6 +15,7 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        self.up.remove_ended(place);
         self.up.bring_up(place, true, &mut output::stdout())
     }
 }

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{Place, output};
+use super::{Place, ended, output};
 use crate::engine::{self, Changes, Result, UpOptions};
 
 /// `relay up`.
@@ -32,7 +32,15 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        self.remove_ended(place);
         self.bring_up(place, false, &mut output::stdout())
+    }
+
+    /// Removes what was lent and has ended.
+    pub(super) fn remove_ended(&self, place: Place<'_>) {
+        if !self.dry_run {
+            ended::lock_and_remove(place.config);
+        }
     }
 
     /// After an edit that has shown this many warnings.

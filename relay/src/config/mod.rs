@@ -7,13 +7,13 @@ mod read;
 
 pub use client::{Rendered, RenderedError, Standing, render_client_into};
 pub use edit::{
-    Draft, Edit, EditError, NewPeer, NoFreeAddress, Staged, StagedEdit, WriteError,
+    Draft, Edit, EditError, NewLoan, NewPeer, NoFreeAddress, Staged, StagedEdit, WriteError,
     create_private_key, free_addresses,
 };
 pub use import::{Import, ImportError, Remark};
 pub use read::{
-    Absent, Asked, Fault, Key, Kind, Loaded, Options, Problem, Problems, Secrets, Stamp, TABLES,
-    Table, is_stream, load, load_texts, one_sided, parse_address, parse_group_name, parse_network,
-    parse_peer_name, parse_public_key, parse_service, parse_services, read_private_key,
-    read_regular, read_stream,
+    Absent, Asked, Fault, Key, Kind, Loaded, Named, Options, Problem, Problems, Secrets, Stamp,
+    TABLES, Table, is_stream, load, load_texts, one_sided, parse_address, parse_description,
+    parse_group_name, parse_instant, parse_named, parse_network, parse_peer_name, parse_public_key,
+    parse_rule_name, parse_service, parse_services, read_private_key, read_regular, read_stream,
 };

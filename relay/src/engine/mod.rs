@@ -20,6 +20,7 @@ mod guard;
 mod host;
 mod in_force;
 mod instant;
+mod loan;
 mod lock;
 mod near;
 mod observe;
@@ -50,6 +51,10 @@ pub use flows::{FlowFilter, flows};
 pub use follow::Follower;
 pub use host::{HostError, require_capabilities, require_kernel};
 pub use instant::{now, rfc3339};
+pub use loan::{
+    Ended, Term, clock_doubt, has_ended_loans, is_up, lent_as, loans, remove_ended, require_gain,
+    without_route,
+};
 pub use lock::Lock;
 pub use peers::{PeerList, StaleClients, groups};
 pub use site::{Notice, Site};

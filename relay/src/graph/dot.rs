@@ -53,9 +53,10 @@ pub fn render_dot_into(
                 let mut draw = |(a, b): (usize, usize), ends: &str| {
                     let (from, to) = (&graph.nodes[a].name, &graph.nodes[b].name);
                     let label = graph.label(a, b);
+                    let style = if graph.is_lent(a, b) { "style=dashed, " } else { "" };
                     writeln!(
                         out,
-                        "  \"{from}\" -> \"{to}\" [{ends}color=\"#1565c0\", label=\"{label}\"{width}];"
+                        "  \"{from}\" -> \"{to}\" [{ends}{style}color=\"#1565c0\", label=\"{label}\"{width}];"
                     )
                 };
                 match way {

@@ -162,17 +162,24 @@ impl Graph {
         self.rules.begun(self.rules.role(from), self.rules.role(to))
     }
 
-    /// The first services that a peer may begin with another by rules: `tcp/22, udp/53, …`.
+    /// Whether all that the first peer may begin with the second by rules is lent.
+    fn is_lent(&self, from: usize, to: usize) -> bool {
+        self.rules.is_lent(self.rules.role(from), self.rules.role(to))
+    }
+
+    /// The first services that a peer may begin with another by rules: `tcp/22, udp/53, …`, and
+    /// whether they are lent.
     fn label(&self, from: usize, to: usize) -> String {
+        let lent = if self.is_lent(from, to) { " (lent)" } else { "" };
         let (entries, is_except) = self.begun(from, to).0.entries();
         let but = match (is_except, entries.is_empty()) {
-            (true, true) => return "everything".to_owned(),
+            (true, true) => return format!("everything{lent}"),
             (true, false) => "everything but ",
             (false, _) => "",
         };
         let more = if entries.len() > LABELLED { ", …" } else { "" };
         let shown: Vec<String> = entries.into_iter().take(LABELLED).collect();
-        format!("{but}{}{more}", shown.join(", "))
+        format!("{but}{}{more}{lent}", shown.join(", "))
     }
 
     fn by_lists(&self, from: usize, to: usize) -> Relation {

@@ -19,6 +19,7 @@ pub(super) struct Rules {
 #[derive(Debug, Clone)]
 struct Shown {
     name: String,
+    is_lent: bool,
     services: ServiceSet,
     both_ways: bool,
 }
@@ -51,6 +52,7 @@ impl Rules {
         let sides = Sides::of(relay, &territory);
         let rules = relay.rules.iter().map(|rule| Shown {
             name: rule.name.to_string(),
+            is_lent: rule.name.is_lent(),
             services: ServiceSet::of(&rule.services),
             both_ways: rule.both_ways,
         });
@@ -79,6 +81,11 @@ impl Rules {
     /// Whether no rule lets anybody begin anything.
     pub(super) fn is_empty(&self) -> bool {
         self.roles.iter().all(Vec::is_empty)
+    }
+
+    /// Whether anything is lent.
+    pub(super) fn has_lent(&self) -> bool {
+        self.roles.iter().flatten().any(|part| self.rules[part.rule].is_lent)
     }
 
     /// The role of a peer.
@@ -117,6 +124,16 @@ impl Rules {
             }
         });
         (services, names)
+    }
+
+    /// Whether all that peers of the first role may begin with peers of the second is lent.
+    pub(super) fn is_lent(&self, one: usize, other: usize) -> bool {
+        let (mut some, mut all) = (false, true);
+        self.meet(one, other, |rule, is_there, _| {
+            some |= is_there;
+            all &= !is_there || self.rules[rule].is_lent;
+        });
+        some && all
     }
 
     /// Every rule that names both roles, and whether it lets the first begin something, or the second.

@@ -47,7 +47,7 @@ const STROKE_MORE: f64 = 5.0;
 const STYLE: &str = "text{font:14px sans-serif;fill:#222}.title{font-size:18px;font-weight:bold}\
     .small{font-size:12px;fill:#555}.node{fill:#1f4e79;stroke:#fff;stroke-width:1.5}\
     path,line{fill:none}.whole{stroke:#2e7d32}.part{stroke:#e08a00}\
-    .lists{stroke:#c62828;stroke-dasharray:6 4}.rule{stroke:#1565c0}\
+    .lists{stroke:#c62828;stroke-dasharray:6 4}.rule,.lent{stroke:#1565c0}.lent{stroke-dasharray:2 3}\
     .port{font-size:11px;fill:#1565c0;paint-order:stroke;stroke:#fff;stroke-width:3px}";
 
 /// Ruled pairs whose services are written on their curves.
@@ -100,7 +100,8 @@ pub fn render_svg_into(out: &mut impl Write, picture: &Picture<'_>) -> io::Resul
     let longest = graph.names().map(str::len).max().unwrap_or(0) as f64 * CHARACTER;
     let radius = (count as f64 * LINE / TAU).max(RADIUS_MIN);
     let room = radius + GAP + DOT + DOT_MORE + longest + MARGIN;
-    let ruled = graph.opened.len().min(OPENED_MAX + 1) as f64;
+    let lent = usize::from(graph.rules.has_lent());
+    let ruled = (graph.opened.len().min(OPENED_MAX + 1) + lent) as f64;
     let legend_height = LEGEND + if graph.opened.is_empty() { 0.0 } else { (ruled + 1.0) * ENTRY };
     // Lines about rules are longer than a small circle is wide.
     let longest_line = graph.opened.iter().take(OPENED_MAX).map(|line| line.chars().count()).max();
@@ -163,7 +164,7 @@ fn edge(
         // An arrow ends before the dot, a plain curve under it.
         let (head, gap) = match class {
             "lists" => (" marker-end=\"url(#head)\"", DOT * 2.0),
-            "rule" => (" marker-end=\"url(#begin)\"", DOT * 2.0),
+            "rule" | "lent" => (" marker-end=\"url(#begin)\"", DOT * 2.0),
             _ => ("", 0.0),
         };
         let path = circle.curve(from, to, gap);
@@ -195,11 +196,11 @@ fn edge(
                 let (a, b) = (&graph.nodes[one].name, &graph.nodes[other].name);
                 format!("{a} may begin {services} with {b} (rules: {}){talked}", rules.join(", "))
             };
-            if way != Way::Back {
-                draw("rule", (from, to), said((from, to)))?;
-            }
-            if way != Way::There {
-                draw("rule", (to, from), said((to, from)))?;
+            let class = |(one, other)| if graph.is_lent(one, other) { "lent" } else { "rule" };
+            for (ends, none) in [((from, to), Way::Back), ((to, from), Way::There)] {
+                if way != none {
+                    draw(class(ends), ends, said(ends))?;
+                }
             }
             Ok(())
         }
@@ -286,6 +287,9 @@ fn legend(
     if !graph.opened.is_empty() {
         lines.push(("rule", "by rules, may begin what is named"));
     }
+    if graph.rules.has_lent() {
+        lines.push(("lent", "the same, lent for a time"));
+    }
     match traffic {
         Some(Traffic { pairs: Some(_), .. }) => {
             lines.push(("", "dots and widths by bytes relayed"));
@@ -298,7 +302,7 @@ fn legend(
         let (x, end, text) = (MARGIN, MARGIN + 40.0, MARGIN + 50.0);
         let head = match class {
             "lists" => " marker-end=\"url(#head)\"",
-            "rule" => " marker-end=\"url(#begin)\"",
+            "rule" | "lent" => " marker-end=\"url(#begin)\"",
             _ => "",
         };
         if !class.is_empty() {

@@ -81,6 +81,32 @@ fn rules_relate_peers_that_lists_do_not() {
 }
 
 #[test]
+fn what_is_lent_is_marked() {
+    let mut relay = ruled();
+    relay.rules[1].name = "lent-4-3".parse().expect("a name");
+    let graph = Graph::new(&relay, 0);
+    assert_eq!(
+        (graph.label(2, 1), graph.label(1, 2)),
+        ("everything (lent)".into(), "tcp/22".into())
+    );
+    assert!(graph.is_lent(2, 1) && !graph.is_lent(1, 2) && !graph.is_lent(0, 1));
+    assert!(!Graph::new(&relay, 9).rules.has_lent(), "it has ended");
+    let mut text = Vec::new();
+    render_dot_into(&mut text, &graph, None).expect("memory is never full");
+    let picture = Picture::of(&graph, None).expect("few peers");
+    render_svg_into(&mut text, &picture).expect("memory is never full");
+    let text = String::from_utf8(text).expect("text");
+    for mark in
+        ["[style=dashed, color=\"#1565c0\", label=\"everything (lent)\"]", "<path class=\"lent\""]
+    {
+        assert_eq!(text.matches(mark).count(), 1, "{mark}");
+    }
+    // Beside a rule that stays, it is no longer lent alone.
+    relay.rules.push(Rule { name: "stays".parse().expect("a name"), ..relay.rules[1].clone() });
+    assert_eq!(Graph::new(&relay, 0).label(2, 1), "everything");
+}
+
+#[test]
 fn lists_that_hold_each_other_win_over_rules() {
     let mut relay = ruled();
     let all = || vec!["10.0.0.0/29".parse().expect("a prefix")];

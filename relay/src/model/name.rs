@@ -84,10 +84,17 @@ impl GroupName {
 impl RuleName {
     /// Longest name, bytes: the size of a key in the kernel.
     pub const MAX_LEN: usize = 32;
+    /// How names of rules that `relay lend` writes begin.
+    pub const LENT: &str = "lent-";
 
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is that of something lent.
+    pub fn is_lent(&self) -> bool {
+        self.0.starts_with(Self::LENT)
     }
 }
 

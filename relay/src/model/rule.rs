@@ -11,6 +11,8 @@ pub const MAX_RULES: usize = 16_383;
 pub struct Rule {
     /// Unique.
     pub name: RuleName,
+    /// What it is for; one line.
+    pub description: Option<String>,
     /// Who may begin.
     pub from: Vec<Selector>,
     /// With whom.
@@ -53,6 +55,7 @@ impl Rule {
     pub const fn new(name: RuleName) -> Self {
         Self {
             name,
+            description: None,
             from: Vec::new(),
             to: Vec::new(),
             except: Vec::new(),

@@ -12,6 +12,7 @@ pub(super) fn columns<const N: usize>(
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
             let gap = if column == 0 { "" } else { "  " };
             match column < right {
+                true if column + 1 == N => write!(out, "{gap}{cell}")?,
                 true => write!(out, "{gap}{cell:<width$}")?,
                 false => write!(out, "{gap}{cell:>width$}")?,
             }

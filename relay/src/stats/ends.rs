@@ -66,7 +66,7 @@ pub(super) fn rule_ends(out: &mut impl Write, RuleEnds(ends): &RuleEnds) -> io::
 }
 
 /// A span in its two largest units.
-fn about(seconds: i64) -> String {
+pub(super) fn about(seconds: i64) -> String {
     let seconds = seconds.unsigned_abs();
     let unit = match seconds {
         86_400.. => 3600,

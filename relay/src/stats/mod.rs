@@ -7,6 +7,7 @@ mod ends;
 mod exposition;
 mod flows;
 mod guard;
+mod loans;
 mod observation;
 mod pairs;
 mod prometheus;
@@ -23,6 +24,7 @@ pub use ends::{RuleEnd, RuleEnds};
 pub use exposition::Exposition;
 pub use flows::{Flow, FlowEnd, Flows, render_flow_rows_into, render_flows_into};
 pub use guard::{Guard, Guarded, Unanswered};
+pub use loans::{Loan, Loans, render_loans_into};
 pub use observation::{Dropped, Observation, PeerObservation, Policy};
 pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{

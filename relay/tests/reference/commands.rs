@@ -26,7 +26,9 @@ fn describe_verbs(command: &Command, text: &mut String) {
         let is_group = verb.has_subcommands();
         if !is_group {
             let usage = verb.clone().render_usage().to_string();
-            let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
+            let usage: Vec<_> =
+                usage.trim_start_matches("Usage: ").lines().map(str::trim).collect();
+            let usage = usage.join("\n");
             text.push_str(&format!("\n```text\n{usage}\n```\n"));
             let own = |option: &&Arg| !option.is_global_set() && !option.is_hide_set();
             let all: Vec<_> = verb.get_arguments().filter(own).collect();

@@ -5,6 +5,7 @@ mod client;
 mod delivery;
 mod import;
 mod keys;
+mod lend;
 mod packaging;
 mod peer;
 mod rules;

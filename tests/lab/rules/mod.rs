@@ -1,6 +1,7 @@
 //! Who may begin what with whom, between real clients.
 
 mod change;
+mod lend;
 mod oneway;
 mod path;
 mod seen;

@@ -169,6 +169,49 @@ fn a_rule_that_ends_by_itself_ends_a_download() {
 }
 
 #[test]
+fn what_is_lent_ends_by_itself_and_goes_with_the_next_change() {
+    scenario(NEEDS, || {
+        // Another port, so that both clients have a route.
+        let lab = Lab::start(ruled(&["udp/53"])?)?;
+        let [a, b] = lab.first()?;
+        let time = format!("{SOON}s");
+        let lend = ["lend", a.name(), b.name(), "tcp/8080", "--for", &time];
+        lab.relay().relay(&lend)?.success("lend")?;
+        let end = seconds()? + SOON;
+        let name = format!("lent-{}-{}", a.name(), b.name());
+        let fragment = lab.relay().config().with_extension("d").join(format!("{name}.toml"));
+        ensure!(fragment.exists(), "no {}", fragment.display());
+        let status = lab.relay().relay(&["status"])?.success("status")?;
+        ensure!(status.contains(&format!("rule that ends next: {name} in ")), "{status}");
+
+        let mut connection = connect(a, b, Family::V6, WEB)?;
+        ensure!(chunk(&mut connection)?, "the first chunk is lost");
+        let before = lab.relay().ledger()?;
+        // No process of relay runs meanwhile.
+        connection.client.set_read_timeout(Some(Duration::from_secs(3)))?;
+        let mut last = 0;
+        while chunk(&mut connection)? {
+            last = seconds()?;
+            deadline::pass(Duration::from_millis(500));
+        }
+        // The command itself took some of the time.
+        ensure!(last <= end + MARGIN, "the last chunk came at {last}, the rule ends by {end}");
+        let ended = dropped(&lab, &before, &[a, b], "rule_ended")?;
+        ensure!(ended > 0, "moved:\n{}", lab.relay().ledger()?.since(&before)?);
+
+        let list = lab.relay().relay(&["lend", "--list"])?.success("lend --list")?;
+        ensure!(list.contains(&name) && list.contains(" ago"), "{list}");
+        lab.relay().relay(&["reload", "--dry-run"])?.success("reload --dry-run")?;
+        ensure!(fragment.exists(), "a dry run removed it");
+        let next = lab.relay().relay(&["reload"])?;
+        let said = format!("{name} ended at ");
+        ensure!(next.code == 0 && next.stderr.contains(&said), "{next:?}");
+        ensure!(!fragment.exists(), "{} is still there", fragment.display());
+        lab.relay().require_sound()
+    });
+}
+
+#[test]
 fn a_fragment_whose_first_one_does_not_come_in_time_is_counted_as_dropped() {
     scenario(NEEDS, || {
         let lab = Lab::start(ruled(&["udp/53"])?)?;

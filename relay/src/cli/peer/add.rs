@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::{
     Site,
-    change::{Change, Open},
+    change::Change,
     client::{Client, Show},
 };
 use crate::{
@@ -67,8 +67,7 @@ impl Add {
             let text = "--qr and --png need --generate; later, `relay peer config` draws them";
             return Err(UsageError::Request(text.to_owned()).into());
         }
-        self.change.require_host()?;
-        let open = Open::new(site)?;
+        let open = self.change.open(site)?;
         let private_key = if self.generate { Some(PrivateKey::generate()?) } else { None };
         let public_key = match (&private_key, &self.public_key) {
             (Some(key), _) => key.public_key(),

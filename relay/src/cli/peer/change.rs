@@ -1,4 +1,4 @@
-use std::{cell::Cell, collections::HashSet, io::Write};
+use std::io::Write;
 
 use clap::Args;
 
@@ -7,9 +7,9 @@ use super::{
     client::{Client, Prepared, Show},
 };
 use crate::{
-    cli::{output, up::Up},
-    config::{Draft, Edit, Loaded, Options, Secrets},
-    engine::{self, ErrorContext as _, Lock, Result},
+    cli::{open::Open, output, up::Up},
+    config::Edit,
+    engine::{self, ErrorContext as _, Result},
 };
 
 /// How to carry out a change.
@@ -23,57 +23,15 @@ pub(super) struct Change {
     dry_run: bool,
 }
 
-/// The configuration, locked against other changes.
-pub(super) struct Open {
-    pub(super) draft: Draft,
-    pub(super) loaded: Loaded,
-    /// How many warnings about the change were shown.
-    warned: Cell<usize>,
-    _lock: Lock,
-}
-
-/// The configuration after a valid change.
-pub(super) struct Checked {
-    pub(super) loaded: Loaded,
-    pub(super) secrets: Secrets,
-}
-
-impl Open {
-    pub(super) fn new(site: Site<'_>) -> Result<Self> {
-        let options = Options { allow_empty: true };
-        // First, since its errors about a missing file say more than those of the lock.
-        Draft::read(site.place.config).load(options)?;
-        let lock = Lock::files(site.place.config, output::notice)?;
-        let draft = Draft::read(site.place.config);
-        Ok(Self { loaded: draft.load(options)?, draft, warned: Cell::new(0), _lock: lock })
-    }
-
-    /// Checks what `edit` makes, as `relay check` does, and prints its new warnings.
-    pub(super) fn check(&self, edit: &Edit, options: Options) -> Result<Checked> {
-        let loaded = self.draft.load_with(edit, options)?;
-        let secrets = Secrets::read(&loaded)?;
-        engine::judge(&loaded)?;
-        engine::compile(&loaded)?;
-        let before: HashSet<_> =
-            self.loaded.warnings.iter().map(|warning| (&warning.key, &warning.problem)).collect();
-        let is_new = |key, problem| !before.contains(&(key, problem));
-        let warnings = loaded.warnings.iter();
-        let new: Vec<_> =
-            warnings.filter(|warning| is_new(&warning.key, &warning.problem)).collect();
-        output::warn(&new);
-        self.warned.set(new.len());
-        Ok(Checked { loaded, secrets })
-    }
-}
-
 impl Change {
-    /// Checks that the host can apply the change, before anything is changed.
-    pub(super) fn require_host(&self) -> Result<()> {
+    /// Locks the files for the change, and checks that the host can apply it, before anything is
+    /// changed.
+    pub(super) fn open(&self, site: Site<'_>) -> Result<Open> {
         if self.apply {
             engine::require_kernel()?;
             engine::require_capabilities("up")?;
         }
-        Ok(())
+        Open::new(site.place.config, self.dry_run)
     }
 
     /// Delivers the client's configuration if there is one, then writes the change, prints `done` and
@@ -118,7 +76,7 @@ impl Change {
                 writeln!(report, "{done}: {}", paths.join(", "))?;
             }
         }
-        let warned = open.warned.get();
+        let warned = open.warned();
         drop(open);
         if self.apply {
             return Up::after_edit(warned).bring_up(site.place, false, &mut report);

@@ -1,9 +1,6 @@
 use clap::Args;
 
-use super::{
-    Site,
-    change::{Change, Open},
-};
+use super::{Site, change::Change};
 use crate::{
     cli::output,
     config::{Options, parse_peer_name},
@@ -31,8 +28,7 @@ pub(super) struct Remove {
 
 impl Remove {
     pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        self.change.require_host()?;
-        let open = Open::new(site)?;
+        let open = self.change.open(site)?;
         let edit = open.draft.remove(&self.name)?;
         open.check(&edit, Options { allow_empty: self.allow_empty })?;
         let peer = open.loaded.relay.peers.iter().find(|peer| peer.name == self.name);

@@ -1,9 +1,6 @@
 use clap::Args;
 
-use super::{
-    Site,
-    change::{Change, Open},
-};
+use super::{Site, change::Change};
 use crate::{
     config::{Options, parse_peer_name},
     engine::Result,
@@ -30,8 +27,7 @@ pub(super) struct Rename {
 
 impl Rename {
     pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        self.change.require_host()?;
-        let open = Open::new(site)?;
+        let open = self.change.open(site)?;
         let edit = open.draft.rename(&self.old, &self.new)?;
         open.check(&edit, Options::default())?;
         let done = format!("renamed {} to {}", self.old, self.new);

@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::{
     Site,
-    change::{Change, Open},
+    change::Change,
     client::{Client, Show},
 };
 use crate::{
@@ -31,8 +31,7 @@ pub(super) struct Rotate {
 
 impl Rotate {
     pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        self.change.require_host()?;
-        let open = Open::new(site)?;
+        let open = self.change.open(site)?;
         let private_key = PrivateKey::generate()?;
         let edit = open.draft.rekey(&self.name, &private_key.public_key())?;
         let checked = open.check(&edit, Options::default())?;

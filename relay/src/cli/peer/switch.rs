@@ -1,9 +1,6 @@
 use clap::Args;
 
-use super::{
-    Site,
-    change::{Change, Open},
-};
+use super::{Site, change::Change};
 use crate::{
     config::{Options, parse_peer_name},
     engine::Result,
@@ -55,8 +52,7 @@ impl Enable {
 impl Of {
     fn switch(&self, site: Site<'_>, enabled: bool) -> Result<()> {
         let Self { name, change } = self;
-        change.require_host()?;
-        let open = Open::new(site)?;
+        let open = change.open(site)?;
         let edit = open.draft.switch(name, enabled)?;
         open.check(&edit, Options::default())?;
         let verb = if enabled { "enabled" } else { "disabled" };

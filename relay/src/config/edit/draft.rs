@@ -7,12 +7,13 @@ use std::{
 use super::{
     change::{Edit, FileEdit},
     entry::Entry,
+    loan::NewLoan,
     mention::{mentions, renamed, taken_out},
     new_peer::{NewPeer, add, table},
 };
 use crate::{
     config::read::{Loaded, Options, Problems, Source, judge, read_sources},
-    model::{PeerName, PublicKey},
+    model::{PeerName, PublicKey, RuleName},
 };
 
 /// Edits up to which a name is suggested.
@@ -66,6 +67,9 @@ pub enum EditError {
         /// What is about it, each with its place.
         by: Vec<String>,
     },
+    /// Names of rules and fragments use up all that could be given.
+    #[error("{} has no name left for another fragment of `relay lend`; revoke some", .0.display())]
+    NoNameFree(PathBuf),
     /// TOML that relay does not edit.
     #[error("{} lists its peers inline (peer = [{{ … }}]); write a [[peer]] table for each", .0.display())]
     Inline(PathBuf),
@@ -82,6 +86,11 @@ impl Draft {
     /// Reads the main file at `path` and its fragments.
     pub fn read(path: &Path) -> Self {
         Self { main: path.to_owned(), sources: read_sources(path) }
+    }
+
+    /// The main file and its fragments.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.sources.iter().map(|source| source.path.as_path())
     }
 
     /// Replaces the text of `file`, which is part of the configuration or a new fragment.
@@ -220,6 +229,32 @@ impl Draft {
             return Err(EditError::Inline(source.path.clone()));
         };
         Ok(self.edit(source.path.clone(), Some(text.to_owned()), Some(after)))
+    }
+
+    /// Adds a fragment with a rule, and gives its name. `loaded` is what the files say.
+    ///
+    /// # Errors
+    /// No name is free.
+    pub fn lend(&self, loaded: &Loaded, loan: &NewLoan) -> Result<(RuleName, Edit), EditError> {
+        let directory = self.main.with_extension("d");
+        let fragment = |name: &RuleName| directory.join(format!("{name}.toml"));
+        let is_taken = |name: &RuleName| {
+            let mut rules = loaded.relay.rules.iter();
+            rules.any(|rule| rule.name == *name) || fs::symlink_metadata(fragment(name)).is_ok()
+        };
+        let name = loan.name(is_taken).ok_or_else(|| EditError::NoNameFree(directory.clone()))?;
+        let edit = self.edit(fragment(&name), None, Some(loan.text(&name)));
+        Ok((name, edit))
+    }
+
+    /// Removes fragments.
+    pub fn without<'p>(&self, fragments: impl IntoIterator<Item = &'p Path>) -> Edit {
+        let source = |path: &Path| self.sources.iter().find(|source| source.path == path);
+        let files = fragments.into_iter().filter_map(|path| {
+            let before = source(path)?.text.clone().ok()?;
+            Some(FileEdit { path: path.to_owned(), before: Some(before), after: None })
+        });
+        Edit { files: files.collect(), main: self.main.clone() }
     }
 
     fn edit(&self, path: PathBuf, before: Option<String>, after: Option<String>) -> Edit {

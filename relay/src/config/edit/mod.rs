@@ -3,7 +3,7 @@
 //! - `draft`: the files, and what may be asked of them; `change`: what changes in them, `lines`: how
 //!   that is shown;
 //! - `entry`: one peer in a file's text; `mention`: where groups, rules and tests name one;
-//!   `new_peer`: the text of one that comes;
+//!   `new_peer`: the text of one that comes; `loan`: that of what is lent;
 //! - `free`: addresses that nobody has;
 //! - `staged`: files that appear whole or not at all; `key_file`: those that hold a key.
 
@@ -13,6 +13,7 @@ mod entry;
 mod free;
 mod key_file;
 mod lines;
+mod loan;
 mod mention;
 mod new_peer;
 mod staged;
@@ -23,6 +24,7 @@ pub use change::{Edit, StagedEdit};
 pub use draft::{Draft, EditError};
 pub use free::{NoFreeAddress, free_addresses};
 pub use key_file::create_private_key;
+pub use loan::NewLoan;
 pub use new_peer::NewPeer;
 pub use staged::{Staged, WriteError};
 

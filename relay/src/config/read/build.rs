@@ -58,6 +58,7 @@ fn build_rule(rule: &RuleTable, names: &Names<'_>) -> Option<Rule> {
     };
     let defaults = Rule::new(rule.name.as_ref()?.value.clone());
     Some(Rule {
+        description: rule.description.as_ref().map(|description| description.value.clone()),
         from: side(&rule.from)?,
         to: side(&rule.to)?,
         except: side(&rule.except)?,

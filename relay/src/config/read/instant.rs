@@ -2,7 +2,22 @@
 
 use toml::value::{Date, Datetime, Offset, Time};
 
-use super::fault::Fault;
+use super::{fault::Fault, shown::shown};
+
+/// A point in time, as `until` of a rule has it: seconds since 1970-01-01T00:00:00Z.
+///
+/// # Errors
+/// It is none.
+pub fn instant(text: &str) -> Result<u64, Fault> {
+    const EXAMPLE: &str = "a time such as 2030-12-31T18:00:00Z";
+    match text.parse() {
+        Ok(time) => seconds(&time, EXAMPLE),
+        Err(_not_a_time) => {
+            let problem = format!("{} is not a date and time", shown(text));
+            Err(Fault::new(problem, format!("write {EXAMPLE}")))
+        }
+    }
+}
 
 /// Seconds since 1970-01-01T00:00:00Z. `example` is what to write instead of a time that is none.
 pub(super) fn seconds(time: &Datetime, example: &str) -> Result<u64, Fault> {

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use super::{fault::Fault, place::Location, problem::Problem};
 use crate::model::Relay;
@@ -45,6 +48,27 @@ impl Loaded {
     pub fn place_of_rule(&self, rule: usize) -> Option<String> {
         let at = &self.rules.get(rule)?.name;
         Some(format!("{}:{}", at.file.display(), at.line))
+    }
+
+    /// What `relay lend` has written: rules, by their places in `relay.rules`, each alone in a
+    /// fragment of its name.
+    pub fn lent(&self) -> impl Iterator<Item = (usize, &Path)> {
+        let fragments = self.texts.get(1..).unwrap_or_default();
+        let named = self.relay.rules.iter().zip(&self.rules).enumerate();
+        named.filter_map(move |(place, (rule, at))| {
+            let file = at.name.file.as_path();
+            let is_fragment = || fragments.iter().any(|(path, _)| path == file);
+            let has_name = || file.file_stem() == Some(OsStr::new(rule.name.as_str()));
+            let is_lent = rule.name.is_lent() && has_name() && is_fragment();
+            (is_lent && self.holds_one_table(file)).then_some((place, file))
+        })
+    }
+
+    fn holds_one_table(&self, file: &Path) -> bool {
+        let peers = self.peers.iter().map(|peer| &peer.public_key);
+        let rules = self.rules.iter().map(|rule| &rule.name);
+        let tests = self.tests.iter().filter_map(|test| test.allow.first().or(test.deny.first()));
+        peers.chain(rules).chain(tests).filter(|at| at.file == file).take(2).count() == 1
     }
 
     /// Warnings about rules that have ended at a time, seconds since 1970-01-01T00:00:00Z.

@@ -54,6 +54,7 @@ mod unknown;
 mod value;
 
 pub use fault::Fault;
+pub use instant::instant as parse_instant;
 pub use keys::{Absent, Key, Kind, TABLES, Table};
 pub use loaded::{Asked, Loaded, Options};
 pub use prefix::{address as parse_address, network as parse_network};
@@ -61,10 +62,12 @@ pub use problem::{Problem, Problems};
 pub use reach::one_sided;
 pub use regular::{is_stream, read as read_regular, read_stream};
 pub use secrets::{Secrets, read_private_key};
+pub use selector::{Named, named as parse_named};
 pub use services::{service as parse_service, services as parse_services};
 pub use stamp::Stamp;
 pub use value::{
-    group_name as parse_group_name, peer_name as parse_peer_name, public_key as parse_public_key,
+    description as parse_description, group_name as parse_group_name, peer_name as parse_peer_name,
+    public_key as parse_public_key, rule_name as parse_rule_name,
 };
 
 pub(super) use keys::{MTU_MAX, MTU_MIN, MTU_MIN_V6};

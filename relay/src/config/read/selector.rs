@@ -1,7 +1,7 @@
 //! What `from`, `to` and `except` of rules, members of groups and ends of tests name, before names are
 //! looked up.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -10,10 +10,14 @@ use crate::model::{GroupName, PeerName};
 
 /// An entry of a side of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Named {
+pub enum Named {
+    /// `any`.
     Any,
+    /// A peer.
     Peer(PeerName),
+    /// `group:NAME`.
     Group(GroupName),
+    /// A network or an address.
     Prefix(IpNet),
 }
 
@@ -35,7 +39,10 @@ pub(super) enum NamedEnd {
 const GROUP: &str = "group:";
 
 /// `any`, a peer, `group:NAME`, a network or an address.
-pub(super) fn named(text: &str) -> Result<Named, Fault> {
+///
+/// # Errors
+/// It is none of these.
+pub fn named(text: &str) -> Result<Named, Fault> {
     let example =
         "write a peer's name, \"group:NAME\", a network such as \"10.3.2.0/28\", or \"any\"";
     parse(text, example)
@@ -72,6 +79,17 @@ pub(super) fn end(text: &str) -> Result<NamedEnd, Fault> {
             },
         )?)),
         false => Ok(NamedEnd::Peer(peer(text, example)?)),
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Peer(name) => name.fmt(f),
+            Self::Group(name) => write!(f, "{GROUP}{name}"),
+            Self::Prefix(net) => f.write_str(&prefix::short(net)),
+        }
     }
 }
 

@@ -55,7 +55,11 @@ pub fn group_name(text: &str) -> Result<GroupName, Fault> {
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
 }
 
-pub(super) fn rule_name(text: &str) -> Result<RuleName, Fault> {
+/// A rule's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn rule_name(text: &str) -> Result<RuleName, Fault> {
     let remedy = "write 1 to 32 of a-z 0-9 _ . -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
 }
@@ -71,7 +75,11 @@ pub(super) fn client_routes(text: &str) -> Result<ClientRoutes, Fault> {
     }
 }
 
-pub(super) fn description(text: &str) -> Result<String, Fault> {
+/// Free text: one line of at most [`DESCRIPTION_MAX`] characters.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn description(text: &str) -> Result<String, Fault> {
     if text.chars().any(char::is_control) {
         return Err(Fault::new("contains a control character", "write one line of text"));
     }

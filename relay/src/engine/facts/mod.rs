@@ -5,7 +5,10 @@ mod system;
 
 use std::{net::IpAddr, path::Path};
 
-pub(super) use self::{interface::reaches_v6, system::forwarding};
+pub(super) use self::{
+    interface::reaches_v6,
+    system::{clock, forwarding},
+};
 
 use self::interface::Interface;
 use super::{Error, Result, Site, guard::Guarding, host};

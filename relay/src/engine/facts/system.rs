@@ -37,7 +37,7 @@ pub(super) fn module(name: &str, release: &str) -> Module {
     }
 }
 
-pub(super) fn clock() -> Clock {
+pub(in crate::engine) fn clock() -> Clock {
     const SERVICES: [(&str, &str); 5] = [
         ("/run/chrony/chronyd.pid", "chronyd"),
         ("/run/chronyd.pid", "chronyd"),

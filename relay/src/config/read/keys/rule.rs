@@ -36,6 +36,13 @@ pub(in crate::config::read) const RULE: Table = Table {
                   or digit first.",
         },
         Key {
+            name: "description",
+            kind: Kind::String("one line, 200 characters at most"),
+            absent: Absent::Nothing,
+            example: "\"until the release\"",
+            doc: "Free text. `relay lend --reason` writes it, and `relay lend --list` shows it.",
+        },
+        Key {
             name: "from",
             kind: SIDE,
             absent: Absent::Error,
