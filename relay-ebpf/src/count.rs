@@ -82,10 +82,7 @@ pub fn begun(rule: u32) {
 
 /// Counts packets and bytes from a peer to the host's stack.
 #[inline(always)]
-pub fn from_peer_to_host(
-    source: &Leaf,
-    (packets, bytes): (u64, u64),
-) -> Result<(), Reason> {
+pub fn from_peer_to_host(source: &Leaf, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
     let from = maps::counters(source.slot()).ok_or(Reason::Inconsistent)?;
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
@@ -97,10 +94,7 @@ pub fn from_peer_to_host(
 
 /// Counts packets and bytes from the host's stack to a peer.
 #[inline(always)]
-pub fn from_host_to_peer(
-    destination: &Leaf,
-    (packets, bytes): (u64, u64),
-) -> Result<(), Reason> {
+pub fn from_host_to_peer(destination: &Leaf, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
     let to = maps::counters(destination.counted_slot()).ok_or(Reason::Inconsistent)?;
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {

@@ -184,7 +184,8 @@ fn limit_seen(_ctx: TcContext) {
 fn begin_seen(ctx: TcContext) {
     let Some(seen) = maps::seen() else { return };
     let kernel = Kernel::new(Packet::new(&ctx).is_probe());
-    let is_limited = seen.verdict == code(Err(Reason::Rate)) || seen.verdict == code(Err(Reason::Quota));
+    let is_limited =
+        seen.verdict == code(Err(Reason::Rate)) || seen.verdict == code(Err(Reason::Quota));
     if seen.passed.flow != FlowOf::BEGINS || is_limited || kernel.is_probe() {
         return;
     }
