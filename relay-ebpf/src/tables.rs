@@ -250,10 +250,11 @@ pub fn have_limits([one, other]: [u64; 2]) -> bool {
 /// until then, and 6.1 forgets there that it was compared with the end of the table.
 #[inline(always)]
 pub fn limits(slot: u64) -> &'static Limits {
-    let mut at: *const Limits = start_of!(LIMITS);
+    let start: *const Limits = start_of!(LIMITS);
     let offset = slot * size_of::<Limits>() as u64;
+    let mut at = start as u64;
     // SAFETY: adds to a register.
     unsafe { asm!("{0} += {1}", inout(reg) at, in(reg) offset, options(nomem, nostack)) };
     // SAFETY: if peers have limits, the table has LAST_SLOT + 1 entries, as the verifier checks.
-    unsafe { &*at }
+    unsafe { &*(at as *const Limits) }
 }
