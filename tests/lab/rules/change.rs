@@ -1,5 +1,5 @@
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
+    io::Read as _,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use relay_tests::{Family, Lab, deadline, scenario, skip, traffic::tcp::Connection};
 
-use super::{STREAM_LEN, WEB, apply, chunk, connect, dropped, ruled};
+use super::{STREAM_LEN, WEB, apply, chunk, connect, goes_on_no_more, ruled};
 use crate::watch::Watch;
 
 /// TCP sends again after twice the time in which it was not answered, and two changes of the policy
@@ -60,22 +60,7 @@ fn a_removed_rule_ends_a_connection_with_its_next_packet() {
             let mut connection = connect(a, b, family, WEB)?;
             ensure!(chunk(&mut connection)?, "the first chunk is lost");
             apply(&lab, &without)?;
-            let before = lab.relay().ledger()?;
-            connection.server.write_all(b"after")?;
-            connection.client.write_all(b"after")?;
-            for peer in [a, b] {
-                deadline::until("three dropped packets of each side", || {
-                    Ok((dropped(&lab, &before, &[peer], "no_rule")? >= 3).then_some(()))
-                })?;
-            }
-            for end in [&mut connection.client, &mut connection.server] {
-                end.set_nonblocking(true)?;
-                let read = end.read(&mut [0; 16]);
-                let is_empty =
-                    read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-                ensure!(is_empty, "the connection went on: {read:?}");
-                end.set_nonblocking(false)?;
-            }
+            goes_on_no_more(&lab, &mut connection, [a, b])?;
 
             // With the rule back, the side that may begin goes on, and the other answers.
             apply(&lab, lab.site())?;

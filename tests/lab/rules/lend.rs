@@ -1,14 +1,9 @@
-use std::{
-    fs,
-    io::{ErrorKind, Read as _, Write as _},
-    path::PathBuf,
-    thread,
-};
+use std::{fs, path::PathBuf, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use relay_tests::{Family, Lab, deadline, scenario, schema, skip};
+use relay_tests::{Family, Lab, scenario, schema, skip};
 
-use super::{STREAM_LEN, WEB, apply, chunk, connect, dropped, ruled, syn_is_dropped};
+use super::{STREAM_LEN, WEB, apply, chunk, connect, goes_on_no_more, ruled, syn_is_dropped};
 use crate::watch::Watch;
 
 const DNS: &str = "udp/53";
@@ -44,21 +39,7 @@ fn what_is_lent_passes_until_it_is_revoked() {
 
             lab.relay().relay(&["lend", "--revoke", &name])?.success("lend --revoke")?;
             ensure!(lent_files(&lab)?.is_empty(), "{:?}", lent_files(&lab)?);
-            let before = lab.relay().ledger()?;
-            connection.server.write_all(b"after")?;
-            connection.client.write_all(b"after")?;
-            for peer in [a, b] {
-                deadline::until("three dropped packets of each side", || {
-                    Ok((dropped(&lab, &before, &[peer], "no_rule")? >= 3).then_some(()))
-                })?;
-            }
-            for end in [&mut connection.client, &mut connection.server] {
-                end.set_nonblocking(true)?;
-                let read = end.read(&mut [0; 16]);
-                let is_empty =
-                    read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-                ensure!(is_empty, "the connection went on: {read:?}");
-            }
+            goes_on_no_more(&lab, &mut connection, [a, b])?;
             lab.relay().require_sound()?;
         }
         let again = lab.relay().relay(&["lend", "--revoke", &name])?;

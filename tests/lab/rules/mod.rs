@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
-    Family, Lab, Ledger, Peer, Site,
+    Family, Lab, Ledger, Peer, Site, deadline,
     traffic::tcp::{Connection, dial},
 };
 
@@ -59,6 +59,27 @@ fn chunk(connection: &mut Connection) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error).context("receive a chunk"),
     }
+}
+
+/// Checks that what either side of a connection sends is dropped because no rule allows it, again and
+/// again, and does not arrive. What they have sent is `after`.
+fn goes_on_no_more(lab: &Lab, connection: &mut Connection, ends: [&Peer; 2]) -> Result<()> {
+    let before = lab.relay().ledger()?;
+    connection.server.write_all(b"after")?;
+    connection.client.write_all(b"after")?;
+    for peer in ends {
+        deadline::until("three dropped packets of each side", || {
+            Ok((dropped(lab, &before, &[peer], "no_rule")? >= 3).then_some(()))
+        })?;
+    }
+    for end in [&mut connection.client, &mut connection.server] {
+        end.set_nonblocking(true)?;
+        let read = end.read(&mut [0; 16]);
+        let is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        ensure!(is_empty, "the connection went on: {read:?}");
+        end.set_nonblocking(false)?;
+    }
+    Ok(())
 }
 
 /// Checks that a SYN to this port is dropped because no rule allows it.
