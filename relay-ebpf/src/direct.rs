@@ -58,7 +58,7 @@ pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
     }
     let bits = cell::bits(opaque(place.cell().number()), source);
     if !cell::is_mutual(bits) {
-        if cell::is_ruled(bits) || !cell::is_limited_mutual(bits) || !has(LIMITED) {
+        if !cell::is_limited_mutual(bits) || !has(LIMITED) {
             return Some(Glance::LeftV4(Left { source, destination, place, bits }));
         }
         limits::account(packet, source, destination)?;
@@ -90,7 +90,7 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
     }
     let bits = cell::bits(opaque(place.cell().number()), source);
     if !cell::is_mutual(bits) {
-        if cell::is_ruled(bits) || !cell::is_limited_mutual(bits) || !has(LIMITED) {
+        if !cell::is_limited_mutual(bits) || !has(LIMITED) {
             return Some(Glance::LeftV6(Left { source, destination, place, bits }));
         }
         limits::account(packet, source, destination)?;

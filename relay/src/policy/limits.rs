@@ -1,12 +1,16 @@
 //! Limits of peers as the programs read them.
 
 use relay_common::{
-    limits::{Limits, Rate},
+    limits::{HIGHEST_RATE, LOWEST_RATE, Limits, Rate},
     period,
 };
 
 use super::sources::Sources;
 use crate::model::{self, Period, Relay};
+
+// What the configuration takes is what the programs reckon with.
+const _: () = assert!(model::Rate::MIN.bits_per_second() == LOWEST_RATE);
+const _: () = assert!(model::Rate::MAX.bits_per_second() == HIGHEST_RATE);
 
 /// Whether any peer has limits.
 pub(super) fn exist(relay: &Relay) -> bool {
