@@ -188,7 +188,7 @@ impl Comparison {
         let rules = &self.after.relay.rules;
         let numbers: Vec<u32> = (1..).take(rules.len()).collect();
         let compiled = policy::compile(&self.sources(&self.after), &numbers)?;
-        let allowed = Allowed { compiled: &compiled, numbers: &numbers, rules };
+        let allowed = Allowed::by(&compiled, &numbers, rules);
         let mut flows = flows::named(&self.before.relay, datapath)?;
         flows.retain(|flow| !allowed.goes_on(flow));
         Ok(Flows::most_first(flows.into_iter().map(|named| named.flow).collect()))

@@ -1,7 +1,7 @@
 //! The live flows of a relay, with the names of peers and rules.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -82,7 +82,7 @@ pub async fn flows(context: &Context, filter: &FlowFilter) -> Result<Flows> {
     }
     let mut flows = named(relay, datapath)?;
     if let Some(InForce { relay, compiled, slots }) = &in_force {
-        let allowed = Allowed { compiled, numbers: slots.rules(), rules: &relay.rules };
+        let allowed = Allowed::by(compiled, slots.rules(), &relay.rules);
         flows.retain(|flow| allowed.goes_on(flow));
     }
     flows.retain(|flow| filter.passes(flow));
@@ -91,21 +91,25 @@ pub async fn flows(context: &Context, filter: &FlowFilter) -> Result<Flows> {
 
 /// What a policy allows now.
 pub(super) struct Allowed<'r> {
-    pub(super) compiled: &'r Compiled,
-    /// Number of each rule, as given to [`crate::policy::compile`].
-    pub(super) numbers: &'r [u32],
-    pub(super) rules: &'r [Rule],
+    compiled: &'r Compiled,
+    /// Numbers of the rules that have not ended.
+    rules: HashSet<u32>,
 }
 
-impl Allowed<'_> {
+impl<'r> Allowed<'r> {
+    /// By a compiled policy, whose rules were given these numbers.
+    pub(super) fn by(compiled: &'r Compiled, numbers: &[u32], rules: &[Rule]) -> Self {
+        let now = instant::now();
+        let live = numbers.iter().zip(rules).filter(|(_, rule)| !rule.has_ended(now));
+        Self { compiled, rules: live.map(|(number, _)| *number).collect() }
+    }
+
     /// Whether the next packet of a flow passes.
     pub(super) fn goes_on(&self, flow: &Named) -> bool {
         let Named { ends: [from, to], service, .. } = *flow;
-        let number = self.compiled.allowing(from, to, service);
-        let mut rules = self.numbers.iter().zip(self.rules);
-        let rule = rules.find(|(one, _)| Some(**one) == number);
+        let rule = self.compiled.allowing(from, to, service);
         self.compiled.decide(from, to) == Ok(Verdict::Relay)
-            || rule.is_some_and(|(_, rule)| !rule.has_ended(instant::now()))
+            || rule.is_some_and(|number| self.rules.contains(&number))
     }
 }
 
