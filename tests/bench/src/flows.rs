@@ -12,6 +12,17 @@ Guest instructions as above, of the packets of one flow each: 100 round trips of
 flow, < is the answer. 10 000 peers; each rule allows one peer a TCP and a UDP port of another. The set of
 nftables has source, destination, protocol and port, and comes after `ct state established,related accept`.";
 
+/// Ways in the order of the table.
+const WAYS: [(&str, &str); 7] = [
+    ("lists", "relay, pair by lists"),
+    ("lists-beside-limits", "relay, pair by lists beside limited peers"),
+    ("lists-rates", "relay, pair by lists with rates"),
+    ("lists-quotas", "relay, pair by lists with rates and quotas"),
+    ("rule", "relay, pair by a rule"),
+    ("rule-rates", "relay, pair by a rule with rates"),
+    ("nftables", "nftables with conntrack"),
+];
+
 /// Title and text for each kernel.
 pub(crate) fn sections(document: &Document) -> Vec<(String, String)> {
     let kernels = kernels(document).into_iter();
@@ -67,7 +78,7 @@ fn table(document: &Document, kernel: &str) -> String {
 }
 
 fn order(way: &str) -> usize {
-    ["lists", "rule", "nftables"].iter().position(|known| *known == way).unwrap_or(usize::MAX)
+    WAYS.iter().position(|(known, _)| *known == way).unwrap_or(usize::MAX)
 }
 
 fn name(way: &str, rules: u32) -> String {
@@ -76,9 +87,6 @@ fn name(way: &str, rules: u32) -> String {
         1 => "1 rule".to_owned(),
         rules => format!("{} rules", number(rules.into())),
     };
-    match way {
-        "lists" => format!("relay, pair by lists, {count}"),
-        "rule" => format!("relay, pair by a rule, {count}"),
-        _ => format!("nftables with conntrack, {count}"),
-    }
+    let known = WAYS.iter().find(|(known, _)| *known == way);
+    format!("{}, {count}", known.map_or(way, |(_, name)| name))
 }

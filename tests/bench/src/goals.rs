@@ -103,6 +103,20 @@ fn ruled(document: &Document) -> Vec<Goal> {
             let growth = (row.way == "rule" && row.rules > 1).then(|| more(row, "rule", 1))??;
             Some(growth / count(row.instructions) * 100.0)
         });
+        for (limited, free, what) in [
+            ("lists-rates", "lists", "a pair by lists with rates above one without"),
+            ("rule-rates", "rule", "a ruled flow with rates above one without"),
+        ] {
+            judge(what, 60.0, "instructions", &|row| {
+                (row.way == limited).then(|| more(row, free, row.rules))?
+            });
+        }
+        judge(
+            "a pair by lists beside limited peers above no limits",
+            0.0,
+            "instructions",
+            &|row| (row.way == "lists-beside-limits").then(|| more(row, "lists", row.rules))?,
+        );
         judge("a pair by lists beside rules above no rules", 0.0, "instructions", &|row| {
             (row.way == "lists" && row.rules > 0).then(|| more(row, "lists", 0))?
         });

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use relay::model::{Relay, Rule, Selector, Services, Transport};
+use relay::model::{Limits, Period, Quota, Rate, Relay, Rule, Selector, Services, Transport};
 
 use super::{
     fleet::{Fleet, Shape, compiled},
@@ -43,23 +43,67 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Way {
     /// The peers list each other; the rules beside are for others.
     Lists,
+    /// The same, and all other peers have rates.
+    ListsBesideLimits,
+    /// The same with rates of all peers.
+    ListsWithRates,
+    /// The same with rates and quotas of all peers.
+    ListsWithQuotas,
     /// One of the rules.
     Rule,
+    /// The same with rates of all peers.
+    RuleWithRates,
     /// An nftables set of source, destination, protocol and port, after connection tracking.
     Nftables,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Lists, Self::Rule, Self::Nftables];
+    pub const ALL: [Self; 7] = [
+        Self::Lists,
+        Self::ListsBesideLimits,
+        Self::ListsWithRates,
+        Self::ListsWithQuotas,
+        Self::Rule,
+        Self::RuleWithRates,
+        Self::Nftables,
+    ];
 
     /// Its name in every output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lists => "lists",
+            Self::ListsBesideLimits => "lists-beside-limits",
+            Self::ListsWithRates => "lists-rates",
+            Self::ListsWithQuotas => "lists-quotas",
             Self::Rule => "rule",
+            Self::RuleWithRates => "rule-rates",
             Self::Nftables => "nftables",
         }
+    }
+
+    /// Limits of the measured peers, and of all others; no packet exceeds them.
+    fn limits(self) -> [Limits; 2] {
+        let none = Limits::default();
+        let rates = Limits { rate_from: Some(Rate::MAX), rate_to: Some(Rate::MAX), ..none };
+        let most = Quota { bytes: Quota::MOST, period: Period::Month };
+        let quotas = Limits { quota: Some(most), ..rates };
+        match self {
+            Self::Lists | Self::Rule | Self::Nftables => [none; 2],
+            Self::ListsBesideLimits => [none, rates],
+            Self::ListsWithRates | Self::RuleWithRates => [rates; 2],
+            Self::ListsWithQuotas => [quotas; 2],
+        }
+    }
+
+    /// Whether it is measured beside so many rules: limits do not depend on their number.
+    pub fn is_measured_beside(self, rules: u32) -> bool {
+        let is_limited = self.limits().iter().any(Limits::exist);
+        !is_limited || rules == RULES[0]
+    }
+
+    const fn is_by_lists(self) -> bool {
+        !matches!(self, Self::Rule | Self::RuleWithRates | Self::Nftables)
     }
 }
 
@@ -102,14 +146,15 @@ fn put_up(way: Way, namespace: &Namespace, rules: u32) -> Result<Standing> {
     layer::relay(namespace, &compiled, slots)
 }
 
-/// Peers that list nobody, but for the measured pair with [`Way::Lists`], and rules.
+/// Peers that list nobody, but for the measured pair by lists, and rules.
 fn relay(way: Way, rules: u32) -> Relay {
     let mut relay = Fleet { peers: PEERS, shape: Shape::Pairs }.relay(true);
     for (number, peer) in (0..).zip(&mut relay.peers) {
         let is_measured = number == ACTIVE || number == Fleet::partner(ACTIVE);
-        if way != Way::Lists || !is_measured {
+        if !way.is_by_lists() || !is_measured {
             peer.allowed_ips.clear();
         }
+        peer.limits = way.limits()[usize::from(!is_measured)];
     }
     let rule = |(from, to, port): (u32, u32, u16)| Rule {
         from: vec![Selector::Peer(from as usize)],
