@@ -32,6 +32,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("a broken configuration stops before it touches the host", broken_configuration),
     scenario("a rule is shown before it applies, and a failing test stops the roll-out", ruled),
     scenario("a change that fails its gate is rolled back", failed_gate),
+    scenario("what is lent outlasts a roll-back, and what was revoked stays away", lent),
     scenario("a limit leaves others alone", limit),
     scenario("the guard drops forged messages, in the driver of a network card", forged),
     scenario(
@@ -194,6 +195,34 @@ fn failed_gate(fleet: &mut Fleet) -> Result<()> {
     let [a, b, c] = &fleet.peers;
     c.require_reach(a, &fleet.one)?;
     b.require_reach(a, &fleet.one)
+}
+
+fn lent(fleet: &mut Fleet) -> Result<()> {
+    let (b, c) = (fleet.peers[1].name, fleet.peers[2].name);
+    let name = format!("lent-{c}-{b}");
+    let lend = |service: &str| format!("relay lend {c} {b} {service} --for 1h");
+    let revoke = format!("relay lend --revoke {name}");
+    fleet.one.run(&lend("tcp/22"))?;
+    // A run that was cut off has left its backup.
+    fleet.one.run("cp --archive /etc/relay /var/lib/relay/previous")?;
+    fleet.one.run(&revoke)?;
+    fleet.one.run(&lend("tcp/23"))?;
+
+    let mut variables = fleet.variables(&[&fleet.peers[1]]);
+    variables["relay_gate_command"] = json!(["false"]);
+    variables["relay_gate_retries"] = json!(1);
+    fleet.play(&variables, &[])?.stopped_on("one", "The change was rolled back")?;
+    fleet.one.run("relay status --check")?;
+    fleet.one.run(&format!("relay explain {c} {b} tcp/23"))?;
+    fleet.one.run(&format!("! relay explain {c} {b} tcp/22"))?;
+
+    // Its peer does not go before it.
+    let mut variables = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
+    variables["relay_peers"].as_object_mut().context("no peers")?.remove(c);
+    let before = trace_of(&fleet.one)?;
+    fleet.play(&variables, &[])?.stopped_on("one", &format!("{name}.toml"))?;
+    require_same(&before, &trace_of(&fleet.one)?)?;
+    fleet.one.run(&revoke).map(drop)
 }
 
 fn limit(fleet: &mut Fleet) -> Result<()> {
