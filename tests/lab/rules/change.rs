@@ -60,7 +60,7 @@ fn a_removed_rule_ends_a_connection_with_its_next_packet() {
             let mut connection = connect(a, b, family, WEB)?;
             ensure!(chunk(&mut connection)?, "the first chunk is lost");
             apply(&lab, &without)?;
-            goes_on_no_more(&lab, &mut connection, [a, b])?;
+            goes_on_no_more(&lab, &mut connection, [a, b], "no_rule")?;
 
             // With the rule back, the side that may begin goes on, and the other answers.
             apply(&lab, lab.site())?;
@@ -72,6 +72,23 @@ fn a_removed_rule_ends_a_connection_with_its_next_packet() {
             }
         }
         Ok(())
+    });
+}
+
+#[test]
+fn a_disabled_peer_is_cut_off_with_the_flows_that_it_had() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(ruled(&["tcp/8080"])?)?;
+        let [a, b] = lab.first()?;
+        let mut connection = connect(a, b, Family::V4, WEB)?;
+        ensure!(chunk(&mut connection)?, "the first chunk is lost");
+        let disable = ["peer", "disable", b.name(), "--apply"];
+        let said = lab.relay().relay(&disable)?.success("peer disable")?;
+        ensure!(said.contains(&format!("disabled {}: ", b.name())), "{said}");
+        let again = lab.relay().relay(&disable)?.success("peer disable")?;
+        ensure!(again.contains("already disabled") && again.contains("no changes"), "{again}");
+
+        goes_on_no_more(&lab, &mut connection, [a, b], "disabled")
     });
 }
 

@@ -61,15 +61,20 @@ fn chunk(connection: &mut Connection) -> Result<bool> {
     }
 }
 
-/// Checks that what either side of a connection sends is dropped because no rule allows it, again and
-/// again, and does not arrive. What they have sent is `after`.
-fn goes_on_no_more(lab: &Lab, connection: &mut Connection, ends: [&Peer; 2]) -> Result<()> {
+/// Checks that what either side of a connection sends is dropped for this reason, again and again, and
+/// does not arrive. What they have sent is `after`.
+fn goes_on_no_more(
+    lab: &Lab,
+    connection: &mut Connection,
+    ends: [&Peer; 2],
+    reason: &str,
+) -> Result<()> {
     let before = lab.relay().ledger()?;
     connection.server.write_all(b"after")?;
     connection.client.write_all(b"after")?;
     for peer in ends {
         deadline::until("three dropped packets of each side", || {
-            Ok((dropped(lab, &before, &[peer], "no_rule")? >= 3).then_some(()))
+            Ok((dropped(lab, &before, &[peer], reason)? >= 3).then_some(()))
         })?;
     }
     for end in [&mut connection.client, &mut connection.server] {
