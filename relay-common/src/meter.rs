@@ -48,7 +48,8 @@ pub struct Used {
 
 const _: () = assert!(size_of::<Meter>() == 64 && size_of::<Used>() == size_of::<Meter>());
 
-/// The limits and meters of all peers, by slot, in 64 bits. Those of slot 0, which is nobody's, limit nothing.
+/// The limits and meters of all peers, by slot, in 64 bits. Those of slot 0, which is nobody's, limit
+/// nothing.
 pub trait Meters {
     /// Whether both slots have limits.
     fn have_limits(&self, slots: [u64; 2]) -> bool;

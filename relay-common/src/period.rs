@@ -1,6 +1,6 @@
 //! Periods of quotas: days, weeks and months of UTC, by the number of a day since 1970-01-01.
 
-/// After which time a quota begins anew.
+/// After which time a quota is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Period {

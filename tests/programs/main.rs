@@ -12,6 +12,7 @@ mod guard;
 mod host;
 mod limits;
 mod memory;
+mod meters;
 mod pairs;
 mod pins;
 mod probe;

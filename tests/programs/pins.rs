@@ -2,6 +2,7 @@
 //! Uses plain interfaces instead of WireGuard, on kernels with TCX.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::PathBuf,
@@ -368,7 +369,8 @@ impl<'a> Relay<'a> {
         let Self { place, datapath, .. } = self;
         place.enter(|| {
             datapath.keep_counters(&observed)?;
-            datapath.switch(&compiled, &slots, &observed, observed.next_number())?;
+            let (number, nothing) = (observed.next_number(), BTreeMap::new());
+            datapath.switch(&compiled, &slots, &observed, number, &nothing)?;
             datapath.detach_stale(&observed)
         })??;
         Ok(())

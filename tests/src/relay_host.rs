@@ -128,7 +128,7 @@ impl RelayHost {
         fs::write(&self.config, text).with_context(|| format!("write {}", self.config.display()))
     }
 
-    /// The `relay` command with configuration and bpffs set, for [`Namespace::output`].
+    /// The `relay` command with configuration, bpffs and state set, for [`Namespace::output`].
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command
@@ -137,6 +137,7 @@ impl RelayHost {
             .arg("--bpffs")
             .arg(&self.bpffs)
             .args(arguments)
+            .env("RELAY_STATE", self.config.with_file_name("state"))
             .env("NO_COLOR", "1");
         command
     }

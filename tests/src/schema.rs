@@ -10,9 +10,9 @@ macro_rules! schemas {
 }
 
 /// Compiled in, as the virtual machine has no `docs/`.
-const SCHEMAS: [(&str, &str); 11] = schemas![
-    "diff", "doctor", "explain", "flows", "lend", "observe", "pairs", "rules", "stats", "status",
-    "up"
+const SCHEMAS: [(&str, &str); 12] = schemas![
+    "diff", "doctor", "explain", "flows", "lend", "observe", "pairs", "quota", "rules", "stats",
+    "status", "up"
 ];
 
 /// Parses and validates `text`.

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     io::{self, BufWriter, Write},
     path::PathBuf,
 };
@@ -7,7 +8,7 @@ use clap::Args;
 
 use super::{Place, exit::NotAllowed, output};
 use crate::{
-    engine::{self, Comparison, Diffed, Result, rfc3339},
+    engine::{self, Comparison, Diffed, LimitChange, Result, rfc3339},
     policy::{Concerned, Family, Ground, Line, Sign},
     stats::{Flow, render_flow_rows_into},
 };
@@ -16,9 +17,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "A line is + for what is gained, - for what is lost, and ~ for what stays \
     with another end or by another rule: who may begin, with whom, and what; \u{2194} if either may. \
-    `any` is every peer that is not disabled. Keys and settings that let nothing through are not \
-    compared; `relay up --dry-run` shows them.\n\n\
-    Exit codes: 0 nothing is gained or lost, 1 something is, 2 a configuration is invalid or what is \
+    `any` is every peer that is not disabled. A limit that changes is a line with ~, too. Other \
+    keys and settings that let nothing through are not compared; `relay up --dry-run` shows them.\n\n\
+    Exit codes: 0 nothing is gained or lost and no limit changes, 1 something is, 2 a configuration is invalid or what is \
     in force is not known, 3 the host lacks something.\n\nExamples:\n  \
     relay diff new.toml                        what new.toml changes of what is in force\n  \
     relay diff new.toml --flows                and which live flows it would end\n  \
@@ -53,39 +54,44 @@ impl Diff {
             true => Box::new(difference.pairs()),
             false => Box::new(difference.lines()),
         };
-        let concerned = difference.concerned();
+        let (concerned, limits) = (difference.concerned(), comparison.limits());
         let flows = if self.flows { Some(comparison.ending()?) } else { None };
         let mut out = BufWriter::new(output::stdout());
         if self.json {
             output::json(&mut out, &Diffed::new(&comparison, concerned, lines, flows))?;
         } else {
-            render_into(&mut out, lines, concerned, output::color())?;
+            render_into(&mut out, lines, &limits, concerned, output::color())?;
             if let Some(flows) = &flows {
                 render_ending_into(&mut out, flows)?;
             }
         }
         out.flush()?;
-        if concerned.differs() { Err(NotAllowed.into()) } else { Ok(()) }
+        let differs = concerned.differs() || !limits.is_empty();
+        if differs { Err(NotAllowed.into()) } else { Ok(()) }
     }
 }
 
 fn render_into(
     out: &mut impl Write,
     lines: impl Iterator<Item = Line>,
+    limits: &[LimitChange],
     concerned: Concerned,
     color: bool,
 ) -> io::Result<()> {
+    let mut write = |sign: char, code: &str, text: &dyn fmt::Display| match color {
+        true => writeln!(out, "\x1b[{code}m{sign} {text}\x1b[0m"),
+        false => writeln!(out, "{sign} {text}"),
+    };
     for line in lines {
         let (sign, code) = match line.change.sign() {
             Sign::Gained => ('+', "32"),
             Sign::Lost => ('-', "31"),
             Sign::Kept => ('~', "33"),
         };
-        let text = text(&line);
-        match color {
-            true => writeln!(out, "\x1b[{code}m{sign} {text}\x1b[0m")?,
-            false => writeln!(out, "{sign} {text}")?,
-        }
+        write(sign, code, &text(&line))?;
+    }
+    for limit in limits {
+        write('~', "33", limit)?;
     }
     let Concerned { gained, lost, kept } = concerned;
     if concerned == Concerned::default() {

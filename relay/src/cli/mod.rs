@@ -22,6 +22,7 @@ mod open;
 mod output;
 mod peer;
 mod qr;
+mod quota;
 mod reload;
 mod stats;
 mod status;
@@ -77,6 +78,16 @@ struct Cli {
         help_heading = "Global options"
     )]
     bpffs: PathBuf,
+    /// Directory that records which configuration each client was given, and what is used of quotas.
+    #[arg(
+        long,
+        global = true,
+        env = "RELAY_STATE",
+        default_value = "/var/lib/relay",
+        value_name = "DIR",
+        help_heading = "Global options"
+    )]
+    state: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -101,6 +112,8 @@ enum Verb {
     Observe(observe::Observe),
     /// Show live flows between peers with rules.
     Flows(flows::Flows),
+    /// Show what peers have used of their quotas.
+    Quota(quota::Quota),
     /// Show every packet and its verdict until stopped.
     Trace(trace::Trace),
     /// Show who may talk to whom.
@@ -130,12 +143,14 @@ enum Verb {
 struct Place<'a> {
     config: &'a Path,
     bpffs: &'a Path,
+    state: &'a Path,
 }
 
 impl<'a> Place<'a> {
     /// The same for the engine.
     fn site(self, verb: &'static str) -> Site<'a> {
-        Site { config: self.config, bpffs: self.bpffs, verb, notice: output::notice }
+        let Self { config, bpffs, state } = self;
+        Site { config, bpffs, state, verb, notice: output::notice }
     }
 }
 
@@ -159,7 +174,7 @@ pub fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
-    let place = Place { config: &cli.config, bpffs: &cli.bpffs };
+    let place = Place { config: &cli.config, bpffs: &cli.bpffs, state: &cli.state };
     let outcome = match &cli.verb {
         Verb::Up(up) => up.run(place),
         Verb::Reload(reload) => reload.run(place),
@@ -170,6 +185,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(explain) => explain.run(place),
         Verb::Observe(observe) => observe.run(place),
         Verb::Flows(flows) => flows.run(place),
+        Verb::Quota(quota) => quota.run(place),
         Verb::Trace(trace) => trace.run(place),
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),

@@ -203,7 +203,6 @@ impl Loaded {
                 pins.map(&RULE_COUNTERS).bind(&mut loader, MAX_RULES)?;
             }
             if has_limits {
-                meters::carry_over(pins, epoch)?;
                 pins.epoch_of(&METERS, epoch.number).bind(&mut loader, capacity)?;
             }
         }

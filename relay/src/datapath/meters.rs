@@ -3,7 +3,7 @@
 //! It has the epochs of the counters, but the state is in the latest one alone: a new epoch begins with
 //! what the one before it has.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::offset_of};
 
 use aya::maps::{Array, MapData};
 use relay_common::{meter::Used, names};
@@ -17,23 +17,56 @@ use crate::model::PublicKey;
 
 /// Words of a [`Used`].
 const WORDS: usize = size_of::<Used>() / size_of::<u64>();
+/// Its words by themselves.
+const DAY: usize = offset_of!(Used, day) / size_of::<u64>();
+const USED_FROM: usize = offset_of!(Used, used_from) / size_of::<u64>();
+const USED_TO: usize = offset_of!(Used, used_to) / size_of::<u64>();
 
-/// Creates the map of an epoch with what the one before it has, if there is one. Packets that the
-/// programs in force charge from then on to the switch are lost to it.
-pub(super) fn carry_over(pins: &Pins, epoch: Epoch) -> Result<(), DatapathError> {
+/// Creates the map of an epoch, unless it is there: with what the one before it has, or else with what
+/// is saved for these slots. Packets that the programs in force charge from then on to the switch are
+/// lost to it.
+pub(super) fn prepare(
+    pins: &Pins,
+    epoch: Epoch,
+    saved: &[(u32, Used)],
+) -> Result<(), DatapathError> {
     let pin = pins.epoch_of(&METERS, epoch.number);
     if pin.exists() {
         return Ok(());
     }
-    let Some(before) = latest(pins)? else { return Ok(()) };
+    let before: Vec<_> = match latest(pins)? {
+        Some(meters) => {
+            (0..meters.entries).map(|slot| (slot, words(&meters.words, slot))).collect()
+        }
+        None => saved.iter().map(|&(slot, used)| (slot, bytemuck::cast(used))).collect(),
+    };
     let failed = |action| DatapathError::map(names::METERS, action);
     let mut created = Array::<MapData, [u64; WORDS]>::create(epoch.capacity, METERS.flags())
         .map_err(failed("create"))?;
-    for slot in 0..before.entries.min(epoch.capacity) {
-        let used = words(&before.words, slot);
+    for (slot, used) in before {
         created.set(slot, used, 0).map_err(failed("fill"))?;
     }
     pin.pin(|path| created.pin(path))
+}
+
+/// Sets what a slot has used of its quotas to nothing.
+pub(super) fn reset(pins: &Pins, slot: u32) -> Result<(), DatapathError> {
+    let Some(meters) = latest(pins)? else { return Ok(()) };
+    let first = slot as usize * WORDS;
+    [USED_FROM, USED_TO].into_iter().for_each(|word| meters.words.clear(first + word));
+    Ok(())
+}
+
+/// Makes every day that is still to come today, so that a clock that was ahead keeps no quota from
+/// being reset.
+pub(super) fn mend_days(pins: &Pins, today: u64) -> Result<(), DatapathError> {
+    let Some(meters) = latest(pins)? else { return Ok(()) };
+    for word in (0..meters.entries as usize).map(|slot| slot * WORDS + DAY) {
+        if let Some(day) = meters.words.get(word).filter(|day| *day > today) {
+            meters.words.replace(word, day, today);
+        }
+    }
+    Ok(())
 }
 
 /// Empties the meters of these slots.

@@ -31,7 +31,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
 use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, PAIRS, RULE_COUNTERS};
-use relay_common::{Generation, counters::RuleCounters, meter::Used};
+use relay_common::{Generation, counters::RuleCounters, meter::Used, names};
 
 pub use attach::{Hook, Mode, StaleProgram};
 pub use clock::Retimed;
@@ -201,7 +201,8 @@ impl Datapath {
     }
 
     /// Loads a generation and switches the hooks to it, in this order: slots of new peers, maps,
-    /// programs, hooks, slots of peers that are gone.
+    /// programs, hooks, slots of peers that are gone. `saved` is what peers have used of their quotas
+    /// if nothing is pinned that tells.
     ///
     /// # Errors
     /// Any step fails. Before the switch nothing has changed for packets.
@@ -211,8 +212,9 @@ impl Datapath {
         slots: &Slots,
         observed: &Observed,
         number: u64,
+        saved: &BTreeMap<PublicKey, Used>,
     ) -> Result<(), DatapathError> {
-        self.switch_to(compiled, slots, observed, number).map(drop)
+        self.switch_to(compiled, slots, observed, number, saved).map(drop)
     }
 
     /// Switches to a generation that logs every packet as a line to `write`. It logs, which costs time,
@@ -227,8 +229,8 @@ impl Datapath {
         observed: &Observed,
         write: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Trace, DatapathError> {
-        let mut loaded =
-            self.switch_to(&traced(compiled), slots, observed, observed.next_number())?;
+        let (number, nothing) = (observed.next_number(), BTreeMap::new());
+        let mut loaded = self.switch_to(&traced(compiled), slots, observed, number, &nothing)?;
         Trace::of(&mut loaded, write)
     }
 
@@ -238,6 +240,7 @@ impl Datapath {
         slots: &Slots,
         observed: &Observed,
         number: u64,
+        saved: &BTreeMap<PublicKey, Used>,
     ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
@@ -250,6 +253,9 @@ impl Datapath {
         pairs::forget(&self.pins, &new_slots)?;
         meters::clear(&self.pins, &new_slots)?;
         rules::clear(&self.pins, &slots.new_rules())?;
+        if compiled.features & names::LIMITED != 0 {
+            meters::prepare(&self.pins, epoch, &slots.of_new(saved))?;
+        }
         slots::claim(&self.pins, slots)?;
         let mut loaded =
             Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
@@ -333,6 +339,26 @@ impl Datapath {
     /// A pin cannot be read, or has another shape.
     pub fn used(&self) -> Result<BTreeMap<PublicKey, Used>, DatapathError> {
         meters::read(&self.pins, slots::read(&self.pins)?.peers)
+    }
+
+    /// Sets what a peer has used of its quotas to nothing.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or has another shape.
+    pub fn reset_used(&self, peer: &PublicKey) -> Result<(), DatapathError> {
+        match self.slots()?.get(peer) {
+            Some(&slot) => meters::reset(&self.pins, slot),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets no quota be reset later than it would by a clock that says that it is today, a day since
+    /// 1970-01-01.
+    ///
+    /// # Errors
+    /// The pin cannot be read, or has another shape.
+    pub fn mend_days(&self, today: u64) -> Result<(), DatapathError> {
+        meters::mend_days(&self.pins, today)
     }
 
     /// The flows that are live; none if nothing is pinned.

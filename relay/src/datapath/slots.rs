@@ -73,6 +73,12 @@ impl Slots {
         self.peers.new_numbers()
     }
 
+    /// Slots of those of these keys that are new.
+    pub(super) fn of_new<T: Copy>(&self, of: &BTreeMap<PublicKey, T>) -> Vec<(u32, T)> {
+        let new = self.peers.new.iter();
+        new.filter_map(|(key, slot)| Some((*slot, *of.get(key)?))).collect()
+    }
+
     /// Numbers of new rules.
     pub(super) fn new_rules(&self) -> Vec<u32> {
         self.rules.new_numbers()

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::{
     Result,
     guard::GuardFailure,
@@ -16,9 +18,11 @@ impl Plan {
         &self,
         handle: &Handle,
         datapath: &Datapath,
+        state: &Path,
     ) -> Result<Vec<GuardFailure>> {
         let Self { interface, observed, listen_port, .. } = self;
-        let target = Target { interface, listen_port: *listen_port, handle, datapath, observed };
+        let listen_port = *listen_port;
+        let target = Target { interface, listen_port, handle, datapath, observed, state };
         let (mut failures, mut undo) = (Vec::new(), Vec::new());
         for step in &self.steps {
             tracing::debug!("{interface}: {step}");

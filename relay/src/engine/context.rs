@@ -1,4 +1,7 @@
-use std::future::Future;
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Classified, ErrorContext as _, HostError, Kind, Lock, Result, Site, Subject, claim,
@@ -16,6 +19,7 @@ use crate::{
 pub struct Context {
     subject: Subject,
     mark: String,
+    state: PathBuf,
     datapath: Datapath,
     handle: Handle,
     lock: Option<Lock>,
@@ -79,6 +83,18 @@ impl Context {
         Self::new(site, Subject::Configured(loaded), Some(lock))
     }
 
+    /// To change what belongs to a relay as it is in force: that of the configuration, or the one on
+    /// `interface`. Takes its lock.
+    ///
+    /// # Errors
+    /// As [`Self::look`], or the lock cannot be taken.
+    pub async fn hold(site: Site<'_>, interface: Option<&InterfaceName>) -> Result<Self> {
+        require_capabilities(site.verb)?;
+        let subject = Subject::find(site.config, interface).await?;
+        let lock = Lock::relay(&subject.relay().interface, site.verb, site.notice)?;
+        Self::new(site, subject, Some(lock))
+    }
+
     /// The relay.
     pub const fn relay(&self) -> &Relay {
         self.subject.relay()
@@ -113,6 +129,11 @@ impl Context {
         &self.mark
     }
 
+    /// The directory of what outlives a reboot.
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// Lets others change the relay from now on.
     pub(super) fn unlock(&mut self) {
         self.lock = None;
@@ -134,6 +155,7 @@ impl Context {
         Ok(Self {
             subject,
             mark: claim::mark(site.config),
+            state: site.state.to_owned(),
             datapath,
             handle: net::connect()?,
             lock,

@@ -12,6 +12,7 @@ use super::{
     flows::{self, Allowed},
     in_force::InForce,
     instant::{self, rfc3339},
+    limit_changes::LimitChange,
     observe::{self, hex},
     require_capabilities,
 };
@@ -79,10 +80,11 @@ pub struct Diffed {
     schema_version: u32,
     before: String,
     after: String,
-    /// Whether something is gained or lost.
+    /// Whether something is gained or lost, or a limit is another one.
     pub differs: bool,
     pairs: Pairs,
     changes: Vec<DiffedLine>,
+    limits: Vec<LimitChange>,
     /// With `--flows`: live flows that would end.
     #[serde(skip_serializing_if = "Option::is_none")]
     flows: Option<Vec<Flow>>,
@@ -178,6 +180,11 @@ impl Comparison {
         Difference::between(sources(&self.before), sources(&self.after), now)
     }
 
+    /// Limits that the new configuration sets otherwise.
+    pub fn limits(&self) -> Vec<LimitChange> {
+        LimitChange::all(&self.before.relay, &self.after.relay)
+    }
+
     /// Live flows that the new configuration ends, most bytes first; none if the old one is not in
     /// force.
     ///
@@ -216,13 +223,15 @@ impl Diffed {
         flows: Option<Vec<Flow>>,
     ) -> Self {
         let Concerned { gained, lost, kept } = concerned;
+        let limits = comparison.limits();
         Self {
             schema_version: 1,
             before: comparison.before.name.clone(),
             after: comparison.after.name.clone(),
-            differs: concerned.differs(),
+            differs: concerned.differs() || !limits.is_empty(),
             pairs: Pairs { gained, lost, kept },
             changes: lines.map(|line| DiffedLine::of(&line)).collect(),
+            limits,
             flows,
         }
     }

@@ -1,4 +1,6 @@
-use super::{Lock, Result, Site, claim, record, require_capabilities};
+use std::path::Path;
+
+use super::{Lock, Result, Site, claim, record, require_capabilities, saved};
 use crate::{
     config::{self, Options, Problems},
     datapath::Datapath,
@@ -48,10 +50,14 @@ impl<'a> Down<'a> {
     /// # Errors
     /// The interface is not relay's, or something cannot be removed.
     pub async fn take_down(&self, interface: &InterfaceName) -> Result<Vec<String>> {
-        let Site { verb, bpffs, notice, .. } = self.site;
+        let Site { verb, bpffs, state, notice, .. } = self.site;
         let _lock = Lock::relay(interface, verb, notice)?;
         let datapath = Datapath::open(bpffs, interface.as_str())?;
         let mut changes = Vec::new();
+        // Not a reason to stay up.
+        if let Err(error) = save(state, interface, &datapath) {
+            tracing::warn!("{interface}: {}", error.chain());
+        }
         // The interface first: peers, addresses, routes and filters go with it, and until it is gone
         // policy and fence hold.
         if let Some(link) = link::read(&self.handle, interface).await? {
@@ -78,6 +84,15 @@ impl<'a> Down<'a> {
         }
         Ok(changes)
     }
+}
+
+/// Saves what peers have used of their quotas, if anything tells.
+fn save(state: &Path, interface: &InterfaceName, datapath: &Datapath) -> Result<()> {
+    let used = datapath.used()?;
+    if !used.is_empty() {
+        saved::write(state, interface, &used)?;
+    }
+    Ok(())
 }
 
 /// The interfaces that the configuration was brought up on, and the one that it names now.

@@ -20,6 +20,7 @@ mod guard;
 mod host;
 mod in_force;
 mod instant;
+mod limit_changes;
 mod loan;
 mod lock;
 mod near;
@@ -27,7 +28,9 @@ mod observe;
 mod pair;
 mod peers;
 mod plan;
+mod quotas;
 mod record;
+mod saved;
 mod site;
 mod stats;
 mod status;
@@ -51,12 +54,14 @@ pub use flows::{FlowFilter, flows};
 pub use follow::Follower;
 pub use host::{HostError, require_capabilities, require_kernel};
 pub use instant::{now, rfc3339};
+pub use limit_changes::LimitChange;
 pub use loan::{
     Ended, Term, clock_doubt, has_ended_loans, is_up, lent_as, loans, remove_ended, require_gain,
     without_route,
 };
 pub use lock::Lock;
 pub use peers::{PeerList, StaleClients, groups};
+pub use quotas::{quotas, reset_quotas, save_quotas};
 pub use site::{Notice, Site};
 pub use stats::{pairs, rules, snapshot, traffic};
 pub use status::status;

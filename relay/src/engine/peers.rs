@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use crate::{
-    model::{GroupName, InterfaceName, Relay},
+    model::{GroupName, InterfaceName, Limits, Quota, Rate, Relay},
     policy::Effective,
 };
 
@@ -34,6 +34,7 @@ struct ListedPeer {
     allowed_ips: Vec<String>,
     /// AllowedIPs of its client; null if they are more than [`LISTED`].
     client_allowed_ips: Option<Vec<String>>,
+    limits: ListedLimits,
     groups: Vec<String>,
     persistent_keepalive: u16,
     mtu: u16,
@@ -41,6 +42,17 @@ struct ListedPeer {
     endpoint: Option<String>,
     /// Peers that it lists and that do not list it; null if there are too many wide lists.
     one_sided: Option<Vec<String>>,
+}
+
+/// Limits as the configuration writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedLimits {
+    rate_from: Option<String>,
+    rate_to: Option<String>,
+    quota: Option<String>,
+    quota_from: Option<String>,
+    quota_to: Option<String>,
 }
 
 /// The JSON of `relay peer config --stale`.
@@ -73,6 +85,7 @@ impl PeerList {
             client_allowed_ips: Some(effective.client(index))
                 .filter(|list| list.len() <= LISTED)
                 .map(|list| texts(&list)),
+            limits: ListedLimits::of(&peer.limits),
             groups: groups[index].iter().map(ToString::to_string).collect(),
             persistent_keepalive: peer.persistent_keepalive,
             mtu: peer.mtu,
@@ -82,6 +95,20 @@ impl PeerList {
         });
         let interface = relay.interface.to_string();
         Self { schema_version: 1, interface, peers: peers.collect() }
+    }
+}
+
+impl ListedLimits {
+    fn of(limits: &Limits) -> Self {
+        let rate = |rate: Option<Rate>| rate.map(|rate| rate.to_string());
+        let quota = |quota: Option<Quota>| quota.map(|quota| quota.to_string());
+        Self {
+            rate_from: rate(limits.rate_from),
+            rate_to: rate(limits.rate_to),
+            quota: quota(limits.quota),
+            quota_from: quota(limits.quota_from),
+            quota_to: quota(limits.quota_to),
+        }
     }
 }
 

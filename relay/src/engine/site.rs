@@ -7,6 +7,8 @@ pub struct Site<'a> {
     pub config: &'a Path,
     /// The BPF file system.
     pub bpffs: &'a Path,
+    /// The directory of what outlives a reboot and decides nothing about packets by itself.
+    pub state: &'a Path,
     /// The verb, which other commands read while they wait for its lock.
     pub verb: &'static str,
     /// Prints that another command holds a lock.

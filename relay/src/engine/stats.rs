@@ -7,7 +7,9 @@ use std::{
 
 use relay_common::Reason;
 
-use super::{Classified, Context, HostError, Kind, Result, guard::unanswered, observe::Running};
+use super::{
+    Classified, Context, HostError, Kind, Result, guard::unanswered, observe::Running, quotas,
+};
 use crate::{
     datapath::{Counters, GuardAttempt, GuardCounts},
     graph::Traffic,
@@ -37,12 +39,14 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot> {
     if running.device.is_none() {
         return Err(HostError::NotUp { interface: relay.interface.clone() }.into());
     }
-    Ok(Snapshot::new(&running.observation(
+    let observation = running.observation(
         relay,
         &datapath.counters()?,
         datapath.guard_counts()?,
         &datapath.guard_attempts()?,
-    )))
+    );
+    let quotas = quotas::of(relay, &datapath.used()?);
+    Ok(Snapshot::new(&Observation { quotas, ..observation }))
 }
 
 /// What each rule has let through since it was first configured.
@@ -188,6 +192,7 @@ impl Running {
             fwmark: self.device.as_ref().map_or(0, |device| device.fwmark),
             policy: self.policy(),
             peers: peers.collect(),
+            quotas: Vec::new(),
             unattributed: counters.unattributed,
             fence_dropped: self.drops.iter().map(|(why, packets)| (why.label(), packets)).collect(),
             guard: self.guard.shown(),

@@ -1,12 +1,17 @@
 //! One step of `up`: what it changes, how it is applied, and how it is undone.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use ipnet::IpNet;
 
 use super::{
     Result,
     guard::{GuardFailure, GuardPlan},
+    saved,
 };
 use crate::{
     config::create_private_key,
@@ -72,6 +77,8 @@ pub(super) struct Target<'a> {
     pub(super) handle: &'a Handle,
     pub(super) datapath: &'a Datapath,
     pub(super) observed: &'a Observed,
+    /// The directory of what outlives a reboot.
+    pub(super) state: &'a Path,
 }
 
 /// Removes what a step created. In order: the interface first, since policy and fence hold while it
@@ -86,7 +93,7 @@ pub(super) enum Undo {
 impl Step {
     /// Applies it. The relay works without its guard: what of that cannot be changed is returned.
     pub(super) async fn apply(&self, target: &Target<'_>) -> Result<Vec<GuardFailure>> {
-        let Target { interface, listen_port, handle, datapath, observed } = *target;
+        let Target { interface, listen_port, handle, datapath, observed, state } = *target;
         match self {
             Self::PutUpFence { fence, .. } => fence::put_up(fence)?,
             Self::Link(change) => match change {
@@ -104,7 +111,12 @@ impl Step {
             Self::Narrow(changes) | Self::Widen(changes) => wireguard::apply(interface, changes)?,
             Self::KeepCounters(_) => datapath.keep_counters(observed)?,
             Self::Policy { compiled, slots, number, .. } => {
-                datapath.switch(compiled, slots, observed, *number)?;
+                // The relay works without.
+                let saved = saved::read(state, interface).unwrap_or_else(|error| {
+                    tracing::warn!("{interface}: {}", error.chain());
+                    BTreeMap::new()
+                });
+                datapath.switch(compiled, slots, observed, *number, &saved)?;
             }
             Self::Detach(_) => datapath.detach_stale(observed)?,
             Self::Guard(plan) => return Ok(plan.apply(datapath)),

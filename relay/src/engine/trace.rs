@@ -1,6 +1,6 @@
 //! `relay trace`: switches to a generation that logs every packet, and back.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use relay_common::Generation;
 use tokio::time::sleep;
@@ -145,7 +145,7 @@ impl<'a> Tracing<'a> {
             }
             let observed = datapath.observe(hooks)?;
             let number = observed.next_number();
-            datapath.switch(&self.compiled, &self.slots, &observed, number)?;
+            datapath.switch(&self.compiled, &self.slots, &observed, number, &BTreeMap::new())?;
             Ok::<_, Error>(())
         };
         Ok(switched.await.map_err(|error| self.still(error))?)

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use relay_common::period::DAY_S;
+
 use super::{
     Context, HostError, Result, Site, claim, compile,
     desired::Desired,
     expectations::judge,
     facts,
     host::{ipv6_off, require_kernel, require_port},
+    instant::now,
     observe::Running,
     plan::Plan,
     record, wg_quick,
@@ -123,7 +126,10 @@ impl Up {
     /// # Errors
     /// A step fails. If the interface did not exist before, it does not exist afterwards.
     pub async fn apply(&self) -> Result<Vec<Shortfall>> {
-        let failures = self.plan.apply(self.context.handle(), self.context.datapath()).await?;
+        let context = &self.context;
+        let failures =
+            self.plan.apply(context.handle(), context.datapath(), context.state()).await?;
+        self.context.datapath().mend_days(now() / DAY_S)?;
         // The relay works without it.
         if let Err(error) = record::write(self.context.loaded()?) {
             tracing::warn!("{}: {}", self.relay().interface, error.chain());

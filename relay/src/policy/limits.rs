@@ -47,7 +47,8 @@ fn limits_of(peer: &model::Limits) -> Limits {
     limits
 }
 
-const fn period_of(period: Period) -> period::Period {
+/// A period of a quota, as the programs compute it.
+pub const fn period_of(period: Period) -> period::Period {
     match period {
         Period::Day => period::Period::Day,
         Period::Week => period::Period::Week,

@@ -46,6 +46,7 @@ pub(crate) use effective::tests::any_relay;
 pub use effective::{Effective, effective_list};
 pub use eval::eval;
 pub use explain::{Explanation, Party, Sender};
+pub use limits::period_of;
 pub use lists::{Cover, Family, Lists};
 pub use nearest::{Miss, Nearest};
 pub use opening::{Opening, Pass, eval_opening, is_ruled};

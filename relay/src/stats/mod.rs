@@ -11,6 +11,7 @@ mod loans;
 mod observation;
 mod pairs;
 mod prometheus;
+mod quotas;
 mod rules;
 #[cfg(test)]
 mod sample;
@@ -30,6 +31,7 @@ pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{
     render_pairs_prometheus_into, render_prometheus_into, render_rules_prometheus_into,
 };
+pub use quotas::{QuotaTraffic, QuotaUse, Quotas, render_quotas_into};
 pub use rules::{RuleTraffic, render_rules_into};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::SystemTime};
 use ipnet::IpNet;
 use relay_common::{PeerCounters, Reason, guard::Outcome};
 
-use super::{Guarded, Unanswered};
+use super::{Guarded, QuotaUse, Unanswered};
 
 /// What the kernel has of a running relay.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Observation {
     pub policy: Option<Policy>,
     /// In the order of the output.
     pub peers: Vec<PeerObservation>,
+    /// Quotas of the peers.
+    pub quotas: Vec<QuotaUse>,
     /// Dropped packets of no known peer, by [`Reason::index`].
     pub unattributed: [u64; Reason::COUNT],
     /// Packets that the fence dropped, by reason.

@@ -9,7 +9,7 @@ use std::{
 use relay_common::{PairCounters, counters::RuleCounters};
 
 use super::{
-    Pairs, RuleTraffic, Snapshot,
+    Pairs, QuotaUse, RuleTraffic, Snapshot,
     exposition::{Exposition, Family, Label},
     snapshot::{Peer, Presence},
 };
@@ -60,6 +60,10 @@ const FAMILIES: &[(Family, Samples)] = &[
         Samples::Peers(|p, _| Some(u64::from(p.enabled)))),
     (Family::info("wgrelay_peer", "Key, endpoint and allowed IPs of the peer."),
         Samples::PeerInfo),
+    (Family::gauge("wgrelay_peer_quota_used_bytes", Some("bytes"), "Bytes that count against a quota of the peer in this period: of both directions, or from or to it."),
+        Samples::Relay(|s| quotas(s, |quota| quota.used_bytes))),
+    (Family::gauge("wgrelay_peer_quota_limit_bytes", Some("bytes"), "Most bytes of that quota in a period."),
+        Samples::Relay(|s| quotas(s, |quota| quota.limit_bytes))),
     (Family::counter("wgrelay_dropped_packets", "packets", "Dropped packets by reason, unattributed ones included."),
         Samples::Relay(|s| by("reason", &s.totals.dropped))),
     (Family::counter("wgrelay_fence_dropped_packets", "packets", "Packets that the fence dropped since it was put up, by reason."),
@@ -200,6 +204,17 @@ fn by<'s>(label: &'static str, counts: &BTreeMap<&'static str, u64>) -> Vec<Samp
 fn policy(snapshot: &Snapshot) -> Vec<Sample<'_>> {
     let labels = vec![Label("hash", &snapshot.policy_hash), Label("attached", &snapshot.attached)];
     if snapshot.generation == 0 { Vec::new() } else { vec![(labels, 1)] }
+}
+
+fn quotas(snapshot: &Snapshot, value: fn(&QuotaUse) -> u64) -> Vec<Sample<'_>> {
+    let mut samples = Vec::new();
+    for quota in &snapshot.quotas {
+        let QuotaUse { peer, traffic, period, .. } = quota;
+        let labels =
+            vec![Label("peer", peer), Label("traffic", traffic.label()), Label("period", period)];
+        samples.push((labels, value(quota)));
+    }
+    samples
 }
 
 fn guard(snapshot: &Snapshot) -> Vec<Sample<'_>> {

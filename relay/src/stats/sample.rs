@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use relay_common::{PeerCounters, Reason, guard::Outcome};
 
-use super::{Guarded, Observation, PeerObservation, Policy, Snapshot, Unanswered};
+use super::{
+    Guarded, Observation, PeerObservation, Policy, QuotaTraffic, QuotaUse, Snapshot, Unanswered,
+};
 
 /// Keys of the relay and of its two peers.
 pub(super) const KEYS: [&str; 3] = [
@@ -84,6 +86,14 @@ pub(super) fn observation() -> Observation {
         fwmark: 0xca6c,
         policy: Some(Policy { generation: 7, hash: "c0de".to_owned(), mode: "tcx" }),
         peers: vec![node_a, node_b],
+        quotas: vec![QuotaUse {
+            peer: "node-a".to_owned(),
+            traffic: QuotaTraffic::Both,
+            used_bytes: 3_252,
+            limit_bytes: 500_000_000_000,
+            period: "month",
+            resets_at: "2023-12-01T00:00:00Z".to_owned(),
+        }],
         unattributed,
         fence_dropped: [("from_peers", 0), ("own_tunnel", 5), ("to_peers", 4)].into(),
         guard: vec![guarded("eth0", "driver"), guarded("eth1", "none")],

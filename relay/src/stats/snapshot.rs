@@ -7,7 +7,7 @@ use relay_common::Reason;
 use serde::Serialize;
 
 use super::{
-    Guard,
+    Guard, QuotaUse,
     observation::{Dropped, Observation, PeerObservation},
 };
 
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub attached: String,
     /// In the order of the observation.
     pub peers: Vec<Peer>,
+    /// Quotas of the peers, in the order of the configuration.
+    pub quotas: Vec<QuotaUse>,
     /// Dropped packets of no known peer.
     pub unattributed: Dropped,
     /// Sums over all peers.
@@ -171,6 +173,7 @@ impl Snapshot {
             policy_hash: policy.map_or_else(String::new, |policy| policy.hash.clone()),
             attached: policy.map_or("none", |policy| policy.mode).to_owned(),
             peers,
+            quotas: observed.quotas.clone(),
             unattributed: dropped(&observed.unattributed),
             totals,
             fence_dropped: observed.fence_dropped.clone(),

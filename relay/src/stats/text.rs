@@ -52,6 +52,9 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
     for peer in &s.peers {
         writeln!(out)?;
         render_peer(out, peer, style)?;
+        for quota in s.quotas.iter().filter(|quota| quota.peer == peer.name) {
+            line(out, quota.traffic.noun(), &quota.to_string())?;
+        }
     }
     Ok(())
 }

@@ -93,3 +93,22 @@ fn all_prints_each_pair_and_a_bad_file_is_usage() {
     let (text, code) = compared(&empty, &office("", "[[rule]]\nname = \"x\"\n"), &[]);
     assert_eq!(code, Some(2), "{text}");
 }
+
+#[test]
+fn a_limit_that_changes_is_a_line_of_each_peer() {
+    let limited =
+        |key: &str, limit: &str| office("", &format!("[defaults]\n{key} = \"{limit}\"\n"));
+    let (empty, rate, quota) =
+        (office("", ""), limited("rate_from", "10 Mbit/s"), limited("quota", "1 GB/day"));
+    let (text, code) = compared(&empty, &rate, &[]);
+    let lines = ["ann", "bob", "web", "db"]
+        .map(|name| format!("~ {name}: rate_from unlimited; now 10 Mbit/s\n"));
+    assert_eq!((text, code), (lines.concat() + "nothing is gained or lost\n", Some(1)));
+    let (text, code) = compared(&rate, &quota, &["--json"]);
+    let json = schema::parse("diff", &text);
+    assert_eq!((&json["differs"], code), (&true.into(), Some(1)));
+    let limits = json["limits"].as_array().expect("a list");
+    assert_eq!(limits.len(), 8, "{text}");
+    assert_eq!(limits[0]["before"], "10 Mbit/s");
+    assert_eq!((&limits[1]["key"], &limits[1]["after"]), (&"quota".into(), &"1 GB/day".into()));
+}

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::site::Site;
 
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 24] = [
     "check",
     "up",
     "reload",
@@ -12,6 +12,7 @@ const VERBS: [&str; 23] = [
     "stats",
     "explain",
     "observe",
+    "quota",
     "trace",
     "graph",
     "doctor",

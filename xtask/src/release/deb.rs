@@ -81,11 +81,15 @@ mod tests {
 
     #[test]
     fn the_units_differ_in_the_configuration_alone() {
-        for (one, template) in
-            [("relay.service", "relay@.service"), ("relay-follow.service", "relay-follow@.service")]
-        {
+        for (one, template) in [
+            ("relay.service", "relay@.service"),
+            ("relay-follow.service", "relay-follow@.service"),
+            ("relay-quota.service", "relay-quota@.service"),
+            ("relay-quota.timer", "relay-quota@.timer"),
+        ] {
             let one = unit(one);
             assert!(one.contains("/etc/relay/relay.toml"));
+            let one = one.replace("=relay-quota.timer", "=relay-quota@%i.timer");
             let one = one
                 .replace("/etc/relay/relay.toml", "/etc/relay/%i.toml")
                 .replace("=relay.service", "=relay@%i.service")
@@ -104,6 +108,7 @@ mod tests {
             lines.collect::<Vec<_>>().join("\n").replace(" -/etc/relay\n", "\n")
         };
         assert_eq!(sandbox("relay.service"), sandbox("relay-follow.service"));
+        assert_eq!(sandbox("relay-quota.service"), sandbox("relay-follow.service"));
     }
 
     /// The unit without the comment at its top.

@@ -4,7 +4,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{
-    Site,
+    Place,
     change::Change,
     client::{Client, Show},
 };
@@ -62,12 +62,12 @@ pub(super) struct Add {
 }
 
 impl Add {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
         if self.show.is_code() && !self.generate {
             let text = "--qr and --png need --generate; later, `relay peer config` draws them";
             return Err(UsageError::Request(text.to_owned()).into());
         }
-        let open = self.change.open(site)?;
+        let open = self.change.open(place)?;
         let private_key = if self.generate { Some(PrivateKey::generate()?) } else { None };
         let public_key = match (&private_key, &self.public_key) {
             (Some(key), _) => key.public_key(),
@@ -107,6 +107,6 @@ impl Add {
         };
         let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
         let done = format!("added {} with {}", self.name, addresses.join(" and "));
-        self.change.carry_out(site, open, &edit, &done, client)
+        self.change.carry_out(place, open, &edit, &done, client)
     }
 }

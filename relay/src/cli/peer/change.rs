@@ -3,7 +3,7 @@ use std::io::Write;
 use clap::Args;
 
 use super::{
-    Site,
+    Place,
     client::{Client, Prepared, Show},
 };
 use crate::{
@@ -26,19 +26,19 @@ pub(super) struct Change {
 impl Change {
     /// Locks the files for the change, and checks that the host can apply it, before anything is
     /// changed.
-    pub(super) fn open(&self, site: Site<'_>) -> Result<Open> {
+    pub(super) fn open(&self, place: Place<'_>) -> Result<Open> {
         if self.apply {
             engine::require_kernel()?;
             engine::require_capabilities("up")?;
         }
-        Open::new(site.place.config, self.dry_run)
+        Open::new(place.config, self.dry_run)
     }
 
     /// Delivers the client's configuration if there is one, then writes the change, prints `done` and
     /// applies.
     pub(super) fn carry_out(
         &self,
-        site: Site<'_>,
+        place: Place<'_>,
         open: Open,
         edit: &Edit,
         done: &str,
@@ -67,7 +67,7 @@ impl Change {
             })?;
         }
         if let Some(delivered) = delivered {
-            delivered.note(site.state);
+            delivered.note(place.state);
         }
         match edit.is_empty() {
             true => writeln!(report, "{done}")?,
@@ -79,7 +79,7 @@ impl Change {
         let warned = open.warned();
         drop(open);
         if self.apply {
-            return Up::after_edit(warned).bring_up(site.place, false, &mut report);
+            return Up::after_edit(warned).bring_up(place, false, &mut report);
         }
         writeln!(report, "run `relay up` to apply")?;
         Ok(())

@@ -3,7 +3,7 @@ use std::{io::Write as _, path::PathBuf};
 use clap::Args;
 
 use super::{
-    Site,
+    Place,
     client::{Client, Show},
 };
 use crate::{
@@ -44,18 +44,18 @@ pub(super) struct Config {
 }
 
 impl Config {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
         match &self.name {
-            Some(name) => self.one(site, name),
-            None => self.stale(site),
+            Some(name) => self.one(place, name),
+            None => self.stale(place),
         }
     }
 
-    fn one(&self, site: Site<'_>, name: &PeerName) -> Result<()> {
-        let draft = Draft::read(site.place.config);
+    fn one(&self, place: Place<'_>, name: &PeerName) -> Result<()> {
+        let draft = Draft::read(place.config);
         let loaded = draft.load(Options::default())?;
         let secrets = Secrets::read(&loaded)?;
-        let Some((place, peer)) = loaded.relay.named(name.as_str()) else {
+        let Some((index, peer)) = loaded.relay.named(name.as_str()) else {
             return Err(draft.no_peer(name).into());
         };
         let private_key = match &self.private_key_file {
@@ -81,16 +81,16 @@ impl Config {
             None => None,
         };
         let effective = &mut Effective::of(&loaded.relay);
-        let client = Client::render(effective, &secrets, place, private_key.as_ref())?;
-        self.show.prepare(client)?.deliver()?.note(site.state);
+        let client = Client::render(effective, &secrets, index, private_key.as_ref())?;
+        self.show.prepare(client)?.deliver()?.note(place.state);
         Ok(())
     }
 
-    fn stale(&self, site: Site<'_>) -> Result<()> {
-        let loaded = Draft::read(site.place.config).load(Options { allow_empty: true })?;
+    fn stale(&self, place: Place<'_>) -> Result<()> {
+        let loaded = Draft::read(place.config).load(Options { allow_empty: true })?;
         let secrets = Secrets::read(&loaded)?;
         let relay = &loaded.relay;
-        let rendered = Rendered::read(site.state, &relay.interface)?;
+        let rendered = Rendered::read(place.state, &relay.interface)?;
         let (mut stale, mut never) = (Vec::new(), Vec::new());
         let mut effective = Effective::of(relay);
         for (place, peer) in relay.peers.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::{
 use clap::Args;
 use comfy_table::{Table, presets};
 
-use super::Site;
+use super::Place;
 use crate::{
     cli::output,
     config::{self, Options, one_sided},
@@ -32,8 +32,8 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        let relay = config::load(site.place.config, Options { allow_empty: true })?.relay;
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let relay = config::load(place.config, Options { allow_empty: true })?.relay;
         let one_sided = one_sided(&relay);
         // Unbuffered, standard output flushes each line, which is slow for thousands of peers.
         let mut out = BufWriter::new(output::stdout());

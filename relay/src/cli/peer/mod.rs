@@ -11,8 +11,6 @@ mod rename;
 mod rotate;
 mod switch;
 
-use std::path::{Path, PathBuf};
-
 use clap::{Args, Subcommand};
 
 use super::Place;
@@ -21,16 +19,6 @@ use crate::engine::Result;
 /// `relay peer`.
 #[derive(Debug, Args)]
 pub(super) struct Peer {
-    /// The directory that records which configuration each client was given.
-    #[arg(
-        long,
-        global = true,
-        env = "RELAY_STATE",
-        default_value = "/var/lib/relay",
-        value_name = "DIR",
-        help_heading = "Global options"
-    )]
-    state: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -55,25 +43,17 @@ enum Verb {
     Rotate(rotate::Rotate),
 }
 
-/// Files and pins of the verbs.
-#[derive(Debug, Clone, Copy)]
-struct Site<'a> {
-    place: Place<'a>,
-    state: &'a Path,
-}
-
 impl Peer {
     pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
-        let site = Site { place, state: &self.state };
         match &self.verb {
-            Verb::Add(add) => add.run(site),
-            Verb::Remove(remove) => remove.run(site),
-            Verb::Rename(rename) => rename.run(site),
-            Verb::Disable(disable) => disable.run(site),
-            Verb::Enable(enable) => enable.run(site),
-            Verb::List(list) => list.run(site),
-            Verb::Config(config) => config.run(site),
-            Verb::Rotate(rotate) => rotate.run(site),
+            Verb::Add(add) => add.run(place),
+            Verb::Remove(remove) => remove.run(place),
+            Verb::Rename(rename) => rename.run(place),
+            Verb::Disable(disable) => disable.run(place),
+            Verb::Enable(enable) => enable.run(place),
+            Verb::List(list) => list.run(place),
+            Verb::Config(config) => config.run(place),
+            Verb::Rotate(rotate) => rotate.run(place),
         }
     }
 }

@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::{Site, change::Change};
+use super::{Place, change::Change};
 use crate::{
     cli::output,
     config::{Options, parse_peer_name},
@@ -27,8 +27,8 @@ pub(super) struct Remove {
 }
 
 impl Remove {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        let open = self.change.open(site)?;
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let open = self.change.open(place)?;
         let edit = open.draft.remove(&self.name)?;
         open.check(&edit, Options { allow_empty: self.allow_empty })?;
         let peer = open.loaded.relay.peers.iter().find(|peer| peer.name == self.name);
@@ -36,6 +36,6 @@ impl Remove {
             output::say(format_args!("its preshared key stays in {}", file.display()));
         }
         let done = format!("removed {}", self.name);
-        self.change.carry_out(site, open, &edit, &done, None)
+        self.change.carry_out(place, open, &edit, &done, None)
     }
 }

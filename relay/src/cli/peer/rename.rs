@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::{Site, change::Change};
+use super::{Place, change::Change};
 use crate::{
     config::{Options, parse_peer_name},
     engine::Result,
@@ -26,11 +26,11 @@ pub(super) struct Rename {
 }
 
 impl Rename {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        let open = self.change.open(site)?;
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let open = self.change.open(place)?;
         let edit = open.draft.rename(&self.old, &self.new)?;
         open.check(&edit, Options::default())?;
         let done = format!("renamed {} to {}", self.old, self.new);
-        self.change.carry_out(site, open, &edit, &done, None)
+        self.change.carry_out(place, open, &edit, &done, None)
     }
 }

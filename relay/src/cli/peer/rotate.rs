@@ -1,7 +1,7 @@
 use clap::Args;
 
 use super::{
-    Site,
+    Place,
     change::Change,
     client::{Client, Show},
 };
@@ -30,8 +30,8 @@ pub(super) struct Rotate {
 }
 
 impl Rotate {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        let open = self.change.open(site)?;
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        let open = self.change.open(place)?;
         let private_key = PrivateKey::generate()?;
         let edit = open.draft.rekey(&self.name, &private_key.public_key())?;
         let checked = open.check(&edit, Options::default())?;
@@ -42,6 +42,6 @@ impl Rotate {
         let effective = &mut Effective::of(relay);
         let client = Client::render(effective, &checked.secrets, peer, Some(&private_key))?;
         let done = format!("gave {} a new key", self.name);
-        self.change.carry_out(site, open, &edit, &done, Some((client.with_new_key(), &self.show)))
+        self.change.carry_out(place, open, &edit, &done, Some((client.with_new_key(), &self.show)))
     }
 }

@@ -1,6 +1,6 @@
 use clap::Args;
 
-use super::{Site, change::Change};
+use super::{Place, change::Change};
 use crate::{
     config::{Options, parse_peer_name},
     engine::Result,
@@ -38,21 +38,21 @@ struct Of {
 }
 
 impl Disable {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        self.of.switch(site, false)
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        self.of.switch(place, false)
     }
 }
 
 impl Enable {
-    pub(super) fn run(&self, site: Site<'_>) -> Result<()> {
-        self.of.switch(site, true)
+    pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
+        self.of.switch(place, true)
     }
 }
 
 impl Of {
-    fn switch(&self, site: Site<'_>, enabled: bool) -> Result<()> {
+    fn switch(&self, place: Place<'_>, enabled: bool) -> Result<()> {
         let Self { name, change } = self;
-        let open = change.open(site)?;
+        let open = change.open(place)?;
         let edit = open.draft.switch(name, enabled)?;
         open.check(&edit, Options::default())?;
         let verb = if enabled { "enabled" } else { "disabled" };
@@ -60,6 +60,6 @@ impl Of {
             true => format!("{name} is already {verb}"),
             false => format!("{verb} {name}"),
         };
-        change.carry_out(site, open, &edit, &done, None)
+        change.carry_out(place, open, &edit, &done, None)
     }
 }

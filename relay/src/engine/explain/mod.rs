@@ -1,5 +1,6 @@
 //! What becomes of packets between two ends, and why.
 
+mod limited;
 mod ruled;
 
 use std::net::IpAddr;
@@ -389,6 +390,7 @@ impl Direction {
             None if is_about_lists => remedies.extend(missing_entries(loaded, explanation)),
             None => {}
         }
+        remedies.extend(limited::remedies(explanation, answer.err()));
         if answer == Err(Reason::HostAccess) {
             let text = "write host_access = \"ping\", a list of ports or \"all\" below [relay] and run \
                         `relay up`";
@@ -408,7 +410,8 @@ impl Direction {
             remedies,
             // Notes explain the configuration.
             notes: if answer == *verdict { explanation.notes(relay) } else { Vec::new() },
-            configured: (answer != *verdict).then(|| verdict.map_or_else(Reason::label, way)),
+            configured: (answer != *verdict && !limited::is_over(answer.err()))
+                .then(|| verdict.map_or_else(Reason::label, way)),
             packet: None,
         }
     }

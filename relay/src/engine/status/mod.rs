@@ -12,6 +12,7 @@ use super::{
     instant::{local, rfc3339, seconds},
     observe::Running,
     plan::Plan,
+    quotas,
 };
 use crate::{
     config::{Loaded, Secrets},
@@ -41,6 +42,8 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     let compared = comparison(context.subject());
     let mut warnings = running.warnings();
     warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
+    // What cannot be read is a problem of the counters, which are pinned beside it.
+    warnings.extend(datapath.used().iter().flat_map(|used| quotas::used_up(relay, used)));
     let mut problems = problems(&running, relay);
     match &compared {
         Ok((loaded, secrets)) => {

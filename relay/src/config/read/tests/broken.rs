@@ -175,6 +175,10 @@ const BROKEN: &[(&str, &str)] = &[
         "bad resolvers",
         "{RELAY}\n[defaults]\ndns = [\"dns.example.org\", \"10.3.2.1/24\", \"0.0.0.0\", \"ff02::1\"]\n{A}\n",
     ),
+    (
+        "bad limits",
+        "{RELAY}\n[defaults]\nrate_from = 10\nrate_to = \"10 Mbps\"\nquota = \"1 TB/month\"\nquota_to = \"1 GB/day\"\n{A}\nrate_to = \"1 kbit/s\"\nquota = \"1 GB/week\"\nquota_from = \"1 B/day\"\nquota_to = \"unlimited\"\n",
+    ),
     ("bad descriptions", "{RELAY}\n{A}\ndescription = \"one\\ntwo\"\n"),
     ("an empty key file name", "{RELAY}\nprivate_key_file = \"\"\n{A}\n"),
     (

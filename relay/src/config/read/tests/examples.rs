@@ -203,3 +203,31 @@ fn an_empty_list_of_peers_is_fine_when_asked_for() {
     let options = Options { allow_empty: true };
     assert!(parse(&sources(&["{RELAY}\n"]), options).is_ok());
 }
+
+#[test]
+fn a_peer_s_limits_replace_those_of_the_defaults() {
+    let limits = |defaults: &str, own: &str| {
+        let text = format!(
+            "{{RELAY}}\n[defaults]\n{defaults}\n[[peer]]\nname = \"a\"\npublic_key = \"{{KEY_A}}\"\n\
+             address = [\"10.3.2.2\"]\n{own}\n"
+        );
+        let limits = parsed(&text).expect("no problems").relay.peers[0].limits;
+        let rates = [limits.rate_from, limits.rate_to].map(|rate| rate.map(|it| it.to_string()));
+        let quotas = [limits.quota, limits.quota_from, limits.quota_to];
+        let quotas = quotas.map(|quota| quota.map(|it| it.to_string()));
+        let shown = rates.into_iter().chain(quotas);
+        shown.map(|limit| limit.unwrap_or_else(|| "-".to_owned())).collect::<Vec<_>>().join(", ")
+    };
+    let rates = "rate_from = \"10 Mbit/s\"\nrate_to = \"1.5 Gbit/s\"";
+    assert_eq!(limits(rates, ""), "10 Mbit/s, 1500 Mbit/s, -, -, -");
+    assert_eq!(limits(rates, "rate_to = \"unlimited\""), "10 Mbit/s, -, -, -, -");
+    let both = "quota = \"500 GB/month\"";
+    assert_eq!(limits(both, ""), "-, -, 500 GB/month, -, -");
+    assert_eq!(limits(both, "quota = \"1 GiB/day\""), "-, -, 1 GiB/day, -, -");
+    assert_eq!(limits(both, "quota = \"unlimited\""), "-, -, -, -, -");
+    assert_eq!(limits(both, "quota_to = \"20 GB/week\""), "-, -, -, -, 20 GB/week");
+    let apart = "quota_from = \"1 TB/month\"\nquota_to = \"2 TB/month\"";
+    assert_eq!(limits(apart, ""), "-, -, -, 1 TB/month, 2 TB/month");
+    assert_eq!(limits(apart, "quota_to = \"unlimited\""), "-, -, -, 1 TB/month, -");
+    assert_eq!(limits(apart, "quota = \"1 GB/day\""), "-, -, 1 GB/day, -, -");
+}
