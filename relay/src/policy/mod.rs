@@ -20,6 +20,7 @@
 //! give a peer together.
 
 mod class;
+mod compile_error;
 mod compiled;
 mod diff;
 mod displacement;
@@ -39,7 +40,8 @@ mod sources;
 mod space;
 mod special;
 
-pub use compiled::{CompileError, Compiled, Counts, HostPorts, compile, first_beyond};
+pub use compile_error::CompileError;
+pub use compiled::{Compiled, Counts, HostPorts, compile, first_beyond};
 pub use diff::{Area, Change, Concerned, Difference, End, Ground, Line, Name, Sign};
 #[cfg(test)]
 pub(crate) use effective::tests::any_relay;
