@@ -19,8 +19,8 @@ const ROUNDS: usize = 10;
 
 /// The relay's line, which holds what waits in a queue of packets; and the limit of the peer that
 /// would fill it.
-const LINE: [&str; 4] = ["rate", "8mbit", "limit", "40"];
-const LIMIT: &str = "4 Mbit/s";
+const LINE: [&str; 4] = ["rate", "2mbit", "limit", "40"];
+const LIMIT: &str = "1 Mbit/s";
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(1);
