@@ -15,9 +15,9 @@ use relay_tests::{
     traffic::{Udp, tcp::Connection},
 };
 
-/// Rates, and bits a second of each. Emulated machines send some 30 Mbit/s.
-const RATES: [(&str, u64); 3] =
-    [("1 Mbit/s", 1_000_000), ("4 Mbit/s", 4_000_000), ("10 Mbit/s", 10_000_000)];
+/// Rates, and bits a second of each: with the least depth of a bucket, and with more. An emulated
+/// machine on a busy host sends hardly more.
+const RATES: [(&str, u64); 2] = [("1 Mbit/s", 1_000_000), ("4 Mbit/s", 4_000_000)];
 
 /// How long a connection is measured at a time, and until it has to reach its rate.
 const SPAN: Duration = Duration::from_secs(4);

@@ -39,7 +39,7 @@ fn what_is_lent_passes_until_it_is_revoked() {
 
             lab.relay().relay(&["lend", "--revoke", &name])?.success("lend --revoke")?;
             ensure!(lent_files(&lab)?.is_empty(), "{:?}", lent_files(&lab)?);
-            goes_on_no_more(&lab, &mut connection, [a, b], "no_rule")?;
+            goes_on_no_more(&lab, &mut connection, &[a, b], "no_rule")?;
             lab.relay().require_sound()?;
         }
         let again = lab.relay().relay(&["lend", "--revoke", &name])?;

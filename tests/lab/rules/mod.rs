@@ -61,18 +61,18 @@ fn chunk(connection: &mut Connection) -> Result<bool> {
     }
 }
 
-/// Checks that what either side of a connection sends is dropped for this reason, again and again, and
-/// does not arrive. What they have sent is `after`.
+/// Checks that what these sides of a connection send is dropped for this reason, again and again, and
+/// that nothing of either arrives. What they have sent is `after`.
 fn goes_on_no_more(
     lab: &Lab,
     connection: &mut Connection,
-    ends: [&Peer; 2],
+    ends: &[&Peer],
     reason: &str,
 ) -> Result<()> {
     let before = lab.relay().ledger()?;
     connection.server.write_all(b"after")?;
     connection.client.write_all(b"after")?;
-    for peer in ends {
+    for &peer in ends {
         deadline::until("three dropped packets of each side", || {
             Ok((dropped(lab, &before, &[peer], reason)? >= 3).then_some(()))
         })?;
