@@ -35,6 +35,7 @@ pub mod reason;
 pub mod rules;
 pub mod service;
 pub mod transport;
+pub mod trial;
 pub mod verdict;
 
 pub use cell::Cell;

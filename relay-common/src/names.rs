@@ -26,6 +26,12 @@ pub const INGRESS_PROGRAM: &str = "relay_ingress";
 /// Program on egress of the WireGuard interface.
 pub const EGRESS_PROGRAM: &str = "relay_egress";
 
+/// [`INGRESS_PROGRAM`] that compares what it decides with what [`TRIAL_PROGRAM`] left, while a
+/// candidate is tried.
+pub const COMPARING_PROGRAM: &str = "relay_compare";
+/// Program in front of it, which decides by the candidate and does nothing.
+pub const TRIAL_PROGRAM: &str = "relay_trial";
+
 /// XDP program on the underlay interfaces.
 pub const GUARD_PROGRAM: &str = "relay_guard";
 
@@ -82,6 +88,11 @@ pub const RULE_COUNTERS: &str = "RULE_COUNTERS";
 
 /// Array of [`crate::meter::Meter`], indexed by slot; outlives generations.
 pub const METERS: &str = "METERS";
+
+/// Array by processor with one [`crate::trial::Tried`], of a trial.
+pub const TRIED: &str = "TRIED";
+/// Hash of [`crate::trial::DifferenceKey`] → [`crate::trial::Difference`], of a trial.
+pub const DIFFERENCES: &str = "DIFFERENCES";
 
 /// Array with one [`crate::guard::Identity`].
 pub const GUARD: &str = "GUARD";

@@ -26,6 +26,12 @@ pub const fn encode(verdict: Result<Verdict, Reason>) -> u32 {
     }
 }
 
+/// Whether a mark stands for a dropped packet.
+#[inline(always)]
+pub const fn is_dropped(mark: u32) -> bool {
+    mark >= DROPPED
+}
+
 /// The verdict that a mark stands for; `None` if it stands for none.
 pub fn decode(mark: u32) -> Option<Result<Verdict, Reason>> {
     match mark {
@@ -46,6 +52,7 @@ mod tests {
         let reasons = Reason::ALL.iter().map(|&reason| Err(reason));
         for verdict in verdicts.into_iter().chain(reasons) {
             assert_eq!(decode(encode(verdict)), Some(verdict));
+            assert_eq!(is_dropped(encode(verdict)), verdict.is_err());
         }
         for mark in [0, 4, 0xff, DROPPED + 0xff, PROBE, u32::MAX] {
             assert_eq!(decode(mark), None, "{mark:#x}");

@@ -9,10 +9,11 @@ use relay_common::{
 };
 
 use crate::{
-    count, limits,
+    limits,
     packet::Packet,
     settings::has,
     tables::{Place, RangeV4, RangeV6, opaque},
+    tried::{self, TRIAL},
 };
 
 /// What the fast path made of a packet.
@@ -37,13 +38,14 @@ pub struct Left {
     pub bits: u64,
 }
 
-/// Prepares the packet for the redirect to the other peer, or leaves it unchanged.
+/// Prepares the packet for the redirect to the other peer, or leaves it unchanged. For a trial it only
+/// tells whether it would.
 #[inline(always)]
-pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
+pub fn relay<const ROLE: u32>(packet: &Packet<'_>) -> Option<Glance> {
     let words = packet.linear::<[u32; 5]>()?;
     let header = Ipv4Header::new(words.copy());
     if !header.is_plain() {
-        return relay_v6(packet);
+        return relay_v6::<ROLE>(packet);
     }
     header.check(packet.len()).ok()?;
     let range = RangeV4::read();
@@ -61,17 +63,21 @@ pub fn relay(packet: &Packet<'_>) -> Option<Glance> {
         if !cell::is_limited_mutual(bits) || !has(LIMITED) {
             return Some(Glance::LeftV4(Left { source, destination, place, bits }));
         }
-        limits::account(packet, source, destination)?;
-        words.store_ttl_word(header.decremented());
+        limits::account::<ROLE>(packet, source, destination)?;
+        if ROLE != TRIAL {
+            words.store_ttl_word(header.decremented());
+        }
         return Some(Glance::Relayed);
     }
-    account(packet, source, destination)?;
-    words.store_ttl_word(header.decremented());
+    account::<ROLE>(packet, source, destination)?;
+    if ROLE != TRIAL {
+        words.store_ttl_word(header.decremented());
+    }
     Some(Glance::Relayed)
 }
 
 #[inline(always)]
-fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
+fn relay_v6<const ROLE: u32>(packet: &Packet<'_>) -> Option<Glance> {
     let words = packet.linear::<[u64; 5]>()?;
     let header = Ipv6Header::new(words.copy());
     header.check(packet.len()).ok()?;
@@ -93,20 +99,24 @@ fn relay_v6(packet: &Packet<'_>) -> Option<Glance> {
         if !cell::is_limited_mutual(bits) || !has(LIMITED) {
             return Some(Glance::LeftV6(Left { source, destination, place, bits }));
         }
-        limits::account(packet, source, destination)?;
-        words.store_hop_limit(header.hop_limit() - 1);
+        limits::account::<ROLE>(packet, source, destination)?;
+        if ROLE != TRIAL {
+            words.store_hop_limit(header.hop_limit() - 1);
+        }
         return Some(Glance::Relayed);
     }
-    account(packet, source, destination)?;
-    words.store_hop_limit(header.hop_limit() - 1);
+    account::<ROLE>(packet, source, destination)?;
+    if ROLE != TRIAL {
+        words.store_hop_limit(header.hop_limit() - 1);
+    }
     Some(Glance::Relayed)
 }
 
 /// Counts the packet, if the fast path relays it.
 #[inline(always)]
-fn account(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
+fn account<const ROLE: u32>(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
     if source.slot() == destination.slot() {
         return None;
     }
-    count::relayed(source, destination, (1, packet.len().into())).ok()
+    tried::counted::<ROLE>(source, destination, packet.len().into())
 }

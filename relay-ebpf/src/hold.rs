@@ -31,14 +31,19 @@ use crate::{
 pub fn hold(ctx: TcContext) -> bool {
     let packet = Packet::new(&ctx);
     let Some(seen) = maps::seen() else { return false };
-    let waits = seen.subject == Subject::Later
+    waits(&packet, seen) && hold_seen(&packet, seen).is_some()
+}
+
+/// Whether a packet that is dropped can wait for the first fragment of its datagram.
+#[inline(always)]
+pub fn waits(packet: &Packet<'_>, seen: &Seen) -> bool {
+    seen.subject == Subject::Later
         && seen.verdict == code(Err(Reason::NoFirstFragment))
         && seen.leaving == code(Ok(()))
         && settings::features() & FAST_PATH != 0
         && !packet.is_probe()
         && !packet.is_aggregate()
-        && packet.len() <= MAX_LEN;
-    waits && hold_seen(&packet, seen).is_some()
+        && packet.len() <= MAX_LEN
 }
 
 #[inline(always)]

@@ -42,10 +42,16 @@ pub struct Passing {
 /// Both programs use the generation map, so that they hold a reference to it, by which the loader
 /// finds the policy in force.
 ///
+/// Each role has a copy: closures that several share would be calls.
+///
 /// # Errors
 /// Why the packet is dropped.
 #[inline(always)]
-pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Passing, Reason> {
+pub fn judge<const ROLE: u32>(
+    packet: &Packet<'_>,
+    features: u32,
+    source: &mut Leaf,
+) -> Result<Passing, Reason> {
     maps::generation().ok_or(Reason::Inconsistent)?;
     let headers = packet.headers()?;
     let transport = packet.check(&headers)?;
@@ -75,7 +81,7 @@ pub fn judge(packet: &Packet<'_>, features: u32, source: &mut Leaf) -> Result<Pa
 /// Whether the packet is an ICMP error between two peers that lists alone do not allow: it may quote
 /// a packet of a flow between other addresses of theirs.
 #[inline(always)]
-pub fn may_answer_a_flow(packet: &Packet<'_>, reason: Reason) -> bool {
+pub fn may_answer_a_flow<const ROLE: u32>(packet: &Packet<'_>, reason: Reason) -> bool {
     let is_by_lists = matches!(
         reason,
         Reason::NotInEitherList | Reason::NotInSourceList | Reason::NotInDestinationList
@@ -123,10 +129,7 @@ pub fn carry_out(
     passing: &Passing,
 ) -> Result<Outcome, Reason> {
     let destination = &passing.destination;
-    let on_the_wire = packet.on_the_wire(&passing.transport);
-    if features & LIMITED != 0 {
-        limits::charge(source.slot(), receiver(passing.verdict, destination), on_the_wire.1);
-    }
+    let on_the_wire = charge(packet, features, source, passing);
     if passing.verdict != Verdict::Relay {
         count::from_peer_to_host(source, on_the_wire)?;
         return Ok(Outcome::Passed);
@@ -140,6 +143,17 @@ pub fn carry_out(
     }
     decrement_ttl(packet, &passing.headers)?;
     Ok(Outcome::Redirected)
+}
+
+/// Charges a packet that passes to the limits of both ends. Its packets and bytes on the wire.
+#[inline(always)]
+pub fn charge(packet: &Packet<'_>, features: u32, source: &Leaf, passing: &Passing) -> (u64, u64) {
+    let on_the_wire = packet.on_the_wire(&passing.transport);
+    if features & LIMITED != 0 {
+        let receiver = receiver(passing.verdict, &passing.destination);
+        limits::charge(source.slot(), receiver, on_the_wire.1);
+    }
+    on_the_wire
 }
 
 /// The slot whose limits a packet with this verdict meets at its end.

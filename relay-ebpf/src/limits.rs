@@ -9,19 +9,23 @@ use relay_common::{
     meter::{self, Meter, Meters, Moment},
 };
 
-use crate::{clock, count, maps, packet::Packet, seen::code, tables};
+use crate::{clock, count, maps, packet::Packet, seen::code, tables, tried};
 
 /// The slot of whoever is no peer.
 pub const NO_PEER: u32 = relay_common::counters::UNATTRIBUTED_SLOT;
 
 /// Charges and counts a packet between two peers that [`crate::direct`] is about to relay.
 #[inline(always)]
-pub fn account(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
+pub fn account<const ROLE: u32>(
+    packet: &Packet<'_>,
+    source: &Leaf,
+    destination: &Leaf,
+) -> Option<()> {
     let (from, to, bytes) = (source.slot().into(), destination.slot().into(), packet.len().into());
     if from == to || pass(from, to, bytes) == 0 {
         return None;
     }
-    count::relayed(source, destination, (1, bytes)).ok()
+    tried::counted::<ROLE>(source, destination, bytes)
 }
 
 /// 1 if a packet between two slots passes their limits, which it is charged to; 0 leaves it to

@@ -1,5 +1,7 @@
 //! The programs on the WireGuard interface: `relay_ingress` decides about packets from peers,
-//! `relay_egress` about packets from the host and from other interfaces to peers.
+//! `relay_egress` about packets from the host and from other interfaces to peers. While a candidate is
+//! tried, `relay_trial` decides by it in front of `relay_compare`, which is `relay_ingress` that
+//! compares.
 //!
 //! The interface has no link-layer header: the IP header is at offset 0. Kernel 6.1 or newer.
 #![no_std]
@@ -26,6 +28,7 @@ mod settings;
 mod steady;
 mod tables;
 mod trace;
+mod tried;
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
@@ -48,6 +51,7 @@ use crate::{
     ingress::Outcome,
     packet::Packet,
     settings::has,
+    tried::{ALONE, COMPARING, TRIAL},
 };
 
 /// Passes a packet on to the programs and filters behind ours, and then to the stack: TCX_NEXT for a
@@ -57,35 +61,54 @@ const PASS: i32 = TC_ACT_UNSPEC;
 /// Decides about a packet from a peer.
 #[classifier]
 pub fn relay_ingress(ctx: TcContext) -> i32 {
+    decide::<ALONE>(ctx)
+}
+
+/// The same, and compares that with what `relay_trial` has left.
+#[classifier]
+pub fn relay_compare(ctx: TcContext) -> i32 {
+    decide::<COMPARING>(ctx)
+}
+
+/// Decides by a candidate about a packet from a peer, and leaves the packet as it is.
+#[classifier]
+pub fn relay_trial(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    let is_relayed = match direct::relay(&packet) {
-        Some(Glance::Relayed) => true,
-        Some(Glance::LeftV4(Left { source, destination, place, bits })) => {
-            if cell::is_ruled(bits) && has(RULES) {
-                steady::relay_v4::<false>(again(&ctx), source, destination, place)
-            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
-                steady::relay_v4::<true>(again(&ctx), source, destination, place)
-            } else {
-                false
-            }
+    if relay_fast::<TRIAL>(&ctx, &packet) {
+        return PASS;
+    }
+    if let Done::AskRules = from_peer::<TRIAL>(again(&ctx)) {
+        tried::leave(ruled::try_out(&ctx));
+    }
+    PASS
+}
+
+/// Decides about a packet to a peer, unless `relay_ingress` has.
+#[classifier]
+pub fn relay_egress(ctx: TcContext) -> i32 {
+    if Packet::new(&ctx).came_from_this_interface() {
+        return PASS;
+    }
+    to_peer(ctx)
+}
+
+#[inline(always)]
+fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
+    let packet = Packet::new(&ctx);
+    if relay_fast::<ROLE>(&ctx, &packet) {
+        if ROLE == COMPARING {
+            tried::compare(&ctx);
         }
-        Some(Glance::LeftV6(Left { source, destination, place, bits })) => {
-            if cell::is_ruled(bits) && has(RULES) {
-                steady::relay_v6::<false>(again(&ctx), source, destination, place)
-            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
-                steady::relay_v6::<true>(again(&ctx), source, destination, place)
-            } else {
-                false
-            }
-        }
-        None => false,
-    };
-    if is_relayed {
         return redirect_back(&packet);
     }
-    let done = match from_peer(again(&ctx)) {
-        Done::AskRules => ruled::decide(&ctx),
-        done => done,
+    let done = match from_peer::<ROLE>(again(&ctx)) {
+        Done::AskRules => ruled::decide::<ROLE>(&ctx),
+        done => {
+            if ROLE == COMPARING {
+                tried::compare(&ctx);
+            }
+            done
+        }
     };
     match done {
         Done::Redirect => redirect_back(&packet),
@@ -104,13 +127,31 @@ pub fn relay_ingress(ctx: TcContext) -> i32 {
     }
 }
 
-/// Decides about a packet to a peer, unless `relay_ingress` has.
-#[classifier]
-pub fn relay_egress(ctx: TcContext) -> i32 {
-    if Packet::new(&ctx).came_from_this_interface() {
-        return PASS;
+/// Prepares the packet for the redirect to the other peer by a fast path, or leaves it unchanged.
+#[inline(always)]
+fn relay_fast<const ROLE: u32>(ctx: &TcContext, packet: &Packet<'_>) -> bool {
+    match direct::relay::<ROLE>(packet) {
+        Some(Glance::Relayed) => true,
+        Some(Glance::LeftV4(Left { source, destination, place, bits })) => {
+            if cell::is_ruled(bits) && has(RULES) {
+                steady::relay_v4::<false, ROLE>(again(ctx), source, destination, place)
+            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
+                steady::relay_v4::<true, ROLE>(again(ctx), source, destination, place)
+            } else {
+                false
+            }
+        }
+        Some(Glance::LeftV6(Left { source, destination, place, bits })) => {
+            if cell::is_ruled(bits) && has(RULES) {
+                steady::relay_v6::<false, ROLE>(again(ctx), source, destination, place)
+            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
+                steady::relay_v6::<true, ROLE>(again(ctx), source, destination, place)
+            } else {
+                false
+            }
+        }
+        None => false,
     }
-    to_peer(ctx)
 }
 
 /// What to do with a packet.
@@ -128,9 +169,10 @@ enum Done {
 }
 
 /// Decides about what [`direct`] leaves. A function of its own, so that its registers and stack cost
-/// the fast path nothing, and are free again before an error is built.
+/// the fast path nothing, and are free again before an error is built. For a trial it leaves the
+/// decision instead of carrying it out.
 #[inline(never)]
-fn from_peer(ctx: TcContext) -> Done {
+fn from_peer<const ROLE: u32>(ctx: TcContext) -> Done {
     let packet = Packet::new(&ctx);
     // Another copy of this program has already decided.
     if packet.has_passed() {
@@ -139,7 +181,7 @@ fn from_peer(ctx: TcContext) -> Done {
     // Read once, so that each test of a feature is one instruction.
     let features = settings::features();
     let mut source = Leaf::NOBODY;
-    let judged = ingress::judge(&packet, features, &mut source);
+    let judged = ingress::judge::<ROLE>(&packet, features, &mut source);
     // VERIFIER: with one test for probes the compiler reads the verdict before it tests whether there
     // is one, and 6.1.176 reports "invalid read from stack".
     let outcome = match judged {
@@ -149,20 +191,39 @@ fn from_peer(ctx: TcContext) -> Done {
             }
             Err(Reason::Inconsistent)
         }
-        Err(reason) if features & RULES != 0 && ingress::may_answer_a_flow(&packet, reason) => {
+        Err(reason)
+            if features & RULES != 0 && ingress::may_answer_a_flow::<ROLE>(&packet, reason) =>
+        {
             return Done::AskRules;
         }
         Ok(passing) if packet.is_probe() => return answer_probe(&ctx, Ok(passing.verdict)),
         Err(reason) if packet.is_probe() => return answer_probe(&ctx, Err(reason)),
-        Ok(passing) => ingress::carry_out(&packet, features, &source, &passing),
+        Ok(passing) if ROLE == TRIAL => {
+            ingress::charge(&packet, features, &source, &passing);
+            tried::leave(probe::encode(Ok(passing.verdict)));
+            return Done::Pass;
+        }
+        Ok(passing) => {
+            let outcome = ingress::carry_out(&packet, features, &source, &passing);
+            if ROLE == COMPARING && outcome.is_ok() {
+                tried::decided(probe::encode(Ok(passing.verdict)));
+            }
+            outcome
+        }
         Err(reason) => Err(reason),
     };
-    finish(&packet, features, &source, outcome)
+    if ROLE == TRIAL {
+        if let Err(reason) = outcome {
+            tried::leave(probe::encode(Err(reason)));
+        }
+        return Done::Drop;
+    }
+    finish::<ROLE>(&packet, features, &source, outcome)
 }
 
 /// What is left to do with a packet that was decided about. Counts it if it is dropped.
 #[inline(always)]
-fn finish(
+fn finish<const ROLE: u32>(
     packet: &Packet<'_>,
     features: u32,
     source: &Leaf,
@@ -181,6 +242,9 @@ fn finish(
             trace::outcome(packet, features, reason.index() as i32);
             count::dropped(packet, source, reason);
             event::write(packet, source.counted_slot(), reason, Direction::Ingress);
+            if ROLE == COMPARING {
+                tried::decided(probe::encode(Err(reason)));
+            }
             Answer::to(reason).map_or(Done::Drop, Done::Answer)
         }
     }

@@ -7,10 +7,11 @@ use aya_ebpf::{
 use relay_common::{
     Event, Generation, Leaf, PairCounters, PeerCounters,
     counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS, RuleCounters},
-    event::EVENTS_KEPT,
+    event::{EVENTS_KEPT, HEAD_LEN},
     flow::FlowSet,
     held::Held,
     meter::Meter,
+    trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
 };
 
 use crate::seen::Seen;
@@ -78,6 +79,11 @@ static RULE_COUNTERS: Array<RuleCounters> = Array::with_max_entries(1, MMAPABLE)
 static METERS: Array<SharedMeter> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static TRIED: PerCpuArray<Tried> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static DIFFERENCES: HashMap<DifferenceKey, Difference> =
+    HashMap::with_max_entries(MAX_DIFFERENCES, NO_PREALLOC);
 #[map]
 static EVENTS: Array<Event> = Array::with_max_entries(EVENTS_KEPT, MMAPABLE);
 #[map]
@@ -151,6 +157,34 @@ pub fn errors(slot: u32) -> Option<*mut u64> {
 pub fn seen() -> Option<&'static mut Seen> {
     // SAFETY: no program interrupts another one on its processor: both run with bottom halves off.
     SEEN.get_ptr_mut(0).map(|seen| unsafe { &mut *seen })
+}
+
+/// What both policies of a trial make of the packet that this processor decides about.
+#[inline(always)]
+pub fn tried() -> Option<&'static mut Tried> {
+    // SAFETY: as above.
+    TRIED.get_ptr_mut(0).map(|tried| unsafe { &mut *tried })
+}
+
+/// What is counted of a difference.
+#[inline(always)]
+pub fn difference(key: &DifferenceKey) -> Option<*mut Difference> {
+    DIFFERENCES.get_ptr_mut(key)
+}
+
+/// The same of one that is not there yet; the shared one if the map is full.
+#[inline(always)]
+pub fn new_difference(key: &DifferenceKey, now_ns: u64) -> Option<*mut Difference> {
+    let first = Difference {
+        packets: 0,
+        bytes: 0,
+        first_ns: now_ns,
+        last_ns: now_ns,
+        head: [0; HEAD_LEN as usize],
+    };
+    // Another processor may have inserted the entry first.
+    let _inserted = DIFFERENCES.insert(key, first, BPF_NOEXIST);
+    DIFFERENCES.get_ptr_mut(key).or_else(|| DIFFERENCES.get_ptr_mut(DifferenceKey::OTHERS))
 }
 
 /// A set of the table of flows.

@@ -20,27 +20,53 @@ use relay_common::{
     icmp::ICMP_LEN,
     names::{FAST_PATH, LIMITED, PAIR_STATS},
     payload::Payload,
-    service,
+    probe, service,
     transport::Transport,
+    trial,
     verdict::{self, Verdict},
 };
 
 use crate::{
     Done, again, answer_probe, count, finish,
     flows::Kernel,
-    hold::{hold, release},
+    hold::{hold, release, waits},
     ingress::{self, Outcome},
     limits, maps,
     packet::Packet,
     policy,
     seen::{Seen, Subject, code, decoded},
     settings, tables,
+    tried::{self, COMPARING},
 };
 
 /// Decides about a packet whose verdict is [`Verdict::ByRule`], or an ICMP error that lists do not
 /// allow, and counts it.
 #[inline(always)]
-pub fn decide(ctx: &TcContext) -> Done {
+pub fn decide<const ROLE: u32>(ctx: &TcContext) -> Done {
+    if !count_if_passes(ctx) && hold(again(ctx)) {
+        return Done::Drop;
+    }
+    let done = finish_seen::<ROLE>(again(ctx));
+    if ROLE == COMPARING {
+        // Before fragments that were held take the place of the packet.
+        tried::compare(ctx);
+    }
+    match done {
+        Done::Redirect if release(again(ctx)) => Done::Drop,
+        done => done,
+    }
+}
+
+/// Decides by a candidate: a [`trial::decision`]. 0 of a fragment that waits.
+#[inline(always)]
+pub fn try_out(ctx: &TcContext) -> u32 {
+    let passes = count_if_passes(ctx);
+    decision_seen(again(ctx), passes)
+}
+
+/// Decides, and counts a packet that passes. Whether it does, before limits.
+#[inline(always)]
+fn count_if_passes(ctx: &TcContext) -> bool {
     let passes = read(again(ctx))
         && (judge_seen(again(ctx)) || (read_quoted(again(ctx)) && judge_seen(again(ctx))));
     if passes {
@@ -48,13 +74,8 @@ pub fn decide(ctx: &TcContext) -> Done {
         begin_seen(again(ctx));
         settle(again(ctx));
         remember_seen(again(ctx));
-    } else if hold(again(ctx)) {
-        return Done::Drop;
     }
-    match finish_seen(again(ctx)) {
-        Done::Redirect if release(again(ctx)) => Done::Drop,
-        done => done,
-    }
+    passes
 }
 
 /// Reads the packet. `false` if it is dropped already.
@@ -240,9 +261,28 @@ fn remember_seen(ctx: TcContext) {
     }
 }
 
+/// What becomes of the packet by a candidate.
+#[inline(never)]
+fn decision_seen(ctx: TcContext, passes: bool) -> u32 {
+    let Some(seen) = maps::seen() else { return 0 };
+    if !passes && waits(&Packet::new(&ctx), seen) {
+        return 0;
+    }
+    match decoded(seen.verdict) {
+        Ok(()) => relayed_seen(seen),
+        Err(reason) => probe::encode(Err(reason)),
+    }
+}
+
+/// The [`trial::decision`] about a packet that passes.
+#[inline(always)]
+fn relayed_seen(seen: &Seen) -> u32 {
+    trial::decision(probe::encode(Ok(Verdict::Relay)), seen.passed.side)
+}
+
 /// Does what the verdict says.
 #[inline(never)]
-fn finish_seen(ctx: TcContext) -> Done {
+fn finish_seen<const ROLE: u32>(ctx: TcContext) -> Done {
     let packet = Packet::new(&ctx);
     let features = settings::features();
     let verdict = match maps::seen() {
@@ -260,12 +300,18 @@ fn finish_seen(ctx: TcContext) -> Done {
         ingress::decrement_ttl(&packet, &packet.headers()?)?;
         Ok(Outcome::Redirected)
     });
+    if ROLE == COMPARING
+        && outcome.is_ok()
+        && let Some(seen) = maps::seen()
+    {
+        tried::decided(relayed_seen(seen));
+    }
     if outcome.is_err()
         && let Ok(headers) = packet.headers()
     {
         (source, _) = policy::leaves(&headers);
     }
-    finish(&packet, features, &source, outcome)
+    finish::<ROLE>(&packet, features, &source, outcome)
 }
 
 /// The packet that an ICMP error quotes.

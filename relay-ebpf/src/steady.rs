@@ -7,20 +7,32 @@ use relay_common::{
     Leaf,
     flow::{Key, Side, State, steady, tcp},
     header::{Headers, Ipv4Header, Ipv6Header, protocol},
+    probe,
     transport::Ports,
+    trial,
+    verdict::Verdict,
 };
 
-use crate::{count, flows::Kernel, limits, packet::Packet, tables::Place};
+use crate::{
+    count,
+    flows::Kernel,
+    limits,
+    packet::Packet,
+    tables::{Place, opaque},
+    tried::{self, COMPARING, TRIAL},
+};
 
 /// Relays a packet between these leaves, of which [`crate::direct`] has checked that it is a single one
-/// and its IP header; or leaves it unchanged. Of a pair with limits the packet is charged.
+/// and its IP header; or leaves it unchanged. Of a pair with limits the packet is charged. For a trial it only tells whether
+/// it would.
 #[inline(never)]
-pub fn relay_v4<const LIMITED: bool>(
+pub fn relay_v4<const LIMITED: bool, const ROLE: u32>(
     ctx: TcContext,
     source: &Leaf,
     destination: &Leaf,
     place: Place,
 ) -> bool {
+    let ctx = if ROLE == TRIAL { whole(ctx) } else { ctx };
     let packet = Packet::new(&ctx);
     let relayed = || {
         let words = packet.linear::<[u32; 7]>()?;
@@ -45,8 +57,10 @@ pub fn relay_v4<const LIMITED: bool>(
             let (header, ports) = headers();
             Key::of(&Headers::V4(header), ports, header.protocol())
         };
-        account::<LIMITED>(&packet, key, [source, destination], place, lifetime)?;
-        words.head().store_ttl_word(headers().0.decremented());
+        account::<LIMITED, ROLE>(&packet, key, [source, destination], place, lifetime)?;
+        if ROLE != TRIAL {
+            words.head().store_ttl_word(headers().0.decremented());
+        }
         Some(())
     };
     relayed().is_some()
@@ -54,12 +68,13 @@ pub fn relay_v4<const LIMITED: bool>(
 
 /// The same for IPv6.
 #[inline(never)]
-pub fn relay_v6<const LIMITED: bool>(
+pub fn relay_v6<const LIMITED: bool, const ROLE: u32>(
     ctx: TcContext,
     source: &Leaf,
     destination: &Leaf,
     place: Place,
 ) -> bool {
+    let ctx = if ROLE == TRIAL { whole(ctx) } else { ctx };
     let packet = Packet::new(&ctx);
     let relayed = || {
         let words = packet.linear::<[u64; 6]>()?;
@@ -81,11 +96,22 @@ pub fn relay_v6<const LIMITED: bool>(
             let (header, ports) = headers();
             Key::of(&Headers::V6(header), ports, header.next_header())
         };
-        account::<LIMITED>(&packet, key, [source, destination], place, lifetime)?;
-        words.head().store_hop_limit(headers().0.hop_limit() - 1);
+        account::<LIMITED, ROLE>(&packet, key, [source, destination], place, lifetime)?;
+        if ROLE != TRIAL {
+            words.head().store_hop_limit(headers().0.hop_limit() - 1);
+        }
         Some(())
     };
     relayed().is_some()
+}
+
+/// The same context.
+///
+/// VERIFIER: to a function that only reads it, the compiler hands over what it reads instead, and
+/// computes with the pointers: 6.18 reports "pointer arithmetic on pkt_end prohibited".
+#[inline(always)]
+fn whole(ctx: TcContext) -> TcContext {
+    TcContext::new(opaque(ctx.skb.skb as u64) as *mut _)
 }
 
 /// How long a packet of the beginner keeps a flow.
@@ -107,7 +133,7 @@ fn read(ports: u32) -> Ports {
 
 /// Counts the packet, if it is one of a flow.
 #[inline(always)]
-fn account<const LIMITED: bool>(
+fn account<const LIMITED: bool, const ROLE: u32>(
     packet: &Packet<'_>,
     key: impl Fn() -> Key,
     [source, destination]: [&Leaf; 2],
@@ -116,11 +142,13 @@ fn account<const LIMITED: bool>(
 ) -> Option<()> {
     let kernel = Kernel::new(false);
     let mut flow = None;
+    let mut side = Side::Answerer;
     if place.directions().backward != 0 {
         flow = steady(&kernel, &key().answered(), Side::Answerer, destination.slot(), lifetime);
     }
     // Without asking whether the source may begin something: if not, it has no flow of this generation.
     if flow.is_none() {
+        side = Side::Beginner;
         flow = steady(&kernel, &key(), Side::Beginner, source.slot(), lifetime);
     }
     let flow = flow?;
@@ -129,6 +157,14 @@ fn account<const LIMITED: bool>(
         if limits::pass(from, to, packet.len().into()) == 0 {
             return None;
         }
+    }
+    let relayed = || trial::decision(probe::encode(Ok(Verdict::Relay)), side);
+    if ROLE == TRIAL {
+        tried::leave(relayed());
+        return Some(());
+    }
+    if ROLE == COMPARING {
+        tried::decided(relayed());
     }
     let counted = (1, packet.len().into());
     count::relayed(source, destination, counted).ok()?;
