@@ -19,6 +19,7 @@ mod probe;
 mod relayed;
 mod routing;
 mod rules;
+mod trial;
 
 use relay::model::Relay;
 use relay_tests::{

@@ -152,7 +152,7 @@ fn packet(event: &Event, reason: Reason) -> DroppedPacket {
 }
 
 /// Reads what the beginning of a packet shows, however malformed the packet is.
-fn headers(head: &[u8]) -> Option<Inner> {
+pub(super) fn headers(head: &[u8]) -> Option<Inner> {
     let headers = Headers::of(head)?;
     let mut transport = Transport::after(&headers);
     let (source, destination): (IpAddr, IpAddr) = match headers {

@@ -62,6 +62,24 @@ pub(super) fn of(map: &MapData) -> Result<Vec<LiveFlow>, DatapathError> {
     Ok(live(&Mapped::new("flows", map, SETS as usize * SET)?))
 }
 
+/// Copies the pinned flows into the map of a generation, before any program uses it.
+pub(super) fn copy(pins: &Pins, map: &MapData) -> Result<(), DatapathError> {
+    let Some(pinned) = pins.map(&FLOWS).words()? else { return Ok(()) };
+    let len = SETS as usize * SET;
+    let word = |at: usize| pinned.words.get(at).unwrap_or(0);
+    let mut words: Vec<u64> = (0..len).map(word).collect();
+    for (set, copied) in words.chunks_exact_mut(SET).enumerate() {
+        for (way, tag) in copied[..WAYS].iter_mut().enumerate() {
+            // Its entry may have been replaced meanwhile.
+            if *tag < FIRST_TAG || *tag != word(set * SET + way) {
+                *tag = 0;
+            }
+        }
+    }
+    Mapped::new("flows", map, len)?.fill(&words);
+    Ok(())
+}
+
 /// The seed of the hashes of pinned flows, made with the first of them.
 pub(super) fn seed(pins: &Pins) -> Result<u64, DatapathError> {
     let pin = pins.map(&FLOW_SEED);

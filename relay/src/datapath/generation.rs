@@ -1,7 +1,7 @@
 //! A generation: one policy, loaded as fresh maps, filled before anything uses them, and programs with
 //! its constants.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -12,29 +12,33 @@ use blake2::{Blake2s256, Digest as _};
 use bytemuck::Pod;
 use ipnet::IpNet;
 use relay_common::{
-    Cell, Generation, Leaf, PairCounters, PeerCounters,
+    Generation, Leaf, PairCounters, PeerCounters,
     counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED, MAX_RULES, RuleCounters},
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, SETS},
     meter::Used,
     names::{self, ABI_VERSION},
-    rules::{Directions, Grant, RuleSet},
+    trial::MAX_DIFFERENCES,
 };
 
 use super::{
     DatapathError, clock,
+    constants::Constants,
     counters::{self, DroppedCounts, Epoch},
+    differences,
     events::Recorder,
     flows::{self, LiveFlow},
     meters,
     object::{self, OBJECT, OBJECT_HASH},
     pairs,
     pinned::{
-        COUNTERS, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES, METERS,
-        Mapped, PAIRS, Pins, RULE_COUNTERS,
+        COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES,
+        METERS, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED,
     },
     probe::{self, Answer},
+    role::Role,
     rules,
+    tables::Tables,
     test_run::{Packet, Run, run, time},
 };
 use crate::{model::Direction, policy::Compiled};
@@ -43,6 +47,7 @@ use crate::{model::Direction, policy::Compiled};
 #[derive(Debug)]
 pub struct Loaded {
     ebpf: Ebpf,
+    role: Role,
 }
 
 /// Hash of a compiled policy and the programs that enforce it: equal hashes behave alike.
@@ -96,83 +101,56 @@ impl Loaded {
         pins: Option<(&Pins, Epoch)>,
         slots: u32,
     ) -> Result<Self, DatapathError> {
-        let v6_base = compiled.range_v6.base();
-        let (v4_host, v6_host) = (compiled.range_v4.size() - 1, compiled.range_v6.size() - 1);
-        let v4_base = truncate(compiled.range_v4.base());
-        let v6_high = low_half(v6_base >> 64);
-        let v6_low = low_half(v6_base);
-        let relay_v4 = compiled.relay_v4.map_or(0, std::net::Ipv4Addr::to_bits);
-        let relay_v6 = compiled.relay_v6.map_or(0, std::net::Ipv6Addr::to_bits);
-        let (relay_v6_high, relay_v6_low) = (low_half(relay_v6 >> 64), low_half(relay_v6));
-        let listen_port = u32::from(compiled.listen_port);
-        let host_policy = compiled.host_policy as u32;
-        let decisive = names::FAST_PATH | names::TRACE | names::PAIR_STATS;
-        let is_direct = compiled.features & decisive == names::FAST_PATH;
-        let direct_mtu = if is_direct { compiled.mtu } else { 0 };
-        // A map has at least one entry.
-        let cells = if compiled.cells.is_empty() { &[Cell::EMPTY] } else { &compiled.cells[..] };
-        let last_cell = size(cells.len()) - 1;
-        let has_rules = compiled.features & names::RULES != 0;
+        Self::load_as(Role::Alone, compiled, number, pins, slots)
+    }
+
+    /// The same for a role. A candidate decides about the flows and the use of limits that there are,
+    /// in copies of its own.
+    pub(super) fn load_as(
+        role: Role,
+        compiled: &Compiled,
+        number: u64,
+        pins: Option<(&Pins, Epoch)>,
+        slots: u32,
+    ) -> Result<Self, DatapathError> {
+        let is_trial = role == Role::Trial;
+        // What a candidate would log or count decides nothing.
+        let omitted = if is_trial { names::TRACE | names::PAIR_STATS } else { 0 };
+        let features = compiled.features & !omitted;
+        let has_rules = features & names::RULES != 0;
+        let has_limits = features & names::LIMITED != 0;
         let tai_offset_s = clock::tai_offset_s();
-        let tables = RuleTables::of(compiled, tai_offset_s);
-        let (last_set, last_grant, last_rule) = (
-            size(tables.sets.len()) - 1,
-            size(tables.grants.len()) - 1,
-            size(tables.ends.len()) - 1,
-        );
-        let limits = not_empty(&compiled.limits);
-        let last_slot = size(limits.len()) - 1;
-        let has_limits = compiled.features & names::LIMITED != 0;
-        let tai_offset = i64::from(tai_offset_s);
-        let generation_number = lower_half(number);
         let flow_seed = match pins {
             Some((pins, _)) if has_rules => flows::seed(pins)?,
             Some(_) | None => flows::random(),
         };
+        let tables = Tables::of(compiled, tai_offset_s);
+        let constants =
+            Constants::of(compiled, &tables, (number, features), (tai_offset_s, flow_seed));
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
             size(count)
         };
         let capacity = match pins {
-            Some((_, epoch)) => epoch.capacity,
-            None => counters::capacity_for(slots),
+            Some((_, epoch)) if !is_trial => epoch.capacity,
+            Some(_) | None => counters::capacity_for(slots),
         };
 
         let mut loader = EbpfLoader::new();
+        constants.set(&mut loader);
         loader
-            .override_global(names::V4_BASE, &v4_base, true)
-            .override_global(names::V4_HOST_MASK, &v4_host, true)
-            .override_global(names::V6_BASE_HIGH, &v6_high, true)
-            .override_global(names::V6_BASE_LOW, &v6_low, true)
-            .override_global(names::V6_HOST_MASK, &v6_host, true)
-            .override_global(names::LAST_CELL, &last_cell, true)
-            .override_global(names::LAST_SET, &last_set, true)
-            .override_global(names::LAST_GRANT, &last_grant, true)
-            .override_global(names::LAST_RULE, &last_rule, true)
-            .override_global(names::LAST_SLOT, &last_slot, true)
-            .override_global(names::TAI_OFFSET_S, &tai_offset, true)
-            .override_global(names::GENERATION_NUMBER, &generation_number, true)
-            .override_global(names::FLOW_SEED, &flow_seed, true)
-            .override_global(names::RELAY_V4, &relay_v4, true)
-            .override_global(names::RELAY_V6_HIGH, &relay_v6_high, true)
-            .override_global(names::RELAY_V6_LOW, &relay_v6_low, true)
-            .override_global(names::LISTEN_PORT, &listen_port, true)
-            .override_global(names::MTU, &compiled.mtu, true)
-            .override_global(names::DIRECT_MTU, &direct_mtu, true)
-            .override_global(names::FEATURES, &compiled.features, true)
-            .override_global(names::HOST_POLICY, &host_policy, true)
             .map_max_entries(names::PREFIXES_V4, prefixes(true))
             .map_max_entries(names::PREFIXES_V6, prefixes(false))
             .map_max_entries(names::HOST_PORTS, size(compiled.host_ports.len()))
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
             .map_max_entries(names::DROPPED, capacity * DROPPED_STRIDE);
-        let counts_pairs = compiled.features & names::PAIR_STATS != 0;
+        let counts_pairs = features & names::PAIR_STATS != 0;
         if !counts_pairs {
             // No program writes to it; its buckets alone would take 16 MiB.
             loader.map_max_entries(names::PAIR_COUNTERS, 1);
         }
-        if compiled.features & names::TRACE == 0 {
+        if features & names::TRACE == 0 {
             // No program writes to it, so it has the smallest size.
             loader.map_max_entries(names::LOGS, 4096);
         }
@@ -187,7 +165,16 @@ impl Loaded {
         if has_limits {
             loader.map_max_entries(names::METERS, capacity);
         }
-        if let Some((pins, epoch)) = pins {
+        if role == Role::Alone {
+            loader.map_max_entries(names::DIFFERENCES, 1);
+        }
+        if let Some((pins, _)) = pins.filter(|_| role != Role::Alone) {
+            pins.map(&TRIED).bind(&mut loader, 1)?;
+        }
+        if let Some((pins, _)) = pins.filter(|_| role == Role::Comparing) {
+            pins.map(&DIFFERENCES).bind(&mut loader, MAX_DIFFERENCES)?;
+        }
+        if let Some((pins, epoch)) = pins.filter(|_| !is_trial) {
             pins.epoch_of(&COUNTERS, epoch.number).bind(&mut loader, capacity)?;
             let entries = capacity * DROPPED_STRIDE;
             pins.epoch_of(&DROPPED, epoch.number).bind(&mut loader, entries)?;
@@ -206,45 +193,50 @@ impl Loaded {
                 pins.epoch_of(&METERS, epoch.number).bind(&mut loader, capacity)?;
             }
         }
-        let object = object::with_tables(
-            OBJECT,
-            &[
-                (names::LEAVES_V4, bytemuck::cast_slice(&compiled.leaves_v4)),
-                (names::LEAVES_V6, bytemuck::cast_slice(&compiled.leaves_v6)),
-                (names::CELLS, bytemuck::cast_slice(cells)),
-                (names::DIRECTIONS, bytemuck::cast_slice(&tables.directions)),
-                (names::RULE_SETS, bytemuck::cast_slice(&tables.sets)),
-                (names::GRANTS, bytemuck::cast_slice(&tables.grants)),
-                (names::SERVICES, bytemuck::cast_slice(&tables.services)),
-                (names::RULE_ENDS, bytemuck::cast_slice(&tables.ends)),
-                (names::LIMITS, bytemuck::cast_slice(&limits)),
-            ],
-        )?;
+        let object = object::with_tables(OBJECT, &tables.sections())?;
         let object = bytemuck::cast_slice(&object);
         let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
-        let mut loaded = Self { ebpf };
+        let mut loaded = Self { ebpf, role };
         let abi_version = pins.map_or(ABI_VERSION, |(pins, _)| pins.version());
         let policy_hash = policy_hash(compiled);
         loaded.fill(compiled, Generation { abi_version, tai_offset_s, number, policy_hash })?;
         if counts_pairs {
             pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
         }
-        for direction in Direction::BOTH {
-            loaded.program(direction)?.load().map_err(DatapathError::load(direction.program()))?;
+        if role == Role::Comparing {
+            differences::prepare(loaded.map(names::DIFFERENCES)?)?;
+        }
+        if let Some((pins, _)) = pins.filter(|_| is_trial) {
+            if has_rules {
+                flows::copy(pins, loaded.array(names::FLOWS)?)?;
+            }
+            if has_limits {
+                meters::copy(pins, loaded.array(names::METERS)?, capacity)?;
+            }
+        }
+        for &direction in role.directions() {
+            let name = loaded.name(direction);
+            loaded.program(direction)?.load().map_err(DatapathError::load(name))?;
         }
         Ok(loaded)
     }
 
-    /// One of the two programs.
+    /// One of its programs.
     ///
     /// # Errors
     /// The object lacks it.
     pub fn program(&mut self, direction: Direction) -> Result<&mut SchedClassifier, DatapathError> {
-        let program = self.ebpf.program_mut(direction.program());
+        let name = self.name(direction);
+        let program = self.ebpf.program_mut(name);
         program
-            .ok_or(DatapathError::Lacks(direction.program()))?
+            .ok_or(DatapathError::Lacks(name))?
             .try_into()
-            .map_err(DatapathError::program(direction.program(), "find"))
+            .map_err(DatapathError::program(name, "find"))
+    }
+
+    /// Name of its program.
+    pub(super) const fn name(&self, direction: Direction) -> &'static str {
+        self.role.program(direction)
     }
 
     /// Runs a program on a packet by `BPF_PROG_TEST_RUN`; nothing is sent.
@@ -391,31 +383,6 @@ impl Loaded {
     }
 }
 
-/// The tables of rules, each with at least one entry.
-struct RuleTables<'a> {
-    directions: Cow<'a, [Directions]>,
-    sets: Cow<'a, [RuleSet]>,
-    grants: Cow<'a, [Grant]>,
-    services: Cow<'a, [u16]>,
-    ends: Vec<u64>,
-}
-
-impl<'a> RuleTables<'a> {
-    fn of(compiled: &'a Compiled, tai_offset_s: i32) -> Self {
-        Self {
-            directions: not_empty(&compiled.directions),
-            sets: not_empty(&compiled.rule_sets),
-            grants: not_empty(&compiled.grants),
-            services: not_empty(&compiled.services),
-            ends: rules::ends_ns(&compiled.rule_ends, tai_offset_s),
-        }
-    }
-}
-
-fn not_empty<T: Default + Clone>(table: &[T]) -> Cow<'_, [T]> {
-    if table.is_empty() { Cow::Owned(vec![T::default()]) } else { Cow::Borrowed(table) }
-}
-
 /// A leaf as a value for aya.
 fn words(leaf: &Leaf) -> [u32; 4] {
     bytemuck::cast(*leaf)
@@ -424,21 +391,4 @@ fn words(leaf: &Leaf) -> [u32; 4] {
 /// `max_entries` for a number of entries: at least one, as the kernel requires.
 fn size(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
-}
-
-/// The lower 64 bits of an IPv6 address as a number.
-#[expect(clippy::cast_possible_truncation, reason = "takes the lower half")]
-const fn low_half(address: u128) -> u64 {
-    address as u64
-}
-
-/// The lower half of a number.
-#[expect(clippy::cast_possible_truncation, reason = "takes the lower half")]
-const fn lower_half(number: u64) -> u32 {
-    number as u32
-}
-
-/// The base of an IPv4 range as an address.
-fn truncate(base: u128) -> u32 {
-    u32::try_from(base).unwrap_or(u32::MAX)
 }

@@ -69,6 +69,15 @@ pub(super) fn mend_days(pins: &Pins, today: u64) -> Result<(), DatapathError> {
     Ok(())
 }
 
+/// Copies what is used into the map of a generation with this many slots, before any program uses it.
+pub(super) fn copy(pins: &Pins, map: &MapData, capacity: u32) -> Result<(), DatapathError> {
+    let Some(pinned) = latest(pins)? else { return Ok(()) };
+    let all = 0..pinned.entries.min(capacity);
+    let used: Vec<u64> = all.flat_map(|slot| words(&pinned.words, slot)).collect();
+    Mapped::new(names::METERS, map, capacity as usize * WORDS)?.fill(&used);
+    Ok(())
+}
+
 /// Empties the meters of these slots.
 pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     let Some(meters) = latest(pins)? else { return Ok(()) };

@@ -7,7 +7,9 @@
 
 mod attach;
 mod clock;
+mod constants;
 mod counters;
+mod differences;
 mod direction;
 mod error;
 mod events;
@@ -21,21 +23,26 @@ mod object;
 mod pairs;
 mod pinned;
 mod probe;
+mod role;
 mod rules;
 mod slots;
+mod tables;
 mod tcx;
 mod test_run;
 mod trace;
+mod trial;
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
 use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, PAIRS, RULE_COUNTERS};
 use relay_common::{Generation, counters::RuleCounters, meter::Used, names};
+use role::Role;
 
-pub use attach::{Hook, Mode, StaleProgram};
+pub use attach::{Hook, Mode, StaleProgram, Trial};
 pub use clock::Retimed;
 pub use counters::{Counters, DroppedCounts, Epoch};
+pub use differences::{Differing, Found};
 pub use error::{DatapathError, Obstacle};
 pub use events::{DroppedPacket, Inner, Recorded, Recorder};
 pub use flows::LiveFlow;
@@ -87,6 +94,8 @@ pub enum Repair {
     Counters,
     /// Detach a stale program.
     Detach(StaleProgram),
+    /// Take off what is left of a trial.
+    Trial,
 }
 
 impl Observed {
@@ -102,9 +111,19 @@ impl Observed {
         in_force == Some(policy_hash(compiled)) && !slots.changed() && !self.counts_elsewhere()
     }
 
+    /// Whether a candidate is tried.
+    pub fn trial(&self) -> Trial {
+        self.hooks[0].trial()
+    }
+
     /// How far the ends of rules are off, if the policy in force has any.
     pub fn retimed(&self) -> Option<Retimed> {
         Retimed::of(self.generation()?.tai_offset_s, self.tai_offset_s)
+    }
+
+    /// Whether our program compares what it decides with what a candidate would.
+    pub fn compares(&self) -> bool {
+        self.hooks[0].compares
     }
 
     /// Number of the next generation.
@@ -129,7 +148,8 @@ impl Observed {
         let heritage = self.heritage.iter().cloned().map(Repair::TakeOver);
         let counters = self.counters_are_lost().then_some(Repair::Counters);
         let stale = self.hooks.iter().flat_map(|hook| &hook.stale).cloned().map(Repair::Detach);
-        heritage.chain(counters).chain(stale).collect()
+        let trial = (self.trial() == Trial::Broken).then_some(Repair::Trial);
+        heritage.chain(counters).chain(stale).chain(trial).collect()
     }
 }
 
@@ -152,6 +172,7 @@ impl fmt::Display for Repair {
             Self::TakeOver(heritage) => heritage.fmt(f),
             Self::Counters => f.write_str("~ counters: pinned again"),
             Self::Detach(stale) => write!(f, "- stale program {stale}"),
+            Self::Trial => f.write_str("- trial: only part of it is there"),
         }
     }
 }
@@ -214,7 +235,7 @@ impl Datapath {
         number: u64,
         saved: &BTreeMap<PublicKey, Used>,
     ) -> Result<(), DatapathError> {
-        self.switch_to(compiled, slots, observed, number, saved).map(drop)
+        self.switch_to(Role::Alone, compiled, slots, observed, number, saved).map(drop)
     }
 
     /// Switches to a generation that logs every packet as a line to `write`. It logs, which costs time,
@@ -230,12 +251,14 @@ impl Datapath {
         write: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Trace, DatapathError> {
         let (number, nothing) = (observed.next_number(), BTreeMap::new());
-        let mut loaded = self.switch_to(&traced(compiled), slots, observed, number, &nothing)?;
+        let policy = traced(compiled);
+        let mut loaded = self.switch_to(Role::Alone, &policy, slots, observed, number, &nothing)?;
         Trace::of(&mut loaded, write)
     }
 
     fn switch_to(
         &self,
+        role: Role,
         compiled: &Compiled,
         slots: &Slots,
         observed: &Observed,
@@ -257,10 +280,14 @@ impl Datapath {
             meters::prepare(&self.pins, epoch, &slots.of_new(saved))?;
         }
         slots::claim(&self.pins, slots)?;
-        let mut loaded =
-            Loaded::load(compiled, number, Some((&self.pins, epoch)), slots.capacity())?;
+        let pins = Some((&self.pins, epoch));
+        let mut loaded = Loaded::load_as(role, compiled, number, pins, slots.capacity())?;
         attach::switch(&self.pins, &self.interface, &mut loaded, &observed.hooks)?;
         slots::release(&self.pins, slots)?;
+        if role == Role::Alone {
+            // It was a trial beside another policy, and what compared is gone.
+            self.end_trial(observed)?;
+        }
         Ok(loaded)
     }
 
@@ -288,7 +315,8 @@ impl Datapath {
     /// A program cannot be detached.
     pub fn detach_stale(&self, observed: &Observed) -> Result<(), DatapathError> {
         let mut stale = observed.hooks.iter().flat_map(|hook| &hook.stale);
-        stale.try_for_each(|stale| attach::detach_stale(&self.interface, stale))
+        stale.try_for_each(|stale| attach::detach_stale(&self.interface, stale))?;
+        if observed.trial() == Trial::Broken { self.end_trial(observed) } else { Ok(()) }
     }
 
     /// Counters of all peers and reasons.

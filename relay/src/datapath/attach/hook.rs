@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use aya::programs::{ProgramInfo, loaded_programs, tc::TcHandle};
-use relay_common::Generation;
+use relay_common::{
+    Generation,
+    names::{COMPARING_PROGRAM, TRIAL_PROGRAM},
+};
 
 use super::{
     super::{
@@ -25,6 +28,18 @@ pub enum Mode {
     Netlink,
 }
 
+/// Whether a candidate is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// None is.
+    None,
+    /// One is.
+    Running,
+    /// A command that started or stopped one did not finish, or something else has taken part of it
+    /// off.
+    Broken,
+}
+
 /// One side of the interface, and what is attached to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
@@ -43,6 +58,10 @@ pub struct Hook {
     pub foreign: Vec<String>,
     /// Stale programs.
     pub stale: Vec<StaleProgram>,
+    /// Whether our program compares what it decides with what a candidate would.
+    pub compares: bool,
+    /// Programs of candidates; one while a candidate is tried.
+    pub(super) trials: Vec<StaleProgram>,
     /// What our program counts in.
     pub(in super::super) counting: Option<Counting>,
     pub(super) program_id: Option<u32>,
@@ -67,6 +86,8 @@ pub(super) enum Place {
 /// Priority and handle of our filters, which run before all others.
 pub(super) const PRIORITY: u16 = 1;
 pub(super) const HANDLE: TcHandle = TcHandle::new(0, 1);
+/// Handle of the filter of a candidate.
+pub(super) const TRIAL_HANDLE: TcHandle = TcHandle::new(0, 2);
 
 impl Mode {
     /// Spelling in every output.
@@ -100,9 +121,20 @@ impl Hook {
             elsewhere: None,
             foreign: Vec::new(),
             stale: Vec::new(),
+            compares: false,
+            trials: Vec::new(),
             counting: None,
             program_id: None,
             occupied: None,
+        }
+    }
+
+    /// Whether a candidate is tried.
+    pub(in super::super) fn trial(&self) -> Trial {
+        match (self.compares, self.trials.len()) {
+            (false, 0) => Trial::None,
+            (true, 1) => Trial::Running,
+            _ => Trial::Broken,
         }
     }
 
@@ -114,6 +146,7 @@ impl Hook {
     ) -> Result<(), DatapathError> {
         let held = Held::by(self.direction.program(), program, version)?;
         self.mode = Some(mode);
+        self.compares = has_name(program, COMPARING_PROGRAM);
         self.program_id = Some(program.id());
         self.generation = held.generation;
         self.counting = held.counting;
@@ -186,6 +219,9 @@ fn on_tcx(
         let program = loaded(programs, attachment.program_id)?;
         if ours == Some(position) {
             hook.is_ours(Mode::Tcx, program, version)?;
+        } else if is_trial(program, direction) {
+            let place = Place::Tcx(attachment);
+            hook.trials.push(StaleProgram { direction, program_id: program.id(), place });
         } else if is_named_ours(program, direction) {
             let place = Place::Tcx(attachment);
             hook.stale.push(StaleProgram { direction, program_id: program.id(), place });
@@ -194,6 +230,7 @@ fn on_tcx(
         }
     }
     // Filters run after TCX programs.
+    hook.trials.extend(filters.iter().filter_map(|filter| trial(filter, programs)));
     hook.stale.extend(filters.iter().filter_map(|filter| stale(filter, programs)));
     Ok(hook)
 }
@@ -203,6 +240,10 @@ fn on_clsact(direction: Direction, host: &Host<'_>) -> Result<Hook, DatapathErro
     let mut hook = Hook::new(direction);
     for filter in filters {
         let program = loaded(programs, filter.program_id)?;
+        if let Some(trial) = trial(filter, programs) {
+            hook.trials.push(trial);
+            continue;
+        }
         let has_our_place = filter.priority == PRIORITY && filter.handle == u32::from(HANDLE);
         match (is_named_ours(program, direction), has_our_place) {
             (true, true) => hook.is_ours(Mode::Netlink, program, version)?,
@@ -227,8 +268,21 @@ fn pinned_link(path: &Path) -> Result<Option<Link>, DatapathError> {
 }
 
 fn stale(filter: &Classifier, programs: &BTreeMap<u32, ProgramInfo>) -> Option<StaleProgram> {
+    filtering(filter, programs, is_named_ours)
+}
+
+fn trial(filter: &Classifier, programs: &BTreeMap<u32, ProgramInfo>) -> Option<StaleProgram> {
+    filtering(filter, programs, is_trial)
+}
+
+/// The program of a filter, if it is one of these.
+fn filtering(
+    filter: &Classifier,
+    programs: &BTreeMap<u32, ProgramInfo>,
+    is_it: fn(&ProgramInfo, Direction) -> bool,
+) -> Option<StaleProgram> {
     let program = programs.get(&filter.program_id)?;
-    is_named_ours(program, filter.direction).then_some(StaleProgram {
+    is_it(program, filter.direction).then_some(StaleProgram {
         direction: filter.direction,
         program_id: filter.program_id,
         place: Place::Filter { priority: filter.priority, handle: filter.handle },
@@ -241,7 +295,15 @@ fn describe(program: &ProgramInfo, direction: Direction) -> String {
 }
 
 fn is_named_ours(program: &ProgramInfo, direction: Direction) -> bool {
+    has_name(program, direction.program())
+        || (direction == Direction::Ingress && has_name(program, COMPARING_PROGRAM))
+}
+
+fn is_trial(program: &ProgramInfo, direction: Direction) -> bool {
+    direction == Direction::Ingress && has_name(program, TRIAL_PROGRAM)
+}
+
+fn has_name(program: &ProgramInfo, name: &str) -> bool {
     // The kernel keeps 15 bytes of a name.
-    let name = direction.program();
     program.name_as_str().is_some_and(|found| found == &name[..name.len().min(15)])
 }

@@ -3,9 +3,11 @@
 mod held;
 mod hook;
 mod switch;
+mod trial;
 
-pub use hook::{Hook, Mode, StaleProgram};
+pub use hook::{Hook, Mode, StaleProgram, Trial};
 
 pub(super) use held::Counting;
 pub(super) use hook::{observe, place};
 pub(super) use switch::{detach_stale, program, switch};
+pub(super) use trial::{attach_trial, detach_trials};

@@ -9,6 +9,7 @@ use relay_common::{
     held,
     meter::Used,
     names,
+    trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
 };
 
 use super::map::{
@@ -78,6 +79,17 @@ pub(in super::super) const HELD_PLACES: u32 = held::SETS * held::PLACES;
 pub(in super::super) const HELD: PinnedMap =
     PinnedMap::array::<held::Held>("held", names::HELD, Fixed(HELD_PLACES));
 
+/// What both policies of a trial make of a packet, by processor.
+pub(in super::super) const TRIED: PinnedMap =
+    PinnedMap::per_processor::<Tried>("tried", names::TRIED);
+
+/// What a candidate makes something else of.
+pub(in super::super) const DIFFERENCES: PinnedMap = PinnedMap::hash::<DifferenceKey, Difference>(
+    "differences",
+    names::DIFFERENCES,
+    Fixed(MAX_DIFFERENCES),
+);
+
 /// Messages by processor and outcome.
 pub(in super::super) const GUARD_COUNTS: PinnedMap =
     PinnedMap::array::<Counts>("guard_counts", names::GUARD_COUNTS, PerProcessor);
@@ -95,7 +107,7 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 17] = [
+pub(super) const ALL: [&PinnedMap; 19] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
@@ -109,6 +121,8 @@ pub(super) const ALL: [&PinnedMap; 17] = [
     &FLOW_SEED,
     &FRAGMENTS,
     &HELD,
+    &TRIED,
+    &DIFFERENCES,
     &GUARD_COUNTS,
     &GUARD_SOURCES,
     &GUARD_FLOWS,

@@ -140,6 +140,11 @@ impl Pins {
         others.find(|path| is_alive(path)).unwrap_or(own)
     }
 
+    /// The pin of the link of a candidate's program.
+    pub(in super::super) fn trial_link(&self) -> PathBuf {
+        self.dir.join("trial_link")
+    }
+
     /// The pin of a new link of the guard.
     pub(in super::super) fn guard_link(&self, interface: &str) -> PathBuf {
         self.dir.join(format!("{GUARD_LINK}{}", without_dots(interface)))

@@ -91,6 +91,12 @@ impl PinnedMap {
         Self::new(pin, map, MapType::Array, [4, size_of::<V>()], MMAPABLE, entries)
     }
 
+    /// An array with one value for each processor.
+    pub(super) const fn per_processor<V>(pin: &'static str, map: &'static str) -> Self {
+        let sizes = [4, size_of::<V>()];
+        Self::new(pin, map, MapType::PerCpuArray, sizes, 0, Entries::Fixed(1))
+    }
+
     /// A hash that takes memory entry by entry.
     pub(super) const fn hash<K, V>(pin: &'static str, map: &'static str, entries: Entries) -> Self {
         Self::new(pin, map, MapType::Hash, [size_of::<K>(), size_of::<V>()], NO_PREALLOC, entries)
