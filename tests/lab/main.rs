@@ -28,6 +28,7 @@ mod rules;
 mod shapes;
 mod siege;
 mod trace;
+mod trial;
 mod verbs;
 mod versions;
 mod watch;

@@ -28,6 +28,7 @@ mod stats;
 mod status;
 mod subject;
 mod trace;
+mod trial;
 mod up;
 
 use std::{
@@ -116,6 +117,8 @@ enum Verb {
     Quota(quota::Quota),
     /// Show every packet and its verdict until stopped.
     Trace(trace::Trace),
+    /// Try a configuration beside the policy in force, and show what differs.
+    Try(trial::Try),
     /// Show who may talk to whom.
     Graph(graph::Graph),
     /// Show what a configuration lets through that another does not.
@@ -187,6 +190,7 @@ pub fn main() -> ExitCode {
         Verb::Flows(flows) => flows.run(place),
         Verb::Quota(quota) => quota.run(place),
         Verb::Trace(trace) => trace.run(place),
+        Verb::Try(trial) => trial.run(place),
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),
         Verb::Doctor(doctor) => doctor.run(place),

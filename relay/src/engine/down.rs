@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{Lock, Result, Site, claim, record, require_capabilities, saved};
+use super::{Lock, Result, Site, claim, record, require_capabilities, saved, trial};
 use crate::{
     config::{self, Options, Problems},
     datapath::Datapath,
@@ -77,6 +77,7 @@ impl<'a> Down<'a> {
             changes.push("- policy and counters".to_owned());
         }
         record::remove(interface)?;
+        trial::forget(interface)?;
         match fence::take_down(interface) {
             Ok(true) => changes.push(format!("- fence inet {}", fence::table_name(interface))),
             Ok(false) | Err(NetError::NetfilterMissing { .. }) => {}

@@ -37,6 +37,7 @@ mod status;
 mod step;
 mod subject;
 mod trace;
+mod trial;
 mod up;
 mod wg_quick;
 
@@ -67,5 +68,6 @@ pub use stats::{pairs, rules, snapshot, traffic};
 pub use status::status;
 pub use subject::Subject;
 pub use trace::{Log, Tracing};
+pub use trial::{start_trial, stop_trial, trial_report};
 pub use up::{Shortfall, Up, UpOptions};
 pub use wg_quick::warning as wg_quick_warning;

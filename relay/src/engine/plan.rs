@@ -12,7 +12,7 @@ use super::{
     step::Step,
 };
 use crate::{
-    datapath::{Observed, Repair, Retimed, Slots},
+    datapath::{Observed, Repair, Retimed, Slots, Trial},
     model::{InterfaceName, PeerName, PrivateKey},
     net::{
         address::{self, AddressChange},
@@ -87,6 +87,8 @@ impl Plan {
         let contested = contested(&sources);
         let compiled = policy::compile(&sources, slots.rules())?;
         let is_in_force = observed.carries_out(&compiled, &slots);
+        let ends_trial = observed.trial() == Trial::Running;
+        let is_unpaired = observed.trial() == Trial::Broken && observed.compares() && is_in_force;
         let retimed = observed.retimed().filter(|_| is_in_force && relay.has_ends());
 
         let is_fence_wrong = !desired::is_fence_desired(fence, relay)?;
@@ -103,12 +105,14 @@ impl Plan {
             key_file: is_new.then(|| (relay.private_key_file.clone(), private_key.clone())),
             wireguard,
             repairs: observed.repairs(),
-            policy: (!is_in_force || retimed.is_some()).then(|| Step::Policy {
+            policy: (!is_in_force || retimed.is_some() || is_unpaired).then(|| Step::Policy {
                 compiled: Box::new(compiled),
                 slots,
                 number: observed.next_number(),
                 has_pins,
                 retimed,
+                is_unpaired,
+                ends_trial,
             }),
             guard,
             addresses: (addresses, relay.addresses.clone()),
@@ -140,7 +144,9 @@ impl Plan {
 
     /// Whether it puts another policy in force.
     pub(super) fn changes_policy(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Policy { retimed: None, .. }))
+        let changes =
+            |step: &Step| matches!(step, Step::Policy { retimed: None, is_unpaired: false, .. });
+        self.steps.iter().any(changes)
     }
 
     /// Why rules do not end when `until` says, if it puts the policy in force again only for that.
@@ -180,7 +186,7 @@ impl Differences {
     fn in_order(self) -> Vec<Step> {
         let is_up = |change: &LinkChange| matches!(change, LinkChange::Up { .. });
         let (up, link): (Vec<_>, Vec<_>) = self.link.into_iter().partition(is_up);
-        let is_stale = |repair: &Repair| matches!(repair, Repair::Detach(_));
+        let is_stale = |repair: &Repair| matches!(repair, Repair::Detach(_) | Repair::Trial);
         let (stale, kept): (Vec<_>, Vec<_>) = self.repairs.into_iter().partition(is_stale);
         let wireguard::Plan { narrow, widen } = self.wireguard;
         let mut steps = Vec::new();

@@ -46,13 +46,29 @@ pub(super) fn read(interface: &InterfaceName) -> Result<Option<Loaded>> {
 /// # Errors
 /// It cannot be removed.
 pub(super) fn remove(interface: &InterfaceName) -> Result<()> {
-    let path = Path::new(DIRECTORY).join(name(interface)?);
+    discard(&name(interface)?)
+}
+
+/// Removes a file of the directory, if there is one of this name.
+///
+/// # Errors
+/// It cannot be removed.
+pub(super) fn discard(name: &str) -> Result<()> {
+    let path = Path::new(DIRECTORY).join(name);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", path.display()))
         }
         _ => Ok(()),
     }
+}
+
+/// Writes a file of the directory, which only root can read.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn store(name: &str, text: &[u8]) -> Result<()> {
+    store_in(Path::new(DIRECTORY), name, text)
 }
 
 fn write_in(directory: &Path, loaded: &Loaded) -> Result<()> {
@@ -62,15 +78,19 @@ fn write_in(directory: &Path, loaded: &Loaded) -> Result<()> {
         .texts()
         .map(|(path, text)| Recorded { path: path.to_owned(), text: text.to_owned() });
     let text = serde_json::to_vec(&files.collect::<Vec<_>>()).map_err(io::Error::other);
-    let text = text.with_context(failed)?;
+    store_in(directory, &name, &text.with_context(failed)?)
+}
+
+fn store_in(directory: &Path, name: &str, text: &[u8]) -> Result<()> {
+    let failed = || format!("write {}", directory.join(name).display());
     let directory = private(directory)?;
     let unfinished = format!("{name}.unfinished");
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let written = openat(&directory, &*unfinished, flags, Mode::RUSR | Mode::WUSR)
         .map_err(io::Error::from)
-        .and_then(|file| io::Write::write_all(&mut fs::File::from(file), &text))
-        .and_then(|()| Ok(renameat(&directory, &*unfinished, &directory, &*name)?));
+        .and_then(|file| io::Write::write_all(&mut fs::File::from(file), text))
+        .and_then(|()| Ok(renameat(&directory, &*unfinished, &directory, name)?));
     written.with_context(failed)
 }
 

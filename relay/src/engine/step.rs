@@ -11,11 +11,11 @@ use ipnet::IpNet;
 use super::{
     Result,
     guard::{GuardFailure, GuardPlan},
-    saved,
+    saved, trial,
 };
 use crate::{
     config::create_private_key,
-    datapath::{Datapath, Observed, Repair, Retimed, Slots},
+    datapath::{Datapath, Observed, Repair, Retimed, Slots, Trial},
     model::{InterfaceName, PrivateKey},
     net::{
         Handle,
@@ -50,8 +50,12 @@ pub(super) enum Step {
         has_pins: bool,
         /// Why it is in force but put in force again.
         retimed: Option<Retimed>,
+        /// The same: it compares, and no candidate is there.
+        is_unpaired: bool,
+        /// Whether a candidate is tried beside the policy that goes.
+        ends_trial: bool,
     },
-    /// Stale programs go.
+    /// Stale programs go, and what is left of a trial.
     Detach(Vec<Repair>),
     /// Of WireGuard: the key, and peers and allowed IPs that come.
     Widen(Vec<Change>),
@@ -117,8 +121,14 @@ impl Step {
                     BTreeMap::new()
                 });
                 datapath.switch(compiled, slots, observed, *number, &saved)?;
+                trial::forget(interface)?;
             }
-            Self::Detach(_) => datapath.detach_stale(observed)?,
+            Self::Detach(_) => {
+                datapath.detach_stale(observed)?;
+                if observed.trial() == Trial::Broken {
+                    trial::forget(interface)?;
+                }
+            }
             Self::Guard(plan) => return Ok(plan.apply(datapath)),
             Self::Addresses { desired, .. } => address::apply(handle, interface, desired).await?,
             Self::Routes { desired, .. } => route::apply(handle, interface, desired).await?,
@@ -183,10 +193,16 @@ impl Step {
             }
             Self::Narrow(changes) | Self::Widen(changes) => texts(changes),
             Self::KeepCounters(repairs) | Self::Detach(repairs) => texts(repairs),
-            Self::Policy { number, retimed, .. } => {
+            Self::Policy { number, retimed, is_unpaired, ends_trial, .. } => {
                 let sign = if *number == 1 { '+' } else { '~' };
-                let why = retimed.map_or_else(String::new, |retimed| format!(": {retimed}"));
-                vec![format!("{sign} policy generation {number}{why}")]
+                let why = match retimed {
+                    Some(retimed) => format!(": {retimed}"),
+                    None if *is_unpaired => ": it compares with no candidate".to_owned(),
+                    None => String::new(),
+                };
+                let policy = format!("{sign} policy generation {number}{why}");
+                let trial = ends_trial.then(|| "- trial: ends with the policy".to_owned());
+                std::iter::once(policy).chain(trial).collect()
             }
             Self::Guard(plan) => plan.lines().collect(),
             Self::Addresses { changes, .. } => texts(changes),

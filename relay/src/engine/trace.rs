@@ -9,10 +9,11 @@ use super::{
     Classified, Context, HostError, Kind, Lock, Result, Site, desired,
     error::Error,
     observe::{self, hex},
+    trial,
 };
 use crate::{
     config::{self, Options},
-    datapath::{self, Hook, Slots, policy_hash, traced},
+    datapath::{self, Hook, Slots, Trial, policy_hash, traced},
     model::InterfaceName,
     policy::Compiled,
 };
@@ -93,6 +94,10 @@ impl<'a> Tracing<'a> {
         let datapath = tracing.context.datapath();
         match datapath.trace(&tracing.compiled, &tracing.slots, &observed, write) {
             Ok(trace) => {
+                if observed.trial() != Trial::None {
+                    trial::forget(tracing.interface())?;
+                    (site.notice)("the trial of a candidate ends");
+                }
                 tracing.context.unlock();
                 Ok((tracing, trace))
             }

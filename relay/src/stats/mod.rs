@@ -18,6 +18,7 @@ mod sample;
 mod snapshot;
 mod status;
 mod text;
+mod trial;
 mod watch;
 
 pub use dump::render_dump_into;
@@ -36,4 +37,5 @@ pub use rules::{RuleTraffic, render_rules_into};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};
+pub use trial::{TrialChange, TrialDifference, TrialPacket, TrialReport, render_trial_into};
 pub use watch::{Column, Key, Watch};

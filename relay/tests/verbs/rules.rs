@@ -62,7 +62,8 @@ fn a_test_that_fails_says_what_the_policy_says() {
     site.write("relay.d/tests.toml", &text, 0o600);
     let run = site.relay("check").ended(2);
     insta::assert_snapshot!(run);
-    for verb in ["up --dry-run", "up --json", "reload --dry-run"] {
+    let candidate = format!("try {}", site.path("relay.toml").display());
+    for verb in ["up --dry-run", "up --json", "reload --dry-run", &candidate] {
         assert_eq!(site.relay(verb).ended(2).err, run.err, "{verb}");
     }
     let (_, last) = text.split_once("[[test]]").expect("tests");

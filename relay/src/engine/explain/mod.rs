@@ -313,7 +313,8 @@ fn missing_entries(loaded: &Loaded, explanation: &Explanation<'_>) -> Vec<String
     remedies.collect()
 }
 
-const fn way(verdict: Verdict) -> &'static str {
+/// Where a packet goes, in every output.
+pub(super) const fn way(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Relay | Verdict::ByRule => "peer",
         Verdict::ToHost => "host",

@@ -33,6 +33,19 @@ fn what_is_lost_goes_before_the_policy_and_what_is_gained_comes_after() {
 }
 
 #[test]
+fn a_policy_says_that_it_ends_a_trial_and_why_it_is_loaded_again() {
+    let policy = |unpaired: bool, tried: bool| {
+        let mut policy = differences().policy.expect("a policy");
+        if let Step::Policy { is_unpaired, ends_trial, .. } = &mut policy {
+            (*is_unpaired, *ends_trial) = (unpaired, tried);
+        }
+        policy.lines()
+    };
+    assert_eq!(policy(false, true), ["+ policy generation 1", "- trial: ends with the policy"]);
+    assert_eq!(policy(true, false), ["+ policy generation 1: it compares with no candidate"]);
+}
+
+#[test]
 fn a_fence_that_is_not_desired_goes_last() {
     let steps = Differences { fence: None, takes_down_fence: true, ..differences() }.in_order();
     assert_eq!(lines(&steps).last().map(String::as_str), Some("- fence inet relay_relay0"));
@@ -102,7 +115,15 @@ fn differences() -> Differences {
             widen: vec![Change::AddPeer(peer)],
         },
         repairs: vec![Repair::Counters],
-        policy: Some(Step::Policy { compiled, slots, number: 1, has_pins: false, retimed: None }),
+        policy: Some(Step::Policy {
+            compiled,
+            slots,
+            number: 1,
+            has_pins: false,
+            retimed: None,
+            is_unpaired: false,
+            ends_trial: false,
+        }),
         guard: guard(&relay, vec![GuardHook::absent("eth0")]),
         addresses: (address::plan(&interface, &nets("10.3.2.1/24"), &[]), nets("10.3.2.1/24")),
         routes: (

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     config::{Loaded, Secrets},
+    datapath::Trial,
     doctor,
     model::{PrivateKey, PublicKey, Relay, Rule},
     net::{self, NetError, fence::FenceState, link::Link, route},
@@ -44,6 +45,13 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
     // What cannot be read is a problem of the counters, which are pinned beside it.
     warnings.extend(datapath.used().iter().flat_map(|used| quotas::used_up(relay, used)));
+    if running.datapath.as_ref().is_ok_and(|observed| observed.trial() == Trial::Running) {
+        warnings.push(
+            "a candidate is tried, so that each packet costs more; `relay try --report` shows what \
+             differs, `relay try --stop` ends it"
+                .to_owned(),
+        );
+    }
     let mut problems = problems(&running, relay);
     match &compared {
         Ok((loaded, secrets)) => {

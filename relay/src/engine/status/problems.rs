@@ -5,7 +5,7 @@ use std::{
 
 use super::super::{chain, observe::Running};
 use crate::{
-    datapath::Observed,
+    datapath::{Observed, Trial},
     model::{Peer, Relay},
     net::{
         NetError,
@@ -68,6 +68,12 @@ pub(super) fn problems(running: &Running, relay: &Relay) -> Vec<String> {
         let dir = left.dir().display();
         format!("{dir}: found pins of another version of relay; `relay up` takes them over")
     }));
+    if running.datapath.as_ref().is_ok_and(|observed| observed.trial() == Trial::Broken) {
+        problems.push(
+            "a trial was started or stopped only in part; `relay up` or `relay try --stop` ends it"
+                .to_owned(),
+        );
+    }
     for stale in running.hooks.iter().flat_map(|hook| &hook.stale) {
         problems
             .push(format!("{stale} is attached, a stale program of relay; `relay up` detaches it"));
