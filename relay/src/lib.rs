@@ -10,6 +10,7 @@ pub mod datapath;
 pub mod doctor;
 pub mod engine;
 pub mod graph;
+pub mod learnt;
 pub mod model;
 pub mod net;
 pub mod policy;
