@@ -1,29 +1,23 @@
 //! A candidate that is tried beside the policy in force, on a TUN interface.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use relay::{
-    datapath::{Answer, Datapath, Found, Observed, Slots, Trial},
-    engine,
+    datapath::{Answer, Datapath, Found, Trial},
     model::{Relay, Rule, Selector, Services, Transport},
-    net::{self, classifier, link},
-    policy::{self, Compiled, Sources},
 };
 use relay_common::{Reason, flow::tcp, verdict::Verdict};
 use relay_tests::{
-    Namespace, deadline,
     guard::bed::Bed,
     inner::Inner,
     program_run::{address, peer, relay},
     scenario,
     skip::Need,
-    tun::Tun,
+    tun_host::TunHost,
 };
 
 const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
-
-const INTERFACE: &str = "relay0";
 
 const RELAY: Answer = Ok(Verdict::Relay);
 
@@ -31,12 +25,12 @@ const RELAY: Answer = Ok(Verdict::Relay);
 fn what_the_candidate_would_drop_or_let_through_is_counted_and_nothing_else_changes() {
     scenario(NEEDS, || {
         let bed = Bed::make("trial-pairs")?;
-        let host = Host::up(&bed, &crate::four())?;
+        let host = TunHost::up(&bed, &crate::four())?;
         // 1 and 2 no longer list each other; 1 and 3 do.
         let mut candidate = crate::four();
         candidate.peers[0].allowed_ips =
             ["10.3.2.4/32", "fd00::3:2:4/128"].map(|net| net.parse().expect("a net")).to_vec();
-        host.start(&candidate)?;
+        start(&host, &candidate)?;
         for [one, other, third] in
             [["10.3.2.2", "10.3.2.3", "10.3.2.4"], ["fd00::3:2:2", "fd00::3:2:3", "fd00::3:2:4"]]
         {
@@ -45,7 +39,7 @@ fn what_the_candidate_would_drop_or_let_through_is_counted_and_nothing_else_chan
             ensure!(host.passes(&passes)? && host.passes(&passes)?);
             ensure!(!host.passes(&Inner::udp(third, one, 40))?, "it was dropped before");
         }
-        let found = host.found()?;
+        let found = found(&host)?;
         let seen: BTreeSet<_> = found
             .differences
             .iter()
@@ -70,7 +64,7 @@ fn what_the_candidate_would_drop_or_let_through_is_counted_and_nothing_else_chan
             let example = one.example.context("an example")?;
             ensure!(example.protocol == 17 && example.ports == (1024, 7), "{example:?}");
         }
-        host.stop()
+        stop(&host)
     });
 }
 
@@ -80,7 +74,7 @@ fn a_candidate_judges_the_flows_that_there_are_as_a_reload_would() {
         let bed = Bed::make("trial-flows")?;
         let ends = ["10.3.2.2", "10.3.2.3"].map(address);
         let back = [ends[1], ends[0]];
-        let host = Host::up(&bed, &ruled(&[22, 80]))?;
+        let host = TunHost::up(&bed, &ruled(&[22, 80]))?;
         // The service has the higher port, so that the flow alone tells which it is.
         let opened = |from: u16, to: u16| -> Result<()> {
             ensure!(host.passes(&Inner::segment(ends, [from, to], tcp::SYN))?);
@@ -90,20 +84,20 @@ fn a_candidate_judges_the_flows_that_there_are_as_a_reload_would() {
         };
         opened(21, 22)?;
         opened(79, 80)?;
-        host.start(&ruled(&[80]))?;
+        start(&host, &ruled(&[80]))?;
         for (from, to) in [(21, 22), (79, 80)] {
             for _ in 0..3 {
                 ensure!(host.passes(&Inner::segment(back, [to, from], tcp::ACK))?);
                 ensure!(host.passes(&Inner::segment(ends, [from, to], tcp::ACK))?);
             }
         }
-        let found = host.found()?;
+        let found = found(&host)?;
         ensure!(found.differences.len() == 2, "{found:?}");
         for one in found.differences {
             ensure!(one.service.map(|s| s.to_string()).as_deref() == Some("tcp/22"), "{one:?}");
             ensure!(one.packets == 3 && one.candidate == Err(Reason::NoRule), "{one:?}");
         }
-        host.stop()
+        stop(&host)
     });
 }
 
@@ -111,8 +105,8 @@ fn a_candidate_judges_the_flows_that_there_are_as_a_reload_would() {
 fn an_equal_candidate_makes_the_same_of_every_packet() {
     scenario(NEEDS, || {
         let bed = Bed::make("trial-equal")?;
-        let host = Host::up(&bed, &ruled(&[22]))?;
-        host.start(&ruled(&[22]))?;
+        let host = TunHost::up(&bed, &ruled(&[22]))?;
+        start(&host, &ruled(&[22]))?;
         for ends in [["10.3.2.2", "10.3.2.3"], ["fd00::3:2:2", "fd00::3:2:3"]] {
             let ends = ends.map(address);
             let back = [ends[1], ends[0]];
@@ -132,9 +126,9 @@ fn an_equal_candidate_makes_the_same_of_every_packet() {
                 host.send(&whole.fragment(part, 7))?;
             }
         }
-        let found = host.found()?;
+        let found = found(&host)?;
         ensure!(found == Found::default(), "{found:?}");
-        host.stop()
+        stop(&host)
     });
 }
 
@@ -142,14 +136,14 @@ fn an_equal_candidate_makes_the_same_of_every_packet() {
 fn another_policy_ends_a_trial_and_leaves_nothing_of_it() {
     scenario(NEEDS, || {
         let bed = Bed::make("trial-ends")?;
-        let host = Host::up(&bed, &ruled(&[22]))?;
-        host.start(&ruled(&[]))?;
+        let host = TunHost::up(&bed, &ruled(&[22]))?;
+        start(&host, &ruled(&[]))?;
         let other = host.observe()?;
         ensure!(other.trial() == Trial::Running && other.repairs().is_empty(), "{other:?}");
         let hooks = &other.hooks;
         ensure!(hooks.iter().all(|hook| hook.foreign.is_empty() && hook.stale.is_empty()));
         host.switch(&ruled(&[80]))?;
-        host.is_clean()
+        is_clean(&host)
     });
 }
 
@@ -173,112 +167,29 @@ fn ruled(ports: &[u16]) -> Relay {
     Relay { rules: vec![rule], ..relay(peers) }
 }
 
-/// A relay on a TUN interface.
-struct Host<'a> {
-    place: &'a Namespace,
-    datapath: &'a Datapath,
-    tun: Tun,
-    in_force: (Compiled, Slots),
+fn start(host: &TunHost<'_>, candidate: &Relay) -> Result<()> {
+    let observed = host.observe()?;
+    let (compiled, slots) = host.compile(candidate)?;
+    let (in_force, assigned) = &host.in_force;
+    host.enter(|datapath| {
+        datapath.start_trial((in_force, assigned), (&compiled, &slots), &observed)
+    })?;
+    ensure!(host.observe()?.trial() == Trial::Running);
+    Ok(())
 }
 
-impl<'a> Host<'a> {
-    fn up(bed: &'a Bed, policy: &Relay) -> Result<Self> {
-        let (place, datapath) = (&bed.relay, &bed.datapath);
-        let tun = Tun::create(place, INTERFACE)?;
-        // The host sends nothing of its own.
-        place.set_sysctl(&format!("ipv6/conf/{INTERFACE}/disable_ipv6"), 1)?;
-        place.ip_batch(&format!("link set {INTERFACE} mtu 1420 up\n"))?;
-        let observed = observe(place, datapath)?;
-        let in_force = compile(policy, &observed)?;
-        let host = Self { place, datapath, tun, in_force };
-        host.switch_to(&observed, &host.in_force)?;
-        Ok(host)
-    }
-
-    fn start(&self, candidate: &Relay) -> Result<()> {
-        let observed = self.observe()?;
-        let (compiled, slots) = compile(candidate, &observed)?;
-        let (in_force, assigned) = &self.in_force;
-        let Self { place, datapath, .. } = self;
-        place.enter(|| {
-            datapath.start_trial((in_force, assigned), (&compiled, &slots), &observed)
-        })??;
-        ensure!(self.observe()?.trial() == Trial::Running);
-        Ok(())
-    }
-
-    fn stop(&self) -> Result<()> {
-        self.switch_to(&self.observe()?, &self.in_force)?;
-        self.is_clean()
-    }
-
-    fn switch(&self, policy: &Relay) -> Result<()> {
-        let observed = self.observe()?;
-        self.switch_to(&observed, &compile(policy, &observed)?)
-    }
-
-    fn switch_to(&self, observed: &Observed, (policy, slots): &(Compiled, Slots)) -> Result<()> {
-        let Self { place, datapath, .. } = self;
-        let number = observed.next_number();
-        let nothing = BTreeMap::new();
-        Ok(place.enter(|| datapath.switch(policy, slots, observed, number, &nothing))??)
-    }
-
-    fn is_clean(&self) -> Result<()> {
-        let observed = self.observe()?;
-        ensure!(observed.trial() == Trial::None && !observed.compares(), "{observed:?}");
-        ensure!(self.found()? == Found::default());
-        Ok(())
-    }
-
-    fn observe(&self) -> Result<Observed> {
-        observe(self.place, self.datapath)
-    }
-
-    fn found(&self) -> Result<Found> {
-        Ok(self.place.enter(|| self.datapath.differences())??)
-    }
-
-    fn send(&self, inner: &Inner) -> Result<()> {
-        self.tun.write(inner.bytes())
-    }
-
-    /// Whether the packet leaves again. One that does not is counted as dropped.
-    fn passes(&self, inner: &Inner) -> Result<bool> {
-        let dropped = || -> Result<u64> {
-            let counters = self.place.enter(|| self.datapath.counters())??;
-            Ok(counters.peers.values().flat_map(|(_, dropped)| dropped).sum())
-        };
-        let before = dropped()?;
-        while self.tun.read()?.is_some() {}
-        self.send(inner)?;
-        let relayed = inner.clone().with_ttl(63);
-        deadline::until("the packet", || {
-            if let Some(packet) = self.tun.read()? {
-                // Of a dropped one an ICMP error leaves.
-                return Ok(Some(packet == relayed.bytes()));
-            }
-            Ok((dropped()? > before).then_some(false))
-        })
-    }
+fn stop(host: &TunHost<'_>) -> Result<()> {
+    host.switch_to(&host.in_force)?;
+    is_clean(host)
 }
 
-fn observe(place: &Namespace, datapath: &Datapath) -> Result<Observed> {
-    let interface = INTERFACE.parse()?;
-    let classifiers = place.enter(|| {
-        engine::block_on(async {
-            let handle = net::connect()?;
-            let link = link::read(&handle, &interface).await?;
-            let index = link.map_or(0, |link| link.index);
-            Ok(classifier::read(&handle, index).await?)
-        })
-    })??;
-    Ok(place.enter(|| datapath.observe(datapath.hooks(&classifiers)?))??)
+fn is_clean(host: &TunHost<'_>) -> Result<()> {
+    let observed = host.observe()?;
+    ensure!(observed.trial() == Trial::None && !observed.compares(), "{observed:?}");
+    ensure!(found(host)? == Found::default());
+    Ok(())
 }
 
-fn compile(relay: &Relay, observed: &Observed) -> Result<(Compiled, Slots)> {
-    let slots = Slots::assign(relay, &observed.slots)?;
-    let sources = Sources { relay, host_addresses: &[], slots: slots.as_slice() };
-    let compiled = policy::compile(&sources, slots.rules())?;
-    Ok((compiled, slots))
+fn found(host: &TunHost<'_>) -> Result<Found> {
+    host.enter(Datapath::differences)
 }

@@ -43,6 +43,7 @@ pub mod stats;
 mod tally;
 pub mod traffic;
 pub mod tun;
+pub mod tun_host;
 
 pub use family::Family;
 pub use lab::Lab;
