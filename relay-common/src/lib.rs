@@ -36,6 +36,7 @@ pub mod rules;
 pub mod service;
 pub mod transport;
 pub mod trial;
+pub mod usage;
 pub mod verdict;
 
 pub use cell::Cell;

@@ -32,6 +32,9 @@ pub const COMPARING_PROGRAM: &str = "relay_compare";
 /// Program in front of it, which decides by the candidate and does nothing.
 pub const TRIAL_PROGRAM: &str = "relay_trial";
 
+/// [`INGRESS_PROGRAM`] that counts what peers use of each other, while that is learnt.
+pub const LEARNING_PROGRAM: &str = "relay_learn";
+
 /// XDP program on the underlay interfaces.
 pub const GUARD_PROGRAM: &str = "relay_guard";
 
@@ -93,6 +96,12 @@ pub const METERS: &str = "METERS";
 pub const TRIED: &str = "TRIED";
 /// Hash of [`crate::trial::DifferenceKey`] → [`crate::trial::Difference`], of a trial.
 pub const DIFFERENCES: &str = "DIFFERENCES";
+
+/// Hash of [`crate::usage::UseKey`] → [`crate::usage::Use`]; outlives generations.
+pub const USES: &str = "USES";
+/// Hash of slots → `u64`: the services in [`USES`] that a peer was the first to send a packet of;
+/// outlives generations.
+pub const HOLDERS: &str = "HOLDERS";
 
 /// Array with one [`crate::guard::Identity`].
 pub const GUARD: &str = "GUARD";

@@ -71,8 +71,8 @@ impl DifferenceKey {
 }
 
 /// Bits of a [`decision`]: the packet is from the side that began its flow, or from the other one.
-const BEGINS: u32 = 1 << 16;
-const ANSWERS: u32 = 1 << 17;
+pub(crate) const BEGINS: u32 = 1 << 16;
+pub(crate) const ANSWERS: u32 = 1 << 17;
 
 /// What becomes of a packet, and the side of its flow that it comes from, if it has one.
 #[inline(always)]

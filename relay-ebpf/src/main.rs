@@ -1,7 +1,7 @@
 //! The programs on the WireGuard interface: `relay_ingress` decides about packets from peers,
 //! `relay_egress` about packets from the host and from other interfaces to peers. While a candidate is
 //! tried, `relay_trial` decides by it in front of `relay_compare`, which is `relay_ingress` that
-//! compares.
+//! compares. While use is learnt, `relay_learn` is in its place, which counts.
 //!
 //! The interface has no link-layer header: the IP header is at offset 0. Kernel 6.1 or newer.
 #![no_std]
@@ -21,6 +21,7 @@ mod ingress;
 mod limits;
 mod maps;
 mod packet;
+mod part;
 mod policy;
 mod ruled;
 mod seen;
@@ -29,6 +30,7 @@ mod steady;
 mod tables;
 mod trace;
 mod tried;
+mod usage;
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
@@ -51,7 +53,7 @@ use crate::{
     ingress::Outcome,
     packet::Packet,
     settings::has,
-    tried::{ALONE, COMPARING, TRIAL},
+    tried::{ALONE, COMPARING, LEARNING, TRIAL},
 };
 
 /// Passes a packet on to the programs and filters behind ours, and then to the stack: TCX_NEXT for a
@@ -68,6 +70,12 @@ pub fn relay_ingress(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn relay_compare(ctx: TcContext) -> i32 {
     decide::<COMPARING>(ctx)
+}
+
+/// The same, and counts what peers use of each other.
+#[classifier]
+pub fn relay_learn(ctx: TcContext) -> i32 {
+    decide::<LEARNING>(ctx)
 }
 
 /// Decides by a candidate about a packet from a peer, and leaves the packet as it is.
@@ -96,17 +104,13 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
 fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
     if relay_fast::<ROLE>(&ctx, &packet) {
-        if ROLE == COMPARING {
-            tried::compare(&ctx);
-        }
+        tried::end::<ROLE>(&ctx);
         return redirect_back(&packet);
     }
     let done = match from_peer::<ROLE>(again(&ctx)) {
         Done::AskRules => ruled::decide::<ROLE>(&ctx),
         done => {
-            if ROLE == COMPARING {
-                tried::compare(&ctx);
-            }
+            tried::end::<ROLE>(&ctx);
             done
         }
     };
@@ -205,7 +209,7 @@ fn from_peer<const ROLE: u32>(ctx: TcContext) -> Done {
         }
         Ok(passing) => {
             let outcome = ingress::carry_out(&packet, features, &source, &passing);
-            if ROLE == COMPARING && outcome.is_ok() {
+            if tried::leaves(ROLE) && outcome.is_ok() {
                 tried::decided(probe::encode(Ok(passing.verdict)));
             }
             outcome
@@ -242,7 +246,7 @@ fn finish<const ROLE: u32>(
             trace::outcome(packet, features, reason.index() as i32);
             count::dropped(packet, source, reason);
             event::write(packet, source.counted_slot(), reason, Direction::Ingress);
-            if ROLE == COMPARING {
+            if tried::leaves(ROLE) {
                 tried::decided(probe::encode(Err(reason)));
             }
             Answer::to(reason).map_or(Done::Drop, Done::Answer)

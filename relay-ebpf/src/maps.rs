@@ -12,9 +12,10 @@ use relay_common::{
     held::Held,
     meter::Meter,
     trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
+    usage::{MAX_HOLDERS, MAX_USES, Use, UseKey},
 };
 
-use crate::seen::Seen;
+use crate::{part::Part, seen::Seen};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 /// Excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) denies writing with it.
@@ -84,6 +85,12 @@ static TRIED: PerCpuArray<Tried> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static DIFFERENCES: HashMap<DifferenceKey, Difference> =
     HashMap::with_max_entries(MAX_DIFFERENCES, NO_PREALLOC);
+#[map]
+static PART: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static USES: HashMap<UseKey, Use> = HashMap::with_max_entries(MAX_USES, NO_PREALLOC);
+#[map]
+static HOLDERS: HashMap<u32, u64> = HashMap::with_max_entries(MAX_HOLDERS, NO_PREALLOC);
 #[map]
 static EVENTS: Array<Event> = Array::with_max_entries(EVENTS_KEPT, MMAPABLE);
 #[map]
@@ -185,6 +192,46 @@ pub fn new_difference(key: &DifferenceKey, now_ns: u64) -> Option<*mut Differenc
     // Another processor may have inserted the entry first.
     let _inserted = DIFFERENCES.insert(key, first, BPF_NOEXIST);
     DIFFERENCES.get_ptr_mut(key).or_else(|| DIFFERENCES.get_ptr_mut(DifferenceKey::OTHERS))
+}
+
+/// The part of a use that this processor counts.
+#[inline(always)]
+pub fn part() -> Option<&'static mut Part> {
+    // SAFETY: as above.
+    PART.get_ptr_mut(0).map(|part| unsafe { &mut *part })
+}
+
+/// What is counted of a use.
+#[inline(always)]
+pub fn used(key: &UseKey) -> Option<*mut Use> {
+    USES.get_ptr_mut(key)
+}
+
+/// Adds a use, whose first packet this slot has sent. `false` if it is there already, or the map is
+/// full.
+#[inline(always)]
+pub fn add_use(key: &UseKey, now_ns: u64, holder: u32) -> bool {
+    let first = Use {
+        packets: 0,
+        bytes: 0,
+        answers: 0,
+        first_ns: now_ns,
+        last_ns: now_ns,
+        holder,
+        reserved: 0,
+    };
+    USES.insert(key, first, BPF_NOEXIST).is_ok()
+}
+
+/// The number of services that are kept because of a slot, zero if absent.
+#[inline(always)]
+pub fn held_by(slot: u32) -> Option<*mut u64> {
+    if let Some(held) = HOLDERS.get_ptr_mut(slot) {
+        return Some(held);
+    }
+    // Another processor may have inserted the entry first.
+    let _inserted = HOLDERS.insert(slot, 0, BPF_NOEXIST);
+    HOLDERS.get_ptr_mut(slot)
 }
 
 /// A set of the table of flows.

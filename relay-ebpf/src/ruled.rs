@@ -35,8 +35,7 @@ use crate::{
     packet::Packet,
     policy,
     seen::{Seen, Subject, code, decoded},
-    settings, tables,
-    tried::{self, COMPARING},
+    settings, tables, tried,
 };
 
 /// Decides about a packet whose verdict is [`Verdict::ByRule`], or an ICMP error that lists do not
@@ -47,10 +46,8 @@ pub fn decide<const ROLE: u32>(ctx: &TcContext) -> Done {
         return Done::Drop;
     }
     let done = finish_seen::<ROLE>(again(ctx));
-    if ROLE == COMPARING {
-        // Before fragments that were held take the place of the packet.
-        tried::compare(ctx);
-    }
+    // Before fragments that were held take the place of the packet.
+    tried::end::<ROLE>(ctx);
     match done {
         Done::Redirect if release(again(ctx)) => Done::Drop,
         done => done,
@@ -300,7 +297,7 @@ fn finish_seen<const ROLE: u32>(ctx: TcContext) -> Done {
         ingress::decrement_ttl(&packet, &packet.headers()?)?;
         Ok(Outcome::Redirected)
     });
-    if ROLE == COMPARING
+    if tried::leaves(ROLE)
         && outcome.is_ok()
         && let Some(seen) = maps::seen()
     {

@@ -19,7 +19,7 @@ use crate::{
     limits,
     packet::Packet,
     tables::{Place, opaque},
-    tried::{self, COMPARING, TRIAL},
+    tried::{self, TRIAL},
 };
 
 /// Relays a packet between these leaves, of which [`crate::direct`] has checked that it is a single one
@@ -163,7 +163,7 @@ fn account<const LIMITED: bool, const ROLE: u32>(
         tried::leave(relayed());
         return Some(());
     }
-    if ROLE == COMPARING {
+    if tried::leaves(ROLE) {
         tried::decided(relayed());
     }
     let counted = (1, packet.len().into());

@@ -9,7 +9,7 @@ use relay_common::{
     verdict::Verdict,
 };
 
-use crate::{again, clock, count, maps, packet::Packet, policy};
+use crate::{again, clock, count, maps, packet::Packet, policy, usage};
 
 /// Role of a program: it decides, and is alone.
 pub const ALONE: u32 = 0;
@@ -17,6 +17,24 @@ pub const ALONE: u32 = 0;
 pub const COMPARING: u32 = 1;
 /// It decides by the candidate, and does nothing.
 pub const TRIAL: u32 = 2;
+/// It decides, and counts what peers use.
+pub const LEARNING: u32 = 3;
+
+/// Whether a program with this role leaves what it decides until the end.
+#[inline(always)]
+pub const fn leaves(role: u32) -> bool {
+    role == COMPARING || role == LEARNING
+}
+
+/// What a program does with what it has decided.
+#[inline(always)]
+pub fn end<const ROLE: u32>(ctx: &TcContext) {
+    match ROLE {
+        COMPARING => compare(ctx),
+        LEARNING => usage::learn(ctx),
+        _ => {}
+    }
+}
 
 /// Leaves what the candidate makes of a packet for [`compare`].
 #[inline(always)]
@@ -26,7 +44,7 @@ pub fn leave(decision: u32) {
     }
 }
 
-/// Leaves what the policy in force makes of a packet for [`compare`].
+/// Leaves what the policy in force makes of a packet for [`end`].
 #[inline(always)]
 pub fn decided(decision: u32) {
     if let Some(tried) = maps::tried() {
@@ -42,7 +60,7 @@ pub fn counted<const ROLE: u32>(source: &Leaf, destination: &Leaf, bytes: u64) -
         leave(RELAYED);
         return Some(());
     }
-    if ROLE == COMPARING {
+    if leaves(ROLE) {
         decided(RELAYED);
     }
     count::relayed(source, destination, (1, bytes)).ok()
@@ -51,7 +69,7 @@ pub fn counted<const ROLE: u32>(source: &Leaf, destination: &Leaf, bytes: u64) -
 /// Compares what is left of both policies, and counts a difference. Both are gone then, so that none is
 /// taken for that of another packet.
 #[inline(always)]
-pub fn compare(ctx: &TcContext) {
+fn compare(ctx: &TcContext) {
     let Some(tried) = maps::tried() else { return };
     let found = *tried;
     *tried = Tried { candidate: 0, in_force: 0 };

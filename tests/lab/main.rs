@@ -16,6 +16,7 @@ mod fairness;
 mod follow;
 mod guard;
 mod host;
+mod learn;
 mod limits;
 mod missing;
 mod nat;

@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod guard;
 mod host;
+mod learnt;
 mod limits;
 mod memory;
 mod meters;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use relay::{
-    datapath::{Direction, Loaded, Packet},
+    datapath::{DatapathError, Direction, Loaded, Packet},
     model::{Peer, PublicKey, Relay},
     policy::{Compiled, Sources, compile},
 };
@@ -49,8 +49,24 @@ impl ProgramRun {
         Self::on_host(relay, &[], features)
     }
 
+    /// The same with programs that count what peers use of each other.
+    pub fn learning(relay: Relay) -> Self {
+        Self::load(relay, &[], 0, |compiled, slots| Loaded::load_learning(compiled, 1, slots))
+    }
+
     /// The same on a host with more addresses than the relay's.
     pub fn on_host(relay: Relay, host_addresses: &[IpAddr], features: u32) -> Self {
+        Self::load(relay, host_addresses, features, |compiled, slots| {
+            Loaded::load(compiled, 1, None, slots)
+        })
+    }
+
+    fn load(
+        relay: Relay,
+        host_addresses: &[IpAddr],
+        features: u32,
+        load: impl FnOnce(&Compiled, u32) -> Result<Loaded, DatapathError>,
+    ) -> Self {
         let slots: Vec<u32> = slots(&relay);
         let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
         let mut compiled =
@@ -58,7 +74,7 @@ impl ProgramRun {
                 .expect("the policy compiles");
         compiled.features |= features;
         let highest = slots.last().copied().unwrap_or(UNATTRIBUTED_SLOT);
-        let loaded = Loaded::load(&compiled, 1, None, highest + 1)
+        let loaded = load(&compiled, highest + 1)
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
         Self { relay, interface: 0, compiled, loaded }
     }

@@ -10,9 +10,9 @@ macro_rules! schemas {
 }
 
 /// Compiled in, as the virtual machine has no `docs/`.
-const SCHEMAS: [(&str, &str); 13] = schemas![
-    "diff", "doctor", "explain", "flows", "lend", "observe", "pairs", "quota", "rules", "stats",
-    "status", "try", "up"
+const SCHEMAS: [(&str, &str); 14] = schemas![
+    "diff", "doctor", "explain", "flows", "learn", "lend", "observe", "pairs", "quota", "rules",
+    "stats", "status", "try", "up"
 ];
 
 /// Parses and validates `text`.

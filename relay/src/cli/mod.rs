@@ -14,6 +14,7 @@ mod follow;
 mod genkey;
 mod graph;
 mod import;
+mod learn;
 mod lend;
 mod live;
 mod man;
@@ -119,6 +120,8 @@ enum Verb {
     Trace(trace::Trace),
     /// Try a configuration beside the policy in force, and show what differs.
     Try(trial::Try),
+    /// Learn what peers use of each other.
+    Learn(learn::Learn),
     /// Show who may talk to whom.
     Graph(graph::Graph),
     /// Show what a configuration lets through that another does not.
@@ -191,6 +194,7 @@ pub fn main() -> ExitCode {
         Verb::Quota(quota) => quota.run(place),
         Verb::Trace(trace) => trace.run(place),
         Verb::Try(trial) => trial.run(place),
+        Verb::Learn(learn) => learn.run(place),
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),
         Verb::Doctor(doctor) => doctor.run(place),

@@ -40,9 +40,14 @@ impl fmt::Display for Retimed {
 
 /// The boot clock, in ticks of [`flow`].
 pub(super) fn boot_ticks() -> u32 {
+    flow::ticks(boot_ns())
+}
+
+/// The boot clock, nanoseconds.
+pub(super) fn boot_ns() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
-    flow::ticks(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// TAI minus UTC by the kernel's clocks, seconds: 0 until a time service sets it, then 37.

@@ -2,7 +2,7 @@
 
 use aya::maps::{HashMap, Map, MapData, MapError};
 use relay_common::{
-    names, probe, service,
+    names, probe,
     trial::{Difference, DifferenceKey},
 };
 
@@ -11,8 +11,9 @@ use super::{
     events::{self, Inner},
     pinned::{DIFFERENCES, Pins, TRIED},
     probe::Answer,
+    service::service,
 };
-use crate::model::{Service, Transport};
+use crate::model::Service;
 
 /// `BPF_NOEXIST`: insert, never replace.
 const NOEXIST: u64 = 1;
@@ -107,19 +108,4 @@ fn differing(key: &DifferenceKey, value: &Difference) -> Option<Differing> {
         last_ns: value.last_ns,
         example: events::headers(&value.head),
     })
-}
-
-/// The service with this index.
-fn service(index: u32) -> Option<Service> {
-    let port = |first| u16::try_from(index - first).ok();
-    match index {
-        service::TCP..service::UDP => Some(Service::Port(Transport::Tcp, port(service::TCP)?)),
-        service::UDP..service::PROTOCOL => Some(Service::Port(Transport::Udp, port(service::UDP)?)),
-        service::PROTOCOL..service::ECHO => {
-            Some(Service::Protocol(u8::try_from(index - service::PROTOCOL).ok()?))
-        }
-        service::ECHO => Some(Service::Echo),
-        service::ICMP => Some(Service::Icmp),
-        _ => None,
-    }
 }

@@ -19,6 +19,7 @@ use relay_common::{
     meter::Used,
     names::{self, ABI_VERSION},
     trial::MAX_DIFFERENCES,
+    usage::{MAX_HOLDERS, MAX_USES},
 };
 
 use super::{
@@ -33,13 +34,14 @@ use super::{
     pairs,
     pinned::{
         COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES,
-        METERS, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED,
+        HOLDERS, METERS, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES,
     },
     probe::{self, Answer},
     role::Role,
     rules,
     tables::Tables,
     test_run::{Packet, Run, run, time},
+    usage::{self, Usage},
 };
 use crate::{model::Direction, policy::Compiled};
 
@@ -104,6 +106,18 @@ impl Loaded {
         Self::load_as(Role::Alone, compiled, number, pins, slots)
     }
 
+    /// The same, in maps of its own, with programs that count what peers use of each other.
+    ///
+    /// # Errors
+    /// The kernel does not load a map or a program.
+    pub fn load_learning(
+        compiled: &Compiled,
+        number: u64,
+        slots: u32,
+    ) -> Result<Self, DatapathError> {
+        Self::load_as(Role::Learning, compiled, number, None, slots)
+    }
+
     /// The same for a role. A candidate decides about the flows and the use of limits that there are,
     /// in copies of its own.
     pub(super) fn load_as(
@@ -165,11 +179,18 @@ impl Loaded {
         if has_limits {
             loader.map_max_entries(names::METERS, capacity);
         }
-        if role == Role::Alone {
+        if role != Role::Comparing {
             loader.map_max_entries(names::DIFFERENCES, 1);
         }
-        if let Some((pins, _)) = pins.filter(|_| role != Role::Alone) {
+        if role != Role::Learning {
+            loader.map_max_entries(names::USES, 1).map_max_entries(names::HOLDERS, 1);
+        }
+        if let Some((pins, _)) = pins.filter(|_| matches!(role, Role::Comparing | Role::Trial)) {
             pins.map(&TRIED).bind(&mut loader, 1)?;
+        }
+        if let Some((pins, _)) = pins.filter(|_| role == Role::Learning) {
+            pins.map(&USES).bind(&mut loader, MAX_USES)?;
+            pins.map(&HOLDERS).bind(&mut loader, MAX_HOLDERS)?;
         }
         if let Some((pins, _)) = pins.filter(|_| role == Role::Comparing) {
             pins.map(&DIFFERENCES).bind(&mut loader, MAX_DIFFERENCES)?;
@@ -205,6 +226,9 @@ impl Loaded {
         }
         if role == Role::Comparing {
             differences::prepare(loaded.map(names::DIFFERENCES)?)?;
+        }
+        if role == Role::Learning {
+            usage::prepare(loaded.map(names::USES)?)?;
         }
         if let Some((pins, _)) = pins.filter(|_| is_trial) {
             if has_rules {
@@ -300,6 +324,15 @@ impl Loaded {
     /// The map cannot be read.
     pub fn used(&self, slot: u32) -> Result<Used, DatapathError> {
         meters::of(self.array(names::METERS)?, slot)
+    }
+
+    /// What peers have used of each other, in the maps of a generation loaded without pins.
+    ///
+    /// # Errors
+    /// A map cannot be read.
+    pub fn usage(&self) -> Result<Usage, DatapathError> {
+        let map = |name| self.ebpf.map(name).ok_or(DatapathError::Lacks(name));
+        usage::of(map(names::USES)?, map(names::HOLDERS)?)
     }
 
     /// Live flows, in the map of a generation with rules.

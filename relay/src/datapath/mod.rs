@@ -25,17 +25,19 @@ mod pinned;
 mod probe;
 mod role;
 mod rules;
+mod service;
 mod slots;
 mod tables;
 mod tcx;
 mod test_run;
 mod trace;
 mod trial;
+mod usage;
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use counters::Keeping;
-use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, PAIRS, RULE_COUNTERS};
+use pinned::{EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HOLDERS, PAIRS, RULE_COUNTERS, USES};
 use relay_common::{Generation, counters::RuleCounters, meter::Used, names};
 use role::Role;
 
@@ -51,9 +53,11 @@ pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings,
 pub use pairs::PairTraffic;
 pub use pinned::{Heritage, Pins, is_bpffs_open};
 pub use probe::{Answer, SHORTEST as SHORTEST_PROBE, opening};
+pub use service::service;
 pub use slots::{Slots, Taken};
 pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};
+pub use usage::Usage;
 
 pub use crate::model::{Classifier, Direction, XdpMode, XdpProgram};
 use crate::{
@@ -124,6 +128,16 @@ impl Observed {
     /// Whether our program compares what it decides with what a candidate would.
     pub fn compares(&self) -> bool {
         self.hooks[0].compares
+    }
+
+    /// Whether our program counts what peers use of each other.
+    pub fn learns(&self) -> bool {
+        self.hooks[0].learns
+    }
+
+    /// What a policy is for that takes the place of the one in force.
+    fn role(&self) -> Role {
+        if self.learns() { Role::Learning } else { Role::Alone }
     }
 
     /// Number of the next generation.
@@ -222,8 +236,8 @@ impl Datapath {
     }
 
     /// Loads a generation and switches the hooks to it, in this order: slots of new peers, maps,
-    /// programs, hooks, slots of peers that are gone. `saved` is what peers have used of their quotas
-    /// if nothing is pinned that tells.
+    /// programs, hooks, slots of peers that are gone. If use is learnt, it goes on. `saved` is what
+    /// peers have used of their quotas if nothing is pinned that tells.
     ///
     /// # Errors
     /// Any step fails. Before the switch nothing has changed for packets.
@@ -235,7 +249,8 @@ impl Datapath {
         number: u64,
         saved: &BTreeMap<PublicKey, Used>,
     ) -> Result<(), DatapathError> {
-        self.switch_to(Role::Alone, compiled, slots, observed, number, saved).map(drop)
+        let role = observed.role();
+        self.switch_to(role, compiled, slots, observed, number, saved).map(drop)
     }
 
     /// Switches to a generation that logs every packet as a line to `write`. It logs, which costs time,
@@ -251,8 +266,8 @@ impl Datapath {
         write: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Trace, DatapathError> {
         let (number, nothing) = (observed.next_number(), BTreeMap::new());
-        let policy = traced(compiled);
-        let mut loaded = self.switch_to(Role::Alone, &policy, slots, observed, number, &nothing)?;
+        let (role, policy) = (observed.role(), traced(compiled));
+        let mut loaded = self.switch_to(role, &policy, slots, observed, number, &nothing)?;
         Trace::of(&mut loaded, write)
     }
 
@@ -267,7 +282,17 @@ impl Datapath {
     ) -> Result<Loaded, DatapathError> {
         self.pins.make()?;
         let epoch = counters::ensure(&self.pins, slots.capacity())?;
-        for map in [&EVENTS, &EVENT_COUNT, &PAIRS, &RULE_COUNTERS, &FLOWS, &FRAGMENTS, &HELD] {
+        for map in [
+            &EVENTS,
+            &EVENT_COUNT,
+            &PAIRS,
+            &RULE_COUNTERS,
+            &FLOWS,
+            &FRAGMENTS,
+            &HELD,
+            &USES,
+            &HOLDERS,
+        ] {
             self.pins.map(map).check()?;
         }
         let new_slots = slots.new_slots();
@@ -275,6 +300,7 @@ impl Datapath {
         held::forget(&self.pins, &new_slots)?;
         pairs::forget(&self.pins, &new_slots)?;
         meters::clear(&self.pins, &new_slots)?;
+        usage::forget(&self.pins, &new_slots)?;
         rules::clear(&self.pins, &slots.new_rules())?;
         if compiled.features & names::LIMITED != 0 {
             meters::prepare(&self.pins, epoch, &slots.of_new(saved))?;
@@ -284,7 +310,7 @@ impl Datapath {
         let mut loaded = Loaded::load_as(role, compiled, number, pins, slots.capacity())?;
         attach::switch(&self.pins, &self.interface, &mut loaded, &observed.hooks)?;
         slots::release(&self.pins, slots)?;
-        if role == Role::Alone {
+        if role != Role::Comparing {
             // It was a trial beside another policy, and what compared is gone.
             self.end_trial(observed)?;
         }

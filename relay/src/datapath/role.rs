@@ -1,6 +1,6 @@
 //! What a loaded generation is for.
 
-use relay_common::names::{COMPARING_PROGRAM, TRIAL_PROGRAM};
+use relay_common::names::{COMPARING_PROGRAM, LEARNING_PROGRAM, TRIAL_PROGRAM};
 
 use crate::model::Direction;
 
@@ -11,6 +11,8 @@ pub(super) enum Role {
     Alone,
     /// It is the policy in force, and compares what it decides with what a candidate would.
     Comparing,
+    /// It is the policy in force, and counts what peers use of each other.
+    Learning,
     /// It is a candidate in front of the policy in force: it decides, and does nothing.
     Trial,
 }
@@ -19,7 +21,7 @@ impl Role {
     /// The sides of the interface that it has a program for.
     pub(super) const fn directions(self) -> &'static [Direction] {
         match self {
-            Self::Alone | Self::Comparing => &Direction::BOTH,
+            Self::Alone | Self::Comparing | Self::Learning => &Direction::BOTH,
             Self::Trial => &[Direction::Ingress],
         }
     }
@@ -28,6 +30,7 @@ impl Role {
     pub(super) const fn program(self, direction: Direction) -> &'static str {
         match (self, direction) {
             (Self::Comparing, Direction::Ingress) => COMPARING_PROGRAM,
+            (Self::Learning, Direction::Ingress) => LEARNING_PROGRAM,
             (Self::Trial, Direction::Ingress) => TRIAL_PROGRAM,
             (_, direction) => direction.program(),
         }

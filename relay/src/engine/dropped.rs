@@ -9,13 +9,12 @@ use std::{
 };
 
 use relay_common::{Reason, counters::UNATTRIBUTED_SLOT, header::protocol};
-use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use super::{
     Context, Result,
     explain::ExplainError,
-    instant::seconds,
+    instant::{booted, seconds},
     near::{NearRule, NearRules},
 };
 use crate::{
@@ -159,12 +158,8 @@ impl<'c> Names<'c> {
     fn read(context: &'c Context) -> Result<Self> {
         let relay = context.relay();
         let slots = context.datapath().slots()?.into_iter().map(|(key, slot)| (slot, key));
-        let up = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(up.tv_sec).unwrap_or(0);
-        let up = Duration::new(seconds, u32::try_from(up.tv_nsec).unwrap_or(0));
-        let boot = SystemTime::now().checked_sub(up).unwrap_or(SystemTime::UNIX_EPOCH);
         let peers = relay.peers.iter().map(|peer| (peer.public_key, peer)).collect();
-        Ok(Self { peers, owners: Owners::of(relay), slots: slots.collect(), boot })
+        Ok(Self { peers, owners: Owners::of(relay), slots: slots.collect(), boot: booted() })
     }
 
     /// Whether the owner of a slot is unknown: it is newer than these names.

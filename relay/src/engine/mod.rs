@@ -20,6 +20,7 @@ mod guard;
 mod host;
 mod in_force;
 mod instant;
+mod learning;
 mod limit_changes;
 mod loan;
 mod lock;
@@ -55,6 +56,7 @@ pub use flows::{FlowFilter, flows};
 pub use follow::Follower;
 pub use host::{HostError, require_capabilities, require_kernel};
 pub use instant::{now, rfc3339};
+pub use learning::{learning, learnt, start_learning, stop_learning};
 pub use limit_changes::LimitChange;
 pub use loan::{
     Ended, Term, clock_doubt, has_ended_loans, is_up, lent_as, loans, remove_ended, require_gain,

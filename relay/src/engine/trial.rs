@@ -8,7 +8,6 @@ use std::{
 };
 
 use relay_common::{counters::UNATTRIBUTED_SLOT, header::protocol};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,7 +15,7 @@ use super::{
     expectations::judge,
     explain::way,
     in_force::InForce,
-    instant::{self, rfc3339, seconds},
+    instant::{self, booted, rfc3339, seconds},
     lock::{DIRECTORY, namespace},
     observe, record,
 };
@@ -47,6 +46,11 @@ enum TrialError {
          loaded again to compare; run `relay up` first"
     )]
     Unknown { interface: InterfaceName },
+    #[error(
+        "{interface}: what peers use is learnt, and one program cannot do both; run `relay learn off` \
+         first, which keeps what was learnt"
+    )]
+    Learning { interface: InterfaceName },
     #[error("{interface}: no candidate is tried; `relay try FILE` begins that")]
     None { interface: InterfaceName },
     #[error(
@@ -60,7 +64,10 @@ impl Classified for TrialError {
     fn kind(&self) -> Kind {
         match self {
             Self::OtherInterface { .. } => Kind::Usage,
-            Self::Unknown { .. } | Self::None { .. } | Self::Broken { .. } => Kind::Failed,
+            Self::Unknown { .. }
+            | Self::Learning { .. }
+            | Self::None { .. }
+            | Self::Broken { .. } => Kind::Failed,
         }
     }
 }
@@ -101,6 +108,9 @@ pub async fn start_trial(site: Site<'_>, candidate: &Path) -> Result<()> {
     }
     if observed.trial() == Trial::Broken {
         return Err(TrialError::Broken { interface: interface.clone() }.into());
+    }
+    if observed.learns() {
+        return Err(TrialError::Learning { interface: interface.clone() }.into());
     }
     let in_force = InForce::find(handle, interface, &observed, Some(site.config)).await?;
     let in_force = in_force.ok_or_else(|| TrialError::Unknown { interface: interface.clone() })?;
@@ -222,15 +232,12 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn new(relay: &Relay, slots: &BTreeMap<PublicKey, u32>, recorded: &'a Recorded) -> Self {
-        let up = clock_gettime(ClockId::Boottime);
-        let whole = u64::try_from(up.tv_sec).unwrap_or(0);
-        let up = Duration::new(whole, u32::try_from(up.tv_nsec).unwrap_or(0));
         let peers = relay.peers.iter().map(|peer| (peer.public_key, peer.name.to_string()));
         Self {
             slots: slots.iter().map(|(key, slot)| (*slot, *key)).collect(),
             peers: peers.collect(),
             recorded,
-            boot: SystemTime::now().checked_sub(up).unwrap_or(SystemTime::UNIX_EPOCH),
+            boot: booted(),
         }
     }
 

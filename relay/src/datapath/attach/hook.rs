@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 use aya::programs::{ProgramInfo, loaded_programs, tc::TcHandle};
 use relay_common::{
     Generation,
-    names::{COMPARING_PROGRAM, TRIAL_PROGRAM},
+    names::{COMPARING_PROGRAM, LEARNING_PROGRAM, TRIAL_PROGRAM},
 };
 
 use super::{
@@ -60,6 +60,8 @@ pub struct Hook {
     pub stale: Vec<StaleProgram>,
     /// Whether our program compares what it decides with what a candidate would.
     pub compares: bool,
+    /// Whether our program counts what peers use of each other.
+    pub learns: bool,
     /// Programs of candidates; one while a candidate is tried.
     pub(super) trials: Vec<StaleProgram>,
     /// What our program counts in.
@@ -122,6 +124,7 @@ impl Hook {
             foreign: Vec::new(),
             stale: Vec::new(),
             compares: false,
+            learns: false,
             trials: Vec::new(),
             counting: None,
             program_id: None,
@@ -147,6 +150,7 @@ impl Hook {
         let held = Held::by(self.direction.program(), program, version)?;
         self.mode = Some(mode);
         self.compares = has_name(program, COMPARING_PROGRAM);
+        self.learns = has_name(program, LEARNING_PROGRAM);
         self.program_id = Some(program.id());
         self.generation = held.generation;
         self.counting = held.counting;
@@ -295,8 +299,9 @@ fn describe(program: &ProgramInfo, direction: Direction) -> String {
 }
 
 fn is_named_ours(program: &ProgramInfo, direction: Direction) -> bool {
+    let others = [COMPARING_PROGRAM, LEARNING_PROGRAM];
     has_name(program, direction.program())
-        || (direction == Direction::Ingress && has_name(program, COMPARING_PROGRAM))
+        || (direction == Direction::Ingress && others.iter().any(|name| has_name(program, name)))
 }
 
 fn is_trial(program: &ProgramInfo, direction: Direction) -> bool {

@@ -10,6 +10,7 @@ use relay_common::{
     meter::Used,
     names,
     trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
+    usage::{MAX_HOLDERS, MAX_USES, Use, UseKey},
 };
 
 use super::map::{
@@ -90,6 +91,14 @@ pub(in super::super) const DIFFERENCES: PinnedMap = PinnedMap::hash::<Difference
     Fixed(MAX_DIFFERENCES),
 );
 
+/// What peers have used of each other.
+pub(in super::super) const USES: PinnedMap =
+    PinnedMap::hash::<UseKey, Use>("uses", names::USES, Fixed(MAX_USES));
+
+/// Number of services that are kept because of each slot.
+pub(in super::super) const HOLDERS: PinnedMap =
+    PinnedMap::hash::<u32, u64>("holders", names::HOLDERS, Fixed(MAX_HOLDERS));
+
 /// Messages by processor and outcome.
 pub(in super::super) const GUARD_COUNTS: PinnedMap =
     PinnedMap::array::<Counts>("guard_counts", names::GUARD_COUNTS, PerProcessor);
@@ -107,7 +116,7 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 19] = [
+pub(super) const ALL: [&PinnedMap; 21] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
@@ -123,6 +132,8 @@ pub(super) const ALL: [&PinnedMap; 19] = [
     &HELD,
     &TRIED,
     &DIFFERENCES,
+    &USES,
+    &HOLDERS,
     &GUARD_COUNTS,
     &GUARD_SOURCES,
     &GUARD_FLOWS,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::{Loaded, Secrets},
-    datapath::Trial,
+    datapath::{Observed, Trial},
     doctor,
     model::{PrivateKey, PublicKey, Relay, Rule},
     net::{self, NetError, fence::FenceState, link::Link, route},
@@ -49,6 +49,13 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
         warnings.push(
             "a candidate is tried, so that each packet costs more; `relay try --report` shows what \
              differs, `relay try --stop` ends it"
+                .to_owned(),
+        );
+    }
+    if running.datapath.as_ref().is_ok_and(Observed::learns) {
+        warnings.push(
+            "what peers use is learnt, so that each packet costs more; `relay learn status` shows \
+             since when, `relay learn off` ends it"
                 .to_owned(),
         );
     }

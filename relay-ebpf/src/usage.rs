@@ -1,0 +1,127 @@
+//! What peers use of each other, counted while it is learnt.
+
+use aya_ebpf::programs::TcContext;
+use relay_common::{
+    flow,
+    payload::Payload,
+    probe, service,
+    transport::Transport,
+    trial,
+    usage::{self, ALL_PEERS, MAX_SERVICES, MAX_SERVICES_OF_A_PEER, OTHERS, Use, UseKey, Uses},
+    verdict::Verdict,
+};
+
+use crate::{again, clock, count, maps, packet::Packet, part::Part, policy};
+
+/// Counts the packet as part of a use, if it is relayed between peers.
+#[inline(always)]
+pub fn learn(ctx: &TcContext) {
+    const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
+    let Some(tried) = maps::tried() else { return };
+    let decision = tried.in_force;
+    // So that it is not taken for that of another packet.
+    tried.in_force = 0;
+    if trial::outcome(decision) == RELAYED && read(again(ctx)) {
+        count_read(decision);
+    }
+}
+
+/// Reads the packet. `false` of an ICMP error, which belongs to what it quotes, and of a later
+/// fragment, for which the first one stands.
+///
+/// VERIFIER: it leaves the packet in a map, as [`crate::ruled`] does: what [`count_read`] finds there
+/// is one case. 6.1.176 takes minutes to follow each header through the look-ups.
+#[inline(never)]
+fn read(ctx: TcContext) -> bool {
+    let packet = Packet::new(&ctx);
+    maps::part().is_some_and(|part| read_into(&packet, part).is_some())
+}
+
+#[inline(always)]
+fn read_into(packet: &Packet<'_>, part: &mut Part) -> Option<()> {
+    let headers = packet.headers().ok()?;
+    let transport = Transport::find(&headers, packet).ok()?;
+    if transport.is_later_fragment {
+        return None;
+    }
+    let (source, destination) = policy::leaves(&headers);
+    let slots = [source.counted_slot(), destination.counted_slot()];
+    part.packet = flow::Packet::read(&headers, &transport, packet, slots);
+    part.on_the_wire = packet.on_the_wire(&transport);
+    let Part { packet: flow::Packet { asked, answered, .. }, .. } = *part;
+    let is_message = asked == service::ICMP && answered == flow::NO_SERVICE;
+    let is_error = is_message && service::is_error(&Payload::read(&headers, &transport, packet));
+    (!is_error).then_some(())
+}
+
+/// Counts what was read.
+#[inline(never)]
+fn count_read(decision: u32) {
+    let Some(part) = maps::part() else { return };
+    let Part { packet, on_the_wire: (packets, bytes) } = part;
+    let Some((place, answers)) = usage::place(&Kernel, packet, decision) else { return };
+    // SAFETY: points into a map value, which lives as long as the program.
+    unsafe {
+        count::add(&raw mut (*place).packets, *packets);
+        count::add(&raw mut (*place).bytes, *bytes);
+        if answers {
+            count::add(&raw mut (*place).answers, *packets);
+        }
+        (*place).last_ns = clock::recent_ns();
+    }
+}
+
+/// The maps.
+struct Kernel;
+
+impl Uses for Kernel {
+    type Place = *mut Use;
+
+    #[inline(always)]
+    fn find(&self, key: &UseKey) -> Option<*mut Use> {
+        maps::used(key)
+    }
+
+    #[inline(always)]
+    fn begin(&self, key: &UseKey, holder: u32) -> Option<*mut Use> {
+        begin(key, holder)
+    }
+
+    #[inline(always)]
+    fn age_ns(&self) -> u64 {
+        // SAFETY: points into a map value.
+        let since = maps::used(&UseKey::LOST).map_or(0, |lost| unsafe { (*lost).first_ns });
+        clock::boot_ns().saturating_sub(since)
+    }
+}
+
+/// A place for a use that is not there: its own, or that of its pair, or the last one.
+#[inline(never)]
+fn begin(key: &UseKey, holder: u32) -> Option<*mut Use> {
+    let now = clock::boot_ns();
+    let has_room = || {
+        let (of_peer, of_all) = (maps::held_by(holder)?, maps::held_by(ALL_PEERS)?);
+        // SAFETY: both point into map values. Several processors may take the last place.
+        let room = unsafe { *of_peer < MAX_SERVICES_OF_A_PEER && *of_all < MAX_SERVICES };
+        room.then_some([of_peer, of_all])
+    };
+    if key.service != OTHERS
+        && let Some([of_peer, of_all]) = has_room()
+    {
+        if maps::add_use(key, now, holder) {
+            // SAFETY: as above.
+            unsafe {
+                count::add(of_peer, 1);
+                count::add(of_all, 1);
+            }
+        }
+        if let Some(place) = maps::used(key) {
+            return Some(place);
+        }
+    }
+    let pair = UseKey::of_pair(key.beginner, key.other);
+    if maps::used(&pair).is_none() {
+        maps::add_use(&pair, now, holder);
+    }
+    maps::used(&pair).or_else(|| maps::used(&UseKey::LOST))
+}
