@@ -53,8 +53,9 @@ pub struct RuleCounters {
     pub bytes: u64,
     /// Flows begun.
     pub flows: u64,
-    /// Zero.
-    pub reserved: u64,
+    /// When a packet came last that is none of an established flow, nanoseconds of the boot clock; 0 if
+    /// none came.
+    pub last_ns: u64,
 }
 
 const _: () = assert!(size_of::<RuleCounters>() == 32);

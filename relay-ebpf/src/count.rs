@@ -9,7 +9,7 @@ use relay_common::{
     flow::Entry,
 };
 
-use crate::{maps, packet::Packet};
+use crate::{clock, maps, packet::Packet};
 
 /// Adds to a field of counters in one instruction.
 macro_rules! add {
@@ -77,6 +77,15 @@ pub fn begun(rule: u32) {
     if let Some(counters) = maps::rule_counters(rule) {
         // SAFETY: points into a map value, which lives as long as the program.
         unsafe { add!(counters, RuleCounters, flows, 1) }
+    }
+}
+
+/// Notes that a rule lets a packet through now.
+#[inline(always)]
+pub fn used(rule: u32) {
+    if let Some(counters) = maps::rule_counters(rule) {
+        // SAFETY: points into a map value, which lives as long as the program.
+        unsafe { (*counters).last_ns = clock::recent_ns() };
     }
 }
 

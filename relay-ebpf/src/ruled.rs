@@ -239,6 +239,7 @@ fn settle(ctx: TcContext) {
         None => None,
     };
     count::ruled(seen.passed.rule, flow, seen.on_the_wire);
+    count::used(seen.passed.rule);
     if features & PAIR_STATS != 0 {
         count::pair(from, to, seen.on_the_wire);
     }

@@ -173,8 +173,8 @@ impl Generations {
     /// Traffic of a rule, by its number.
     pub fn rule(&self, number: u32) -> Result<RuleCounters> {
         let counters: Array<_, [u64; 4]> = pinned(&self.pins, "rule_counters")?;
-        let [packets, bytes, flows, reserved] = counters.get(&number, 0)?;
-        Ok(RuleCounters { packets, bytes, flows, reserved })
+        let [packets, bytes, flows, last_ns] = counters.get(&number, 0)?;
+        Ok(RuleCounters { packets, bytes, flows, last_ns })
     }
 
     /// What a slot has used of its limits.

@@ -1,6 +1,7 @@
 //! The table of flows, read from its map.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher as _, RandomState},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
@@ -11,7 +12,7 @@ use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS};
 
 use super::{
     DatapathError,
-    clock::boot_ticks,
+    clock::{boot_ns, boot_ticks},
     pinned::{FLOW_SEED, FLOWS, Mapped, Pins},
 };
 
@@ -99,10 +100,29 @@ pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
+/// When each rule last had a packet of a flow that is in the table, by its number, nanoseconds of the
+/// boot clock. A live flow counts as a packet now, and another one by its beginner's last packet.
+pub(super) fn last_uses(pins: &Pins) -> Result<BTreeMap<u32, u64>, DatapathError> {
+    let mut uses = BTreeMap::new();
+    let Some(pinned) = pins.map(&FLOWS).words()? else { return Ok(uses) };
+    let (now, now_ns) = (boot_ticks(), boot_ns());
+    for record in records(&pinned.words) {
+        let last = if record.expires > now { now_ns } else { ns(last_packet(&record)) };
+        let latest: &mut u64 = uses.entry(record.rule).or_default();
+        *latest = last.max(*latest);
+    }
+    Ok(uses)
+}
+
 fn live(words: &Mapped<u64>) -> Vec<LiveFlow> {
     let now = boot_ticks();
+    records(words).iter().filter_map(|record| flow(record, now)).collect()
+}
+
+/// All records, of flows that are live or have expired.
+fn records(words: &Mapped<u64>) -> Vec<Record> {
     let word = |at: usize| words.get(at).unwrap_or(0);
-    let mut flows = Vec::new();
+    let mut records = Vec::new();
     for set in 0..SETS as usize {
         for way in 0..WAYS {
             let tag = word(set * SET + way);
@@ -113,11 +133,18 @@ fn live(words: &Mapped<u64>) -> Vec<LiveFlow> {
             let record: [u64; ENTRY] = std::array::from_fn(|at| word(first + at));
             // Another flow may have taken the place meanwhile.
             if word(set * SET + way) == tag {
-                flows.extend(flow(&bytemuck::cast(record), now));
+                records.push(bytemuck::cast(record));
             }
         }
     }
-    flows
+    records
+}
+
+/// When the beginner sent its last packet, in ticks.
+fn last_packet(record: &Record) -> u32 {
+    let [.., protocol, _version] = record.tail.to_be_bytes();
+    let lifetime = State::from_bits(record.state).lifetime(protocol);
+    record.expires.saturating_sub(lifetime).max(record.started)
 }
 
 fn flow(record: &Record, now: u32) -> Option<LiveFlow> {
@@ -146,5 +173,34 @@ fn flow(record: &Record, now: u32) -> Option<LiveFlow> {
 }
 
 fn duration(ticks: u32) -> Duration {
-    Duration::from_nanos(u64::from(ticks) << TICK_BITS)
+    Duration::from_nanos(ns(ticks))
+}
+
+fn ns(ticks: u32) -> u64 {
+    u64::from(ticks) << TICK_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+
+    use super::*;
+
+    #[test]
+    fn the_last_packet_of_a_flow_is_as_long_ago_as_its_state_lasts() {
+        let udp = Record { tail: 17 << 8 | 4, ..Record::zeroed() };
+        let opening = State::OPENING;
+        let begun = Record {
+            started: 100,
+            expires: 100 + opening.lifetime(17),
+            state: opening.bits(),
+            ..udp
+        };
+        assert_eq!(last_packet(&begun), 100);
+        let steady = State::STEADY;
+        let expires = 500 + steady.lifetime(17);
+        assert_eq!(last_packet(&Record { expires, state: steady.bits(), ..begun }), 500);
+        // It was answered, and nothing came after that.
+        assert_eq!(last_packet(&Record { state: steady.bits(), ..begun }), 100);
+    }
 }

@@ -9,7 +9,7 @@ use relay_common::{
 };
 
 use super::{
-    DatapathError,
+    DatapathError, flows,
     pinned::{Mapped, Pins, RULE_COUNTERS},
 };
 use crate::model::RuleName;
@@ -27,15 +27,21 @@ pub(super) fn clear(pins: &Pins, numbers: &[u32]) -> Result<(), DatapathError> {
     Ok(())
 }
 
-/// Traffic of these rules; zeros if nothing is pinned.
+/// Traffic of these rules; zeros if nothing is pinned. The time of the last packet is that of all, as
+/// far as the table of flows tells.
 pub(super) fn read(
     pins: &Pins,
     numbers: BTreeMap<RuleName, u32>,
 ) -> Result<BTreeMap<RuleName, RuleCounters>, DatapathError> {
-    let pinned = pins.map(&RULE_COUNTERS).words()?;
-    let counters = |number| match &pinned {
-        Some(pinned) => at(&pinned.words, number),
-        None => RuleCounters::default(),
+    let Some(pinned) = pins.map(&RULE_COUNTERS).words()? else {
+        return Ok(numbers.into_keys().map(|name| (name, RuleCounters::default())).collect());
+    };
+    let in_flows = flows::last_uses(pins)?;
+    let counters = |number| {
+        let counters = at(&pinned.words, number);
+        // A flow that no packet has followed may be of a rule that had the number before.
+        let of_flows = in_flows.get(&number).filter(|_| counters.packets > 0).copied();
+        RuleCounters { last_ns: counters.last_ns.max(of_flows.unwrap_or(0)), ..counters }
     };
     Ok(numbers.into_iter().map(|(name, number)| (name, counters(number))).collect())
 }

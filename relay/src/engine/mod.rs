@@ -66,7 +66,7 @@ pub use lock::Lock;
 pub use peers::{PeerList, StaleClients, groups};
 pub use quotas::{quotas, reset_quotas, save_quotas};
 pub use site::{Notice, Site};
-pub use stats::{pairs, rules, snapshot, traffic};
+pub use stats::{pairs, rule_uses, rules, snapshot, traffic};
 pub use status::status;
 pub use subject::Subject;
 pub use trace::{Log, Tracing};

@@ -3,18 +3,24 @@
 use std::{
     collections::{BTreeMap, HashMap},
     env,
+    time::{Duration, SystemTime},
 };
 
-use relay_common::Reason;
+use relay_common::{Reason, counters::RuleCounters};
 
 use super::{
-    Classified, Context, HostError, Kind, Result, guard::unanswered, observe::Running, quotas,
+    Classified, Context, HostError, Kind, Result,
+    guard::unanswered,
+    instant::{booted, rfc3339, seconds},
+    observe::Running,
+    quotas,
 };
 use crate::{
     datapath::{Counters, GuardAttempt, GuardCounts},
     graph::Traffic,
-    model::{Peer, PublicKey, Relay},
-    stats::{Observation, Pairs, PeerObservation, RuleTraffic, Snapshot},
+    learnt::RuleUses,
+    model::{Peer, PublicKey, Relay, Rule},
+    stats::{Observation, Pairs, PeerObservation, RuleTraffic, RuleUse, Snapshot},
     wireguard::DevicePeer,
 };
 
@@ -55,9 +61,29 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot> {
 /// The relay is not up, or a pin cannot be read.
 pub fn rules(context: &Context) -> Result<RuleTraffic> {
     context.require_up()?;
+    let booted = booted();
     let counts = context.datapath().rule_counts()?.into_iter();
-    let counts = counts.map(|(name, counters)| (name.to_string(), counters));
+    let counts = counts.map(|(name, counters)| {
+        let last = last_use(&counters, booted).map(|last| (rfc3339(last), last));
+        (name.to_string(), RuleUse { counters, last })
+    });
     Ok(RuleTraffic::new(context.relay().interface.as_str(), counts))
+}
+
+/// When each rule of the configuration last let a packet through.
+///
+/// # Errors
+/// The relay is not up, or a pin cannot be read.
+pub fn rule_uses(context: &Context) -> Result<RuleUses> {
+    context.require_up()?;
+    let (counts, booted) = (context.datapath().rule_counts()?, booted());
+    let last = |rule: &Rule| last_use(counts.get(&rule.name)?, booted);
+    Ok(context.relay().rules.iter().map(last).collect())
+}
+
+/// When a rule last let a packet through, seconds since 1970-01-01T00:00:00Z.
+fn last_use(counters: &RuleCounters, booted: SystemTime) -> Option<u64> {
+    (counters.last_ns != 0).then(|| seconds(booted + Duration::from_nanos(counters.last_ns)))
 }
 
 /// What each pair of peers has exchanged. A peer that is no longer configured goes by its key.

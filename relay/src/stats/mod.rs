@@ -35,7 +35,7 @@ pub use prometheus::{
     render_pairs_prometheus_into, render_prometheus_into, render_rules_prometheus_into,
 };
 pub use quotas::{QuotaTraffic, QuotaUse, Quotas, render_quotas_into};
-pub use rules::{RuleTraffic, render_rules_into};
+pub use rules::{RuleTraffic, RuleUse, render_rules_into};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use text::{Style, render_text_into};

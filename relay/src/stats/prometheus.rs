@@ -104,6 +104,13 @@ const RULE_FAMILIES: &[(Family, RuleCount)] = &[
         |c| c.packets),
 ];
 
+/// When a rule was used.
+const LAST_USE: Family = Family::gauge(
+    "wgrelay_rule_last_use_timestamp_seconds",
+    Some("seconds"),
+    "Unix time of the latest packet that the rule let through; absent if there was none.",
+);
+
 /// Renders a snapshot.
 ///
 /// # Errors
@@ -186,6 +193,10 @@ pub fn render_rules_prometheus_into(
             family.sample(out, [interface, Label("rule", rule)], value(&counters))?;
         }
     }
+    LAST_USE.head(out, format)?;
+    for (rule, last) in rules.last_uses() {
+        LAST_USE.sample(out, [interface, Label("rule", rule)], last)?;
+    }
     format.end(out)
 }
 
@@ -241,7 +252,7 @@ fn distinct(peers: &[Peer]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::sample;
+    use crate::stats::{RuleUse, sample};
 
     #[test]
     fn the_text_format_for_prometheus() {
@@ -267,7 +278,9 @@ mod tests {
     #[test]
     fn the_metrics_of_rules() {
         let counters = RuleCounters { flows: 1, packets: 3, bytes: 252, ..RuleCounters::default() };
-        let rules = RuleTraffic::new("relay0", [("ops-ssh".to_owned(), counters)]);
+        let last = Some(("2030-12-31T18:00:00Z".to_owned(), 1_924_970_400));
+        let rules = [("ops-ssh".to_owned(), RuleUse { counters, last })];
+        let rules = RuleTraffic::new("relay0", rules);
         let mut text = Vec::new();
         render_rules_prometheus_into(&mut text, &rules, Exposition::OpenMetrics)
             .expect("memory is never full");

@@ -64,6 +64,8 @@ impl Counted {
         }
         for (number, expected) in &self.rules {
             let found = programs.rule(*number)?;
+            ensure!((found.packets > 0) == (found.last_ns > 0), "rule {number}: {found:?}");
+            let found = RuleCounters { last_ns: 0, ..found };
             ensure!(found == *expected, "rule {number}: {found:?}, expected {expected:?}");
         }
         Ok(())
