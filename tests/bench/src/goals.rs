@@ -111,6 +111,9 @@ fn ruled(document: &Document) -> Vec<Goal> {
                 (row.way == limited).then(|| more(row, free, row.rules))?
             });
         }
+        judge("a pair by lists while it learns above one without", 450.0, "instructions", &|row| {
+            (row.way == "lists-learnt").then(|| more(row, "lists", row.rules))?
+        });
         judge(
             "a pair by lists beside limited peers above no limits",
             0.0,

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use relay::model::{Limits, Period, Quota, Rate, Relay, Rule, Selector, Services, Transport};
+use relay::{
+    datapath::Loaded,
+    model::{Limits, Period, Quota, Rate, Relay, Rule, Selector, Services, Transport},
+};
 
 use super::{
     fleet::{Fleet, Shape, compiled},
@@ -43,6 +46,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Way {
     /// The peers list each other; the rules beside are for others.
     Lists,
+    /// The same while it is learnt what peers use.
+    ListsLearnt,
     /// The same, and all other peers have rates.
     ListsBesideLimits,
     /// The same with rates of all peers.
@@ -59,8 +64,9 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Lists,
+        Self::ListsLearnt,
         Self::ListsBesideLimits,
         Self::ListsWithRates,
         Self::ListsWithQuotas,
@@ -73,6 +79,7 @@ impl Way {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lists => "lists",
+            Self::ListsLearnt => "lists-learnt",
             Self::ListsBesideLimits => "lists-beside-limits",
             Self::ListsWithRates => "lists-rates",
             Self::ListsWithQuotas => "lists-quotas",
@@ -89,7 +96,7 @@ impl Way {
         let most = Quota { bytes: Quota::MOST, period: Period::Month };
         let quotas = Limits { quota: Some(most), ..rates };
         match self {
-            Self::Lists | Self::Rule | Self::Nftables => [none; 2],
+            Self::Lists | Self::ListsLearnt | Self::Rule | Self::Nftables => [none; 2],
             Self::ListsBesideLimits => [none, rates],
             Self::ListsWithRates | Self::RuleWithRates => [rates; 2],
             Self::ListsWithQuotas => [quotas; 2],
@@ -99,7 +106,7 @@ impl Way {
     /// Whether it is measured beside so many rules: limits do not depend on their number.
     pub fn is_measured_beside(self, rules: u32) -> bool {
         let is_limited = self.limits().iter().any(Limits::exist);
-        !is_limited || rules == RULES[0]
+        (!is_limited && self != Self::ListsLearnt) || rules == RULES[0]
     }
 
     const fn is_by_lists(self) -> bool {
@@ -143,7 +150,11 @@ fn put_up(way: Way, namespace: &Namespace, rules: u32) -> Result<Standing> {
         return Ok(Standing::Tables);
     }
     let (compiled, slots) = compiled(&relay(way, rules))?;
-    layer::relay(namespace, &compiled, slots)
+    let loaded = match way {
+        Way::ListsLearnt => Loaded::load_learning(&compiled, 1, slots)?,
+        _ => Loaded::load(&compiled, 1, None, slots)?,
+    };
+    layer::relay(namespace, &compiled, loaded)
 }
 
 /// Peers that list nobody, but for the measured pair by lists, and rules.

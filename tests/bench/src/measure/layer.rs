@@ -135,7 +135,7 @@ impl Layer {
                 if self == Self::RelayPairs {
                     compiled.features |= PAIR_STATS;
                 }
-                return relay(namespace, &compiled, slots);
+                return relay(namespace, &compiled, Loaded::load(&compiled, 1, None, slots)?);
             }
             Self::NftSet => namespace.feed("nft", &["-f", "-"], &pair_sets(peers, ""))?,
             Self::NftConntrack => {
@@ -153,9 +153,12 @@ impl Layer {
     }
 }
 
-/// Loads a compiled policy, for this many slots, attaches it, and puts up the fence.
-pub(super) fn relay(namespace: &Namespace, compiled: &Compiled, slots: u32) -> Result<Standing> {
-    let mut loaded = Loaded::load(compiled, 1, None, slots)?;
+/// Attaches the programs of a policy, and puts up the fence.
+pub(super) fn relay(
+    namespace: &Namespace,
+    compiled: &Compiled,
+    mut loaded: Loaded,
+) -> Result<Standing> {
     for (direction, hook) in
         [(Direction::Ingress, TcAttachType::Ingress), (Direction::Egress, TcAttachType::Egress)]
     {
