@@ -33,6 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario("a rule is shown before it applies, and a failing test stops the roll-out", ruled),
     scenario("a change that fails its gate is rolled back", failed_gate),
     scenario("what is lent outlasts a roll-back, and what was revoked stays away", lent),
+    scenario("a policy that would drop what flows is tried and not applied", tried),
     scenario("a limit leaves others alone", limit),
     scenario("the guard drops forged messages, in the driver of a network card", forged),
     scenario(
@@ -223,6 +224,38 @@ fn lent(fleet: &mut Fleet) -> Result<()> {
     fleet.play(&variables, &[])?.stopped_on("one", &format!("{name}.toml"))?;
     require_same(&before, &trace_of(&fleet.one)?)?;
     fleet.one.run(&revoke).map(drop)
+}
+
+fn tried(fleet: &mut Fleet) -> Result<()> {
+    let plain = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
+    let mut variables = plain.clone();
+    variables["relay_peers"][fleet.peers[1].name]["enabled"] = json!(false);
+    variables["relay_try_minutes"] = json!(1);
+    let before = files(&fleet.one)?;
+    let hash = policy(&fleet.one)?;
+    let stream = Stream::start(&fleet.one, &fleet.peers[0], &fleet.peers[1])?;
+    fleet.play(&variables, &[])?.stopped_on("one", "would drop what flows now")?;
+    stream.require_whole(&fleet.one)?;
+    require_same(&before, &files(&fleet.one)?)?;
+    if policy(&fleet.one)? != hash {
+        bail!("the previous policy is not in force");
+    }
+    fleet.one.run("relay status --check && ! relay try --report")?;
+
+    // What is dropped is intended.
+    variables["relay_try_drops"] = json!(true);
+    let stream = Stream::start(&fleet.one, &fleet.peers[0], &fleet.peers[1])?;
+    let play = fleet.play(&variables, &["--limit", "one"])?;
+    play.went_well_on(&["one"])?;
+    if !play.text.contains("it would drop:") {
+        bail!("expected what the policy would drop, found:\n{}", play.text.trim_end());
+    }
+    stream.require_whole(&fleet.one)?;
+    let [a, b, _] = &fleet.peers;
+    b.require_no_reach(a, &fleet.one)?;
+    fleet.play(&plain, &["--limit", "one"])?.went_well_on(&["one"])?;
+    let [a, b, _] = &fleet.peers;
+    b.require_reach(a, &fleet.one)
 }
 
 fn limit(fleet: &mut Fleet) -> Result<()> {
