@@ -16,10 +16,8 @@ use relay_common::{
     flow::{FlowSet, Key, Record, SETS, WAYS, place, ticks},
     meter::Used,
 };
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use tempfile::TempDir;
 
-use crate::{clock::since_boot, inner::Inner};
+use crate::{bpffs::Bpffs, clock::since_boot, inner::Inner};
 
 /// The generation in force, and the maps that outlive it.
 pub struct Generations {
@@ -36,9 +34,6 @@ pub struct Generations {
     _bpffs: Bpffs,
 }
 
-/// A BPF file system of its own.
-struct Bpffs(TempDir);
-
 /// Words of a record, and of a set: tags, then records.
 const RECORD: usize = size_of::<Record>() / size_of::<u64>();
 const SET: usize = WAYS + WAYS * RECORD;
@@ -54,7 +49,7 @@ impl Generations {
     /// Compiles and loads the first generation of a relay, which has rules.
     pub fn begin(relay: Relay) -> Result<Self> {
         let bpffs = Bpffs::mount()?;
-        let pins = Pins::open(bpffs.0.path(), relay.interface.as_str())?;
+        let pins = Pins::open(bpffs.path(), relay.interface.as_str())?;
         DirBuilder::new().recursive(true).mode(0o700).create(pins.dir())?;
         let mut taken = Taken::default();
         let (slots, compiled, loaded) = load(&relay, &mut taken, &pins, 1)?;
@@ -188,21 +183,6 @@ impl Generations {
         let mut meters: Array<_, [u64; 8]> = pinned(&self.pins, "meters_0")?;
         let words: [u64; 8] = bytemuck::cast(used);
         Ok(meters.set(slot, words, 0)?)
-    }
-}
-
-impl Bpffs {
-    fn mount() -> Result<Self> {
-        let directory = TempDir::new()?;
-        mount("bpf", directory.path(), "bpf", MountFlags::empty(), c"mode=0700")
-            .with_context(|| format!("mount a bpffs on {}", directory.path().display()))?;
-        Ok(Self(directory))
-    }
-}
-
-impl Drop for Bpffs {
-    fn drop(&mut self) {
-        let _unmounted = unmount(self.0.path(), UnmountFlags::DETACH);
     }
 }
 

@@ -20,6 +20,7 @@
 //! a NAT forwards only flows that began inside. All names contain the process id, so labs can run
 //! side by side. Dropping the [`Lab`] removes everything, after a panic too.
 
+pub mod bpffs;
 pub mod clock;
 pub mod deadline;
 mod family;
@@ -32,6 +33,7 @@ mod lab;
 mod ledger;
 pub mod namespace;
 pub mod nat;
+pub mod observed;
 pub mod peer;
 pub mod program_run;
 pub mod relay_host;

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use relay::{
     datapath::{Datapath, DatapathError, Observed, Slots},
-    engine,
     model::Relay,
-    net::{self, classifier, link},
     policy::{self, Compiled, Sources},
 };
 
-use crate::{Namespace, deadline, guard::bed::Bed, inner::Inner, tun::Tun};
+use crate::{Namespace, deadline, guard::bed::Bed, inner::Inner, observed::observe, tun::Tun};
 
 /// Its interface.
 const INTERFACE: &str = "relay0";
@@ -33,7 +31,7 @@ impl<'a> TunHost<'a> {
         // The host sends nothing of its own.
         place.set_sysctl(&format!("ipv6/conf/{INTERFACE}/disable_ipv6"), 1)?;
         place.ip_batch(&format!("link set {INTERFACE} mtu 1420 up\n"))?;
-        let in_force = compile(policy, &observe(place, datapath)?)?;
+        let in_force = compile(policy, &observe(place, datapath, INTERFACE)?)?;
         let host = Self { place, datapath, tun, in_force };
         host.switch_to(&host.in_force)?;
         Ok(host)
@@ -41,7 +39,7 @@ impl<'a> TunHost<'a> {
 
     /// What is attached and pinned.
     pub fn observe(&self) -> Result<Observed> {
-        observe(self.place, self.datapath)
+        observe(self.place, self.datapath, INTERFACE)
     }
 
     /// Does something with its datapath, in its namespace.
@@ -92,19 +90,6 @@ impl<'a> TunHost<'a> {
             Ok((dropped()? > before).then_some(false))
         })
     }
-}
-
-fn observe(place: &Namespace, datapath: &Datapath) -> Result<Observed> {
-    let interface = INTERFACE.parse()?;
-    let classifiers = place.enter(|| {
-        engine::block_on(async {
-            let handle = net::connect()?;
-            let link = link::read(&handle, &interface).await?;
-            let index = link.map_or(0, |link| link.index);
-            Ok(classifier::read(&handle, index).await?)
-        })
-    })??;
-    Ok(place.enter(|| datapath.observe(datapath.hooks(&classifiers)?))??)
 }
 
 fn compile(relay: &Relay, observed: &Observed) -> Result<(Compiled, Slots)> {

@@ -13,14 +13,16 @@ flow, < is the answer. 10 000 peers; each rule allows one peer a TCP and a UDP p
 nftables has source, destination, protocol and port, and comes after `ct state established,related accept`.";
 
 /// Ways in the order of the table.
-const WAYS: [(&str, &str); 8] = [
+const WAYS: [(&str, &str); 10] = [
     ("lists", "relay, pair by lists"),
     ("lists-learnt", "relay, pair by lists while it learns"),
     ("lists-beside-limits", "relay, pair by lists beside limited peers"),
     ("lists-rates", "relay, pair by lists with rates"),
     ("lists-quotas", "relay, pair by lists with rates and quotas"),
+    ("lists-tried", "relay, pair by lists while a candidate is tried"),
     ("rule", "relay, pair by a rule"),
     ("rule-rates", "relay, pair by a rule with rates"),
+    ("rule-tried", "relay, pair by a rule while a candidate is tried"),
     ("nftables", "nftables with conntrack"),
 ];
 

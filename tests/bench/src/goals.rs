@@ -114,6 +114,21 @@ fn ruled(document: &Document) -> Vec<Goal> {
         judge("a pair by lists while it learns above one without", 450.0, "instructions", &|row| {
             (row.way == "lists-learnt").then(|| more(row, "lists", row.rules))?
         });
+        for (tried, alone, what) in [
+            ("lists-tried", "lists", "a pair by lists while a candidate is tried"),
+            ("rule-tried", "rule", "a ruled flow while a candidate is tried"),
+        ] {
+            // What is above a bare redirect is the program.
+            let programs = |row: &Flow, way| {
+                let floor = document.instructions(kernel, "redirect-hooked", &row.family, 10)?;
+                let of_way = flows::same(document, row, way, row.rules)?;
+                Some(count(of_way.instructions) - count(floor))
+            };
+            judge(&format!("{what}, in programs without"), 2.0, "", &|row| {
+                let is_meant = row.way == tried;
+                is_meant.then(|| Some(programs(row, tried)? / programs(row, alone)?))?
+            });
+        }
         judge(
             "a pair by lists beside limited peers above no limits",
             0.0,

@@ -43,7 +43,7 @@ pub struct Flow {
     /// Kernel series of the guest.
     #[serde(default)]
     pub kernel: String,
-    /// What lets the two peers talk: `lists`, `rule` or `nftables`, with what limits.
+    /// What lets the two peers talk: `lists`, `rule` or `nftables`, with what limits, or tried.
     pub way: String,
     /// Number of rules in force, or of pairs in the nftables set.
     pub rules: u32,

@@ -11,11 +11,9 @@ use relay::datapath::{
     Datapath, DatapathError, GuardHook, GuardPlace, GuardSettings, Pins, XdpMode, XdpProgram,
 };
 use relay_common::guard::Outcome;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use tempfile::TempDir;
 
 use super::PORT;
-use crate::{Namespace, deadline, namespace::ip_batch, skip::Need};
+use crate::{Namespace, bpffs::Bpffs, deadline, namespace::ip_batch, skip::Need};
 
 /// The needs of a [`Bed`].
 pub const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf];
@@ -31,7 +29,7 @@ pub struct Bed {
     pub relay: Namespace,
     /// The other side, 192.0.2.2.
     pub other: Namespace,
-    directory: TempDir,
+    bpffs: Bpffs,
 }
 
 impl Bed {
@@ -39,10 +37,9 @@ impl Bed {
     pub fn make(role: &str) -> Result<Self> {
         let relay = Namespace::create(&format!("{role}-relay"))?;
         let other = Namespace::create(&format!("{role}-other"))?;
-        let directory = TempDir::new()?;
-        mount("bpf", directory.path(), "bpf", MountFlags::empty(), c"mode=0700")?;
-        let datapath = relay.enter(|| Datapath::open(directory.path(), "relay0"))??;
-        let bed = Self { datapath, relay, other, directory };
+        let bpffs = Bpffs::mount()?;
+        let datapath = relay.enter(|| Datapath::open(bpffs.path(), "relay0"))??;
+        let bed = Self { datapath, relay, other, bpffs };
         bed.relay.run("ip", &["link", "set", "lo", "up"])?;
         bed.connect()?;
         Ok(bed)
@@ -136,18 +133,12 @@ impl Bed {
 
     /// Its BPF file system.
     pub fn bpffs(&self) -> &Path {
-        self.directory.path()
+        self.bpffs.path()
     }
 
     /// The kernel's id of the link on [`UNDERLAY`].
     pub fn link_id(&self) -> Result<u32> {
         let path = self.pins()?.join("guard_link_eth0%2e7");
         Ok(FdLink::from(PinnedLink::from_pin(path)?).info()?.id())
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        let _unmounted = unmount(self.directory.path(), UnmountFlags::DETACH);
     }
 }

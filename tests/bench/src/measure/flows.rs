@@ -18,6 +18,7 @@ use super::{
     instructions::Bed,
     layer::{self, ACTIVE, Standing},
     trace::{Cost, Trace},
+    trial,
 };
 use relay_tests::{Family, Namespace};
 
@@ -54,24 +55,30 @@ pub enum Way {
     ListsWithRates,
     /// The same with rates and quotas of all peers.
     ListsWithQuotas,
+    /// The same while an equal candidate is tried.
+    ListsTried,
     /// One of the rules.
     Rule,
     /// The same with rates of all peers.
     RuleWithRates,
+    /// The same while an equal candidate is tried.
+    RuleTried,
     /// An nftables set of source, destination, protocol and port, after connection tracking.
     Nftables,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Lists,
         Self::ListsLearnt,
         Self::ListsBesideLimits,
         Self::ListsWithRates,
         Self::ListsWithQuotas,
+        Self::ListsTried,
         Self::Rule,
         Self::RuleWithRates,
+        Self::RuleTried,
         Self::Nftables,
     ];
 
@@ -83,8 +90,10 @@ impl Way {
             Self::ListsBesideLimits => "lists-beside-limits",
             Self::ListsWithRates => "lists-rates",
             Self::ListsWithQuotas => "lists-quotas",
+            Self::ListsTried => "lists-tried",
             Self::Rule => "rule",
             Self::RuleWithRates => "rule-rates",
+            Self::RuleTried => "rule-tried",
             Self::Nftables => "nftables",
         }
     }
@@ -96,21 +105,31 @@ impl Way {
         let most = Quota { bytes: Quota::MOST, period: Period::Month };
         let quotas = Limits { quota: Some(most), ..rates };
         match self {
-            Self::Lists | Self::ListsLearnt | Self::Rule | Self::Nftables => [none; 2],
+            Self::Lists
+            | Self::ListsLearnt
+            | Self::ListsTried
+            | Self::Rule
+            | Self::RuleTried
+            | Self::Nftables => [none; 2],
             Self::ListsBesideLimits => [none, rates],
             Self::ListsWithRates | Self::RuleWithRates => [rates; 2],
             Self::ListsWithQuotas => [quotas; 2],
         }
     }
 
-    /// Whether it is measured beside so many rules: limits do not depend on their number.
+    /// Whether it is measured beside so many rules: limits, learning and trials do not
+    /// depend on their number.
     pub fn is_measured_beside(self, rules: u32) -> bool {
         let is_limited = self.limits().iter().any(Limits::exist);
-        (!is_limited && self != Self::ListsLearnt) || rules == RULES[0]
+        !(is_limited || self.is_tried() || self == Self::ListsLearnt) || rules == RULES[0]
     }
 
     const fn is_by_lists(self) -> bool {
-        !matches!(self, Self::Rule | Self::RuleWithRates | Self::Nftables)
+        !matches!(self, Self::Rule | Self::RuleWithRates | Self::RuleTried | Self::Nftables)
+    }
+
+    const fn is_tried(self) -> bool {
+        matches!(self, Self::ListsTried | Self::RuleTried)
     }
 }
 
@@ -149,7 +168,11 @@ fn put_up(way: Way, namespace: &Namespace, rules: u32) -> Result<Standing> {
         namespace.feed("nft", &["-f", "-"], &table(rules))?;
         return Ok(Standing::Tables);
     }
-    let (compiled, slots) = compiled(&relay(way, rules))?;
+    let relay = relay(way, rules);
+    if way.is_tried() {
+        return trial::put_up(namespace, &relay).map(Standing::Trial);
+    }
+    let (compiled, slots) = compiled(&relay)?;
     let loaded = match way {
         Way::ListsLearnt => Loaded::load_learning(&compiled, 1, slots)?,
         _ => Loaded::load(&compiled, 1, None, slots)?,

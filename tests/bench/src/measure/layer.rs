@@ -18,7 +18,7 @@ use super::{
     fleet::{Fleet, Shape},
     program::{self, Program},
 };
-use relay_tests::{Family, Namespace};
+use relay_tests::{Family, Namespace, bpffs::Bpffs};
 
 /// The interface of peers' packets, in and out.
 pub const INTERFACE: &str = "relay0";
@@ -63,6 +63,8 @@ pub enum Standing {
     Bench(Vec<Ebpf>),
     /// The relay's programs.
     Relay(Box<Loaded>),
+    /// Those of a trial, which are pinned.
+    Trial(Bpffs),
 }
 
 impl Layer {
@@ -164,6 +166,12 @@ pub(super) fn relay(
     {
         attach(namespace, INTERFACE, loaded.program(direction)?, hook)?;
     }
+    fence(namespace, compiled)?;
+    Ok(Standing::Relay(Box::new(loaded)))
+}
+
+/// Puts up the fence of a policy.
+pub(super) fn fence(namespace: &Namespace, compiled: &Compiled) -> Result<()> {
     let fence = Fence {
         interface: INTERFACE.parse()?,
         port: compiled.listen_port,
@@ -172,8 +180,7 @@ pub(super) fn relay(
         publishes: false,
         replies: false,
     };
-    namespace.enter(|| fence::put_up(&fence))??;
-    Ok(Standing::Relay(Box::new(loaded)))
+    Ok(namespace.enter(|| fence::put_up(&fence))??)
 }
 
 /// Attaches a program to an interface, by TCX if the kernel has it, which needs no qdisc.

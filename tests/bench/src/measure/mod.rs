@@ -16,3 +16,4 @@ pub mod program;
 pub mod siege;
 mod spoofer;
 mod trace;
+mod trial;
