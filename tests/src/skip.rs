@@ -52,6 +52,10 @@ pub enum Need {
 /// The needs of every scenario of the lab.
 pub const LAB: &[Need] = &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard];
 
+/// The needs of those that measure time, or let much of it pass.
+pub const TIMED: &[Need] =
+    &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard, Need::SkippingClock];
+
 impl Need {
     /// Its name in [`REQUIRE`].
     pub const fn name(self) -> &'static str {

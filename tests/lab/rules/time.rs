@@ -13,8 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
     Family, Lab, Ledger, Peer, deadline,
     inner::Inner,
-    scenario,
-    skip::Need,
+    scenario, skip,
     traffic::{Query, Raw, tcp::Connection},
 };
 use socket2::{SockRef, TcpKeepalive};
@@ -22,9 +21,6 @@ use toml::value::Datetime;
 
 use super::{STREAM_LEN, WEB, apply, chunk, connect, dropped, ruled};
 use crate::watch::Watch;
-
-const NEEDS: &[Need] =
-    &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard, Need::SkippingClock];
 
 const DNS: u16 = 53;
 
@@ -48,7 +44,7 @@ const MARGIN: u64 = 2;
 
 #[test]
 fn a_connection_that_was_idle_for_an_hour_goes_on() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         let lab = Lab::start(ruled(&["tcp/8080"])?)?;
         let [a, b] = lab.first()?;
         let mut watch = Watch::start(&lab)?;
@@ -74,7 +70,7 @@ fn a_connection_that_was_idle_for_an_hour_goes_on() {
 /// is due until its keepalive.
 #[test]
 fn an_expired_connection_is_healed_by_the_side_that_may_begin() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         let lab = Lab::start(ruled(&["tcp/8080"])?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
@@ -112,7 +108,7 @@ fn an_expired_connection_is_healed_by_the_side_that_may_begin() {
 
 #[test]
 fn answers_that_come_too_late_are_dropped_until_the_client_asks_again() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         let lab = Lab::start(ruled(&["udp/53"])?)?;
         let [a, b] = lab.first()?;
         let mut watch = Watch::start(&lab)?;
@@ -133,7 +129,7 @@ fn answers_that_come_too_late_are_dropped_until_the_client_asks_again() {
 
 #[test]
 fn a_rule_that_ends_by_itself_ends_a_download() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         let lab = Lab::start(ruled(&["tcp/8080"])?)?;
         let [a, b] = lab.first()?;
         for family in Family::ALL {
@@ -170,7 +166,7 @@ fn a_rule_that_ends_by_itself_ends_a_download() {
 
 #[test]
 fn what_is_lent_ends_by_itself_and_goes_with_the_next_change() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         // Another port, so that both clients have a route.
         let lab = Lab::start(ruled(&["udp/53"])?)?;
         let [a, b] = lab.first()?;
@@ -213,7 +209,7 @@ fn what_is_lent_ends_by_itself_and_goes_with_the_next_change() {
 
 #[test]
 fn a_fragment_whose_first_one_does_not_come_in_time_is_counted_as_dropped() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         let lab = Lab::start(ruled(&["udp/53"])?)?;
         let [a, b] = lab.first()?;
         let mut watch = Watch::start(&lab)?;
@@ -239,7 +235,7 @@ fn a_fragment_whose_first_one_does_not_come_in_time_is_counted_as_dropped() {
 
 #[test]
 fn a_new_peer_does_not_inherit_fragments_with_the_slot_of_another() {
-    scenario(NEEDS, || {
+    scenario(skip::TIMED, || {
         let lab = Lab::start(ruled(&["udp/53"])?)?;
         let [a, b] = lab.first()?;
         let mut watch = Watch::start(&lab)?;

@@ -176,9 +176,9 @@ fn quoted(words: &[String]) -> String {
 /// Modules with scenarios that take minutes: run in tier 4 only.
 const LONG: [&str; 1] = ["atomic::"];
 
-/// Modules with scenarios about the passing of time: run in a machine whose clock skips the time in
-/// which it waits.
-const TIMED: [&str; 1] = ["rules::time::"];
+/// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
+/// instructions, and skips the time in which it waits.
+const TIMED: [&str; 3] = ["fairness::", "limits::tcp_", "rules::time::"];
 
 /// 2 ns per instruction: no work takes long by the guest's clock.
 const SHIFT: u8 = 1;
