@@ -173,9 +173,10 @@ fn put_up(way: Way, namespace: &Namespace, rules: u32) -> Result<Standing> {
         return trial::put_up(namespace, &relay).map(Standing::Trial);
     }
     let (compiled, slots) = compiled(&relay)?;
-    let loaded = match way {
-        Way::ListsLearnt => Loaded::load_learning(&compiled, 1, slots)?,
-        _ => Loaded::load(&compiled, 1, None, slots)?,
+    let loaded = if way == Way::ListsLearnt {
+        Loaded::load_learning(&compiled, 1, slots)?
+    } else {
+        Loaded::load(&compiled, 1, None, slots)?
     };
     layer::relay(namespace, &compiled, loaded)
 }
