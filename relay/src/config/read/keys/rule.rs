@@ -4,8 +4,8 @@ use super::row::{ANY, Absent, Key, Kind, Table};
 pub(in crate::config::read) const GROUPS: Table = Table {
     name: "groups",
     header: "[groups]",
-    doc: "Named sets of peers, for rules. In the main file only; a peer can also name its groups \
-          itself (`groups`).",
+    doc: "Named sets of peers, for rules, in the main file or in fragments; each group once. A peer \
+          can also name its groups itself (`groups`).",
     keys: &[Key {
         name: ANY,
         kind: Kind::List("peer names, and groups as \"group:NAME\""),

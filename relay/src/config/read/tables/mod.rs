@@ -22,7 +22,7 @@ use toml::{
 use super::{
     fault::Fault,
     findings::Findings,
-    keys::{PEER, RULE, TABLES, TEST, Table},
+    keys::{GROUPS, PEER, RULE, TABLES, TEST, Table},
     place::Place,
     shown::shown_key,
     unknown::unknown,
@@ -43,19 +43,19 @@ pub(super) struct Tables {
 }
 
 /// What fragments may hold.
-const IN_FRAGMENTS: [&str; 3] = [PEER.name, RULE.name, TEST.name];
+const IN_FRAGMENTS: [&str; 4] = [PEER.name, GROUPS.name, RULE.name, TEST.name];
 
 impl Tables {
-    /// Adds the tables of one file. File 0 is the main one; fragments hold peers, rules and tests.
+    /// Adds the tables of one file. File 0 is the main one; fragments hold peers, groups, rules and tests.
     pub(super) fn read_file(&mut self, file: usize, root: &DeTable<'_>, findings: &mut Findings) {
         let main = file == 0;
         for (key, value) in root {
             let key_place = Place { file, offset: key.span().start };
             let place = Place { file, offset: value.span().start };
             match key.get_ref().as_ref() {
-                name @ ("relay" | "guard" | "defaults" | "groups") if !main => {
-                    let problem = "is not allowed in a fragment, which holds [[peer]], [[rule]] and \
-                                   [[test]] tables only";
+                name @ ("relay" | "guard" | "defaults") if !main => {
+                    let problem = "is not allowed in a fragment, which holds [groups], [[peer]], [[rule]] \
+                                   and [[test]] only";
                     let remedy = format!("move [{name}] to the main file");
                     findings.present(key_place, name, Fault::new(problem, remedy));
                 }
@@ -76,7 +76,7 @@ impl Tables {
                 }
                 "groups" => {
                     if let Some(table) = single(value, "groups", place, findings) {
-                        self.groups = groups::read(table, place, findings);
+                        self.groups.extend(groups::read(table, place, findings));
                     }
                 }
                 "peer" => {

@@ -26,6 +26,19 @@ fn fragments_are_read_in_the_order_of_their_names() {
 }
 
 #[test]
+fn groups_of_all_files_are_one_set_with_each_name_once() {
+    let main = format!("{RELAY}[groups]\nops = [\"a\"]\n{}", peer("a", KEYS[0], "10.3.2.2"));
+    let fragment = "[groups]\nstaff = [\"group:ops\"]\n";
+    let loaded = parse(&sources(&[&main, fragment]), Options::default()).expect("no problems");
+    let members = loaded.relay.groups.iter().map(|group| (group.name.as_str(), &*group.members));
+    assert!(members.eq([("ops", &[0][..]), ("staff", &[0][..])]));
+    insta::assert_snapshot!(
+        problems(&[&main, "[groups]\nops = [\"a\"]\n"]),
+        @"relay.d/1.toml:2:1: groups.ops: is already a group (relay.toml:4); join both lists in one"
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_a_problem_beside_the_others() {
     let directory = tempfile::tempdir().expect("a directory");
     let main = directory.path().join("relay.toml");
