@@ -7,8 +7,8 @@ mod read;
 
 pub use client::{Rendered, RenderedError, Standing, render_client_into};
 pub use edit::{
-    Draft, Edit, EditError, NewLoan, NewPeer, NoFreeAddress, Staged, StagedEdit, WriteError,
-    create_private_key, free_addresses,
+    Draft, Edit, EditError, NewLoan, NewPeer, NewRules, NoFreeAddress, Staged, StagedEdit,
+    WriteError, create_private_key, free_addresses,
 };
 pub use import::{Import, ImportError, Remark};
 pub use read::{

@@ -3,7 +3,8 @@
 //! - `draft`: the files, and what may be asked of them; `change`: what changes in them, `lines`: how
 //!   that is shown;
 //! - `entry`: one peer in a file's text; `mention`: where groups, rules and tests name one;
-//!   `new_peer`: the text of one that comes; `loan`: that of what is lent;
+//!   `new_peer`: the text of one that comes; `new_rules`: that of rules, groups and tests; `loan`: that
+//!   of what is lent;
 //! - `free`: addresses that nobody has;
 //! - `staged`: files that appear whole or not at all; `key_file`: those that hold a key.
 
@@ -16,6 +17,7 @@ mod lines;
 mod loan;
 mod mention;
 mod new_peer;
+mod new_rules;
 mod staged;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use free::{NoFreeAddress, free_addresses};
 pub use key_file::create_private_key;
 pub use loan::NewLoan;
 pub use new_peer::NewPeer;
+pub use new_rules::NewRules;
 pub use staged::{Staged, WriteError};
 
 pub(super) use free::Free;

@@ -1,0 +1,141 @@
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use crate::model::{Relay, Rule, Service, Services, Sides, Spans, Territory};
+
+/// Who may begin what with whom: by lists, and by rules without an end.
+pub(super) struct Open<'r> {
+    relay: &'r Relay,
+    territory: Territory,
+    /// The addresses of each list in both families. Equal lists are one.
+    lists: Vec<[Spans; 2]>,
+    list_of: Vec<usize>,
+    sides: Sides,
+}
+
+/// What a peer owns, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Share {
+    pub peer: usize,
+    /// The part, if it is not everything.
+    pub part: Option<Vec<IpNet>>,
+}
+
+/// What lists open between two peers.
+pub(super) struct Between {
+    /// Addresses of each in both families; either both peers have some in a family, or none.
+    spans: [[Spans; 2]; 2],
+    /// The same as a rule names it.
+    pub shares: [Share; 2],
+}
+
+/// Whether IPv4, in the order of families.
+const FAMILIES: [bool; 2] = [true, false];
+
+impl<'r> Open<'r> {
+    pub(super) fn of(relay: &'r Relay) -> Self {
+        let territory = Territory::of(relay);
+        let sides = Sides::of(relay, &territory);
+        let mut known: HashMap<&[IpNet], usize> = HashMap::new();
+        let mut lists = Vec::new();
+        let list_of = relay.peers.iter().map(|peer| {
+            *known.entry(&peer.allowed_ips).or_insert_with_key(|list| {
+                lists.push(FAMILIES.map(|is_v4| Spans::of(*list, is_v4)));
+                lists.len() - 1
+            })
+        });
+        let list_of = list_of.collect();
+        Self { relay, territory, lists, list_of, sides }
+    }
+
+    /// What lists open between two peers, if anything. That a peer is disabled does not matter.
+    pub(super) fn by_lists(&self, one: usize, other: usize) -> Option<Between> {
+        let mut spans: [[Spans; 2]; 2] = Default::default();
+        let mut is_whole = [true; 2];
+        for (family, is_v4) in FAMILIES.into_iter().enumerate() {
+            let owned = [one, other].map(|peer| self.territory.of_peer(peer, is_v4));
+            let open = [self.listed(other, one, family), self.listed(one, other, family)];
+            if open.iter().all(|open| !open.is_empty()) {
+                for (end, open) in open.into_iter().enumerate() {
+                    is_whole[end] &= open == *owned[end];
+                    spans[end][family] = open;
+                }
+            } else if owned.iter().all(|owned| !owned.is_empty()) {
+                is_whole = [false; 2];
+            }
+        }
+        if spans[0].iter().all(Spans::is_empty) {
+            return None;
+        }
+        let share = |end: usize, peer: usize| {
+            let nets = FAMILIES.into_iter().zip(&spans[end]);
+            let nets = || nets.flat_map(|(is_v4, spans)| spans.prefixes(is_v4)).collect();
+            Share { peer, part: (!is_whole[end]).then(nets) }
+        };
+        let shares = [share(0, one), share(1, other)];
+        Some(Between { spans, shares })
+    }
+
+    /// What of a peer's addresses another peer's list holds.
+    fn listed(&self, by: usize, peer: usize, family: usize) -> Spans {
+        let owned = self.territory.of_peer(peer, FAMILIES[family]);
+        owned.without(&owned.without(&self.lists[self.list_of[by]][family]))
+    }
+
+    /// Whether one rule without an end lets a peer begin this with another, or if it is `None`
+    /// everything: between all addresses that
+    /// lists open, or if lists open none, between any.
+    pub(super) fn by_rule(
+        &self,
+        [from, to]: [usize; 2],
+        between: Option<&Between>,
+        service: Option<Service>,
+    ) -> bool {
+        let holds = |services: &Services| service.is_some_and(|asked| services.hold(asked));
+        let is_for = |rule: &Rule| {
+            rule.until.is_none() && (rule.services.is_empty() || rule.services.iter().any(holds))
+        };
+        let rules = self.relay.rules.iter().zip(self.sides.of_rules());
+        rules.filter(|(rule, _)| is_for(rule)).any(|(rule, &[begins, answers])| {
+            self.covers([begins, answers], [from, to], between)
+                || rule.both_ways && self.covers([answers, begins], [from, to], between)
+        })
+    }
+
+    fn covers(&self, sides: [usize; 2], ends: [usize; 2], between: Option<&Between>) -> bool {
+        for (family, is_v4) in FAMILIES.into_iter().enumerate() {
+            let sides = sides.map(|side| self.sides.side(side, is_v4));
+            let has = (0..2).all(|end| sides[end].has(ends[end]));
+            let Some(Between { spans, .. }) = between else {
+                if has {
+                    return true;
+                }
+                continue;
+            };
+            let holds = |end: usize| spans[end][family].without(&sides[end].addresses).is_empty();
+            if !spans[0][family].is_empty() && !(has && holds(0) && holds(1)) {
+                return false;
+            }
+        }
+        between.is_some()
+    }
+
+    /// The relay without what lists open between peers.
+    pub(super) fn emptied(&self) -> Relay {
+        let mut relay = self.relay.clone();
+        let left: Vec<Vec<IpNet>> = self.lists.iter().map(|list| self.beyond_peers(list)).collect();
+        for (peer, &list) in relay.peers.iter_mut().zip(&self.list_of) {
+            peer.allowed_ips.clone_from(&left[list]);
+        }
+        relay
+    }
+
+    fn beyond_peers(&self, list: &[Spans; 2]) -> Vec<IpNet> {
+        let left = FAMILIES.into_iter().zip(list).flat_map(|(is_v4, list)| {
+            let peers: Spans = self.territory.all(is_v4).map(|(span, _)| span).collect();
+            list.without(&peers).prefixes(is_v4)
+        });
+        left.collect()
+    }
+}
