@@ -1,8 +1,8 @@
 //! `relay learn`: what peers use of each other, on real traffic.
 
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
     Family, Lab, Peer, Site, deadline, scenario, schema, skip,
     traffic::{Echo, tcp::Connection},
@@ -70,6 +70,61 @@ fn what_is_used_is_learnt_across_reloads_until_it_is_off_and_forgotten() {
         ensure!(status(&lab)?["state"] == "none");
         lab.relay().require_sound()
     });
+}
+
+#[test]
+fn rules_that_are_suggested_carry_what_was_used_without_lists() {
+    scenario(skip::LAB, || {
+        let mut lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.site().first()?;
+        let early = lab.relay().relay(&["suggest"])?;
+        ensure!(early.failure(1)?.contains("run `relay learn on`"), "{early:?}");
+        let off = lab.relay().relay(&["unused"])?;
+        ensure!(off.stderr.contains("learning is off"), "{off:?}");
+
+        lab.site_mut().add_rule("idle", &a, &b, &["tcp/1"])?;
+        lab.up()?;
+        learn(&lab, &["on"])?;
+        let use_all = |lab: &Lab| -> Result<()> {
+            for family in Family::ALL {
+                echo(lab, &a, &b, family)?;
+                connect(lab.peer(&b)?, lab.peer(&a)?, family, 8080)?;
+            }
+            Ok(())
+        };
+        use_all(&lab)?;
+        let found = json(&lab, "suggest")?;
+        let rules = found["rules"].as_array().context("rules")?;
+        ensure!(rules.len() == 2 && found["tests"].as_array().is_some_and(|it| it.len() == 2));
+        for (from, to, port) in [(&a, &b, "icmp/echo"), (&b, &a, "tcp/8080")] {
+            let is_it = |one: &Value| {
+                one["from"][0] == **from && one["to"][0] == **to && one["ports"][0] == *port
+            };
+            ensure!(rules.iter().any(is_it), "{found:#}");
+        }
+        let unused = json(&lab, "unused")?;
+        let names = |of: &Value| of.as_array().map(Vec::len);
+        ensure!(names(&unused["entries"]) == Some(0), "{unused:#}");
+        ensure!(unused["rules"][0]["rule"] == "idle", "{unused:#}");
+
+        let fragments = lab.relay().config().with_extension("d");
+        fs::create_dir_all(&fragments)?;
+        let suggested = lab.relay().relay(&["suggest"])?.success("relay suggest")?;
+        fs::write(fragments.join("learnt.toml"), suggested)?;
+        lab.site_mut().without_lists()?;
+        ensure!(lab.up()?.changed);
+        use_all(&lab)?;
+        let unused = json(&lab, "unused")?;
+        ensure!(names(&unused["rules"]) == Some(1), "{unused:#}");
+        let again = json(&lab, "suggest")?;
+        ensure!(names(&again["rules"]) == Some(0), "{again:#}");
+        lab.relay().require_sound()
+    });
+}
+
+fn json(lab: &Lab, verb: &str) -> Result<Value> {
+    let text = lab.relay().relay(&[verb, "--json"])?.success(verb)?;
+    schema::parse(verb, &text)
 }
 
 fn learn(lab: &Lab, arguments: &[&str]) -> Result<String> {

@@ -28,8 +28,10 @@ mod reload;
 mod stats;
 mod status;
 mod subject;
+mod suggest;
 mod trace;
 mod trial;
+mod unused;
 mod up;
 
 use std::{
@@ -122,6 +124,10 @@ enum Verb {
     Try(trial::Try),
     /// Learn what peers use of each other.
     Learn(learn::Learn),
+    /// Write rules for what peers used.
+    Suggest(suggest::Suggest),
+    /// List entries of lists and rules that nobody used.
+    Unused(unused::Unused),
     /// Show who may talk to whom.
     Graph(graph::Graph),
     /// Show what a configuration lets through that another does not.
@@ -195,6 +201,8 @@ pub fn main() -> ExitCode {
         Verb::Trace(trace) => trace.run(place),
         Verb::Try(trial) => trial.run(place),
         Verb::Learn(learn) => learn.run(place),
+        Verb::Suggest(suggest) => suggest.run(place),
+        Verb::Unused(unused) => unused.run(place),
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),
         Verb::Doctor(doctor) => doctor.run(place),

@@ -109,7 +109,7 @@ pub async fn learning(context: &Context) -> Result<LearningReport> {
 ///
 /// # Errors
 /// The relay is not up, or a pin cannot be read.
-pub async fn learnt(context: &Context) -> Result<Option<Learnt>> {
+pub(super) async fn learnt(context: &Context) -> Result<Option<Learnt>> {
     let observed = observed(context).await?;
     let Some(usage) = context.datapath().usage()? else { return Ok(None) };
     let peers = context.relay().peers.iter().enumerate();

@@ -37,8 +37,10 @@ mod stats;
 mod status;
 mod step;
 mod subject;
+mod suggest;
 mod trace;
 mod trial;
+mod unused;
 mod up;
 mod wg_quick;
 
@@ -56,7 +58,7 @@ pub use flows::{FlowFilter, flows};
 pub use follow::Follower;
 pub use host::{HostError, require_capabilities, require_kernel};
 pub use instant::{now, rfc3339};
-pub use learning::{learning, learnt, start_learning, stop_learning};
+pub use learning::{learning, start_learning, stop_learning};
 pub use limit_changes::LimitChange;
 pub use loan::{
     Ended, Term, clock_doubt, has_ended_loans, is_up, lent_as, loans, remove_ended, require_gain,
@@ -66,10 +68,12 @@ pub use lock::Lock;
 pub use peers::{PeerList, StaleClients, groups};
 pub use quotas::{quotas, reset_quotas, save_quotas};
 pub use site::{Notice, Site};
-pub use stats::{pairs, rule_uses, rules, snapshot, traffic};
+pub use stats::{pairs, rules, snapshot, traffic};
 pub use status::status;
 pub use subject::Subject;
+pub use suggest::suggest;
 pub use trace::{Log, Tracing};
 pub use trial::{start_trial, stop_trial, trial_report};
+pub use unused::unused;
 pub use up::{Shortfall, Up, UpOptions};
 pub use wg_quick::warning as wg_quick_warning;

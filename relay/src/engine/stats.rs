@@ -74,7 +74,7 @@ pub fn rules(context: &Context) -> Result<RuleTraffic> {
 ///
 /// # Errors
 /// The relay is not up, or a pin cannot be read.
-pub fn rule_uses(context: &Context) -> Result<RuleUses> {
+pub(super) fn rule_uses(context: &Context) -> Result<RuleUses> {
     context.require_up()?;
     let (counts, booted) = (context.datapath().rule_counts()?, booted());
     let last = |rule: &Rule| last_use(counts.get(&rule.name)?, booted);

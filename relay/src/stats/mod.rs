@@ -18,8 +18,10 @@ mod rules;
 mod sample;
 mod snapshot;
 mod status;
+mod suggested;
 mod text;
 mod trial;
+mod unused;
 mod watch;
 
 pub use dump::render_dump_into;
@@ -38,6 +40,11 @@ pub use quotas::{QuotaTraffic, QuotaUse, Quotas, render_quotas_into};
 pub use rules::{RuleTraffic, RuleUse, render_rules_into};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
+pub use suggested::{
+    ClosedUse, LostAccess, Suggested, SuggestedGroup, SuggestedPair, SuggestedRule, SuggestedTest,
+    render_suggested_into,
+};
 pub use text::{Style, render_text_into};
 pub use trial::{TrialChange, TrialDifference, TrialPacket, TrialReport, render_trial_into};
+pub use unused::{UnusedEntry, UnusedReport, UnusedRule, render_unused_into};
 pub use watch::{Column, Key, Watch};
