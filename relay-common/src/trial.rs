@@ -16,7 +16,7 @@ pub const MAX_DIFFERENCES: u32 = 1 << 14;
 
 /// What both policies make of the packet that a processor decides about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Tried {
     /// [`decision`] of the candidate; 0 for none.
     pub candidate: u32,

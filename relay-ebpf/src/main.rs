@@ -104,7 +104,7 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
 fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
     if relay_fast::<ROLE>(&ctx, &packet) {
-        tried::end::<ROLE>(&ctx);
+        tried::end_relayed::<ROLE>(&ctx);
         return redirect_back(&packet);
     }
     let done = match from_peer::<ROLE>(again(&ctx)) {

@@ -26,11 +26,23 @@ pub const fn leaves(role: u32) -> bool {
     role == COMPARING || role == LEARNING
 }
 
+const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
+
 /// What a program does with what it has decided.
 #[inline(always)]
 pub fn end<const ROLE: u32>(ctx: &TcContext) {
     match ROLE {
-        COMPARING => compare(ctx),
+        COMPARING => compare(ctx, 0),
+        LEARNING => usage::learn(ctx),
+        _ => {}
+    }
+}
+
+/// The same behind a fast path, which has relayed the packet.
+#[inline(always)]
+pub fn end_relayed<const ROLE: u32>(ctx: &TcContext) {
+    match ROLE {
+        COMPARING => compare(ctx, RELAYED),
         LEARNING => usage::learn(ctx),
         _ => {}
     }
@@ -55,25 +67,28 @@ pub fn decided(decision: u32) {
 /// Counts a packet that is relayed by lists. Of a trial it is left for the program in force instead.
 #[inline(always)]
 pub fn counted<const ROLE: u32>(source: &Leaf, destination: &Leaf, bytes: u64) -> Option<()> {
-    const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
     if ROLE == TRIAL {
         leave(RELAYED);
         return Some(());
     }
-    if leaves(ROLE) {
+    // To compare it, [`end_relayed`] knows.
+    if ROLE == LEARNING {
         decided(RELAYED);
     }
     count::relayed(source, destination, (1, bytes)).ok()
 }
 
 /// Compares what is left of both policies, and counts a difference. Both are gone then, so that none is
-/// taken for that of another packet.
+/// taken for that of another packet. If the policy in force has left nothing, it has decided this.
 #[inline(always)]
-fn compare(ctx: &TcContext) {
+fn compare(ctx: &TcContext, otherwise: u32) {
     let Some(tried) = maps::tried() else { return };
-    let found = *tried;
+    let mut found = *tried;
     *tried = Tried { candidate: 0, in_force: 0 };
-    if trial::differs(found) {
+    if found.in_force == 0 {
+        found.in_force = otherwise;
+    }
+    if found.candidate != found.in_force && trial::differs(found) {
         note(again(ctx), found.in_force, found.candidate);
     }
 }
