@@ -12,8 +12,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(
     after_help = "While it is on, each packet between two peers is counted by who began, with whom \
-                  and for which service. A reload goes on; `down` ends it and forgets. What is \
-                  kept is bounded.\n\nExamples:\n  \
+                  and for which service. `relay suggest` makes rules of that, and `relay unused` \
+                  lists what nobody used. `up` and `reload` go on learning; `down` ends it and \
+                  forgets. Memory is bounded.\n\nExamples:\n  \
                   relay learn on              count from now on\n  \
                   relay learn status          since when, and how much\n  \
                   relay learn off             stop; what was learnt is kept"

@@ -17,8 +17,8 @@ use crate::{
     after_help = "Prints a fragment: the rules, groups and tests for what `relay learn` has counted \
                   and lists alone let pass, and nothing else between peers. Comments above them say \
                   what is lost once lists open nothing between peers. Put it into relay.d, take \
-                  peers out of allowed_ips, and `relay try` that. The tests fail before \
-                  that.\n\nExamples:\n  \
+                  peers out of allowed_ips, and `relay try` that. Its tests fail while lists are \
+                  still open.\n\nExamples:\n  \
                   relay suggest                    everything that was learnt\n  \
                   relay suggest --since 7d --min-packets 10 > relay.d/learnt.toml\n  \
                   relay suggest --json"
