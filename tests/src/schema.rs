@@ -10,9 +10,9 @@ macro_rules! schemas {
 }
 
 /// Compiled in, as the virtual machine has no `docs/`.
-const SCHEMAS: [(&str, &str); 14] = schemas![
+const SCHEMAS: [(&str, &str); 16] = schemas![
     "diff", "doctor", "explain", "flows", "learn", "lend", "observe", "pairs", "quota", "rules",
-    "stats", "status", "try", "up"
+    "stats", "status", "suggest", "try", "unused", "up"
 ];
 
 /// Parses and validates `text`.
