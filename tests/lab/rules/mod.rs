@@ -11,6 +11,7 @@ mod verbs;
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::SocketAddr,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,6 +19,7 @@ use relay_tests::{
     Family, Lab, Ledger, Peer, Site, deadline,
     traffic::tcp::{Connection, dial},
 };
+use socket2::SockRef;
 
 use crate::watch::Watch;
 
@@ -83,6 +85,8 @@ fn goes_on_no_more(
         let is_empty = read.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         ensure!(is_empty, "the connection went on: {read:?}");
         end.set_nonblocking(false)?;
+        // Closed, it sends nothing again, which a later rule would let pass.
+        SockRef::from(&*end).set_linger(Some(Duration::ZERO))?;
     }
     Ok(())
 }
