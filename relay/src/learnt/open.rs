@@ -114,7 +114,8 @@ impl<'r> Open<'r> {
                 continue;
             };
             let holds = |end: usize| spans[end][family].without(&sides[end].addresses).is_empty();
-            if !spans[0][family].is_empty() && !(has && holds(0) && holds(1)) {
+            let is_whole = has && holds(0) && holds(1);
+            if !is_whole && !spans[0][family].is_empty() {
                 return false;
             }
         }
