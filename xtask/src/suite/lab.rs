@@ -187,14 +187,16 @@ const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 8] = [
+const ONCE: [&str; 10] = [
     "another::",
     "authority::",
+    "follow::",
     "guard::",
     "learn::rules_",
     "limits::",
     "missing::",
     "rules::lend::",
+    "trace::",
     "verbs::",
 ];
 
