@@ -4,12 +4,15 @@ mod dot;
 mod matrix;
 mod ruled;
 mod svg;
+mod traffic;
 
 use std::collections::HashMap;
 
 pub use dot::render_dot_into;
 pub use matrix::render_matrix_into;
 pub use svg::{Picture, TooMany, render_svg_into};
+use traffic::Relayed;
+pub use traffic::Traffic;
 
 use ruled::Rules;
 pub use ruled::Way;
@@ -62,24 +65,6 @@ pub enum Relation {
     Crossed,
     /// Their lists let nothing pass, but rules let one or both begin something.
     Ruled(Way),
-}
-
-/// Counters of a running relay, for the picture.
-#[derive(Debug, Clone)]
-pub struct Traffic {
-    peers: Vec<u64>,
-    most_of_a_peer: u64,
-    /// `None` if pairs are not counted.
-    pairs: Option<HashMap<(usize, usize), u64>>,
-    most_of_a_pair: u64,
-}
-
-/// Bytes relayed.
-#[derive(Debug, Clone, Copy)]
-struct Relayed {
-    bytes: u64,
-    /// Length as a share of the longest: the square root, because the eye compares areas.
-    share: f64,
 }
 
 /// Too many pairs to write one by one.
@@ -322,33 +307,6 @@ impl Graph {
 /// Ordered pairs of two sets of so many peers, which are one set or have nobody in common.
 fn pairs(some: usize, others: usize, are_one: bool) -> usize {
     if are_one { some * (some - 1) } else { some * others }
-}
-
-impl Traffic {
-    /// Takes the bytes relayed from and to each peer, in the order of the configuration. If pairs are
-    /// counted, also those between two peers both ways, keyed by places in ascending order.
-    pub fn new(peers: Vec<u64>, pairs: Option<HashMap<(usize, usize), u64>>) -> Self {
-        let most_of_a_peer = peers.iter().copied().max().unwrap_or(0);
-        let most_of_a_pair =
-            pairs.as_ref().and_then(|pairs| pairs.values().copied().max()).unwrap_or(0);
-        Self { peers, most_of_a_peer, pairs, most_of_a_pair }
-    }
-
-    fn of_peer(&self, at: usize) -> Option<Relayed> {
-        self.peers.get(at).map(|&bytes| Relayed::of(bytes, self.most_of_a_peer))
-    }
-
-    fn of_pair(&self, from: usize, to: usize) -> Option<Relayed> {
-        let bytes = self.pairs.as_ref()?.get(&(from, to)).copied().unwrap_or(0);
-        Some(Relayed::of(bytes, self.most_of_a_pair))
-    }
-}
-
-impl Relayed {
-    fn of(bytes: u64, most: u64) -> Self {
-        let share = if most == 0 { 0.0 } else { (bytes as f64 / most as f64).sqrt() };
-        Self { bytes, share }
-    }
 }
 
 impl Relation {

@@ -291,10 +291,10 @@ fn legend(
         lines.push(("lent", "the same, lent for a time"));
     }
     match traffic {
-        Some(Traffic { pairs: Some(_), .. }) => {
+        Some(traffic) if traffic.counts_pairs() => {
             lines.push(("", "dots and widths by bytes relayed"));
         }
-        Some(Traffic { pairs: None, .. }) => lines.push(("", "dots by bytes relayed")),
+        Some(_) => lines.push(("", "dots by bytes relayed")),
         None => {}
     }
     let mut y = top;
