@@ -1,16 +1,12 @@
-use std::collections::HashMap;
-
 use ipnet::IpNet;
 
-use crate::model::{Relay, Rule, Service, Services, Sides, Spans, Territory};
+use crate::model::{Lists, Relay, Rule, Service, Services, Sides, Spans, Territory};
 
 /// Who may begin what with whom: by lists, and by rules without an end.
 pub(super) struct Open<'r> {
     relay: &'r Relay,
     territory: Territory,
-    /// The addresses of each list in both families. Equal lists are one.
-    lists: Vec<[Spans; 2]>,
-    list_of: Vec<usize>,
+    lists: Lists,
     sides: Sides,
 }
 
@@ -37,16 +33,7 @@ impl<'r> Open<'r> {
     pub(super) fn of(relay: &'r Relay) -> Self {
         let territory = Territory::of(relay);
         let sides = Sides::of(relay, &territory);
-        let mut known: HashMap<&[IpNet], usize> = HashMap::new();
-        let mut lists = Vec::new();
-        let list_of = relay.peers.iter().map(|peer| {
-            *known.entry(&peer.allowed_ips).or_insert_with_key(|list| {
-                lists.push(FAMILIES.map(|is_v4| Spans::of(*list, is_v4)));
-                lists.len() - 1
-            })
-        });
-        let list_of = list_of.collect();
-        Self { relay, territory, lists, list_of, sides }
+        Self { relay, territory, lists: Lists::of(relay), sides }
     }
 
     /// What lists open between two peers, if anything. That a peer is disabled does not matter.
@@ -55,7 +42,7 @@ impl<'r> Open<'r> {
         let mut is_whole = [true; 2];
         for (family, is_v4) in FAMILIES.into_iter().enumerate() {
             let owned = [one, other].map(|peer| self.territory.of_peer(peer, is_v4));
-            let open = [self.listed(other, one, family), self.listed(one, other, family)];
+            let open = [self.listed(other, one, is_v4), self.listed(one, other, is_v4)];
             if open.iter().all(|open| !open.is_empty()) {
                 for (end, open) in open.into_iter().enumerate() {
                     is_whole[end] &= open == *owned[end];
@@ -78,14 +65,13 @@ impl<'r> Open<'r> {
     }
 
     /// What of a peer's addresses another peer's list holds.
-    fn listed(&self, by: usize, peer: usize, family: usize) -> Spans {
-        let owned = self.territory.of_peer(peer, FAMILIES[family]);
-        owned.without(&owned.without(&self.lists[self.list_of[by]][family]))
+    fn listed(&self, by: usize, peer: usize, is_v4: bool) -> Spans {
+        let owned = self.territory.of_peer(peer, is_v4);
+        owned.without(&owned.without(self.lists.spans(self.lists.of_peer(by), is_v4)))
     }
 
     /// Whether one rule without an end lets a peer begin this with another, or if it is `None`
-    /// everything: between all addresses that
-    /// lists open, or if lists open none, between any.
+    /// everything: between all addresses that lists open, or if lists open none, between any.
     pub(super) fn by_rule(
         &self,
         [from, to]: [usize; 2],
@@ -125,17 +111,18 @@ impl<'r> Open<'r> {
     /// The relay without what lists open between peers.
     pub(super) fn emptied(&self) -> Relay {
         let mut relay = self.relay.clone();
-        let left: Vec<Vec<IpNet>> = self.lists.iter().map(|list| self.beyond_peers(list)).collect();
-        for (peer, &list) in relay.peers.iter_mut().zip(&self.list_of) {
-            peer.allowed_ips.clone_from(&left[list]);
+        let left: Vec<Vec<IpNet>> =
+            self.lists.numbers().map(|list| self.beyond_peers(list)).collect();
+        for (place, peer) in relay.peers.iter_mut().enumerate() {
+            peer.allowed_ips.clone_from(&left[self.lists.of_peer(place)]);
         }
         relay
     }
 
-    fn beyond_peers(&self, list: &[Spans; 2]) -> Vec<IpNet> {
-        let left = FAMILIES.into_iter().zip(list).flat_map(|(is_v4, list)| {
+    fn beyond_peers(&self, list: usize) -> Vec<IpNet> {
+        let left = FAMILIES.into_iter().flat_map(|is_v4| {
             let peers: Spans = self.territory.all(is_v4).map(|(span, _)| span).collect();
-            list.without(&peers).prefixes(is_v4)
+            self.lists.spans(list, is_v4).without(&peers).prefixes(is_v4)
         });
         left.collect()
     }

@@ -26,7 +26,7 @@ const SERVICES: [Service; 7] = [
     Service::Protocol(132),
 ];
 
-fn net(text: &str) -> IpNet {
+pub(super) fn net(text: &str) -> IpNet {
     text.parse().expect("a prefix")
 }
 
@@ -42,7 +42,7 @@ fn learnt(uses: &[(usize, usize, Service)]) -> Learnt {
 }
 
 /// Peers 10.3.2.2 and up, whose lists have the whole overlay.
-fn relay(count: u8) -> Relay {
+pub(super) fn relay(count: u8) -> Relay {
     let peers = (2..count + 2).map(|number| Peer {
         addresses: vec![[10, 3, 2, number].into()],
         allowed_ips: vec![net("10.3.2.0/24")],

@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
 use super::uses::Learnt;
-use crate::model::{Relay, Span, Spans, Territory};
+use crate::model::{Lists, Relay, Span, Territory};
 
 /// An entry of a list that opens peers which nothing was exchanged with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,31 +40,21 @@ pub fn unused_entries(relay: &Relay, learnt: &Learnt, since: u64) -> Vec<UnusedE
         let known = last.entry(pair).or_default();
         *known = one.last.max(*known);
     }
-    let mut lists: BTreeMap<&[IpNet], usize> = BTreeMap::new();
-    let list_of: Vec<usize> = relay
-        .peers
-        .iter()
-        .map(|peer| {
-            let next = lists.len();
-            *lists.entry(peer.may_reach()).or_insert(next)
-        })
-        .collect();
-    let mut spans = vec![[true, false].map(|_| Spans::default()); lists.len()];
-    for (list, number) in lists {
-        spans[number] = [true, false].map(|is_v4| Spans::of(list, is_v4));
-    }
+    let lists = Lists::of(relay);
     let mut unused = Vec::new();
     for (peer, own) in relay.peers.iter().enumerate() {
         let holds = [true, false].map(|is_v4| {
             let owned = territory.of_peer(peer, is_v4);
-            spans.iter().map(|list| list[usize::from(!is_v4)].intersects(owned)).collect::<Vec<_>>()
+            let holds = lists.numbers().map(|list| lists.spans(list, is_v4).intersects(owned));
+            holds.collect::<Vec<_>>()
         });
         for &entry in own.may_reach().iter().collect::<BTreeSet<_>>() {
             let is_v4 = entry.addr().is_ipv4();
             let opened: BTreeSet<usize> = territory
                 .within(Span::of(&entry), is_v4)
                 .map(|(_, owner)| owner)
-                .filter(|&owner| owner != peer && holds[usize::from(!is_v4)][list_of[owner]])
+                .filter(|&owner| owner != peer && relay.peers[owner].enabled)
+                .filter(|&owner| holds[usize::from(!is_v4)][lists.of_peer(owner)])
                 .collect();
             let of = |other: usize| last.get(&[peer.min(other), peer.max(other)]).copied();
             let (used, unused_ones): (Vec<usize>, Vec<usize>) =
@@ -90,31 +80,19 @@ pub fn unused_rules(uses: &[Option<u64>], since: u64) -> Vec<UnusedRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        learnt::uses::Use,
-        model::{Peer, PublicKey},
+    use crate::learnt::{
+        tests::{self, net},
+        uses::Use,
     };
 
     /// Peers 10.3.2.2 to 10.3.2.5 with these lists; the third has 192.168.1.0/24, too.
     fn relay(lists: [&[&str]; 4]) -> Relay {
-        let peers = (2u8..).zip(lists).map(|(number, list)| Peer {
-            addresses: vec![[10, 3, 2, number].into()],
-            routes: if number == 4 { vec![net("192.168.1.0/24")] } else { Vec::new() },
-            allowed_ips: list.iter().map(|text| net(text)).collect(),
-            ..Peer::new(
-                format!("p{number}").parse().expect("a name"),
-                PublicKey::from_bytes([number; 32]),
-            )
-        });
-        Relay {
-            addresses: vec![net("10.3.2.1/24")],
-            peers: peers.collect(),
-            ..Relay::new("relay0".parse().expect("a name"))
+        let mut relay = tests::relay(4);
+        relay.peers[2].routes = vec![net("192.168.1.0/24")];
+        for (peer, list) in relay.peers.iter_mut().zip(lists) {
+            peer.allowed_ips = list.iter().map(|text| net(text)).collect();
         }
-    }
-
-    fn net(text: &str) -> IpNet {
-        text.parse().expect("a prefix")
+        relay
     }
 
     fn learnt(pairs: &[(usize, usize, u64)]) -> Learnt {

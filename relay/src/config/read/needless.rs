@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use ipnet::IpNet;
-
 use super::{
     covered::Covered,
     fault::Fault,
@@ -11,15 +9,15 @@ use super::{
     place::{Files, Located},
     tables::RuleTable,
 };
-use crate::model::{Coverage, Rule, Selector, Services, Spans};
+use crate::model::{Coverage, Lists, Rule, Selector, Services, Spans};
 
 pub(super) fn warn(covered: &Covered<'_>, files: &Files<'_>, warnings: &mut Findings) {
     repeated(covered, files, warnings);
-    let lists = Lists::of(covered);
+    let open = Open::of(covered);
     for (number, table) in covered.tables.rules.iter().enumerate() {
         nested_services(table, warnings);
         if let Some(name) = &table.name
-            && lists.open_all(number)
+            && open.has_all(number)
         {
             let problem = "adds nothing: all its pairs are open by allowed_ips already";
             let remedy = "remove the rule, or the entries of allowed_ips that open its pairs";
@@ -92,30 +90,19 @@ fn is_in(inner: &Services, outer: &Services) -> bool {
     }
 }
 
-/// The lists of peers. Equal ones are one.
-struct Lists<'c, 't> {
+/// What the lists of peers open.
+struct Open<'c, 't> {
     covered: &'c Covered<'t>,
-    of_peer: Vec<usize>,
-    /// Each in IPv4 and IPv6.
-    lists: Vec<[Spans; 2]>,
+    lists: Lists,
 }
 
-impl<'c, 't> Lists<'c, 't> {
+impl<'c, 't> Open<'c, 't> {
     fn of(covered: &'c Covered<'t>) -> Self {
-        let mut known: HashMap<&[IpNet], usize> = HashMap::new();
-        let mut lists = Vec::new();
-        let of_peer = covered.relay.peers.iter().map(|peer| {
-            *known.entry(&peer.allowed_ips).or_insert_with_key(|list| {
-                lists.push([true, false].map(|is_v4| Spans::of(*list, is_v4)));
-                lists.len() - 1
-            })
-        });
-        let of_peer = of_peer.collect();
-        Self { covered, of_peer, lists }
+        Self { covered, lists: Lists::of(covered.relay) }
     }
 
     /// Whether lists open every pair of a rule, of which there are some.
-    fn open_all(&self, rule: usize) -> bool {
+    fn has_all(&self, rule: usize) -> bool {
         let [from, to] = self.covered.sides.of_rules()[rule];
         let mut has_pair = false;
         for is_v4 in [true, false] {
@@ -135,10 +122,10 @@ impl<'c, 't> Lists<'c, 't> {
     fn hold(&self, side: &Coverage, other: &Coverage, is_v4: bool) -> bool {
         let mut lacks: HashMap<usize, Spans> = HashMap::new();
         side.peers().all(|peer| {
-            let list = self.of_peer[peer];
+            let list = self.lists.of_peer(peer);
             let lacks = lacks
                 .entry(list)
-                .or_insert_with(|| other.addresses.without(&self.lists[list][usize::from(!is_v4)]));
+                .or_insert_with(|| other.addresses.without(self.lists.spans(list, is_v4)));
             lacks.is_empty()
                 || lacks.without(self.covered.territory.of_peer(peer, is_v4)).is_empty()
         })
