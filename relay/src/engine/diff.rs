@@ -153,7 +153,7 @@ impl Comparison {
             return Err(DiffError::Nameless { interface }.into());
         };
         let datapath = Datapath::open(site.bpffs, interface.as_str())?;
-        let observed = datapath.observe(observe::hooks(&handle, &interface, &datapath).await?)?;
+        let observed = observe::datapath(&handle, &interface, &datapath).await?;
         let Some(generation) = observed.generation() else {
             return Err(DiffError::NothingInForce { interface }.into());
         };

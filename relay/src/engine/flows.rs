@@ -66,7 +66,7 @@ pub async fn flows(context: &Context, filter: &FlowFilter) -> Result<Flows> {
     context.require_up()?;
     let (handle, datapath) = (context.handle(), context.datapath());
     let interface = &context.relay().interface;
-    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let observed = observe::datapath(handle, interface, datapath).await?;
     let in_force = InForce::find(handle, interface, &observed, None).await?;
     let relay = in_force.as_ref().map_or(context.relay(), |in_force| &in_force.relay);
     if let Some(end) = &filter.peer

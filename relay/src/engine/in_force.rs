@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Result, desired, record};
+use super::{Classified, Context, Kind, Result, desired, record};
 use crate::{
     config::{self, Loaded, Options},
     datapath::{Observed, Slots},
@@ -16,6 +16,23 @@ pub(super) struct InForce {
     pub(super) relay: Relay,
     pub(super) compiled: Compiled,
     pub(super) slots: Slots,
+}
+
+/// The policy in force is that of no known configuration.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{interface}: the policy in force is that of no known configuration, so that it cannot be \
+     loaded again {purpose}; run `relay up` first"
+)]
+struct Unknown {
+    interface: InterfaceName,
+    purpose: &'static str,
+}
+
+impl Classified for Unknown {
+    fn kind(&self) -> Kind {
+        Kind::Failed
+    }
 }
 
 impl InForce {
@@ -38,6 +55,21 @@ impl InForce {
         let Some(file) = file else { return Ok(None) };
         let loaded = config::load(file, Options { allow_empty: true })?;
         Self::of(handle, interface, observed, loaded).await
+    }
+
+    /// The same where it has to be known, to load the policy again for a purpose, such as `to learn`.
+    ///
+    /// # Errors
+    /// As [`Self::find`], or neither gives the policy.
+    pub(super) async fn require(
+        context: &Context,
+        observed: &Observed,
+        file: &Path,
+        purpose: &'static str,
+    ) -> Result<Self> {
+        let interface = &context.relay().interface;
+        let found = Self::find(context.handle(), interface, observed, Some(file)).await?;
+        Ok(found.ok_or_else(|| Unknown { interface: interface.clone(), purpose })?)
     }
 
     async fn of(

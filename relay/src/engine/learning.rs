@@ -24,20 +24,14 @@ use crate::{
 const OPTIONS: Options = Options { allow_empty: true };
 
 #[derive(Debug, thiserror::Error)]
-enum LearningError {
-    #[error(
-        "{interface}: the policy in force is that of no known configuration, so that it cannot be \
-         loaded again to learn; run `relay up` first"
-    )]
-    Unknown { interface: InterfaceName },
-    #[error(
-        "{interface}: a candidate is tried, and one program cannot do both; run `relay try --stop` \
-         first"
-    )]
-    Tried { interface: InterfaceName },
+#[error(
+    "{interface}: a candidate is tried, and one program cannot do both; run `relay try --stop` first"
+)]
+struct Tried {
+    interface: InterfaceName,
 }
 
-impl Classified for LearningError {
+impl Classified for Tried {
     fn kind(&self) -> Kind {
         Kind::Failed
     }
@@ -53,12 +47,12 @@ pub async fn start_learning(site: Site<'_>, afresh: bool) -> Result<bool> {
     let observed = observed(&context).await?;
     let (interface, datapath) = (&context.relay().interface, context.datapath());
     if observed.trial() != Trial::None {
-        return Err(LearningError::Tried { interface: interface.clone() }.into());
+        return Err(Tried { interface: interface.clone() }.into());
     }
     if observed.learns() && !afresh && datapath.usage()?.is_some() {
         return Ok(false);
     }
-    let in_force = in_force(&context, site, &observed).await?;
+    let in_force = InForce::require(&context, &observed, site.config, "to learn").await?;
     datapath.start_learning((&in_force.compiled, &in_force.slots), &observed, afresh)?;
     Ok(true)
 }
@@ -73,7 +67,7 @@ pub async fn stop_learning(site: Site<'_>) -> Result<bool> {
     if !observed.learns() {
         return Ok(false);
     }
-    let in_force = in_force(&context, site, &observed).await?;
+    let in_force = InForce::require(&context, &observed, site.config, "to learn").await?;
     context.datapath().stop_learning((&in_force.compiled, &in_force.slots), &observed)?;
     Ok(true)
 }
@@ -148,17 +142,11 @@ async fn observed(context: &Context) -> Result<Observed> {
     let (handle, datapath) = (context.handle(), context.datapath());
     let interface = &context.relay().interface;
     context.require_up()?;
-    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let observed = observe::datapath(handle, interface, datapath).await?;
     match observed.generation() {
         Some(_) => Ok(observed),
         None => Err(HostError::NotUp { interface: interface.clone() }.into()),
     }
-}
-
-async fn in_force(context: &Context, site: Site<'_>, observed: &Observed) -> Result<InForce> {
-    let interface = &context.relay().interface;
-    let found = InForce::find(context.handle(), interface, observed, Some(site.config)).await?;
-    Ok(found.ok_or_else(|| LearningError::Unknown { interface: interface.clone() })?)
 }
 
 #[cfg(test)]

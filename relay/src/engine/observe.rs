@@ -118,6 +118,18 @@ pub(super) async fn hooks(
     hooks_of(handle, link.as_ref(), datapath).await
 }
 
+/// The datapath of an interface alone.
+///
+/// # Errors
+/// The kernel does not answer, or the datapath cannot be observed.
+pub(super) async fn datapath(
+    handle: &Handle,
+    interface: &InterfaceName,
+    datapath: &Datapath,
+) -> Result<Observed> {
+    Ok(datapath.observe(hooks(handle, interface, datapath).await?)?)
+}
+
 async fn hooks_of(handle: &Handle, link: Option<&Link>, datapath: &Datapath) -> Result<[Hook; 2]> {
     for _ in 1..READS {
         match datapath.hooks(&classifiers(handle, link).await?) {

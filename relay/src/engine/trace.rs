@@ -76,7 +76,7 @@ impl<'a> Tracing<'a> {
         let context = Context::change(site, OPTIONS)?;
         let (relay, handle, datapath) = (context.relay(), context.handle(), context.datapath());
         let interface = relay.interface.clone();
-        let observed = datapath.observe(observe::hooks(handle, &interface, datapath).await?)?;
+        let observed = observe::datapath(handle, &interface, datapath).await?;
         let Some(before) = observed.generation() else {
             return Err(HostError::NotUp { interface }.into());
         };

@@ -42,11 +42,6 @@ enum TrialError {
         interface: InterfaceName,
     },
     #[error(
-        "{interface}: the policy in force is that of no known configuration, so that it cannot be \
-         loaded again to compare; run `relay up` first"
-    )]
-    Unknown { interface: InterfaceName },
-    #[error(
         "{interface}: what peers use is learnt, and one program cannot do both; run `relay learn off` \
          first, which keeps what was learnt"
     )]
@@ -64,10 +59,7 @@ impl Classified for TrialError {
     fn kind(&self) -> Kind {
         match self {
             Self::OtherInterface { .. } => Kind::Usage,
-            Self::Unknown { .. }
-            | Self::Learning { .. }
-            | Self::None { .. }
-            | Self::Broken { .. } => Kind::Failed,
+            Self::Learning { .. } | Self::None { .. } | Self::Broken { .. } => Kind::Failed,
         }
     }
 }
@@ -102,7 +94,7 @@ pub async fn start_trial(site: Site<'_>, candidate: &Path) -> Result<()> {
         }
         .into());
     }
-    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let observed = observe::datapath(handle, interface, datapath).await?;
     if observed.generation().is_none() {
         return Err(HostError::NotUp { interface: interface.clone() }.into());
     }
@@ -112,8 +104,7 @@ pub async fn start_trial(site: Site<'_>, candidate: &Path) -> Result<()> {
     if observed.learns() {
         return Err(TrialError::Learning { interface: interface.clone() }.into());
     }
-    let in_force = InForce::find(handle, interface, &observed, Some(site.config)).await?;
-    let in_force = in_force.ok_or_else(|| TrialError::Unknown { interface: interface.clone() })?;
+    let in_force = InForce::require(&context, &observed, site.config, "to compare").await?;
     let slots = Slots::assign(&loaded.relay, &observed.slots)?;
     let host_addresses = desired::host_addresses(handle, interface).await?;
     let sources =
@@ -148,13 +139,12 @@ pub async fn stop_trial(site: Site<'_>) -> Result<bool> {
     let context = Context::change(site, OPTIONS)?;
     let (handle, datapath) = (context.handle(), context.datapath());
     let interface = &context.relay().interface;
-    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let observed = observe::datapath(handle, interface, datapath).await?;
     if observed.trial() == Trial::None {
         forget(interface)?;
         return Ok(false);
     }
-    let in_force = InForce::find(handle, interface, &observed, Some(site.config)).await?;
-    let in_force = in_force.ok_or_else(|| TrialError::Unknown { interface: interface.clone() })?;
+    let in_force = InForce::require(&context, &observed, site.config, "to compare").await?;
     take_back(&context, &in_force).await?;
     Ok(true)
 }
@@ -168,7 +158,7 @@ pub async fn trial_report(context: &Context) -> Result<TrialReport> {
     let (handle, datapath) = (context.handle(), context.datapath());
     let relay = context.relay();
     let interface = &relay.interface;
-    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let observed = observe::datapath(handle, interface, datapath).await?;
     match observed.trial() {
         Trial::Running => {}
         Trial::None => return Err(TrialError::None { interface: interface.clone() }.into()),
@@ -195,7 +185,7 @@ pub(super) fn forget(interface: &InterfaceName) -> Result<()> {
 async fn take_back(context: &Context, in_force: &InForce) -> Result<()> {
     let (handle, datapath) = (context.handle(), context.datapath());
     let interface = &context.relay().interface;
-    let observed = datapath.observe(observe::hooks(handle, interface, datapath).await?)?;
+    let observed = observe::datapath(handle, interface, datapath).await?;
     if observed.compares() {
         let (number, nothing) = (observed.next_number(), BTreeMap::new());
         datapath.switch(&in_force.compiled, &in_force.slots, &observed, number, &nothing)?;
