@@ -104,13 +104,13 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
 fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
     if relay_fast::<ROLE>(&ctx, &packet) {
-        tried::end_relayed::<ROLE>(&ctx);
+        tried::end::<ROLE>(&ctx, tried::RELAYED);
         return redirect_back(&packet);
     }
     let done = match from_peer::<ROLE>(again(&ctx)) {
         Done::AskRules => ruled::decide::<ROLE>(&ctx),
         done => {
-            tried::end::<ROLE>(&ctx);
+            tried::end::<ROLE>(&ctx, tried::UNDECIDED);
             done
         }
     };

@@ -7,10 +7,8 @@ use relay_common::{
     Leaf,
     flow::{Key, Side, State, steady, tcp},
     header::{Headers, Ipv4Header, Ipv6Header, protocol},
-    probe,
     transport::Ports,
     trial,
-    verdict::Verdict,
 };
 
 use crate::{
@@ -23,8 +21,8 @@ use crate::{
 };
 
 /// Relays a packet between these leaves, of which [`crate::direct`] has checked that it is a single one
-/// and its IP header; or leaves it unchanged. Of a pair with limits the packet is charged. For a trial it only tells whether
-/// it would.
+/// and its IP header; or leaves it unchanged. Of a pair with limits the packet is charged. For a trial
+/// it only tells whether it would.
 #[inline(never)]
 pub fn relay_v4<const LIMITED: bool, const ROLE: u32>(
     ctx: TcContext,
@@ -158,7 +156,7 @@ fn account<const LIMITED: bool, const ROLE: u32>(
             return None;
         }
     }
-    let relayed = || trial::decision(probe::encode(Ok(Verdict::Relay)), side);
+    let relayed = || trial::decision(tried::RELAYED, side);
     if ROLE == TRIAL {
         tried::leave(relayed());
         return Some(());

@@ -26,24 +26,17 @@ pub const fn leaves(role: u32) -> bool {
     role == COMPARING || role == LEARNING
 }
 
-const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
+/// What is decided about a packet that is relayed, whatever its flow.
+pub const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
+/// Nothing is.
+pub const UNDECIDED: u32 = 0;
 
-/// What a program does with what it has decided.
+/// What a program does with what it has decided: what it has left, or else this.
 #[inline(always)]
-pub fn end<const ROLE: u32>(ctx: &TcContext) {
+pub fn end<const ROLE: u32>(ctx: &TcContext, otherwise: u32) {
     match ROLE {
-        COMPARING => compare(ctx, 0),
-        LEARNING => usage::learn(ctx),
-        _ => {}
-    }
-}
-
-/// The same behind a fast path, which has relayed the packet.
-#[inline(always)]
-pub fn end_relayed<const ROLE: u32>(ctx: &TcContext) {
-    match ROLE {
-        COMPARING => compare(ctx, RELAYED),
-        LEARNING => usage::learn(ctx),
+        COMPARING => compare(ctx, otherwise),
+        LEARNING => usage::learn(ctx, otherwise),
         _ => {}
     }
 }
@@ -71,15 +64,11 @@ pub fn counted<const ROLE: u32>(source: &Leaf, destination: &Leaf, bytes: u64) -
         leave(RELAYED);
         return Some(());
     }
-    // To compare it, [`end_relayed`] knows.
-    if ROLE == LEARNING {
-        decided(RELAYED);
-    }
     count::relayed(source, destination, (1, bytes)).ok()
 }
 
 /// Compares what is left of both policies, and counts a difference. Both are gone then, so that none is
-/// taken for that of another packet. If the policy in force has left nothing, it has decided this.
+/// taken for that of another packet.
 #[inline(always)]
 fn compare(ctx: &TcContext, otherwise: u32) {
     let Some(tried) = maps::tried() else { return };

@@ -5,11 +5,10 @@ use relay_common::{
     flow::{self, tcp},
     header::{Ipv4Header, Ipv6Header, protocol},
     payload::Payload,
-    probe, service,
+    service,
     transport::Transport,
     trial,
     usage::{self, ALL_PEERS, MAX_SERVICES, MAX_SERVICES_OF_A_PEER, OTHERS, Use, UseKey, Uses},
-    verdict::Verdict,
 };
 
 use crate::{
@@ -18,16 +17,20 @@ use crate::{
     part::Part,
     policy,
     tables::{RangeV4, RangeV6},
+    tried::{RELAYED, UNDECIDED},
 };
 
-/// Counts the packet as part of a use, if it is relayed between peers.
+/// Counts the packet as part of a use, if it is relayed between peers: by what is left of the decision,
+/// or else by this.
 #[inline(always)]
-pub fn learn(ctx: &TcContext) {
-    const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
+pub fn learn(ctx: &TcContext, otherwise: u32) {
     let Some(tried) = maps::tried() else { return };
-    let decision = tried.in_force;
+    let mut decision = tried.in_force;
     // So that it is not taken for that of another packet.
-    tried.in_force = 0;
+    tried.in_force = UNDECIDED;
+    if decision == UNDECIDED {
+        decision = otherwise;
+    }
     if trial::outcome(decision) == RELAYED && (read_plain(again(ctx)) || read(again(ctx))) {
         count_read(decision);
     }
