@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     event::HEAD_LEN,
-    flow::{Packet, Side, tcp},
+    flow::{Packet, Side},
     probe,
 };
 
@@ -102,9 +102,8 @@ pub const fn differs(tried: Tried) -> bool {
 /// policy has one; if not, it is the lower port.
 #[inline(always)]
 pub fn service(packet: &Packet, tried: Tried) -> u32 {
-    const ACCEPTS: u8 = tcp::SYN | tcp::ACK;
     let sides = tried.in_force | tried.candidate;
-    if packet.flags & ACCEPTS == ACCEPTS || sides & ANSWERS != 0 {
+    if packet.accepts() || sides & ANSWERS != 0 {
         return packet.answered;
     }
     // A packet that cannot be an answer has the highest number there.
@@ -119,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{
         Reason,
-        flow::NO_SERVICE,
+        flow::{NO_SERVICE, tcp},
         header::{Headers, Ipv4Header},
         service::{ECHO, ICMP, TCP},
         transport::Ports,

@@ -6,7 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    flow::{NO_SERVICE, Packet, tcp},
+    flow::{NO_SERVICE, Packet},
     service,
     trial::{ANSWERS, BEGINS},
 };
@@ -144,8 +144,7 @@ const fn seems_to_answer(packet: &Packet) -> bool {
 /// clients is told from one that is not.
 #[inline(always)]
 const fn answers(packet: &Packet, side: u32, age_ns: u64) -> bool {
-    const ACCEPTS: u8 = tcp::SYN | tcp::ACK;
-    let &Packet { asked, answered, flags, .. } = packet;
+    let &Packet { asked, answered, .. } = packet;
     if answered == NO_SERVICE || side & BEGINS != 0 {
         return false;
     }
@@ -153,7 +152,7 @@ const fn answers(packet: &Packet, side: u32, age_ns: u64) -> bool {
         return true;
     }
     if asked < service::UDP {
-        return flags & ACCEPTS == ACCEPTS || seems_to_answer(packet);
+        return packet.accepts() || seems_to_answer(packet);
     }
     if asked >= service::PROTOCOL || age_ns >= UNCERTAIN_NS {
         return false;
@@ -166,7 +165,7 @@ const fn answers(packet: &Packet, side: u32, age_ns: u64) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        flow::Key,
+        flow::{Key, tcp},
         header::{Headers, Ipv4Header},
         service::{ECHO, ICMP, PROTOCOL, TCP, UDP},
         transport::Ports,

@@ -77,4 +77,11 @@ impl Packet {
         let key = Key::of(headers, ports, protocol);
         Self { key, asked, answered, flags, source, destination }
     }
+
+    /// Whether it accepts a connection: a SYN with ACK.
+    #[inline(always)]
+    pub const fn accepts(&self) -> bool {
+        const ACCEPTS: u8 = tcp::SYN | tcp::ACK;
+        self.flags & ACCEPTS == ACCEPTS
+    }
 }
