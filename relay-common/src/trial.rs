@@ -9,16 +9,22 @@ use crate::{
     event::HEAD_LEN,
     flow::{Packet, Side},
     probe,
+    verdict::Verdict,
 };
 
 /// Most differences that are counted apart.
 pub const MAX_DIFFERENCES: u32 = 1 << 14;
 
+/// A [`decision`] about a packet that is relayed, whatever its flow.
+pub const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
+/// None.
+pub const UNDECIDED: u32 = 0;
+
 /// What both policies make of the packet that a processor decides about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(8))]
 pub struct Tried {
-    /// [`decision`] of the candidate; 0 for none.
+    /// [`decision`] of the candidate, or [`UNDECIDED`].
     pub candidate: u32,
     /// The same of the policy in force.
     pub in_force: u32,
@@ -94,7 +100,10 @@ pub const fn outcome(decision: u32) -> u32 {
 #[inline(always)]
 pub const fn differs(tried: Tried) -> bool {
     let (one, other) = (outcome(tried.in_force), outcome(tried.candidate));
-    one != other && one != 0 && other != 0 && (!probe::is_dropped(one) || !probe::is_dropped(other))
+    one != other
+        && one != UNDECIDED
+        && other != UNDECIDED
+        && (!probe::is_dropped(one) || !probe::is_dropped(other))
 }
 
 /// The service that a packet belongs to. A packet that opens a connection asks for its destination
@@ -122,15 +131,13 @@ mod tests {
         header::{Headers, Ipv4Header},
         service::{ECHO, ICMP, TCP},
         transport::Ports,
-        verdict::Verdict,
     };
 
-    const RELAY: u32 = probe::encode(Ok(Verdict::Relay));
     const TO_HOST: u32 = probe::encode(Ok(Verdict::ToHost));
     const NO_RULE: u32 = probe::encode(Err(Reason::NoRule));
     const RATE: u32 = probe::encode(Err(Reason::Rate));
 
-    const UNKNOWN: Tried = Tried { candidate: RELAY, in_force: NO_RULE };
+    const UNKNOWN: Tried = Tried { candidate: RELAYED, in_force: NO_RULE };
 
     fn segment(source: u16, destination: u16, flags: u8) -> Packet {
         let headers = Headers::V4(Ipv4Header::new([0x45, 0, 0, 1, 2]));
@@ -148,12 +155,12 @@ mod tests {
     #[test]
     fn who_gets_through_and_where_to_is_a_difference_and_another_reason_none() {
         let differ = |in_force, candidate| differs(Tried { candidate, in_force });
-        for (one, other) in [(RELAY, NO_RULE), (RELAY, TO_HOST), (TO_HOST, RATE)] {
+        for (one, other) in [(RELAYED, NO_RULE), (RELAYED, TO_HOST), (TO_HOST, RATE)] {
             assert!(differ(one, other) && differ(other, one));
             assert!(!differ(one, one) && !differ(one, 0) && !differ(0, one));
         }
         assert!(!differ(RATE, NO_RULE));
-        assert!(!differ(decision(RELAY, Side::Answerer), RELAY));
+        assert!(!differ(decision(RELAYED, Side::Answerer), RELAYED));
     }
 
     #[test]
@@ -170,7 +177,7 @@ mod tests {
     fn the_flow_of_either_policy_tells_which_side_answers() {
         let packet = segment(40_000, 22, tcp::ACK);
         for (side, port) in [(Side::Answerer, 40_000), (Side::Beginner, 22)] {
-            let known = decision(RELAY, side);
+            let known = decision(RELAYED, side);
             assert_eq!(service(&packet, Tried { candidate: known, ..UNKNOWN }), TCP + port);
             let known = Tried { candidate: NO_RULE, in_force: known };
             assert_eq!(service(&packet, known), TCP + port);

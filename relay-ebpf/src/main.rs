@@ -43,7 +43,7 @@ use relay_common::{
     counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
     names::{LIMITED, PASSED, RULES},
-    probe,
+    probe, trial,
     verdict::Verdict,
 };
 
@@ -104,13 +104,13 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
 fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
     if relay_fast::<ROLE>(&ctx, &packet) {
-        tried::end::<ROLE>(&ctx, tried::RELAYED);
+        tried::end::<ROLE>(&ctx, trial::RELAYED);
         return redirect_back(&packet);
     }
     let done = match from_peer::<ROLE>(again(&ctx)) {
         Done::AskRules => ruled::decide::<ROLE>(&ctx),
         done => {
-            tried::end::<ROLE>(&ctx, tried::UNDECIDED);
+            tried::end::<ROLE>(&ctx, trial::UNDECIDED);
             done
         }
     };

@@ -47,7 +47,7 @@ pub fn decide<const ROLE: u32>(ctx: &TcContext) -> Done {
     }
     let done = finish_seen::<ROLE>(again(ctx));
     // Before fragments that were held take the place of the packet.
-    tried::end::<ROLE>(ctx, tried::UNDECIDED);
+    tried::end::<ROLE>(ctx, trial::UNDECIDED);
     match done {
         Done::Redirect if release(again(ctx)) => Done::Drop,
         done => done,
@@ -275,7 +275,7 @@ fn decision_seen(ctx: TcContext, passes: bool) -> u32 {
 /// The [`trial::decision`] about a packet that passes.
 #[inline(always)]
 fn relayed_seen(seen: &Seen) -> u32 {
-    trial::decision(tried::RELAYED, seen.passed.side)
+    trial::decision(trial::RELAYED, seen.passed.side)
 }
 
 /// Does what the verdict says.

@@ -156,7 +156,7 @@ fn account<const LIMITED: bool, const ROLE: u32>(
             return None;
         }
     }
-    let relayed = || trial::decision(tried::RELAYED, side);
+    let relayed = || trial::decision(trial::RELAYED, side);
     if ROLE == TRIAL {
         tried::leave(relayed());
         return Some(());

@@ -3,10 +3,9 @@
 
 use aya_ebpf::programs::TcContext;
 use relay_common::{
-    Leaf, flow, probe, service,
+    Leaf, flow, service,
     transport::Transport,
-    trial::{self, DifferenceKey, Tried},
-    verdict::Verdict,
+    trial::{self, DifferenceKey, RELAYED, Tried, UNDECIDED},
 };
 
 use crate::{again, clock, count, maps, packet::Packet, policy, usage};
@@ -25,11 +24,6 @@ pub const LEARNING: u32 = 3;
 pub const fn leaves(role: u32) -> bool {
     role == COMPARING || role == LEARNING
 }
-
-/// What is decided about a packet that is relayed, whatever its flow.
-pub const RELAYED: u32 = probe::encode(Ok(Verdict::Relay));
-/// Nothing is.
-pub const UNDECIDED: u32 = 0;
 
 /// What a program does with what it has decided: what it has left, or else this.
 #[inline(always)]
@@ -73,8 +67,8 @@ pub fn counted<const ROLE: u32>(source: &Leaf, destination: &Leaf, bytes: u64) -
 fn compare(ctx: &TcContext, otherwise: u32) {
     let Some(tried) = maps::tried() else { return };
     let mut found = *tried;
-    *tried = Tried { candidate: 0, in_force: 0 };
-    if found.in_force == 0 {
+    *tried = Tried { candidate: UNDECIDED, in_force: UNDECIDED };
+    if found.in_force == UNDECIDED {
         found.in_force = otherwise;
     }
     if found.candidate != found.in_force && trial::differs(found) {

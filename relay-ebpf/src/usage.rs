@@ -7,7 +7,7 @@ use relay_common::{
     payload::Payload,
     service,
     transport::Transport,
-    trial,
+    trial::{self, RELAYED, UNDECIDED},
     usage::{self, ALL_PEERS, MAX_SERVICES, MAX_SERVICES_OF_A_PEER, OTHERS, Use, UseKey, Uses},
 };
 
@@ -17,7 +17,6 @@ use crate::{
     part::Part,
     policy,
     tables::{RangeV4, RangeV6},
-    tried::{RELAYED, UNDECIDED},
 };
 
 /// Counts the packet as part of a use, if it is relayed between peers: by what is left of the decision,
