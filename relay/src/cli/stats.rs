@@ -10,9 +10,9 @@ use super::{Place, exit::UsageError, live, output, subject::Which};
 use crate::{
     engine::{self, Context, Result},
     stats::{
-        Column, Exposition, Snapshot, Style, Watch, render_dump_into, render_pairs_into,
-        render_pairs_prometheus_into, render_prometheus_into, render_rules_into,
-        render_rules_prometheus_into, render_text_into,
+        Column, Exposition, MOST_PAIRS, Scrape, ScrapeStyle, Snapshot, Style, Watch,
+        render_dump_into, render_pairs_into, render_pairs_prometheus_into, render_prometheus_into,
+        render_rules_into, render_rules_prometheus_into, render_scrape_into, render_text_into,
     },
 };
 
@@ -23,7 +23,9 @@ use crate::{
     relay stats --watch --sort rx --filter node\n                              \
     a live table, the busiest first\n  \
     relay stats --pairs         traffic between peers, with `pair_stats = true`\n  \
-    relay stats --prometheus > /var/lib/prometheus/node-exporter/relay.prom")]
+    relay stats --prometheus > /var/lib/prometheus/node-exporter/relay.prom\n  \
+    relay stats --openmetrics --all\n                              \
+    all metrics: rules, pairs, flows and limits too")]
 pub(super) struct Stats {
     #[command(flatten)]
     form: Form,
@@ -35,6 +37,8 @@ pub(super) struct Stats {
     /// Show what each rule has let through, and how many flows began by it.
     #[arg(long, conflicts_with_all = ["dump", "watch", "pairs"])]
     rules: bool,
+    #[command(flatten)]
+    metrics: Metrics,
     #[command(flatten)]
     which: Which,
 }
@@ -51,14 +55,30 @@ struct Form {
     #[arg(long)]
     dump: bool,
     /// Print metrics in the Prometheus text format, for node_exporter's textfile collector.
-    #[arg(long)]
+    #[arg(long, group = "metrics")]
     prometheus: bool,
     /// Print metrics in the OpenMetrics format.
-    #[arg(long)]
+    #[arg(long, group = "metrics")]
     openmetrics: bool,
     /// Show a live table with the rates of each peer.
     #[arg(long)]
     watch: bool,
+}
+
+/// What is among the metrics.
+#[derive(Debug, Args)]
+#[group(multiple = true)]
+struct Metrics {
+    /// Print the metrics of peers, rules, pairs, flows and limits together, with --prometheus or
+    /// --openmetrics.
+    #[arg(long, requires = "metrics", conflicts_with_all = ["pairs", "rules"])]
+    all: bool,
+    /// Print at most N pairs, those with most bytes, with --all.
+    #[arg(long, value_name = "N", default_value_t = MOST_PAIRS, requires = "all")]
+    most_pairs: usize,
+    /// Print the names of mdlayher's and MindFlavor's exporters for WireGuard too, with --all.
+    #[arg(long, requires = "all")]
+    compat: bool,
 }
 
 /// The initial state of the live table.
@@ -90,6 +110,10 @@ impl Stats {
         engine::block_on(async {
             let context = Context::look(place.site("stats"), interface).await?;
             output::warn(context.subject().doubt().as_slice());
+            if self.metrics.all {
+                let scrape = engine::scrape(&context, self.metrics.most_pairs).await?;
+                return self.form.print_scrape(&scrape, self.metrics.compat);
+            }
             if self.pairs {
                 let pairs = engine::pairs(&context)?;
                 let form = &self.form;
@@ -131,6 +155,14 @@ impl Form {
         }
         out.flush()?;
         Ok(())
+    }
+
+    fn print_scrape(&self, scrape: &Scrape, compat: bool) -> Result<()> {
+        let format = if self.openmetrics { Exposition::OpenMetrics } else { Exposition::Text };
+        let style = ScrapeStyle { format, compat, now: SystemTime::now() };
+        let mut out = BufWriter::new(output::stdout());
+        render_scrape_into(&mut out, scrape, &style)?;
+        Ok(out.flush()?)
     }
 
     /// Prints counts that have a text and a metrics form of their own.

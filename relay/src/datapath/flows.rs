@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::maps::{Array, MapData};
-use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS};
+use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS, tcp};
 
 use super::{
     DatapathError,
@@ -43,6 +43,23 @@ pub struct LiveFlow {
     pub bytes: u64,
 }
 
+/// How many flows of the table have not expired, by state, with every state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// By the state's label.
+    pub live: BTreeMap<&'static str, u64>,
+    /// Places of the table.
+    pub capacity: u64,
+}
+
+/// One of each label.
+const STATES: [State; 4] = [
+    State::OPENING,
+    State::STEADY,
+    State::STEADY.after_beginner(tcp::FIN),
+    State::STEADY.after_beginner(tcp::RST),
+];
+
 /// Words of a set: tags, then entries.
 const ENTRY: usize = size_of::<Record>() / size_of::<u64>();
 const SET: usize = WAYS + WAYS * ENTRY;
@@ -56,6 +73,13 @@ const FIRST_TAG: u64 = 2;
 pub(super) fn read(pins: &Pins) -> Result<Vec<LiveFlow>, DatapathError> {
     let Some(pinned) = pins.map(&FLOWS).words()? else { return Ok(Vec::new()) };
     Ok(live(&pinned.words))
+}
+
+/// How many are live; `None` if nothing is pinned.
+pub(super) fn count(pins: &Pins) -> Result<Option<FlowCounts>, DatapathError> {
+    let Some(pinned) = pins.map(&FLOWS).words()? else { return Ok(None) };
+    let now = boot_ticks();
+    Ok(Some(counted(records(&pinned.words).filter(|record| record.expires > now))))
 }
 
 /// The live flows in one map.
@@ -116,28 +140,31 @@ pub(super) fn last_uses(pins: &Pins) -> Result<BTreeMap<u32, u64>, DatapathError
 
 fn live(words: &Mapped<u64>) -> Vec<LiveFlow> {
     let now = boot_ticks();
-    records(words).iter().filter_map(|record| flow(record, now)).collect()
+    records(words).filter_map(|record| flow(&record, now)).collect()
+}
+
+fn counted(live: impl Iterator<Item = Record>) -> FlowCounts {
+    let mut counts: BTreeMap<&str, u64> = STATES.map(|state| (state.label(), 0)).into();
+    for record in live {
+        *counts.entry(State::from_bits(record.state).label()).or_default() += 1;
+    }
+    FlowCounts { live: counts, capacity: u64::from(SETS) * WAYS as u64 }
 }
 
 /// All records, of flows that are live or have expired.
-fn records(words: &Mapped<u64>) -> Vec<Record> {
-    let word = |at: usize| words.get(at).unwrap_or(0);
-    let mut records = Vec::new();
-    for set in 0..SETS as usize {
-        for way in 0..WAYS {
-            let tag = word(set * SET + way);
-            if tag < FIRST_TAG {
-                continue;
-            }
-            let first = set * SET + WAYS + way * ENTRY;
-            let record: [u64; ENTRY] = std::array::from_fn(|at| word(first + at));
-            // Another flow may have taken the place meanwhile.
-            if word(set * SET + way) == tag {
-                records.push(bytemuck::cast(record));
-            }
+fn records(words: &Mapped<u64>) -> impl Iterator<Item = Record> {
+    let word = move |at: usize| words.get(at).unwrap_or(0);
+    let places = (0..SETS as usize).flat_map(|set| (0..WAYS).map(move |way| (set, way)));
+    places.filter_map(move |(set, way)| {
+        let tag = word(set * SET + way);
+        if tag < FIRST_TAG {
+            return None;
         }
-    }
-    records
+        let first = set * SET + WAYS + way * ENTRY;
+        let record: [u64; ENTRY] = std::array::from_fn(|at| word(first + at));
+        // Another flow may have taken the place meanwhile.
+        (word(set * SET + way) == tag).then(|| bytemuck::cast(record))
+    })
 }
 
 /// When the beginner sent its last packet, in ticks.
@@ -185,6 +212,14 @@ mod tests {
     use bytemuck::Zeroable as _;
 
     use super::*;
+
+    #[test]
+    fn flows_are_counted_by_state_with_every_state() {
+        let open = Record { state: State::STEADY.bits(), ..Record::zeroed() };
+        let counts = counted([open, open, Record::zeroed()].into_iter());
+        assert_eq!(counts.live, [("closing", 0), ("open", 2), ("opening", 1), ("reset", 0)].into());
+        assert_eq!(counts.capacity, 131_072);
+    }
 
     #[test]
     fn the_last_packet_of_a_flow_is_as_long_ago_as_its_state_lasts() {

@@ -49,7 +49,7 @@ pub use counters::{Counters, DroppedCounts, Epoch};
 pub use differences::{Differing, Found};
 pub use error::{DatapathError, Obstacle};
 pub use events::{DroppedPacket, Inner, Recorded, Recorder};
-pub use flows::LiveFlow;
+pub use flows::{FlowCounts, LiveFlow};
 pub use generation::Loaded;
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use hash::policy_hash;
@@ -309,6 +309,14 @@ impl Datapath {
     /// A pin cannot be read, or has another shape.
     pub fn flows(&self) -> Result<Vec<LiveFlow>, DatapathError> {
         flows::read(&self.pins)
+    }
+
+    /// How many flows are live, without their counts and names; `None` if nothing is pinned.
+    ///
+    /// # Errors
+    /// A pin cannot be read, or has another shape.
+    pub fn flow_counts(&self) -> Result<Option<FlowCounts>, DatapathError> {
+        flows::count(&self.pins)
     }
 
     /// Dropped packets, beginning with the latest `last`.

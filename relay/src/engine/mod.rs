@@ -32,6 +32,7 @@ mod plan;
 mod quotas;
 mod record;
 mod saved;
+mod scrape;
 mod site;
 mod stats;
 mod status;
@@ -67,6 +68,7 @@ pub use loan::{
 pub use lock::Lock;
 pub use peers::{PeerList, StaleClients, groups};
 pub use quotas::{quotas, reset_quotas, save_quotas};
+pub use scrape::scrape;
 pub use site::{Notice, Site};
 pub use stats::{pairs, rules, snapshot, traffic};
 pub use status::status;

@@ -57,6 +57,11 @@ impl Family {
         Self { name, kind: Kind::Counter, unit: Some(unit), help }
     }
 
+    /// Without a unit.
+    pub(super) const fn plain_counter(name: &'static str, help: &'static str) -> Self {
+        Self { name, kind: Kind::Counter, unit: None, help }
+    }
+
     pub(super) const fn gauge(
         name: &'static str,
         unit: Option<&'static str>,
@@ -91,7 +96,7 @@ impl Family {
         &self,
         out: &mut impl Write,
         labels: impl IntoIterator<Item = Label<'a>>,
-        value: u64,
+        value: impl fmt::Display,
     ) -> io::Result<()> {
         write!(out, "{}{}", self.name, self.kind.suffix())?;
         for (index, label) in labels.into_iter().enumerate() {

@@ -14,6 +14,9 @@ pub struct Guard {
     pub messages: BTreeMap<&'static str, u64>,
     /// Sources without a session, latest first; eight at most.
     pub unanswered: Vec<Unanswered>,
+    /// How many there are of these, as far as the guard's table was read.
+    #[serde(skip)]
+    pub unanswered_sources: usize,
 }
 
 /// A source whose initiations the guard passed and that never had a session.
@@ -50,9 +53,13 @@ impl Guard {
         counts: &[u64; Outcome::COUNT],
         unanswered: &[Unanswered],
     ) -> Self {
-        let unanswered = unanswered.iter().take(UNANSWERED_SHOWN).cloned().collect();
         let labels = Outcome::ALL.iter().map(|outcome| outcome.label());
-        Self { interfaces, messages: labels.zip(counts.iter().copied()).collect(), unanswered }
+        Self {
+            interfaces,
+            messages: labels.zip(counts.iter().copied()).collect(),
+            unanswered: unanswered.iter().take(UNANSWERED_SHOWN).cloned().collect(),
+            unanswered_sources: unanswered.len(),
+        }
     }
 
     /// Whether it is not configured, not attached, and never saw a message.

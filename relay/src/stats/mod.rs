@@ -2,6 +2,7 @@
 //! the status compared with the configuration.
 
 mod columns;
+mod compat;
 mod dump;
 mod ends;
 mod exposition;
@@ -16,6 +17,7 @@ mod quotas;
 mod rules;
 #[cfg(test)]
 mod sample;
+mod scrape;
 mod snapshot;
 mod status;
 mod suggested;
@@ -38,6 +40,9 @@ pub use prometheus::{
 };
 pub use quotas::{QuotaTraffic, QuotaUse, Quotas, render_quotas_into};
 pub use rules::{RuleTraffic, RuleUse, render_rules_into};
+pub use scrape::{
+    BusiestPairs, FlowTable, MOST_PAIRS, RateLimit, Scrape, ScrapeStyle, render_scrape_into,
+};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use suggested::{

@@ -1,6 +1,9 @@
 //! Traffic by pair of peers.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use relay_common::PairCounters;
 use serde::Serialize;
@@ -35,7 +38,7 @@ struct Pair {
     relayed: Traffic,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Traffic {
     packets: u64,
@@ -43,16 +46,22 @@ struct Traffic {
 }
 
 impl Pairs {
-    /// Counters with the names of sender and receiver.
+    /// Counters with the names of sender and receiver. Pairs of equal names, as those of peers that
+    /// are no longer known, are added up.
     pub fn new(
         interface: &str,
         pairs: impl IntoIterator<Item = (String, String, PairCounters)>,
         others: PairCounters,
     ) -> Self {
-        let mut pairs: Vec<Pair> = pairs
-            .into_iter()
-            .map(|(from, to, counters)| Pair { from, to, relayed: counters.into() })
-            .collect();
+        let mut named: BTreeMap<(String, String), Traffic> = BTreeMap::new();
+        for (from, to, counters) in pairs {
+            let relayed = named.entry((from, to)).or_default();
+            relayed.packets += counters.packets;
+            relayed.bytes += counters.bytes;
+        }
+        let pairs = named.into_iter();
+        let mut pairs: Vec<Pair> =
+            pairs.map(|((from, to), relayed)| Pair { from, to, relayed }).collect();
         pairs.sort_by(|a, b| {
             b.relayed
                 .bytes
@@ -121,6 +130,15 @@ mod tests {
         let mut text = Vec::new();
         render_pairs_into(&mut text, &shown()).expect("a Vec takes everything");
         insta::assert_snapshot!(String::from_utf8(text).expect("UTF-8"));
+    }
+
+    #[test]
+    fn pairs_of_peers_that_are_no_longer_known_are_one_line() {
+        let gone =
+            |packets, bytes| ("?".to_owned(), "node-a".to_owned(), PairCounters { packets, bytes });
+        let shown = Pairs::new("relay0", [gone(1, 84), gone(2, 168)], PairCounters::default());
+        let rows: Vec<_> = shown.rows().collect();
+        assert_eq!(rows, [("?", "node-a", PairCounters { packets: 3, bytes: 252 })]);
     }
 
     #[test]

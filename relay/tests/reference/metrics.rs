@@ -9,21 +9,24 @@ use crate::{
 
 #[test]
 fn the_page_of_metrics_is_current() {
-    let of_peers = families("the_text_format_for_prometheus");
-    let of_pairs = families("the_metrics_of_pairs");
-    let of_rules = families("the_metrics_of_rules");
-    page::check(
-        "metrics",
-        &format!(
-            "## `relay stats`\n\n{of_peers}\n## `relay stats --pairs`\n\n{of_pairs}\n\
-             ## `relay stats --rules`\n\n{of_rules}"
-        ),
-    );
+    let parts = [
+        ("relay stats", families("prometheus__tests__the_text_format_for_prometheus")),
+        ("relay stats --pairs", families("prometheus__tests__the_metrics_of_pairs")),
+        ("relay stats --rules", families("prometheus__tests__the_metrics_of_rules")),
+    ];
+    let mut all = families("scrape__tests__a_scrape_is_one_exposition_of_everything");
+    all.retain(|row| !parts.iter().any(|(_, rows)| rows.iter().any(|other| other[0] == row[0])));
+    let compat = families("compat__tests__names_labels_and_values_are_those_of_the_originals");
+    let rest = [("relay stats --all", all), ("relay stats --all --compat", compat)];
+    let sections = parts.into_iter().chain(rest).map(|(command, rows)| {
+        format!("## `{command}`\n\n{}", table(["metric", "type", "labels", "meaning"], rows))
+    });
+    page::check("metrics", &sections.collect::<Vec<_>>().join("\n"));
 }
 
 /// Metric families in the order in which they are written.
-fn families(snapshot: &str) -> String {
-    let file = format!("relay__stats__prometheus__tests__{snapshot}.snap");
+fn families(snapshot: &str) -> Vec<[String; 4]> {
+    let file = format!("relay__stats__{snapshot}.snap");
     let file = page::root().join("relay/src/stats/snapshots").join(file);
     let text = fs::read_to_string(&file).expect("the renderer's snapshot");
     let mut rows: Vec<[String; 4]> = Vec::new();
@@ -40,8 +43,8 @@ fn families(snapshot: &str) -> String {
             *name = sample.to_owned();
         }
     }
-    let rows = rows.into_iter().map(|[name, kind, labels, help]| [code(&name), kind, labels, help]);
-    table(["metric", "type", "labels", "meaning"], rows)
+    let rows = rows.into_iter();
+    rows.map(|[name, kind, labels, help]| [code(&name), kind, labels, help]).collect()
 }
 
 /// The names in `interface="relay0",peer="node-a"} 1`.

@@ -18,6 +18,12 @@ fn one_form_at_a_time_and_no_setting_of_a_table_that_is_not_there() {
         &["stats", "--interval", "2"],
         &["stats", "--watch", "--interval", "0"],
         &["stats", "--watch", "--sort", "colour"],
+        &["stats", "--all"],
+        &["stats", "--json", "--all"],
+        &["stats", "--prometheus", "--all", "--rules"],
+        &["stats", "--openmetrics", "--prometheus", "--all"],
+        &["stats", "--prometheus", "--compat"],
+        &["stats", "--prometheus", "--most-pairs", "3"],
     ] {
         let output = relay(&example("one-to-many.toml"), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));

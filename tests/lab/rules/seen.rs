@@ -31,6 +31,15 @@ fn flows_and_rules_are_shown_as_they_run_and_a_diff_tells_what_would_end() {
                 && flow["expiresInSeconds"].as_u64() > Some(0);
             ensure!(is_it, "{flow}");
         }
+        let metrics = ["stats", "--prometheus", "--all"];
+        let metrics = lab.relay().relay(&metrics)?.success("stats")?;
+        for line in [
+            "wgrelay_flows{interface=\"relay0\",state=\"open\"} 2\n",
+            "wgrelay_flow_capacity{interface=\"relay0\"} 131072\n",
+            "wgrelay_rule_flows_total{interface=\"relay0\",rule=\"opened\"} 2\n",
+        ] {
+            ensure!(metrics.contains(line), "no {line} in\n{metrics}");
+        }
         let number = |filter: &[&str]| flows(&lab, filter).map(|flows| flows.len());
         let numbers = [
             number(&["--peer", b.name()])?,
