@@ -8,6 +8,8 @@ use std::{
     sync::OnceLock,
 };
 
+use relay_vm::prometheus;
+
 use crate::{Namespace, relay_host};
 
 /// Environment variable: a comma-separated list of required needs, or `all`.
@@ -45,6 +47,8 @@ pub enum Need {
     NoWireGuard,
     /// The virtual machine of `xtask vm`, which nobody else uses.
     OwnMachine,
+    /// Prometheus and promtool, which `cargo xtask setup` puts into the cache.
+    Prometheus,
     /// A virtual machine whose clock skips the time in which it waits.
     SkippingClock,
 }
@@ -70,6 +74,7 @@ impl Need {
             Self::WireGuardGo => "wireguard-go",
             Self::NoWireGuard => "no-wireguard",
             Self::OwnMachine => "own-machine",
+            Self::Prometheus => "prometheus",
             Self::SkippingClock => "skipping-clock",
         }
     }
@@ -104,6 +109,14 @@ impl Need {
                     .is_ok_and(|name| name.trim() == MACHINE)
                     && Path::new("/vm/modules/order").is_file();
                 (!is_own).then(|| "a machine of the lab's own (cargo xtask vm)".to_owned())
+            }
+            Self::Prometheus => {
+                let absent: Vec<&str> = prometheus::PROGRAMS
+                    .into_iter()
+                    .filter(|program| prometheus::program(program).is_none())
+                    .collect();
+                (!absent.is_empty())
+                    .then(|| format!("{} (cargo xtask setup)", absent.join(" and ")))
             }
             Self::SkippingClock => {
                 let skips = env::var(CLOCK).is_ok_and(|clock| clock == "instructions");

@@ -11,6 +11,7 @@ mod libraries;
 mod machine;
 pub mod process;
 pub mod progress;
+pub mod prometheus;
 mod terminal;
 pub mod workspace;
 

@@ -6,6 +6,7 @@ pub(crate) mod ebpf;
 pub(crate) mod fleet;
 mod lab;
 pub(crate) mod lints;
+mod prometheus;
 
 use anyhow::Result;
 use relay_vm::apt;
@@ -20,6 +21,8 @@ pub(crate) enum Part {
     Lints,
     /// For the lab: network and WireGuard tools, the virtual machine.
     Lab,
+    /// Prometheus, for the tests of metrics, alerts and the dashboard.
+    Prometheus,
     /// For comparison in the bench.
     Bench,
     /// To build and pack a release.
@@ -30,7 +33,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// For building and testing, in the order of installation.
-    pub(crate) const ALL: [Self; 3] = [Self::Ebpf, Self::Lints, Self::Lab];
+    pub(crate) const ALL: [Self; 4] = [Self::Ebpf, Self::Lints, Self::Lab, Self::Prometheus];
 }
 
 /// A missing tool.
@@ -63,6 +66,7 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
             Part::Ebpf => ebpf::missing(),
             Part::Lints => lints::missing(),
             Part::Lab => lab::missing(),
+            Part::Prometheus => prometheus::missing(),
             Part::Bench => bench::missing(),
             Part::Dist => dist::missing(),
             Part::Fleet => fleet::missing(),
@@ -88,6 +92,9 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Lab) {
             report(lab::install());
+        }
+        if parts.contains(&Part::Prometheus) {
+            report(prometheus::install());
         }
         if parts.contains(&Part::Bench) {
             report(bench::install());

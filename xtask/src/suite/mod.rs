@@ -43,6 +43,9 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     if plan.tiers.contains(&0) {
         parts.push(Part::Lints);
     }
+    if plan.tiers.contains(&2) {
+        parts.push(Part::Prometheus);
+    }
     if plan.tiers.iter().any(is_lab) {
         parts.push(Part::Lab);
     }
