@@ -209,11 +209,14 @@ fn lent(fleet: &mut Fleet) -> Result<()> {
     fleet.one.run(&revoke)?;
     fleet.one.run(&lend("tcp/23"))?;
 
-    let mut variables = fleet.variables(&[&fleet.peers[1]]);
+    let mut variables = fleet.variables(&[&fleet.peers[1], &fleet.peers[2]]);
+    variables["relay_rules"] =
+        json!({ "ping": { "from": [c], "to": [b], "ports": ["icmp/echo"] } });
     variables["relay_gate_command"] = json!(["false"]);
     variables["relay_gate_retries"] = json!(1);
     fleet.play(&variables, &[])?.stopped_on("one", "The change was rolled back")?;
     fleet.one.run("relay status --check")?;
+    fleet.one.run(&format!("! relay explain {c} {b} icmp/echo"))?;
     fleet.one.run(&format!("relay explain {c} {b} tcp/23"))?;
     fleet.one.run(&format!("! relay explain {c} {b} tcp/22"))?;
 
