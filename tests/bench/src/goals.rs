@@ -167,13 +167,22 @@ fn native(document: &Document) -> Vec<Goal> {
 }
 
 fn commands(document: &Document) -> Vec<Goal> {
-    let stats = document.commands.iter().filter(|row| row.verb == "stats");
-    let judged = stats.filter_map(|row| {
+    let mut goals = Vec::new();
+    for row in document.commands.iter().filter(|row| row.verb == "stats") {
         let what = format!("relay stats, {} peers", number(u64::from(row.peers)));
         let most = if row.peers <= 10 { 20.0 } else { 300.0 };
-        Some(Goal::new(what, document.estimate_ms(row)?, most, "ms"))
-    });
-    judged.collect()
+        if let Some(ms) = document.estimate_ms(row).filter(|_| row.peers <= 10_000) {
+            goals.push(Goal::new(what.clone(), ms, most, "ms"));
+        }
+        let mut same = document.commands.iter().filter(|other| other.peers == row.peers);
+        if let Some(wg) =
+            same.find(|other| other.verb.starts_with("wg ")).filter(|_| row.peers > 10)
+        {
+            let times = count(row.instructions) / count(wg.instructions);
+            goals.push(Goal::new(format!("{what}, in wg show dump"), times, 3.0, ""));
+        }
+    }
+    goals
 }
 
 fn memory(document: &Document) -> Vec<Goal> {

@@ -107,7 +107,7 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
-    /// Command line without `relay`.
+    /// Command line without `relay`, or that of wg(8).
     pub verb: String,
     pub peers: u32,
     pub instructions: u64,

@@ -221,7 +221,11 @@ fn commands(document: &Document) -> String {
     let rows = document.commands.iter().map(|row| {
         let ms = document.estimate_ms(row).map_or_else(String::new, |ms| format!("{ms:.0} ms"));
         vec![
-            format!("relay {}", row.verb),
+            if row.verb.starts_with("wg ") {
+                row.verb.clone()
+            } else {
+                format!("relay {}", row.verb)
+            },
             number(u64::from(row.peers)),
             format!("{:.1} million", float(row.instructions) / 1e6),
             ms,

@@ -22,6 +22,12 @@ pub const PACE: &str = "check";
 /// The commands. All read the configuration, and all but [`PACE`] the kernel.
 const VERBS: [&[&str]; 5] = [&[PACE], &["stats"], &["stats", "--json"], &["status"], &["up"]];
 
+/// What reads the same interface, for comparison.
+const WG: [&str; 4] = ["wg", "show", INTERFACE, "dump"];
+
+/// The interface of a configuration that names none.
+const INTERFACE: &str = "relay0";
+
 /// Number of runs; the minimum counts.
 const TIMES: u32 = 10;
 
@@ -55,20 +61,23 @@ impl Commands {
         Ok(Self { relay, directory })
     }
 
-    /// Brings the relay up and counts the instructions of each command, from the start of its
-    /// process; an instruction takes 2^shift ns.
+    /// Brings the relay up and counts the instructions of each command and of wg(8), from the start of
+    /// its process; an instruction takes 2^shift ns.
     pub fn count(&self, shift: u32) -> Result<Vec<(String, u64)>> {
         let bpffs = self.bpffs();
         fs::create_dir(&bpffs)?;
         mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")?;
         self.run(&["up"])?;
-        VERBS
-            .iter()
-            .map(|words| {
+        let verbs = VERBS.iter().map(|words| (words.join(" "), self.relay(words)));
+        let mut wg = Command::new(WG[0]);
+        wg.args(&WG[1..]);
+        verbs
+            .chain([(WG.join(" "), wg)])
+            .map(|(name, mut command)| {
                 // Warm-up: reads files from disk.
-                self.run(words)?;
-                let took = u64::try_from(self.run(words)?.as_nanos())?;
-                Ok((words.join(" "), took >> shift))
+                timed(&mut command)?;
+                let took = u64::try_from(timed(&mut command)?.as_nanos())?;
+                Ok((name, took >> shift))
             })
             .collect()
     }
@@ -92,16 +101,24 @@ impl Commands {
     }
 
     fn run(&self, words: &[&str]) -> Result<Duration> {
-        let started = Instant::now();
-        let status = Command::new(&self.relay)
+        timed(&mut self.relay(words))
+    }
+
+    fn relay(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.relay);
+        command
             .args([Path::new("--config"), &self.directory.path().join("relay.toml")])
             .args([Path::new("--bpffs"), &self.bpffs()])
-            .args(words)
-            .stdout(Stdio::null())
-            .status()
-            .with_context(|| format!("run {}", self.relay.display()))?;
-        let took = started.elapsed();
-        ensure!(status.success(), "relay {}: {status}", words.join(" "));
-        Ok(took)
+            .args(words);
+        command
     }
+}
+
+fn timed(command: &mut Command) -> Result<Duration> {
+    let started = Instant::now();
+    let status = command.stdout(Stdio::null()).status();
+    let took = started.elapsed();
+    let status = status.with_context(|| format!("run {command:?}"))?;
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(took)
 }
