@@ -26,6 +26,7 @@ mod own_tunnel;
 mod path;
 mod policy;
 mod rules;
+mod serve;
 mod shapes;
 mod siege;
 mod trace;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use relay::stats::{
-    BusiestPairs, FlowTable, Guarded, Observation, Pairs, PeerObservation, Policy, QuotaTraffic,
-    QuotaUse, RateLimit, RuleTraffic, RuleUse, Scrape, Snapshot, Unanswered,
+    BusiestPairs, Dropped, FlowTable, Guarded, Observation, Pairs, PeerObservation, Policy,
+    QuotaTraffic, QuotaUse, RateLimit, RuleTraffic, RuleUse, Scrape, Snapshot, Unanswered,
 };
 use relay_common::{PairCounters, PeerCounters, Reason, counters::RuleCounters, guard::Outcome};
 
@@ -21,7 +21,7 @@ pub(crate) fn scrape(now: SystemTime) -> Scrape {
     let rate =
         |traffic, bits_per_second| RateLimit { peer: "ann".to_owned(), traffic, bits_per_second };
     Scrape {
-        snapshot: Snapshot::new(&observation(now)),
+        snapshot: Snapshot::new(observation(now)),
         rules: RuleTraffic::new("relay0", [("ops-ssh".to_owned(), RuleUse { counters, last })]),
         pairs: Some(BusiestPairs {
             pairs: Pairs::new("relay0", pairs, counted(7, 700)),
@@ -57,7 +57,7 @@ fn observation(now: SystemTime) -> Observation {
             peer("na\\s \"2\"", "E2WpFYbaxQs/cXG8egHaXm1wN7yQjE5WRxa7njhmYQA=", None),
         ],
         quotas: vec![quota(QuotaTraffic::From, 3_252), quota(QuotaTraffic::To, 0)],
-        unattributed: std::array::from_fn(|reason| reason as u64),
+        unattributed: Dropped::new(std::array::from_fn(|reason| reason as u64)),
         fence_dropped: [("from_peers", 0), ("own_tunnel", 5), ("to_peers", 4)].into(),
         guard: ["driver", "none"]
             .map(|attached| Guarded { interface: format!("eth-{attached}"), attached })
@@ -94,6 +94,6 @@ fn peer(name: &str, key: &str, latest_handshake: Option<SystemTime>) -> PeerObse
             host_tx_packets: 2,
             host_tx_bytes: 168,
         },
-        dropped: [1; Reason::COUNT],
+        dropped: Dropped::new([1; Reason::COUNT]),
     }
 }

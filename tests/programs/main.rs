@@ -20,6 +20,7 @@ mod probe;
 mod relayed;
 mod routing;
 mod rules;
+mod slots;
 mod trial;
 
 use relay::model::Relay;

@@ -29,7 +29,7 @@ fn what_was_used_is_restored_and_goes_on_when_the_slots_outgrow_their_map() {
         };
         let used = |relay: &Relay, place: usize| {
             let key = &relay.peers[place].public_key;
-            datapath.used()?.get(key).copied().context("a peer")
+            datapath.used(&datapath.slots()?)?.get(key).copied().context("a peer")
         };
         let saved = Used { day: 20_000, used_from: 5, used_to: 7, ..Used::default() };
         let few = fleet(1..=2);
@@ -74,7 +74,7 @@ fn a_quota_that_is_reset_leaves_those_of_others_alone() {
         let all = keys.map(|key| (key, saved)).into();
         bed.relay.enter(|| switch(&datapath, &both, &all))??;
         datapath.reset_used(&keys[0])?;
-        let used = datapath.used()?;
+        let used = datapath.used(&datapath.slots()?)?;
         ensure!(used[&keys[0]] == Used { used_from: 0, used_to: 0, ..saved }, "{used:?}");
         ensure!(used[&keys[1]] == saved, "{used:?}");
         Ok(())

@@ -195,7 +195,7 @@ fn counters_of_another_layout_restart_and_that_is_reported() {
         let repairs: Vec<_> = observed.repairs().iter().map(Repair::to_string).collect();
         let counters = "taken over; some counters restart at zero: their layout differs";
         ensure!(repairs == [format!("~ pins in {}: {counters}", dir.display())], "{repairs:?}");
-        ensure!(!observed.counters_are_lost() && mine.datapath.counters()?.peers.len() == 1);
+        ensure!(!observed.counters_are_lost() && mine.datapath.slots()?.len() == 1);
         mine.switch()?;
         mine.guard(UNDERLAY, &settings(1000))?;
         ensure!(mine.link(GUARD)? == guard && !dir.exists());

@@ -75,8 +75,12 @@ impl<'a> TunHost<'a> {
     /// Whether the packet leaves again. One that does not is counted as dropped.
     pub fn passes(&self, inner: &Inner) -> Result<bool> {
         let dropped = || -> Result<u64> {
-            let counters = self.enter(Datapath::counters)?;
-            Ok(counters.peers.values().flat_map(|(_, dropped)| dropped).sum())
+            let (slots, counters) = self.enter(|datapath| {
+                let slots = datapath.slots()?;
+                let counters = datapath.counters(&slots)?;
+                Ok((slots, counters))
+            })?;
+            Ok(slots.values().flat_map(|slot| counters.of(*slot).1).sum())
         };
         let before = dropped()?;
         while self.tun.read()?.is_some() {}

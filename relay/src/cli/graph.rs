@@ -11,7 +11,9 @@ use super::{Place, output};
 use crate::{
     config::{self, Options},
     engine::{self, Context, ErrorContext as _, Result},
-    graph::{self, Picture, Traffic, render_dot_into, render_matrix_into, render_svg_into},
+    graph::{
+        self, Drawing, Picture, Traffic, render_dot_into, render_matrix_into, render_svg_into,
+    },
 };
 
 /// `relay graph`.
@@ -41,6 +43,8 @@ enum Format {
     Dot,
     /// A table for the terminal.
     Matrix,
+    /// One JSON object.
+    Json,
 }
 
 impl Graph {
@@ -79,6 +83,7 @@ impl Graph {
                 graph.require_few_pairs()?;
                 render_dot_into(&mut out, graph, traffic)?;
             }
+            Format::Json => output::json(&mut out, &Drawing::of(graph, traffic)?)?,
             Format::Matrix => render_matrix_into(&mut out, graph, traffic, color)?,
         }
         Ok(out.flush()?)
@@ -89,6 +94,7 @@ impl Graph {
         self.format.unwrap_or(match ending {
             Some("svg") => Format::Svg,
             Some("dot" | "gv") => Format::Dot,
+            Some("json") => Format::Json,
             Some(_) | None => Format::Matrix,
         })
     }

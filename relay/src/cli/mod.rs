@@ -7,6 +7,7 @@ mod diff;
 mod doctor;
 mod down;
 mod ended;
+mod events;
 mod exit;
 mod explain;
 mod flows;
@@ -25,6 +26,7 @@ mod peer;
 mod qr;
 mod quota;
 mod reload;
+mod serve;
 mod stats;
 mod status;
 mod subject;
@@ -33,6 +35,7 @@ mod trace;
 mod trial;
 mod unused;
 mod up;
+mod usage;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -42,7 +45,7 @@ use std::{
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::engine::{Kind, Site};
+use crate::engine::{Kind, Site, Source};
 
 /// Relay packets between WireGuard peers that list each other, in the kernel.
 ///
@@ -82,7 +85,8 @@ struct Cli {
         help_heading = "Global options"
     )]
     bpffs: PathBuf,
-    /// Directory that records which configuration each client was given, and what is used of quotas.
+    /// Directory that records which configuration each client was given, what is used of quotas, and
+    /// the history of counts.
     #[arg(
         long,
         global = true,
@@ -114,10 +118,14 @@ enum Verb {
     Explain(explain::Explain),
     /// Show dropped packets: the last ones, or live.
     Observe(observe::Observe),
+    /// Show what happens: peers that come and go, changes of the policy, dropped packets.
+    Events(events::Events),
     /// Show live flows between peers with rules.
     Flows(flows::Flows),
     /// Show what peers have used of their quotas.
     Quota(quota::Quota),
+    /// Show what peers have transferred in a month or a day.
+    Usage(usage::Usage),
     /// Show every packet and its verdict until stopped.
     Trace(trace::Trace),
     /// Try a configuration beside the policy in force, and show what differs.
@@ -132,6 +140,8 @@ enum Verb {
     Graph(graph::Graph),
     /// Show what a configuration lets through that another does not.
     Diff(diff::Diff),
+    /// Serve metrics, an API and live updates over HTTP until stopped.
+    Serve(serve::Serve),
     /// Check the host and suggest remedies.
     Doctor(doctor::Doctor),
     /// Validate the configuration and report every problem.
@@ -163,6 +173,19 @@ impl<'a> Place<'a> {
     fn site(self, verb: &'static str) -> Site<'a> {
         let Self { config, bpffs, state } = self;
         Site { config, bpffs, state, verb, notice: output::notice }
+    }
+
+    /// The same for what looks for as long as it runs.
+    fn source(self, verb: &'static str, which: &subject::Which) -> Source {
+        let Self { config, bpffs, state } = self;
+        Source {
+            config: config.to_owned(),
+            bpffs: bpffs.to_owned(),
+            state: state.to_owned(),
+            interface: which.interface.clone(),
+            verb,
+            notice: output::notice,
+        }
     }
 }
 
@@ -196,8 +219,10 @@ pub fn main() -> ExitCode {
         Verb::Stats(stats) => stats.run(place),
         Verb::Explain(explain) => explain.run(place),
         Verb::Observe(observe) => observe.run(place),
+        Verb::Events(events) => events.run(place),
         Verb::Flows(flows) => flows.run(place),
         Verb::Quota(quota) => quota.run(place),
+        Verb::Usage(usage) => usage.run(place),
         Verb::Trace(trace) => trace.run(place),
         Verb::Try(trial) => trial.run(place),
         Verb::Learn(learn) => learn.run(place),
@@ -205,6 +230,7 @@ pub fn main() -> ExitCode {
         Verb::Unused(unused) => unused.run(place),
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),
+        Verb::Serve(serve) => serve.run(place),
         Verb::Doctor(doctor) => doctor.run(place),
         Verb::Check(check) => check.run(place.config),
         Verb::Peer(peer) => peer.run(place),

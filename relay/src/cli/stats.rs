@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::{Place, exit::UsageError, live, output, subject::Which};
 use crate::{
-    engine::{self, Context, Result},
+    engine::{self, Context, Result, Subject},
     stats::{
-        Column, Exposition, MOST_PAIRS, Scrape, ScrapeStyle, Snapshot, Style, Watch,
+        Column, Exposition, MOST_PAIRS, Scrape, ScrapeStyle, Since, Snapshot, Style, Watch,
         render_dump_into, render_pairs_into, render_pairs_prometheus_into, render_prometheus_into,
-        render_rules_into, render_rules_prometheus_into, render_scrape_into, render_text_into,
+        render_rules_into, render_rules_prometheus_into, render_scrape_into, render_since_into,
+        render_text_into,
     },
 };
 
@@ -23,6 +24,7 @@ use crate::{
     relay stats --watch --sort rx --filter node\n                              \
     a live table, the busiest first\n  \
     relay stats --pairs         traffic between peers, with `pair_stats = true`\n  \
+    relay stats --since 24h     what was counted in the last day\n  \
     relay stats --prometheus > /var/lib/prometheus/node-exporter/relay.prom\n  \
     relay stats --openmetrics --all\n                              \
     all metrics: rules, pairs, flows and limits too")]
@@ -37,6 +39,11 @@ pub(super) struct Stats {
     /// Show what each rule has let through, and how many flows began by it.
     #[arg(long, conflicts_with_all = ["dump", "watch", "pairs"])]
     rules: bool,
+    /// Show what was counted in the last TIME, such as 24h or 7d, from the history that `relay serve`
+    /// records. The relay need not be up.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(conflicts_with_all = ["dump", "prometheus", "openmetrics", "watch", "pairs", "rules"])]
+    since: Option<Duration>,
     #[command(flatten)]
     metrics: Metrics,
     #[command(flatten)]
@@ -108,6 +115,11 @@ impl Stats {
         }
         let interface = self.which.interface.as_ref();
         engine::block_on(async {
+            if let Some(age) = self.since {
+                let subject = Subject::find(place.config, interface).await?;
+                output::warn(subject.doubt().as_slice());
+                return self.form.print_since(&engine::since(place.site("stats"), &subject, age)?);
+            }
             let context = Context::look(place.site("stats"), interface).await?;
             output::warn(context.subject().doubt().as_slice());
             if self.metrics.all {
@@ -162,6 +174,16 @@ impl Form {
         let style = ScrapeStyle { format, compat, now: SystemTime::now() };
         let mut out = BufWriter::new(output::stdout());
         render_scrape_into(&mut out, scrape, &style)?;
+        Ok(out.flush()?)
+    }
+
+    fn print_since(&self, since: &Since) -> Result<()> {
+        let mut out = BufWriter::new(output::stdout());
+        if self.json {
+            output::json(&mut out, since)?;
+        } else {
+            render_since_into(&mut out, since, output::color())?;
+        }
         Ok(out.flush()?)
     }
 

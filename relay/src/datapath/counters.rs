@@ -30,13 +30,21 @@ const WORDS: usize = size_of::<PeerCounters>() / size_of::<u64>();
 /// Dropped packets by [`Reason::index`].
 pub type DroppedCounts = [u64; Reason::COUNT];
 
-/// Counts since the peers were first configured.
+/// Counts since the peers were first configured: traffic and dropped packets, by slot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Traffic and dropped packets of each peer.
-    pub peers: BTreeMap<PublicKey, (PeerCounters, DroppedCounts)>,
+pub struct Counters(Vec<(PeerCounters, DroppedCounts)>);
+
+impl Counters {
+    /// Those of a slot.
+    pub fn of(&self, slot: u32) -> (PeerCounters, DroppedCounts) {
+        let none = (PeerCounters::default(), [0; Reason::COUNT]);
+        self.0.get(slot as usize).copied().unwrap_or(none)
+    }
+
     /// Dropped packets whose source belongs to no peer.
-    pub unattributed: DroppedCounts,
+    pub fn unattributed(&self) -> DroppedCounts {
+        self.of(UNATTRIBUTED_SLOT).1
+    }
 }
 
 /// One pair of maps. When the slots outgrow it, the next epoch is added.
@@ -137,11 +145,12 @@ pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     Ok(())
 }
 
-/// Sums the counters of these slots over all epochs.
+/// Sums the counters over all epochs, up to the highest of these slots.
 pub(super) fn read(
     pins: &Pins,
-    slots: BTreeMap<PublicKey, u32>,
+    slots: &BTreeMap<PublicKey, u32>,
 ) -> Result<Counters, DatapathError> {
+    let last = slots.values().copied().max().unwrap_or(UNATTRIBUTED_SLOT);
     let epochs = epochs(pins)?;
     let counters = epochs.iter().filter_map(|epoch| Some(&epoch.counters.as_ref()?.words));
     let drops = epochs.iter().filter_map(|epoch| Some(&epoch.dropped.as_ref()?.words));
@@ -150,18 +159,17 @@ pub(super) fn read(
     let overdue = || places.as_ref().map(|places| held::overdue(places, now)).unwrap_or_default();
     let mut waiting = overdue();
     loop {
-        let of = |&slot: &u32| {
+        let of = |slot| {
             let mut dropped = dropped(drops.clone(), slot);
             let reason = Reason::NoFirstFragment.index() as usize;
             dropped[reason] += waiting.get(&slot).copied().unwrap_or(0);
             (traffic(counters.clone(), slot), dropped)
         };
-        let peers = slots.iter().map(|(key, slot)| (*key, of(slot))).collect();
-        let (_, unattributed) = of(&UNATTRIBUTED_SLOT);
+        let counted = (UNATTRIBUTED_SLOT..=last).map(of).collect();
         // A program may have counted some of them meanwhile.
         let still = overdue();
         if still == waiting {
-            return Ok(Counters { peers, unattributed });
+            return Ok(Counters(counted));
         }
         waiting = still;
     }

@@ -1,13 +1,13 @@
 //! What was counted where the candidate of a trial differs from the policy in force.
 
-use aya::maps::{HashMap, Map, MapData, MapError};
+use aya::maps::{HashMap, Map, MapData};
 use relay_common::{
     names, probe,
     trial::{Difference, DifferenceKey},
 };
 
 use super::{
-    DatapathError,
+    DatapathError, entries,
     events::{self, Inner},
     pinned::{DIFFERENCES, Pins, TRIED},
     probe::Answer,
@@ -73,13 +73,9 @@ pub(super) fn read(pins: &Pins) -> Result<Found, DatapathError> {
     let failed = || DatapathError::map(names::DIFFERENCES, "read");
     let map = Map::from_map_data(map).map_err(failed())?;
     let map = HashMap::<MapData, Key, Value>::try_from(map).map_err(failed())?;
-    for entry in map.iter() {
-        let (key, value): (DifferenceKey, Difference) = match entry {
-            Ok((key, value)) => (bytemuck::cast(key), bytemuck::cast(value)),
-            // Somebody has stopped the trial meanwhile.
-            Err(MapError::KeyNotFound) => continue,
-            Err(error) => return Err(failed()(error)),
-        };
+    for (key, value) in entries::all(&map).map_err(failed())? {
+        let (key, value): (DifferenceKey, Difference) =
+            (bytemuck::cast(key), bytemuck::cast(value));
         match key {
             DifferenceKey::OTHERS => found.others = value.packets,
             _ => found.differences.extend(differing(&key, &value)),

@@ -91,11 +91,11 @@ pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
 /// What these peers have used; nothing without limits.
 pub(super) fn read(
     pins: &Pins,
-    slots: BTreeMap<PublicKey, u32>,
+    slots: &BTreeMap<PublicKey, u32>,
 ) -> Result<BTreeMap<PublicKey, Used>, DatapathError> {
     let Some(meters) = latest(pins)? else { return Ok(BTreeMap::new()) };
     let used = |slot| bytemuck::cast(words(&meters.words, slot));
-    Ok(slots.into_iter().map(|(key, slot)| (key, used(slot))).collect())
+    Ok(slots.iter().map(|(key, slot)| (*key, used(*slot))).collect())
 }
 
 /// What a slot has used in one map.

@@ -11,6 +11,7 @@ mod constants;
 mod counters;
 mod differences;
 mod direction;
+mod entries;
 mod error;
 mod events;
 mod flows;
@@ -19,6 +20,7 @@ mod guard;
 mod hash;
 mod held;
 mod link;
+mod lives;
 mod meters;
 mod object;
 mod observed;
@@ -53,6 +55,7 @@ pub use flows::{FlowCounts, LiveFlow};
 pub use generation::Loaded;
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use hash::policy_hash;
+pub use lives::Lives;
 pub use observed::{Observed, Repair};
 pub use pairs::PairTraffic;
 pub use pinned::{Heritage, Pins, is_bpffs_open};
@@ -233,13 +236,21 @@ impl Datapath {
         if observed.trial() == Trial::Broken { self.end_trial(observed) } else { Ok(()) }
     }
 
-    /// Counters of all peers and reasons.
+    /// Counters of these slots, by peer and reason.
     ///
     /// # Errors
     /// A pin cannot be read, or has another shape.
-    pub fn counters(&self) -> Result<Counters, DatapathError> {
+    pub fn counters(&self, slots: &BTreeMap<PublicKey, u32>) -> Result<Counters, DatapathError> {
         self.pins.require_bpffs()?;
-        counters::read(&self.pins, slots::read(&self.pins)?.peers)
+        counters::read(&self.pins, slots)
+    }
+
+    /// Which maps are counted in.
+    ///
+    /// # Errors
+    /// The pins cannot be listed.
+    pub fn lives(&self) -> Result<Lives, DatapathError> {
+        lives::read(&self.pins)
     }
 
     /// Slot of each key; none if nothing is pinned.
@@ -247,7 +258,7 @@ impl Datapath {
     /// # Errors
     /// The pin cannot be read, or has another shape.
     pub fn slots(&self) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
-        Ok(self.taken()?.peers)
+        slots::of_peers(&self.pins)
     }
 
     /// Slots of keys and numbers of rules; none if nothing is pinned.
@@ -272,15 +283,18 @@ impl Datapath {
     /// # Errors
     /// A pin cannot be read, or has another shape.
     pub fn rule_counts(&self) -> Result<BTreeMap<RuleName, RuleCounters>, DatapathError> {
-        rules::read(&self.pins, slots::read(&self.pins)?.rules)
+        rules::read(&self.pins, slots::of_rules(&self.pins)?)
     }
 
-    /// What each peer has used of its limits; nothing if nothing is pinned.
+    /// What the peers with these slots have used of their limits; nothing if nothing is pinned.
     ///
     /// # Errors
     /// A pin cannot be read, or has another shape.
-    pub fn used(&self) -> Result<BTreeMap<PublicKey, Used>, DatapathError> {
-        meters::read(&self.pins, slots::read(&self.pins)?.peers)
+    pub fn used(
+        &self,
+        slots: &BTreeMap<PublicKey, u32>,
+    ) -> Result<BTreeMap<PublicKey, Used>, DatapathError> {
+        meters::read(&self.pins, slots)
     }
 
     /// Sets what a peer has used of its quotas to nothing.

@@ -10,7 +10,7 @@ use relay_common::{
 };
 
 use super::{
-    DatapathError,
+    DatapathError, entries,
     pinned::{PAIRS, Pins},
 };
 
@@ -47,14 +47,14 @@ pub(super) fn forget(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     }
     let Some(mut pinned) = open(pins)? else { return Ok(()) };
     let failed = || DatapathError::map(names::PAIR_COUNTERS, "clear");
-    let keys: Vec<u64> = pinned.keys().collect::<Result<_, _>>().map_err(failed())?;
+    let counted = entries::all(&pinned).map_err(failed())?;
     let slots: HashSet<u32> = slots.iter().copied().collect();
-    let is_of_them = |key: &&u64| {
-        let (source, destination) = pair_slots(**key);
+    let is_of_them = |key: &u64| {
+        let (source, destination) = pair_slots(*key);
         slots.contains(&source) || slots.contains(&destination)
     };
-    for key in keys.iter().filter(is_of_them) {
-        pinned.remove(key).map_err(failed())?;
+    for key in counted.into_iter().map(|(key, _)| key).filter(is_of_them) {
+        pinned.remove(&key).map_err(failed())?;
     }
     Ok(())
 }
@@ -74,8 +74,8 @@ pub(super) fn of(map: &Map, source: u32, destination: u32) -> Result<PairCounter
 pub(super) fn read(pins: &Pins) -> Result<PairTraffic, DatapathError> {
     let mut traffic = PairTraffic::default();
     let Some(pinned) = open(pins)? else { return Ok(traffic) };
-    for entry in pinned.iter() {
-        let (key, words) = entry.map_err(DatapathError::map(names::PAIR_COUNTERS, "read"))?;
+    let counted = entries::all(&pinned);
+    for (key, words) in counted.map_err(DatapathError::map(names::PAIR_COUNTERS, "read"))? {
         let counters: PairCounters = bytemuck::cast(words);
         match key {
             OTHER_PAIRS => traffic.others = counters,

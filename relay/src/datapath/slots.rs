@@ -7,7 +7,7 @@ use aya::maps::{HashMap, Map, MapData};
 use relay_common::counters::MAX_RULES;
 
 use super::{
-    DatapathError,
+    DatapathError, entries,
     pinned::{MAX_PEERS, Pin, Pins, RULES, SLOTS},
 };
 use crate::model::{PublicKey, Relay, RuleName};
@@ -142,11 +142,19 @@ type Pinned = HashMap<MapData, Key, u32>;
 
 /// What is pinned; nothing if no relay was up.
 pub(super) fn read(pins: &Pins) -> Result<Taken, DatapathError> {
-    let peers = entries(&pins.map(&SLOTS))?;
-    let peers = peers.into_iter().map(|(key, slot)| (PublicKey::from_bytes(key), slot));
-    let rules = entries(&pins.map(&RULES))?;
-    let rules = rules.into_iter().filter_map(|(key, number)| Some((name(&key)?, number)));
-    Ok(Taken { peers: peers.collect(), rules: rules.collect() })
+    Ok(Taken { peers: of_peers(pins)?, rules: of_rules(pins)? })
+}
+
+/// The slots that are pinned.
+pub(super) fn of_peers(pins: &Pins) -> Result<BTreeMap<PublicKey, u32>, DatapathError> {
+    let peers = all(&pins.map(&SLOTS))?.into_iter();
+    Ok(peers.map(|(key, slot)| (PublicKey::from_bytes(key), slot)).collect())
+}
+
+/// The numbers of rules that are pinned.
+pub(super) fn of_rules(pins: &Pins) -> Result<BTreeMap<RuleName, u32>, DatapathError> {
+    let rules = all(&pins.map(&RULES))?.into_iter();
+    Ok(rules.filter_map(|(key, number)| Some((name(&key)?, number))).collect())
 }
 
 /// Writes the numbers of new keys and rules.
@@ -178,9 +186,9 @@ fn name(key: &Key) -> Option<RuleName> {
     std::str::from_utf8(&key[..len]).ok()?.parse().ok()
 }
 
-fn entries(pin: &Pin) -> Result<Vec<(Key, u32)>, DatapathError> {
+fn all(pin: &Pin) -> Result<Vec<(Key, u32)>, DatapathError> {
     let Some(pinned) = open(pin)? else { return Ok(Vec::new()) };
-    pinned.iter().collect::<Result<_, _>>().map_err(DatapathError::map("slots", "read"))
+    entries::all(&pinned).map_err(DatapathError::map("slots", "read"))
 }
 
 fn write(

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{HashMap, Map, MapData, MapError};
+use aya::maps::{HashMap, Map, MapData};
 use relay_common::{
     names,
     usage::{ALL_PEERS, MAX_SERVICES_OF_A_PEER, OTHERS, Use, UseKey},
 };
 
 use super::{
-    Datapath, DatapathError, Observed, clock,
+    Datapath, DatapathError, Observed, clock, entries,
     pinned::{HOLDERS, Pin, Pins, USES},
     role::Role,
     slots::Slots,
@@ -180,19 +180,14 @@ fn usage(mut uses: BTreeMap<UseKey, Use>, holders: &BTreeMap<u32, u64>) -> Usage
 fn uses_in(map: &Map) -> Result<BTreeMap<UseKey, Use>, DatapathError> {
     let failed = || DatapathError::map(names::USES, "read");
     let uses = Uses::try_from(map).map_err(failed())?;
-    let entries = uses.iter().filter_map(|entry| match entry {
-        Ok((key, value)) => Some(Ok((bytemuck::cast(key), bytemuck::cast(value)))),
-        // It has gone meanwhile.
-        Err(MapError::KeyNotFound) => None,
-        Err(error) => Some(Err(failed()(error))),
-    });
-    entries.collect()
+    let all = entries::all(&uses).map_err(failed())?.into_iter();
+    Ok(all.map(|(key, value)| (bytemuck::cast(key), bytemuck::cast(value))).collect())
 }
 
 fn holders_in(map: &Map) -> Result<BTreeMap<u32, u64>, DatapathError> {
     let failed = || DatapathError::map(names::HOLDERS, "read");
     let holders = HashMap::<_, u32, u64>::try_from(map).map_err(failed())?;
-    holders.iter().collect::<Result<_, _>>().map_err(failed())
+    Ok(entries::all(&holders).map_err(failed())?.into_iter().collect())
 }
 
 fn retime(pins: &Pins, change: impl FnOnce(Use) -> Use) -> Result<(), DatapathError> {

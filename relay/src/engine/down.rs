@@ -1,9 +1,13 @@
 use std::path::Path;
 
-use super::{Lock, Result, Site, claim, record, require_capabilities, saved, trial};
+use super::{
+    Lock, Result, Site, claim, history::history_path, record, require_capabilities, sample, saved,
+    trial,
+};
 use crate::{
     config::{self, Options, Problems},
     datapath::Datapath,
+    history::Store,
     model::InterfaceName,
     net::{self, Handle, NetError, fence, link},
 };
@@ -55,8 +59,10 @@ impl<'a> Down<'a> {
         let datapath = Datapath::open(bpffs, interface.as_str())?;
         let mut changes = Vec::new();
         // Not a reason to stay up.
-        if let Err(error) = save(state, interface, &datapath) {
-            tracing::warn!("{interface}: {}", error.chain());
+        for save in [save, record_last] {
+            if let Err(error) = save(state, interface, &datapath) {
+                tracing::warn!("{interface}: {}", error.chain());
+            }
         }
         // The interface first: peers, addresses, routes and filters go with it, and until it is gone
         // policy and fence hold.
@@ -89,9 +95,18 @@ impl<'a> Down<'a> {
 
 /// Saves what peers have used of their quotas, if anything tells.
 fn save(state: &Path, interface: &InterfaceName, datapath: &Datapath) -> Result<()> {
-    let used = datapath.used()?;
+    let used = datapath.used(&datapath.slots()?)?;
     if !used.is_empty() {
         saved::write(state, interface, &used)?;
+    }
+    Ok(())
+}
+
+/// Adds what was counted since its latest sample to the history, if there is one.
+fn record_last(state: &Path, interface: &InterfaceName, datapath: &Datapath) -> Result<()> {
+    let path = history_path(state, interface);
+    if path.exists() && datapath.exists() {
+        Store::add(&path, &sample::read(datapath, |_key| None)?)?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub struct Filter {
 }
 
 /// A dropped packet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dropped {
     /// When, as RFC 3339 writes it.
@@ -109,6 +109,15 @@ impl<'c> DroppedReader<'c> {
         Ok((reader, dropped))
     }
 
+    /// Shows packets that a recorder of this relay has read.
+    ///
+    /// # Errors
+    /// A pin cannot be read.
+    pub(super) fn show(context: &Context, packets: &[DroppedPacket]) -> Result<Vec<Dropped>> {
+        let (names, mut rules) = (Names::read(context)?, NearRules::of(context.relay()));
+        Ok(packets.iter().map(|packet| shown(&names, &mut rules, packet)).collect())
+    }
+
     /// Reads what has come since the last call.
     ///
     /// # Errors
@@ -126,15 +135,15 @@ impl<'c> DroppedReader<'c> {
     fn passing(&mut self, packets: &[DroppedPacket]) -> Vec<Dropped> {
         let Self { filter, names, rules, .. } = self;
         let passing = packets.iter().filter(|packet| filter.passes(names, packet));
-        passing
-            .map(|packet| {
-                let time = seconds(names.time(packet));
-                let rule = packet.headers.as_ref();
-                let rule = rule.and_then(|headers| rules.of_packet(packet.reason, headers, time));
-                names.show(packet, rule)
-            })
-            .collect()
+        passing.map(|packet| shown(names, rules, packet)).collect()
     }
+}
+
+fn shown(names: &Names<'_>, rules: &mut NearRules<'_>, packet: &DroppedPacket) -> Dropped {
+    let time = seconds(names.time(packet));
+    let headers = packet.headers.as_ref();
+    let rule = headers.and_then(|headers| rules.of_packet(packet.reason, headers, time));
+    names.show(packet, rule)
 }
 
 impl Filter {

@@ -3,6 +3,7 @@ use std::{error::Error as StdError, fmt, io};
 use crate::{
     config::{EditError, ImportError, NoFreeAddress, Problems, RenderedError, WriteError},
     datapath::DatapathError,
+    history::HistoryError,
     net::NetError,
     policy::CompileError,
     wireguard::WireguardError,
@@ -190,6 +191,15 @@ impl Classified for NetError {
 impl Classified for DatapathError {
     fn kind(&self) -> Kind {
         lacking_if(self.is_lack())
+    }
+}
+
+impl Classified for HistoryError {
+    fn kind(&self) -> Kind {
+        if matches!(self, Self::Unknown { .. }) {
+            return Kind::Usage;
+        }
+        lacking_if(self.is_missing())
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the kernel has of a relay, read once for every verb.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use super::{Result, desired, guard::Guarding};
 use crate::{
     datapath::{Classifier, Datapath, DatapathError, Hook, Observed},
-    model::{InterfaceName, Relay},
+    model::{InterfaceName, PublicKey, Relay},
     net::{
         Handle, NetError, classifier,
         fence::{self, Drops, FenceState},
@@ -68,6 +70,20 @@ impl Running {
             fence: fence.map(|(state, _)| state),
             guard: Guarding::observe(handle, relay, datapath).await?,
         })
+    }
+
+    /// Slots of the peers: those observed, or read if the datapath could not be.
+    ///
+    /// # Errors
+    /// The pin cannot be read, or has another shape.
+    pub(super) fn slots(
+        &self,
+        datapath: &Datapath,
+    ) -> Result<Cow<'_, BTreeMap<PublicKey, u32>>, DatapathError> {
+        match &self.datapath {
+            Ok(observed) => Ok(Cow::Borrowed(&observed.slots.peers)),
+            Err(_reported) => datapath.slots().map(Cow::Owned),
+        }
     }
 
     /// The policy in force on both hooks.

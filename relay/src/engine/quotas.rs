@@ -41,9 +41,15 @@ pub fn quotas(context: &Context, only: Option<&PeerName>) -> Result<Quotas> {
         named(relay, name)?;
     }
     context.require_up()?;
-    let mut quotas = of(relay, &context.datapath().used()?);
+    let mut quotas = of(relay, &used(context)?);
     quotas.retain(|quota| only.is_none_or(|only| only.as_str() == quota.peer));
     Ok(Quotas::new(relay.interface.as_str(), quotas))
+}
+
+/// What each peer has used.
+fn used(context: &Context) -> Result<BTreeMap<PublicKey, Used>> {
+    let datapath = context.datapath();
+    Ok(datapath.used(&datapath.slots()?)?)
 }
 
 /// The quotas of all peers, given what each has used.
@@ -84,7 +90,7 @@ pub fn reset_quotas(context: &Context, name: &PeerName) -> Result<()> {
 /// The relay is not up, a pin cannot be read, or the file not written.
 pub fn save_quotas(context: &Context) -> Result<usize> {
     context.require_up()?;
-    let used = context.datapath().used()?;
+    let used = used(context)?;
     // Without limits nothing tells what was used, and what was saved before stands.
     if used.is_empty() {
         Ok(0)

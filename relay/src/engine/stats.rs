@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use relay_common::{Reason, counters::RuleCounters};
+use relay_common::counters::RuleCounters;
 
 use super::{
     Classified, Context, HostError, Kind, Result,
@@ -20,7 +20,7 @@ use crate::{
     graph::Traffic,
     learnt::RuleUses,
     model::{Peer, PublicKey, Relay, Rule},
-    stats::{Observation, Pairs, PeerObservation, RuleTraffic, RuleUse, Snapshot},
+    stats::{Dropped, Observation, Pairs, PeerObservation, RuleTraffic, RuleUse, Snapshot},
     wireguard::DevicePeer,
 };
 
@@ -45,14 +45,15 @@ pub async fn snapshot(context: &Context) -> Result<Snapshot> {
     if running.device.is_none() {
         return Err(HostError::NotUp { interface: relay.interface.clone() }.into());
     }
+    let slots = running.slots(datapath)?;
     let observation = running.observation(
         relay,
-        &datapath.counters()?,
+        (&slots, &datapath.counters(&slots)?),
         datapath.guard_counts()?,
         &datapath.guard_attempts()?,
     );
-    let quotas = quotas::of(relay, &datapath.used()?);
-    Ok(Snapshot::new(&Observation { quotas, ..observation }))
+    let quotas = quotas::of(relay, &datapath.used(&slots)?);
+    Ok(Snapshot::new(Observation { quotas, ..observation }))
 }
 
 /// What each rule has let through since it was first configured.
@@ -152,18 +153,19 @@ impl Running {
     pub(super) fn observation(
         &self,
         relay: &Relay,
-        counters: &Counters,
+        (slots, counters): (&BTreeMap<PublicKey, u32>, &Counters),
         guard_messages: GuardCounts,
         guard_attempts: &[GuardAttempt],
     ) -> Observation {
         let hide = env::var("WG_HIDE_KEYS").is_ok_and(|value| value == "always");
         let show = |key: &PublicKey| if hide { "(hidden)".to_owned() } else { key.to_string() };
         let device = self.device.iter();
-        let mut present: BTreeMap<PublicKey, &DevicePeer> =
+        let mut present: HashMap<PublicKey, &DevicePeer> =
             device.flat_map(|device| &device.peers).map(|peer| (peer.public_key, peer)).collect();
         let counted = |key: &PublicKey| {
-            let none = (Default::default(), [0; Reason::COUNT]);
-            counters.peers.get(key).copied().unwrap_or(none)
+            let counted = slots.get(key).map(|slot| counters.of(*slot));
+            let (counters, dropped) = counted.unwrap_or_default();
+            (counters, Dropped::new(dropped))
         };
         let running = |name: String, peer: &DevicePeer| {
             let (counters, dropped) = counted(&peer.public_key);
@@ -208,7 +210,9 @@ impl Running {
                 None => (is_up && !peer.enabled).then(|| disabled(peer)),
             })
             .collect();
-        let unnamed = present.into_values().map(|peer| running(show(&peer.public_key), peer));
+        let is_unnamed = |peer: &&DevicePeer| present.contains_key(&peer.public_key);
+        let unnamed = self.device.iter().flat_map(|device| &device.peers).filter(is_unnamed);
+        let unnamed = unnamed.map(|peer| running(show(&peer.public_key), peer));
         let peers = named.into_iter().chain(unnamed);
         let key = self.device.as_ref().and_then(|device| device.public_key.as_ref());
         Observation {
@@ -219,7 +223,7 @@ impl Running {
             policy: self.policy(),
             peers: peers.collect(),
             quotas: Vec::new(),
-            unattributed: counters.unattributed,
+            unattributed: Dropped::new(counters.unattributed()),
             fence_dropped: self.drops.iter().map(|(why, packets)| (why.label(), packets)).collect(),
             guard: self.guard.shown(),
             guard_messages,

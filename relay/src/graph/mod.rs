@@ -1,6 +1,7 @@
 //! Draws who may talk to whom: as a matrix, DOT or SVG. Pure.
 
 mod dot;
+mod drawing;
 mod matrix;
 mod ruled;
 mod svg;
@@ -9,6 +10,7 @@ mod traffic;
 use std::collections::HashMap;
 
 pub use dot::render_dot_into;
+pub use drawing::Drawing;
 pub use matrix::render_matrix_into;
 pub use svg::{Picture, TooMany, render_svg_into};
 use traffic::Relayed;
@@ -43,6 +45,7 @@ struct Node {
     name: String,
     /// Its first address, and its description.
     about: String,
+    enabled: bool,
 }
 
 /// The relation between two peers.
@@ -70,12 +73,14 @@ pub enum Relation {
 /// Too many pairs to write one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{found} pairs are too many to be written one by one (at most {PAIRS_MAX}); use --format matrix \
+    "{found} pairs are too many to be written one by one (at most {most}); use --format matrix \
      for a summary"
 )]
 pub struct TooManyPairs {
     /// The number of pairs.
     pub found: usize,
+    /// The limit.
+    pub most: usize,
 }
 
 /// Limit of pairs that are written one by one.
@@ -116,7 +121,11 @@ impl Graph {
             let address = peer.addresses.first().map(ToString::to_string);
             let off = (!peer.enabled).then(|| "disabled".to_owned());
             let parts = address.into_iter().chain(peer.description.clone()).chain(off);
-            Node { name: peer.name.to_string(), about: parts.collect::<Vec<_>>().join(", ") }
+            Node {
+                name: peer.name.to_string(),
+                about: parts.collect::<Vec<_>>().join(", "),
+                enabled: peer.enabled,
+            }
         });
         let title = relay.interface.to_string();
         let (nodes, rules) = (nodes.collect(), Rules::of(relay, now));
@@ -271,7 +280,10 @@ impl Graph {
     pub fn require_few_pairs(&self) -> Result<(), TooManyPairs> {
         let Summary { whole, part, one_sided, ruled } = self.summary();
         let found = whole + part + one_sided + ruled;
-        if found <= PAIRS_MAX { Ok(()) } else { Err(TooManyPairs { found }) }
+        match found <= PAIRS_MAX {
+            true => Ok(()),
+            false => Err(TooManyPairs { found, most: PAIRS_MAX }),
+        }
     }
 
     /// The number of peers that each peer talks to.

@@ -164,7 +164,10 @@ fn open_peers_are_summed_up_without_a_look_at_each_pair() {
     let mut text = Vec::new();
     render_matrix_into(&mut text, &graph, None, false).expect("memory is never full");
     assert!(String::from_utf8(text).expect("text").contains("4999950000 of 4999950000 pairs talk"));
-    assert_eq!(graph.require_few_pairs(), Err(TooManyPairs { found: 4_999_950_000 }));
+    assert_eq!(
+        graph.require_few_pairs(),
+        Err(TooManyPairs { found: 4_999_950_000, most: PAIRS_MAX })
+    );
 }
 
 #[test]
@@ -325,4 +328,18 @@ fn peer(key: u8, addresses: &[&str], routes: &[&str], allowed_ips: &[&str]) -> P
             PublicKey::from_bytes([key; 32]),
         )
     }
+}
+
+#[test]
+fn the_json_has_a_relation_for_each_two_kinds_of_peers() {
+    let relay = relay(vec![
+        peer(2, &["10.0.0.2"], &[], &["10.0.0.0/29"]),
+        peer(3, &["10.0.0.3"], &[], &["10.0.0.2/32"]),
+        peer(4, &["10.0.0.4"], &[], &["10.0.0.2/32"]),
+        peer(5, &["10.0.0.5"], &[], &[]),
+    ]);
+    let graph = Graph::new(&relay, 0);
+    let traffic = Traffic::new(vec![0; 4], Some(HashMap::from([((0, 2), 7), ((0, 1), 0)])));
+    let drawing = Drawing::of(&graph, Some(&traffic)).expect("four peers");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&drawing).expect("JSON"));
 }

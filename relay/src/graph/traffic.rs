@@ -39,6 +39,11 @@ impl Traffic {
         self.peers.get(at).map(|&bytes| Relayed::of(bytes, self.most_of_a_peer))
     }
 
+    /// Bytes of each pair that is counted, by places in ascending order.
+    pub(super) fn of_pairs(&self) -> Option<impl Iterator<Item = ((usize, usize), u64)> + '_> {
+        Some(self.pairs.as_ref()?.iter().map(|(&pair, &bytes)| (pair, bytes)))
+    }
+
     pub(super) fn of_pair(&self, from: usize, to: usize) -> Option<Relayed> {
         let bytes = self.pairs.as_ref()?.get(&(from, to)).copied().unwrap_or(0);
         Some(Relayed::of(bytes, self.most_of_a_pair))

@@ -44,7 +44,7 @@ fn render_peer_into(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
     for Traffic { rx_packets, rx_bytes, tx_packets, tx_bytes } in [peer.relayed, peer.host] {
         write!(out, "\t{rx_packets}\t{rx_bytes}\t{tx_packets}\t{tx_bytes}")?;
     }
-    writeln!(out, "\t{}", peer.dropped.values().sum::<u64>())
+    writeln!(out, "\t{}", peer.dropped.total())
 }
 
 #[cfg(test)]

@@ -39,6 +39,14 @@ enum Kind {
 }
 
 impl Exposition {
+    /// Its media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
     /// Ends a rendering.
     pub(super) fn end(self, out: &mut impl Write) -> io::Result<()> {
         match self {

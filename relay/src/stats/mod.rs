@@ -3,6 +3,7 @@
 
 mod columns;
 mod compat;
+mod dropped;
 mod dump;
 mod ends;
 mod exposition;
@@ -16,16 +17,20 @@ mod prometheus;
 mod quotas;
 mod rules;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod scrape;
+mod series;
+mod since;
 mod snapshot;
 mod status;
 mod suggested;
 mod text;
 mod trial;
 mod unused;
+mod usage;
 mod watch;
 
+pub use dropped::Dropped;
 pub use dump::render_dump_into;
 pub use ends::{RuleEnd, RuleEnds};
 pub use exposition::Exposition;
@@ -33,7 +38,7 @@ pub use flows::{Flow, FlowEnd, Flows, render_flow_rows_into, render_flows_into};
 pub use guard::{Guard, Guarded, Unanswered};
 pub use learning::{LearningReport, Share, render_learning_into};
 pub use loans::{Loan, Loans, render_loans_into};
-pub use observation::{Dropped, Observation, PeerObservation, Policy};
+pub use observation::{FenceDropped, Observation, PeerObservation, Policy};
 pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{
     render_pairs_prometheus_into, render_prometheus_into, render_rules_prometheus_into,
@@ -43,6 +48,8 @@ pub use rules::{RuleTraffic, RuleUse, render_rules_into};
 pub use scrape::{
     BusiestPairs, FlowTable, MOST_PAIRS, RateLimit, Scrape, ScrapeStyle, render_scrape_into,
 };
+pub use series::{CountSeries, History};
+pub use since::{Since, SincePeer, render_since_into};
 pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use suggested::{
@@ -52,4 +59,7 @@ pub use suggested::{
 pub use text::{Style, render_text_into};
 pub use trial::{TrialChange, TrialDifference, TrialPacket, TrialReport, render_trial_into};
 pub use unused::{UnusedEntry, UnusedReport, UnusedRule, render_unused_into};
+pub use usage::{
+    Usage, UsageColumns, UsedPair, UsedPeer, UsedRule, render_usage_csv_into, render_usage_into,
+};
 pub use watch::{Column, Key, Watch};

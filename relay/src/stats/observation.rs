@@ -1,9 +1,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::SystemTime};
 
 use ipnet::IpNet;
-use relay_common::{PeerCounters, Reason, guard::Outcome};
+use relay_common::{PeerCounters, guard::Outcome};
 
-use super::{Guarded, QuotaUse, Unanswered};
+use super::{Dropped, Guarded, QuotaUse, Unanswered};
 
 /// What the kernel has of a running relay.
 #[derive(Debug, Clone, Default)]
@@ -22,10 +22,10 @@ pub struct Observation {
     pub peers: Vec<PeerObservation>,
     /// Quotas of the peers.
     pub quotas: Vec<QuotaUse>,
-    /// Dropped packets of no known peer, by [`Reason::index`].
-    pub unattributed: [u64; Reason::COUNT],
+    /// Dropped packets of no known peer.
+    pub unattributed: Dropped,
     /// Packets that the fence dropped, by reason.
-    pub fence_dropped: Dropped,
+    pub fence_dropped: FenceDropped,
     /// Interfaces with the guard, or that should have it.
     pub guard: Vec<Guarded>,
     /// Messages that the guard saw, by [`Outcome::index`].
@@ -70,9 +70,9 @@ pub struct PeerObservation {
     pub persistent_keepalive: Option<u16>,
     /// What the programs counted.
     pub counters: PeerCounters,
-    /// Its dropped packets, by [`Reason::index`].
-    pub dropped: [u64; Reason::COUNT],
+    /// Its dropped packets.
+    pub dropped: Dropped,
 }
 
-/// Dropped packets by label of the reason, with every reason.
-pub type Dropped = BTreeMap<&'static str, u64>;
+/// Packets that the fence dropped, by label of the reason, with every reason.
+pub type FenceDropped = BTreeMap<&'static str, u64>;

@@ -51,7 +51,7 @@ const FAMILIES: &[(Family, Samples)] = &[
     (Family::counter("wgrelay_peer_wireguard_transmit_bytes", "bytes", "Encrypted bytes to the peer, handshakes and keepalives included."),
         Samples::Peers(|p, _| Some(p.transfer_tx))),
     (Family::counter("wgrelay_peer_dropped_packets", "packets", "Packets from the peer that were dropped."),
-        Samples::Peers(|p, _| Some(p.dropped.values().sum()))),
+        Samples::Peers(|p, _| Some(p.dropped.total()))),
     (Family::gauge("wgrelay_peer_last_handshake_timestamp_seconds", Some("seconds"), "Unix time of the latest handshake; absent if there was none."),
         Samples::Peers(|p, _| (p.latest_handshake != 0).then_some(p.latest_handshake))),
     (Family::gauge("wgrelay_peer_up", None, "1 if the latest handshake is no older than 180 seconds, else 0; absent while the peer is disabled, and if that handshake is in the future."),
@@ -65,9 +65,9 @@ const FAMILIES: &[(Family, Samples)] = &[
     (Family::gauge("wgrelay_peer_quota_limit_bytes", Some("bytes"), "Most bytes of that quota in a period."),
         Samples::Relay(|s| quotas(s, |quota| quota.limit_bytes))),
     (Family::counter("wgrelay_dropped_packets", "packets", "Dropped packets by reason, unattributed ones included."),
-        Samples::Relay(|s| by("reason", &s.totals.dropped))),
+        Samples::Relay(|s| by("reason", s.totals.dropped.iter()))),
     (Family::counter("wgrelay_fence_dropped_packets", "packets", "Packets that the fence dropped since it was put up, by reason."),
-        Samples::Relay(|s| by("reason", &s.fence_dropped))),
+        Samples::Relay(|s| by("reason", labelled(&s.fence_dropped)))),
     (Family::gauge("wgrelay_policy_generation", None, "Number of the policy generation in force; 0 if there is none."),
         Samples::Relay(|s| vec![(Vec::new(), s.generation)])),
     (Family::info("wgrelay_policy", "Hash of the policy in force and how its programs are attached; absent if there is none."),
@@ -75,7 +75,7 @@ const FAMILIES: &[(Family, Samples)] = &[
     (Family::info("wgrelay_guard", "How the guard is attached to an underlay interface, or none."),
         Samples::Relay(guard)),
     (Family::counter("wgrelay_guard_messages", "messages", "WireGuard messages to the relay's port, by the guard's verdict."),
-        Samples::Relay(|s| by("outcome", &s.guard.messages))),
+        Samples::Relay(|s| by("outcome", labelled(&s.guard.messages)))),
 ];
 
 /// A counter of a pair of peers.
@@ -238,8 +238,15 @@ fn up(peer: &Peer, now: SystemTime) -> Option<u64> {
     }
 }
 
-fn by<'s>(label: &'static str, counts: &BTreeMap<&'static str, u64>) -> Vec<Sample<'s>> {
-    counts.iter().map(|(&value, &count)| (vec![Label(label, value)], count)).collect()
+fn by<'s>(
+    label: &'static str,
+    counts: impl Iterator<Item = (&'static str, u64)>,
+) -> Vec<Sample<'s>> {
+    counts.map(|(value, count)| (vec![Label(label, value)], count)).collect()
+}
+
+fn labelled(counts: &BTreeMap<&'static str, u64>) -> impl Iterator<Item = (&'static str, u64)> {
+    counts.iter().map(|(&label, &count)| (label, count))
 }
 
 fn policy(snapshot: &Snapshot) -> Vec<Sample<'_>> {

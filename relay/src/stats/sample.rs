@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use relay_common::{PeerCounters, Reason, guard::Outcome};
 
 use super::{
-    Guarded, Observation, PeerObservation, Policy, QuotaTraffic, QuotaUse, Snapshot, Unanswered,
+    Dropped, Guarded, Observation, PeerObservation, Policy, QuotaTraffic, QuotaUse, Snapshot,
+    Unanswered,
 };
 
 /// Keys of the relay and of its two peers.
@@ -16,13 +17,13 @@ pub(super) const KEYS: [&str; 3] = [
 ];
 
 /// A minute after the handshake of node-a.
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_060)
 }
 
 /// A relay with node-a, which talks, and node-b, which never did.
-pub(super) fn snapshot() -> Snapshot {
-    Snapshot::new(&observation())
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot::new(observation())
 }
 
 /// What was read of it.
@@ -53,7 +54,7 @@ pub(super) fn observation() -> Observation {
             host_tx_packets: 2,
             host_tx_bytes: 168,
         },
-        dropped,
+        dropped: Dropped::new(dropped),
     };
     let node_b = PeerObservation {
         name: "node-b".to_owned(),
@@ -67,7 +68,7 @@ pub(super) fn observation() -> Observation {
         transfer_tx: 0,
         persistent_keepalive: None,
         counters: PeerCounters::default(),
-        dropped: [0; Reason::COUNT],
+        dropped: Dropped::default(),
     };
     let mut guard_messages = [0; Outcome::COUNT];
     for (outcome, messages) in [
@@ -94,7 +95,7 @@ pub(super) fn observation() -> Observation {
             period: "month",
             resets_at: "2023-12-01T00:00:00Z".to_owned(),
         }],
-        unattributed,
+        unattributed: Dropped::new(unattributed),
         fence_dropped: [("from_peers", 0), ("own_tunnel", 5), ("to_peers", 4)].into(),
         guard: vec![guarded("eth0", "driver"), guarded("eth1", "none")],
         guard_messages,

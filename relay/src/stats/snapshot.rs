@@ -3,12 +3,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use relay_common::Reason;
 use serde::Serialize;
 
 use super::{
-    Guard, QuotaUse,
-    observation::{Dropped, Observation, PeerObservation},
+    Dropped, Guard, QuotaUse,
+    observation::{FenceDropped, Observation, PeerObservation},
 };
 
 /// The state of a relay at one moment; its JSON is `relay stats --json`. rx and tx are seen from
@@ -42,7 +41,7 @@ pub struct Snapshot {
     /// Sums over all peers.
     pub totals: Totals,
     /// Packets that the fence dropped since it was put up.
-    pub fence_dropped: Dropped,
+    pub fence_dropped: FenceDropped,
     /// The guard on the underlay.
     pub guard: Guard,
 }
@@ -148,40 +147,57 @@ const SLACK: Duration = Duration::from_secs(5);
 
 impl Snapshot {
     /// The snapshot of an observation.
-    pub fn new(observed: &Observation) -> Self {
-        let policy = observed.policy.as_ref();
+    pub fn new(observed: Observation) -> Self {
         let mut totals = Totals {
             relayed: Traffic::default(),
             host: Traffic::default(),
-            dropped: dropped(&observed.unattributed),
+            dropped: observed.unattributed,
         };
-        let peers = observed.peers.iter().map(Peer::new).collect::<Vec<_>>();
+        let peers = observed.peers.into_iter().map(Peer::new).collect::<Vec<_>>();
         for peer in &peers {
             totals.relayed.add(&peer.relayed);
             totals.host.add(&peer.host);
-            for (label, packets) in &peer.dropped {
-                *totals.dropped.entry(label).or_default() += packets;
-            }
+            totals.dropped.add(&peer.dropped);
         }
+        let (generation, policy_hash, attached) = match observed.policy {
+            Some(policy) => (policy.generation, policy.hash, policy.mode),
+            None => (0, String::new(), "none"),
+        };
         Self {
             schema_version: SCHEMA_VERSION,
-            interface: observed.interface.clone(),
-            public_key: observed.public_key.clone(),
+            interface: observed.interface,
+            public_key: observed.public_key,
             listen_port: observed.listen_port,
             fwmark: observed.fwmark,
-            generation: policy.map_or(0, |policy| policy.generation),
-            policy_hash: policy.map_or_else(String::new, |policy| policy.hash.clone()),
-            attached: policy.map_or("none", |policy| policy.mode).to_owned(),
+            generation,
+            policy_hash,
+            attached: attached.to_owned(),
             peers,
-            quotas: observed.quotas.clone(),
-            unattributed: dropped(&observed.unattributed),
+            quotas: observed.quotas,
+            unattributed: observed.unattributed,
             totals,
-            fence_dropped: observed.fence_dropped.clone(),
-            guard: Guard::new(
-                observed.guard.clone(),
-                &observed.guard_messages,
-                &observed.guard_unanswered,
-            ),
+            fence_dropped: observed.fence_dropped,
+            guard: Guard::new(observed.guard, &observed.guard_messages, &observed.guard_unanswered),
+        }
+    }
+
+    /// The same, with other peers.
+    pub fn with(&self, peers: Vec<Peer>) -> Self {
+        Self {
+            schema_version: self.schema_version,
+            interface: self.interface.clone(),
+            public_key: self.public_key.clone(),
+            listen_port: self.listen_port,
+            fwmark: self.fwmark,
+            generation: self.generation,
+            policy_hash: self.policy_hash.clone(),
+            attached: self.attached.clone(),
+            peers,
+            quotas: self.quotas.clone(),
+            unattributed: self.unattributed,
+            totals: self.totals.clone(),
+            fence_dropped: self.fence_dropped.clone(),
+            guard: self.guard.clone(),
         }
     }
 
@@ -240,12 +256,12 @@ impl Peer {
         }
     }
 
-    fn new(observed: &PeerObservation) -> Self {
+    fn new(observed: PeerObservation) -> Self {
         let c = &observed.counters;
         let since_epoch = observed.latest_handshake.and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         Self {
-            name: observed.name.clone(),
-            public_key: observed.public_key.clone(),
+            name: observed.name,
+            public_key: observed.public_key,
             enabled: observed.enabled,
             has_preshared_key: observed.has_preshared_key,
             endpoint: observed.endpoint.map_or_else(String::new, |endpoint| endpoint.to_string()),
@@ -266,7 +282,7 @@ impl Peer {
                 tx_packets: c.host_tx_packets,
                 tx_bytes: c.host_tx_bytes,
             },
-            dropped: dropped(&observed.dropped),
+            dropped: observed.dropped,
         }
     }
 }
@@ -315,10 +331,6 @@ impl Traffic {
         self.tx_packets += other.tx_packets;
         self.tx_bytes += other.tx_bytes;
     }
-}
-
-fn dropped(counts: &[u64; Reason::COUNT]) -> Dropped {
-    Reason::ALL.iter().map(|reason| reason.label()).zip(counts.iter().copied()).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    Dropped, Guard, RuleEnds, Style,
+    Dropped, FenceDropped, Guard, RuleEnds, Style,
     ends::rule_ends,
     snapshot::{Attendance, SCHEMA_VERSION, Snapshot, Traffic},
     text::{dropped, fence_dropped, guard, line, title},
@@ -41,7 +41,7 @@ pub struct Status {
     /// Dropped packets by reason, with every reason.
     pub dropped: Dropped,
     /// Packets that the fence dropped since it was put up.
-    pub fence_dropped: Dropped,
+    pub fence_dropped: FenceDropped,
     /// The guard on the underlay.
     pub guard: Guard,
     /// The configured rules with an end.
@@ -222,6 +222,7 @@ mod tests {
                 .collect(),
             ..Observation::default()
         };
+        let mut unattributed = [0; Reason::COUNT];
         for (reason, packets) in [
             (Reason::NotInEitherList, 3),
             (Reason::Hairpin, 2),
@@ -231,9 +232,10 @@ mod tests {
             (Reason::Multicast, 1),
             (Reason::IpOptions, 1),
         ] {
-            observation.unattributed[reason.index() as usize] = packets;
+            unattributed[reason.index() as usize] = packets;
         }
-        let snapshot = Snapshot::new(&observation);
+        observation.unattributed = Dropped::new(unattributed);
+        let snapshot = Snapshot::new(observation);
         let attendance = snapshot.attendance(SystemTime::UNIX_EPOCH);
         let status = Status::new(findings, snapshot, attendance, RuleEnds::default());
         let mut text = Vec::new();

@@ -8,7 +8,7 @@ use std::{
 use relay_common::{Reason, guard::Outcome};
 
 use super::{
-    Dropped, Guard, Guarded, Snapshot, Unanswered,
+    Dropped, FenceDropped, Guard, Guarded, Snapshot, Unanswered,
     snapshot::{Peer, Traffic},
 };
 use crate::units::{ago, bytes, packets, span};
@@ -44,7 +44,7 @@ pub fn render_text_into(out: &mut impl Write, snapshot: &Snapshot, style: Style)
     let relayed = &s.totals.relayed;
     line(out, "relayed", &format!("{}, {}", packets(relayed.rx_packets), bytes(relayed.rx_bytes)))?;
     dropped(out, "dropped", &s.totals.dropped, Reason::COUNT)?;
-    if s.unattributed.values().any(|&packets| packets > 0) {
+    if s.unattributed.total() > 0 {
         dropped(out, "of them unattributed", &s.unattributed, Reason::COUNT)?;
     }
     fence_dropped(out, &s.fence_dropped)?;
@@ -94,7 +94,7 @@ fn state_line(peer: &Peer, now: SystemTime) -> String {
     }
 }
 
-fn traffic(out: &mut impl Write, key: &str, t: &Traffic) -> io::Result<()> {
+pub(super) fn traffic(out: &mut impl Write, key: &str, t: &Traffic) -> io::Result<()> {
     let from = format!("{}, {} from it", packets(t.rx_packets), bytes(t.rx_bytes));
     let to = format!("{}, {} to it", packets(t.tx_packets), bytes(t.tx_bytes));
     line(out, key, &format!("{from}; {to}"))
@@ -107,12 +107,11 @@ pub(super) fn dropped(
     dropped: &Dropped,
     most: usize,
 ) -> io::Result<()> {
-    let dropped = dropped.iter().map(|(&label, &packets)| (label, packets));
-    line(out, key, &most_first(dropped, most, "0 packets"))
+    line(out, key, &most_first(dropped.iter(), most, "0 packets"))
 }
 
 /// What the fence dropped, if anything.
-pub(super) fn fence_dropped(out: &mut impl Write, dropped: &Dropped) -> io::Result<()> {
+pub(super) fn fence_dropped(out: &mut impl Write, dropped: &FenceDropped) -> io::Result<()> {
     if dropped.values().all(|&packets| packets == 0) {
         return Ok(());
     }
@@ -193,10 +192,10 @@ mod tests {
     #[test]
     fn the_guard_is_shown_only_if_it_is_configured_or_has_counted() {
         let mut observation = Observation { guard: Vec::new(), ..sample::observation() };
-        let text = shown(&Snapshot::new(&observation));
+        let text = shown(&Snapshot::new(observation.clone()));
         assert!(text.contains("\n  guard: off\n  passed by the guard: 40 data, 2 "), "{text}");
         observation.guard_messages = [0; Outcome::COUNT];
-        let text = shown(&Snapshot::new(&observation));
+        let text = shown(&Snapshot::new(observation));
         assert!(!text.contains("guard"), "{text}");
     }
 

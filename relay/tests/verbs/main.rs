@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod delivery;
+mod history;
 mod import;
 mod keys;
 mod lend;

@@ -117,7 +117,8 @@ impl Site {
             .current_dir(self.0.path())
             .env_clear()
             .env("RELAY_CONFIG", self.path("relay.toml"))
-            .env("RELAY_STATE", self.path("state"));
+            .env("RELAY_STATE", self.path("state"))
+            .env("TZ", "UTC0");
         command
     }
 

@@ -15,8 +15,14 @@ pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 const PACKER_VERSION: &str = "3.8.0";
 
 /// Programs and their packages.
-const TOOLS: [(&str, &str); 4] =
-    [("lintian", "lintian"), ("dpkg-deb", "dpkg"), ("strip", "binutils"), ("file", "file")];
+const TOOLS: [(&str, &str); 5] = [
+    ("lintian", "lintian"),
+    ("dpkg-deb", "dpkg"),
+    ("strip", "binutils"),
+    ("file", "file"),
+    // Compiles SQLite for the target.
+    ("musl-gcc", "musl-tools"),
+];
 
 pub(super) fn missing() -> Vec<Missing> {
     let missing = |what: String, remedy| Missing { part: Part::Dist, what, remedy };

@@ -142,14 +142,17 @@ impl<'t, 'f> TableReader<'t, 'f> {
         };
         let mut list = List::default();
         let mut seen = HashSet::new();
+        let is_alone = array.len() == 1;
         for element in array.iter() {
             let item = match element.get_ref().as_str() {
                 Some(text) => {
-                    let parsed = parse(text).and_then(|value| match seen.insert(value.clone()) {
-                        true => Ok(value),
-                        false => {
-                            let problem = format!("{} is listed twice", shown(text));
-                            Err(Fault::new(problem, "remove one"))
+                    let parsed = parse(text).and_then(|value| {
+                        match is_alone || seen.insert(value.clone()) {
+                            true => Ok(value),
+                            false => {
+                                let problem = format!("{} is listed twice", shown(text));
+                                Err(Fault::new(problem, "remove one"))
+                            }
                         }
                     });
                     self.keep(name, element, parsed)

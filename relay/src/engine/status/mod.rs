@@ -31,20 +31,21 @@ use crate::{
 pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     let (relay, handle, datapath) = (context.relay(), context.handle(), context.datapath());
     let running = Running::observe(handle, relay, datapath).await?;
-    let counters = datapath.counters();
+    // What cannot be read is a problem of the counters, which are pinned beside it.
+    let slots = running.slots(datapath).unwrap_or_default();
+    let counters = datapath.counters(&slots).unwrap_or_default();
     let guard_counts = datapath.guard_counts();
     let guard_attempts = datapath.guard_attempts();
-    let snapshot = Snapshot::new(&running.observation(
+    let snapshot = Snapshot::new(running.observation(
         relay,
-        counters.as_ref().unwrap_or(&Default::default()),
+        (&slots, &counters),
         *guard_counts.as_ref().unwrap_or(&Default::default()),
         guard_attempts.as_deref().unwrap_or_default(),
     ));
     let compared = comparison(context.subject());
     let mut warnings = running.warnings();
     warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
-    // What cannot be read is a problem of the counters, which are pinned beside it.
-    warnings.extend(datapath.used().iter().flat_map(|used| quotas::used_up(relay, used)));
+    warnings.extend(datapath.used(&slots).iter().flat_map(|used| quotas::used_up(relay, used)));
     if running.datapath.as_ref().is_ok_and(|observed| observed.trial() == Trial::Running) {
         warnings.push(
             "a candidate is tried, so that each packet costs more; `relay try --report` shows what \

@@ -56,7 +56,7 @@ impl Counts {
             rx_packets: traffic.rx_packets,
             tx_bytes: traffic.tx_bytes,
             tx_packets: traffic.tx_packets,
-            dropped: peer.dropped.values().sum(),
+            dropped: peer.dropped.total(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Counts {
             rx_packets: relayed.rx_packets,
             tx_bytes: relayed.tx_bytes,
             tx_packets: relayed.tx_packets,
-            dropped: snapshot.totals.dropped.values().sum(),
+            dropped: snapshot.totals.dropped.total(),
         }
     }
 

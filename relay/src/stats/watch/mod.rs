@@ -105,7 +105,7 @@ impl Watch {
         let total = Counts::of_all(&snapshot);
         self.total = Some(History::after(self.total.take(), total, at));
         let mut before = std::mem::take(&mut self.reasons);
-        for (&reason, &dropped) in &snapshot.totals.dropped {
+        for (reason, dropped) in snapshot.totals.dropped.iter() {
             let counts = Counts { dropped, ..Counts::default() };
             self.reasons.insert(reason, History::after(before.remove(reason), counts, at));
         }
@@ -228,9 +228,10 @@ fn identities(peers: &[Peer]) -> Vec<Identity> {
 #[cfg(test)]
 mod tests {
     use ratatui::{Terminal, backend::TestBackend};
+    use relay_common::Reason;
 
     use super::*;
-    use crate::stats::sample;
+    use crate::stats::{Dropped, sample};
 
     #[test]
     fn rates_are_differences_over_time() {
@@ -243,8 +244,10 @@ mod tests {
             a.relayed.rx_packets += 8;
             a.relayed.tx_packets += 2;
             a.host.tx_bytes += 100;
-            *a.dropped.get_mut("hairpin").expect("a reason") += 3;
-            *snapshot.totals.dropped.get_mut("hairpin").expect("a reason") += 3;
+            let mut more = [0; Reason::COUNT];
+            more[Reason::Hairpin.index() as usize] = 3;
+            a.dropped.add(&Dropped::new(more));
+            snapshot.totals.dropped.add(&Dropped::new(more));
         });
         insta::assert_snapshot!(screen(&mut watch, 110, 9));
     }

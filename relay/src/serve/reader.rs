@@ -1,0 +1,149 @@
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::LocalBoxFuture;
+use tokio::{
+    runtime,
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{failure::Failure, recording::Recording};
+use crate::{
+    engine::{Event, EventReader, Result, Sight},
+    stats::Snapshot,
+};
+
+/// The thread that reads the kernel. Whoever wants something asks it; it answers one after the
+/// other, so however many ask, they keep one processor busy at most.
+#[derive(Clone)]
+pub(super) struct Reader {
+    questions: mpsc::Sender<Question>,
+    watched: Arc<watch::Sender<Watched>>,
+    events: broadcast::Sender<Arc<Event>>,
+}
+
+type Question = Box<dyn for<'a> FnOnce(&'a mut Sight) -> LocalBoxFuture<'a, ()> + Send>;
+
+/// What was read last for those who watch; `None` at first.
+pub(super) type Watched = Option<Result<Arc<Look>, Failure>>;
+
+/// The relay at a time.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) at: SystemTime,
+    pub(super) snapshot: Snapshot,
+}
+
+/// Questions that wait.
+const WAITING: usize = 32;
+
+/// Events that wait for whoever follows them.
+const EVENTS: usize = 1024;
+
+/// Between two samples of the history: its finest steps.
+const BETWEEN_SAMPLES: Duration = Duration::from_secs(10);
+
+/// Between two reads for those who watch.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+impl Reader {
+    /// Starts the thread, which also records the history if `records`. It ends with the last clone of
+    /// this.
+    ///
+    /// # Errors
+    /// The system starts no thread, or gives it no runtime.
+    pub(super) fn start(sight: Sight, records: bool) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (questions, asked) = mpsc::channel(WAITING);
+        let (watched, _) = watch::channel(None);
+        let watched = Arc::new(watched);
+        let (events, _) = broadcast::channel(EVENTS);
+        let reader = Self { questions, watched: Arc::clone(&watched), events: events.clone() };
+        let answer = move || runtime.block_on(answer(sight, asked, &watched, &events, records));
+        thread::Builder::new().name("reader".to_owned()).spawn(answer)?;
+        Ok(reader)
+    }
+
+    /// Asks something of the relay.
+    ///
+    /// # Errors
+    /// Too many wait already, or there is no answer.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl AsyncFnOnce(&mut Sight) -> Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |sight| {
+            Box::pin(async move {
+                // Whoever asked may have gone meanwhile.
+                if !reply.is_closed() {
+                    drop(reply.send(question(sight).await));
+                }
+            })
+        });
+        self.questions.try_send(question).map_err(|_full| Failure::busy())?;
+        match answer.await {
+            Ok(answer) => answer.map_err(Failure::from),
+            Err(_gone) => Err(Failure::busy()),
+        }
+    }
+
+    /// What is read each second for as long as somebody watches.
+    pub(super) fn watch(&self) -> watch::Receiver<Watched> {
+        let mut watch = self.watched.subscribe();
+        // An old look is not news.
+        watch.mark_unchanged();
+        watch
+    }
+
+    /// What happens from now on.
+    pub(super) fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+}
+
+async fn answer(
+    mut sight: Sight,
+    mut asked: mpsc::Receiver<Question>,
+    watched: &watch::Sender<Watched>,
+    events: &broadcast::Sender<Arc<Event>>,
+    records: bool,
+) {
+    let mut happened = EventReader::default();
+    let mut recording = Recording::default();
+    let mut samples = interval(BETWEEN_SAMPLES);
+    samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(BETWEEN);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            question = asked.recv() => match question {
+                Some(question) => question(&mut sight).await,
+                None => return,
+            },
+            _ = samples.tick(), if records => recording.record(&mut sight).await,
+            _ = ticks.tick() => {
+                if watched.receiver_count() > 0 {
+                    let at = SystemTime::now();
+                    let look = sight.snapshot().await;
+                    let look = look.map(|snapshot| Arc::new(Look { at, snapshot }));
+                    watched.send_replace(Some(look.map_err(Failure::from)));
+                }
+                if events.receiver_count() == 0 {
+                    // Whoever comes next is told what happens from then on.
+                    happened = EventReader::default();
+                    continue;
+                }
+                for event in sight.events(&mut happened).await {
+                    // Without a receiver, it has no reader.
+                    drop(events.send(Arc::new(event)));
+                }
+            }
+        }
+    }
+}
