@@ -187,7 +187,7 @@ const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 10] = [
+const ONCE: [&str; 11] = [
     "another::",
     "authority::",
     "follow::",
@@ -196,6 +196,8 @@ const ONCE: [&str; 10] = [
     "limits::",
     "missing::",
     "rules::lend::",
+    // And `observe::`.
+    "serve::",
     "trace::",
     "verbs::",
 ];
