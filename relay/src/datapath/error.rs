@@ -103,6 +103,14 @@ pub enum DatapathError {
         /// The end of the verifier's log.
         log: String,
     },
+    /// The verifier gave up for a reason that is not the program.
+    #[error("load program {program}; try again")]
+    NotLoaded {
+        /// Name.
+        program: &'static str,
+        /// Cause.
+        source: io::Error,
+    },
     /// A map cannot be used.
     #[error("{action} map {map}")]
     Map {
@@ -279,15 +287,26 @@ impl DatapathError {
     /// failed before it asked the verifier, as for a process without the permission.
     pub(super) fn load(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
         move |source| {
-            if let ProgramError::LoadError { verifier_log, .. } = &source {
-                let log = end(&verifier_log.to_string());
-                if !log.is_empty() {
-                    return Self::Rejected { program, log };
-                }
+            let ProgramError::LoadError { io_error, verifier_log } = source else {
+                return Self::program(program, "load")(source);
+            };
+            if is_passing(&io_error) {
+                return Self::NotLoaded { program, source: io_error };
             }
-            Self::program(program, "load")(source)
+            match end(&verifier_log.to_string()) {
+                log if log.is_empty() => {
+                    let source = ProgramError::LoadError { io_error, verifier_log };
+                    Self::program(program, "load")(source)
+                }
+                log => Self::Rejected { program, log },
+            }
         }
     }
+}
+
+/// Whether the verifier gave up for a reason that is not the program: a signal, or too little memory.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR | libc::ENOMEM))
 }
 
 /// The last lines of a verifier's log, which say what is wrong.

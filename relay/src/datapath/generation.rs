@@ -29,7 +29,7 @@ use super::{
     events::Recorder,
     flows::{self, LiveFlow},
     hash::policy_hash,
-    meters,
+    load, meters,
     object::{self, OBJECT},
     pairs,
     pinned::{
@@ -201,7 +201,8 @@ impl Loaded {
         }
         for &direction in role.directions() {
             let name = loaded.name(direction);
-            loaded.program(direction)?.load().map_err(DatapathError::load(name))?;
+            let program = loaded.program(direction)?;
+            load::load(name, || program.load())?;
         }
         Ok(loaded)
     }

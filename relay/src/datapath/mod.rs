@@ -21,6 +21,7 @@ mod hash;
 mod held;
 mod link;
 mod lives;
+mod load;
 mod meters;
 mod object;
 mod observed;

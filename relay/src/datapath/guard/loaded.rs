@@ -17,7 +17,7 @@ use relay_common::{
 
 use super::{
     super::{
-        DatapathError,
+        DatapathError, load,
         pinned::{
             GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, Mapped, Pins,
             rows_per_processor,
@@ -72,7 +72,8 @@ impl LoadedGuard {
         overlay::fill(map.ok_or(DatapathError::Lacks(names::GUARD_OVERLAY))?, &settings.overlay)?;
         Mapped::new(names::GUARD, loaded.array(names::GUARD)?, 1)?
             .fill(&[settings.identity(version)]);
-        loaded.program()?.load().map_err(DatapathError::load(GUARD_PROGRAM))?;
+        let program = loaded.program()?;
+        load::load(GUARD_PROGRAM, || program.load())?;
         Ok(loaded)
     }
 
