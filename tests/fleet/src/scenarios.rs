@@ -1,5 +1,6 @@
 //! The scenarios, in order: each starts from the state that the previous one left.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -375,11 +376,30 @@ fn upgrade(fleet: &mut Fleet) -> Result<()> {
 }
 
 fn reboot(fleet: &mut Fleet) -> Result<()> {
+    // What is used of a quota outlives it, too.
+    fleet.one.run(
+        "cp --archive /etc/relay/relay.toml /root/plain.toml\n\
+         sed -i '/^\\[defaults\\]/a quota = \"1 GB/month\"' /etc/relay/relay.toml\n\
+         systemctl reload relay && systemctl is-active relay-quota.timer",
+    )?;
+    let [a, b, _] = &fleet.peers;
+    a.require_reach(b, &fleet.one)?;
+    // As the timer does.
+    fleet.one.run("systemctl start relay-quota.service")?;
+    let used = quotas(&fleet.one)?;
+    if used.values().all(|used| *used == 0) {
+        bail!("found {used:?}, expected that something is used of the quotas");
+    }
     let before = files(&fleet.one)?;
     fleet.one.reboot()?;
     require_same(&before, &files(&fleet.one)?)?;
     fleet.one.run("systemctl is-active relay && relay status --check")?;
     guard(&fleet.one)?;
+    let kept = quotas(&fleet.one)?;
+    if kept.iter().any(|(peer, kept)| used.get(peer).is_none_or(|used| kept < used)) {
+        bail!("found {kept:?} of the quotas after the reboot, expected at least {used:?}");
+    }
+    fleet.one.run("mv /root/plain.toml /etc/relay/relay.toml && systemctl reload relay")?;
     // The peers' namespaces went with the reboot.
     let clients = fleet.clients();
     let [a, b, _] = &fleet.peers;
@@ -541,6 +561,15 @@ fn field(text: &str, name: &str) -> Result<String> {
     let value: Value = serde_json::from_str(text).context("`relay stats` wrote no JSON")?;
     let field = value[name].as_str().with_context(|| format!("`relay stats` has no {name}"))?;
     Ok(field.to_owned())
+}
+
+/// What each peer has used of its quota, bytes.
+fn quotas(machine: &Machine) -> Result<BTreeMap<String, u64>> {
+    let value: Value = serde_json::from_str(&machine.run("relay quota --json")?)?;
+    let quotas = value["quotas"].as_array().context("`relay quota` has no quotas")?;
+    let used =
+        |quota: &Value| Some((quota["peer"].as_str()?.to_owned(), quota["usedBytes"].as_u64()?));
+    quotas.iter().map(|quota| used(quota).context("a quota without a peer or bytes")).collect()
 }
 
 /// The number of relayed packets.
