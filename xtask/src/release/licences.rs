@@ -19,6 +19,10 @@ The binary also holds Rust's standard library (MIT OR Apache-2.0, https://github
 and musl (MIT, https://musl.libc.org, Copyright © 2005-2020 Rich Felker, et al.).
 ";
 
+/// What the page of `relay serve` brings along, and its licence, from the root of the repository.
+const PAGE: (&str, &str) =
+    ("uPlot (https://github.com/leeoniya/uPlot)", "relay/src/serve/page/vendor/uPlot.LICENSE");
+
 /// A list of the linked packages with licence and source, followed by the licence texts, each once.
 ///
 /// # Errors
@@ -50,6 +54,11 @@ pub(super) fn notices() -> Result<String> {
         }
     }
     write!(text, "\n{LIBC}")?;
+    let (name, licence) = PAGE;
+    let path = workspace::root().join(licence);
+    let words = fs::read_to_string(&path).with_context(|| format!("cannot read {licence}"))?;
+    writeln!(text, "The page has {name}: MIT.")?;
+    texts.entry(words).or_default().push(name.to_owned());
     for (words, holders) in texts {
         let rule = "-".repeat(80);
         write!(text, "\n{rule}\n{}\n{rule}\n\n{}\n", holders.join(", "), words.trim())?;
