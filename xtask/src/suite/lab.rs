@@ -187,14 +187,18 @@ const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 15] = [
     "another::",
     "authority::",
+    "clock::",
     "follow::",
     "guard::",
-    "learn::rules_",
+    "learn::",
     "limits::",
     "missing::",
+    "nat::",
+    "neighbours::",
+    "own_tunnel::",
     "rules::lend::",
     // And `observe::`.
     "serve::",
