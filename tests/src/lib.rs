@@ -45,6 +45,7 @@ pub mod stats;
 mod tally;
 pub mod traffic;
 pub mod tun;
+#[cfg(feature = "suites")]
 pub mod tun_host;
 
 pub use family::Family;
