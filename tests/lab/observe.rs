@@ -73,8 +73,7 @@ fn observe_shows_dropped_packets_and_pairs_are_counted_on_request() {
 }
 
 fn send(from: &Peer, to: &Peer, family: Family) -> Result<()> {
-    let (source, target) = (from.address(family), to.address(family));
-    Udp::open(from.namespace(), source, to.namespace(), target)?.send(2, 100).map(drop)
+    Udp::between(from, to, family)?.send(2, 100).map(drop)
 }
 
 fn events(lab: &Lab, options: &[&str]) -> Result<Vec<Value>> {

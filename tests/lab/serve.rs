@@ -96,12 +96,7 @@ fn no_packet_and_no_count_depends_on_the_server() {
             Ok(serde_json::from_str::<Value>(&status)?["generation"].clone())
         };
         let before = policy()?;
-        let udp = Udp::open(
-            pa.namespace(),
-            pa.address(Family::V4),
-            pb.namespace(),
-            pb.address(Family::V4),
-        )?;
+        let udp = Udp::between(pa, pb, Family::V4)?;
         let mut sent = 0;
         for _ in 0..5 {
             let mut serving = Serving::start(&lab)?;
@@ -172,8 +167,7 @@ fn what_happens_is_told() {
 }
 
 fn send(from: &Peer, to: &Peer, family: Family) -> Result<()> {
-    let (source, target) = (from.address(family), to.address(family));
-    Udp::open(from.namespace(), source, to.namespace(), target)?.send(2, 100).map(drop)
+    Udp::between(from, to, family)?.send(2, 100).map(drop)
 }
 
 /// Packets relayed from a peer, and dropped ones; `None` if it is not listed.

@@ -159,8 +159,7 @@ fn ping(from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
 }
 
 fn send(from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
-    let (source, target) = (from.address(family), to.address(family));
-    let udp = Udp::open(from.namespace(), source, to.namespace(), target)?;
+    let udp = Udp::between(from, to, family)?;
     let datagrams = udp.send(DATAGRAMS, DATAGRAM_LEN)?;
     let received = udp.received(DATAGRAMS, deadline::PATIENCE)?;
     ensure!(received == datagrams, "of {datagrams} came {received}");

@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{Family, Namespace, Tally, deadline};
+use crate::{Family, Namespace, Peer, Tally, deadline};
 
 /// Source port, destination port, length, checksum.
 const UDP_HEADER_LEN: u64 = 8;
@@ -32,6 +32,11 @@ impl Udp {
             target,
             receiver,
         })
+    }
+
+    /// The same between two peers.
+    pub fn between(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
+        Self::open(from.namespace(), from.address(family), to.namespace(), to.address(family))
     }
 
     /// A sender without a receiver.
