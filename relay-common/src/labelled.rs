@@ -34,6 +34,11 @@ macro_rules! labelled {
                 Self::ALL.get(usize::try_from(index).ok()?).copied()
             }
 
+            /// The variant with this label.
+            pub fn from_label(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.label() == label)
+            }
+
             /// Spelling in every output.
             pub const fn label(self) -> &'static str {
                 match self {
@@ -65,6 +70,7 @@ macro_rules! labelled {
                 for (position, one) in $Enum::ALL.iter().enumerate() {
                     assert_eq!(one.index() as usize, position);
                     assert_eq!($Enum::from_index(one.index()), Some(*one));
+                    assert_eq!($Enum::from_label(one.label()), Some(*one));
                     assert_eq!($Enum::ALL.iter().filter(|o| o.label() == one.label()).count(), 1);
                     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
                     assert!(one.label().bytes().all(is_plain));

@@ -94,7 +94,7 @@ fn render_into(out: &mut impl Write, explained: &Explained, is_asked: bool) -> i
             }
         }
         if let Some(reason) = direction.reason {
-            let describe = Reason::ALL.iter().find(|known| known.label() == reason);
+            let describe = Reason::from_label(reason);
             writeln!(out, "  {}", describe.map_or("", |reason| reason.describe()))?;
         }
         if let Some(rule) = rule {

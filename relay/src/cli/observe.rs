@@ -135,8 +135,7 @@ impl Observe {
 }
 
 fn reason(text: &str) -> Result<Reason, String> {
-    let found = Reason::ALL.iter().find(|reason| reason.label() == text);
-    found.copied().ok_or_else(|| {
+    Reason::from_label(text).ok_or_else(|| {
         let labels: Vec<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
         format!("expected one of {}", labels.join(", "))
     })
