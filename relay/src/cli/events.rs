@@ -50,7 +50,8 @@ impl Events {
             let end = tokio::signal::ctrl_c();
             tokio::pin!(end);
             loop {
-                for event in sight.events(&mut reader).await {
+                let look = sight.look().await;
+                for event in sight.events(&mut reader, &look).await {
                     match self.output {
                         Format::Json => {
                             serde_json::to_writer(&mut out, &event)?;

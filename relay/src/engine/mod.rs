@@ -26,6 +26,7 @@ mod learning;
 mod limit_changes;
 mod loan;
 mod lock;
+mod look;
 mod near;
 mod observe;
 mod pair;
@@ -74,6 +75,7 @@ pub use loan::{
     without_route,
 };
 pub use lock::Lock;
+pub use look::Look;
 pub use peers::{PeerList, StaleClients, groups};
 pub use period::{Period, PeriodError};
 pub use quotas::{quotas, reset_quotas, save_quotas};

@@ -1,6 +1,6 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
-use super::{Context, Event, EventReader, Notice, Result, Site, stats};
+use super::{Context, Event, EventReader, Look, Notice, Result, Site, stats};
 use crate::{config::Stamp, model::InterfaceName, stats::Snapshot};
 
 /// One relay, looked at for as long as a process runs: its files may change meanwhile, and it may go
@@ -69,15 +69,32 @@ impl Sight {
         stats::snapshot(self.context().await?).await
     }
 
-    /// What has happened since the last call with this reader.
-    pub async fn events(&mut self, reader: &mut EventReader) -> Vec<Event> {
-        let read = match self.context().await {
-            Ok(context) => reader.read(context).await,
-            Err(error) => Err(error),
+    /// The same with its time, to be shared.
+    ///
+    /// # Errors
+    /// As [`stats::snapshot`].
+    pub async fn look(&mut self) -> Result<Arc<Look>> {
+        let at = SystemTime::now();
+        Ok(Arc::new(Look { at, snapshot: self.snapshot().await? }))
+    }
+
+    /// What has happened up to this look since the last one with this reader.
+    pub async fn events(
+        &mut self,
+        reader: &mut EventReader,
+        look: &Result<Arc<Look>>,
+    ) -> Vec<Event> {
+        let gone = match (self.context().await, look) {
+            (Ok(context), Ok(look)) => match reader.read(context, look) {
+                Ok(events) => return events,
+                Err(error) => reader.gone(context.relay().interface.as_str(), &error),
+            },
+            (Ok(context), Err(error)) => reader.gone(context.relay().interface.as_str(), error),
+            (Err(error), _) => {
+                let interface = self.source.interface.as_ref();
+                reader.gone(interface.map_or("", |interface| interface.as_str()), &error)
+            }
         };
-        read.unwrap_or_else(|error| {
-            let interface = self.source.interface.as_ref();
-            reader.gone(interface.map_or("", |interface| interface.as_str()), &error)
-        })
+        gone.into_iter().collect()
     }
 }

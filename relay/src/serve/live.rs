@@ -18,12 +18,11 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{
-    Served,
-    failure::Failure,
-    reader::{Look, Watched},
+use super::{Served, failure::Failure, reader::Watched};
+use crate::{
+    engine::Look,
+    stats::{Peer, Snapshot},
 };
-use crate::stats::{Peer, Snapshot};
 
 /// An update: `relay stats --json` with a time, and only with the peers that changed.
 #[derive(Serialize)]

@@ -95,9 +95,10 @@ pub fn run(
         let address = listener.local_addr().with_context(|| format!("listen on {listen}"))?;
         let gate = Gate::new(address, hosts, access.token);
         ready(address, is_tls)?;
-        let app = gated(Served::new(reader, metrics), gate);
+        let app = gated(Served::new(reader.clone(), metrics), gate);
         tokio::select! {
             never = listener::accept(listener, access.tls, app, Limits::DEFAULT) => match never {},
+            () = reader.ended() => Err(io::Error::other("the thread that reads has ended").into()),
             ended = end() => Ok(ended?),
         }
     })

@@ -1,9 +1,4 @@
-use std::{
-    io,
-    sync::Arc,
-    thread,
-    time::{Duration, SystemTime},
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use futures_util::future::LocalBoxFuture;
 use tokio::{
@@ -13,10 +8,7 @@ use tokio::{
 };
 
 use super::{failure::Failure, recording::Recording};
-use crate::{
-    engine::{Event, EventReader, Result, Sight},
-    stats::Snapshot,
-};
+use crate::engine::{Event, EventReader, Look, Result, Sight};
 
 /// The thread that reads the kernel. Whoever wants something asks it; it answers one after the
 /// other, so however many ask, they keep one processor busy at most.
@@ -31,13 +23,6 @@ type Question = Box<dyn for<'a> FnOnce(&'a mut Sight) -> LocalBoxFuture<'a, ()> 
 
 /// What was read last for those who watch; `None` at first.
 pub(super) type Watched = Option<Result<Arc<Look>, Failure>>;
-
-/// The relay at a time.
-#[derive(Debug)]
-pub(super) struct Look {
-    pub(super) at: SystemTime,
-    pub(super) snapshot: Snapshot,
-}
 
 /// Questions that wait.
 const WAITING: usize = 32;
@@ -101,6 +86,11 @@ impl Reader {
         watch
     }
 
+    /// Waits until the thread has ended, which it does only by a fault.
+    pub(super) async fn ended(&self) {
+        self.questions.closed().await;
+    }
+
     /// What happens from now on.
     pub(super) fn events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
@@ -128,20 +118,21 @@ async fn answer(
             },
             _ = samples.tick(), if records => recording.record(&mut sight).await,
             _ = ticks.tick() => {
-                if watched.receiver_count() > 0 {
-                    let at = SystemTime::now();
-                    let look = sight.snapshot().await;
-                    let look = look.map(|snapshot| Arc::new(Look { at, snapshot }));
-                    watched.send_replace(Some(look.map_err(Failure::from)));
-                }
-                if events.receiver_count() == 0 {
+                let is_watched = watched.receiver_count() > 0;
+                let is_followed = events.receiver_count() > 0;
+                if !is_followed {
                     // Whoever comes next is told what happens from then on.
                     happened = EventReader::default();
-                    continue;
                 }
-                for event in sight.events(&mut happened).await {
-                    // Without a receiver, it has no reader.
-                    drop(events.send(Arc::new(event)));
+                if is_watched || is_followed {
+                    let look = sight.look().await;
+                    if is_followed {
+                        for event in sight.events(&mut happened, &look).await {
+                            // Without a receiver, it has no reader.
+                            drop(events.send(Arc::new(event)));
+                        }
+                    }
+                    watched.send_replace(Some(look.map_err(Failure::from)));
                 }
             }
         }

@@ -5,17 +5,12 @@ use std::{
 
 use relay_common::guard::Outcome;
 
-use super::Happening;
-use crate::stats::{Peer, Presence, Snapshot};
+use super::{Happening, Look};
+use crate::stats::{Peer, Presence};
 
-/// Tells what differs between two snapshots of a relay, each with its time.
-pub(super) fn changes(
-    before: &Snapshot,
-    then: SystemTime,
-    after: &Snapshot,
-    now: SystemTime,
-    tell: &mut impl FnMut(Happening),
-) {
+/// Tells what differs between two looks at a relay.
+pub(super) fn changes(last: &Look, look: &Look, tell: &mut impl FnMut(Happening)) {
+    let (Look { at: then, snapshot: before }, Look { at: now, snapshot: after }) = (last, look);
     if (before.generation, &before.policy_hash) != (after.generation, &after.policy_hash) {
         tell(Happening::PolicyChanged {
             generation: after.generation,
@@ -33,8 +28,8 @@ pub(super) fn changes(
         if was.is_none() {
             tell(Happening::PeerNew { peer: name() });
         }
-        let presence = was.map_or(Presence::NeverSeen, |was| was.presence(then));
-        match (presence == Presence::Online, peer.presence(now) == Presence::Online) {
+        let presence = was.map_or(Presence::NeverSeen, |was| was.presence(*then));
+        match (presence == Presence::Online, peer.presence(*now) == Presence::Online) {
             (false, true) => {
                 tell(Happening::PeerOnline { peer: name(), endpoint: peer.endpoint.clone() });
             }
@@ -96,11 +91,12 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::sample;
+    use crate::stats::{Snapshot, sample};
 
     fn told(before: &Snapshot, after: &Snapshot, now: SystemTime) -> Vec<String> {
+        let look = |snapshot: &Snapshot, at| Look { at, snapshot: snapshot.clone() };
         let mut told = Vec::new();
-        changes(before, sample::now(), after, now, &mut |happening| {
+        changes(&look(before, sample::now()), &look(after, now), &mut |happening| {
             told.push(serde_json::to_string(&happening).expect("JSON"));
         });
         told

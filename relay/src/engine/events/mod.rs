@@ -3,14 +3,12 @@
 mod between;
 mod event;
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-use super::{Context, Error, Result, stats::snapshot};
-use crate::{datapath::Recorder, stats::Snapshot};
+use super::{Context, Error, Look, Result, dropped::DroppedReader};
+use crate::datapath::Recorder;
 use between::Alarms;
 pub use event::{Event, Happening};
-
-use super::dropped::DroppedReader;
 
 /// Reads what has happened since it was asked last.
 #[derive(Default)]
@@ -22,8 +20,7 @@ pub struct EventReader {
 
 /// What was there when it was asked last.
 enum Seen {
-    Up(Box<Snapshot>, SystemTime),
-    /// The interface that is gone, if it was ever there.
+    Up(Arc<Look>),
     Down,
 }
 
@@ -31,53 +28,42 @@ enum Seen {
 const TOLD: usize = 200;
 
 impl EventReader {
-    /// What has happened since the last call; nothing at the first.
+    /// What has happened up to this look since the last one; nothing at the first.
     ///
     /// # Errors
-    /// A pin cannot be read, or has another shape. A relay that is not up is an event.
-    pub async fn read(&mut self, context: &Context) -> Result<Vec<Event>> {
-        match snapshot(context).await {
-            Ok(found) => self.compare(context, found),
-            Err(error) => Ok(self.gone(context.relay().interface.as_str(), &error)),
-        }
-    }
-
-    /// That the relay cannot be read.
-    pub fn gone(&mut self, interface: &str, why: &Error) -> Vec<Event> {
-        let was = self.last.replace(Seen::Down);
-        self.recorder = None;
-        match was {
-            Some(Seen::Down) => Vec::new(),
-            Some(Seen::Up(..)) | None => {
-                let happening = Happening::RelayDown { error: why.chain() };
-                vec![Event::new(interface, SystemTime::now(), happening)]
-            }
-        }
-    }
-
-    /// What has changed up to this snapshot of the relay.
-    fn compare(&mut self, context: &Context, found: Snapshot) -> Result<Vec<Event>> {
-        let now = SystemTime::now();
+    /// A pin cannot be read, or has another shape.
+    pub fn read(&mut self, context: &Context, look: &Arc<Look>) -> Result<Vec<Event>> {
+        let Look { at, snapshot } = &**look;
         let mut events = Vec::new();
-        let mut tell = |happening| events.push(Event::new(&found.interface, now, happening));
+        let mut tell = |happening| events.push(Event::new(&snapshot.interface, *at, happening));
         match &self.last {
             None => {}
             Some(Seen::Down) => tell(Happening::RelayUp {
-                generation: found.generation,
-                hash: found.policy_hash.clone(),
+                generation: snapshot.generation,
+                hash: snapshot.policy_hash.clone(),
             }),
-            Some(Seen::Up(before, then)) => {
+            Some(Seen::Up(last)) => {
                 // Made anew in between, with another ring of dropped packets.
-                if found.generation < before.generation {
+                if snapshot.generation < last.snapshot.generation {
                     self.recorder = None;
                 }
-                between::changes(before, *then, &found, now, &mut tell);
-                self.alarms.of(&before.guard.messages, &found.guard.messages, now, &mut tell);
+                between::changes(last, look, &mut tell);
+                let messages = [&last.snapshot, snapshot].map(|of| &of.guard.messages);
+                self.alarms.of(messages[0], messages[1], *at, &mut tell);
             }
         }
         self.dropped(context, &mut tell)?;
-        self.last = Some(Seen::Up(Box::new(found), now));
+        self.last = Some(Seen::Up(Arc::clone(look)));
         Ok(events)
+    }
+
+    /// That the relay cannot be read; told once.
+    pub fn gone(&mut self, interface: &str, why: &Error) -> Option<Event> {
+        let was = self.last.replace(Seen::Down);
+        self.recorder = None;
+        let is_news = !matches!(was, Some(Seen::Down));
+        let happening = Happening::RelayDown { error: why.chain() };
+        is_news.then(|| Event::new(interface, SystemTime::now(), happening))
     }
 
     fn dropped(&mut self, context: &Context, tell: &mut impl FnMut(Happening)) -> Result<()> {
