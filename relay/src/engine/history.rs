@@ -113,8 +113,8 @@ pub fn since(site: Site<'_>, subject: &Subject, age: Duration) -> Result<Since> 
     let names = Names::of(&counted);
     let mut dropped: BTreeMap<Option<PublicKey>, Dropped> = BTreeMap::new();
     for used in &counted.dropped {
-        if let Some(reason) = Reason::ALL.iter().find(|reason| reason.label() == used.name) {
-            dropped.entry(used.key).or_default().count(*reason, used.amounts.dropped);
+        if let Some(reason) = Reason::from_label(&used.name) {
+            dropped.entry(used.key).or_default().count(reason, used.amounts.dropped);
         }
     }
     let peers = relay.peers.iter().enumerate();
@@ -126,8 +126,8 @@ pub fn since(site: Site<'_>, subject: &Subject, age: Duration) -> Result<Since> 
     let shown = peers.into_iter().map(|peer| SincePeer {
         name: names.of_key(&peer.key),
         public_key: show(&peer.key),
-        relayed: relayed(&peer.amounts),
-        host: host(&peer.amounts),
+        relayed: Traffic::relayed(&peer.amounts.traffic),
+        host: Traffic::host(&peer.amounts.traffic),
         dropped: dropped.get(&Some(peer.key)).copied().unwrap_or_default(),
     });
     let begin = counted.recorded.first.max(from);
@@ -142,8 +142,8 @@ pub fn since(site: Site<'_>, subject: &Subject, age: Duration) -> Result<Since> 
         until: rfc3339(latest),
         local: [local(begin), local(latest)],
         totals: Totals {
-            relayed: relayed(&counted.relay),
-            host: host(&counted.relay),
+            relayed: Traffic::relayed(&counted.relay.traffic),
+            host: Traffic::host(&counted.relay.traffic),
             dropped: all,
         },
         unattributed: dropped.remove(&None).unwrap_or_default(),
@@ -228,8 +228,8 @@ fn used_peer(names: &Names, peer: &history::Used<PublicKey>) -> UsedPeer {
     UsedPeer {
         peer: names.of_key(&peer.key),
         public_key: show(&peer.key),
-        relayed: relayed(&peer.amounts),
-        host: host(&peer.amounts),
+        relayed: Traffic::relayed(&peer.amounts.traffic),
+        host: Traffic::host(&peer.amounts.traffic),
         dropped: peer.amounts.dropped,
     }
 }
@@ -250,26 +250,6 @@ fn used_rule(rule: &history::Used<()>) -> UsedRule {
         flows: rule.amounts.flows,
         packets: rule.amounts.rx_packets(),
         bytes: rule.amounts.rx_bytes(),
-    }
-}
-
-fn relayed(amounts: &Amounts) -> Traffic {
-    let t = &amounts.traffic;
-    Traffic {
-        rx_packets: t.rx_packets,
-        rx_bytes: t.rx_bytes,
-        tx_packets: t.tx_packets,
-        tx_bytes: t.tx_bytes,
-    }
-}
-
-fn host(amounts: &Amounts) -> Traffic {
-    let t = &amounts.traffic;
-    Traffic {
-        rx_packets: t.host_rx_packets,
-        rx_bytes: t.host_rx_bytes,
-        tx_packets: t.host_tx_packets,
-        tx_bytes: t.host_tx_bytes,
     }
 }
 

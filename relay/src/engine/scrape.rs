@@ -1,12 +1,12 @@
 //! What a scrape of metrics wants, read in one go.
 
-use std::{cmp::Reverse, collections::HashMap, time::Instant};
+use std::{cmp::Reverse, time::Instant};
 
 use relay_common::PairCounters;
 
 use super::{
     Context, Result,
-    stats::{rules, snapshot},
+    stats::{names_of_slots, rules, snapshot},
 };
 use crate::{
     model::{Rate, Relay},
@@ -32,16 +32,7 @@ pub async fn scrape(context: &Context, most_pairs: usize) -> Result<Scrape> {
 /// The pairs with most bytes, of peers that the relay knows.
 fn busiest_pairs(context: &Context, limit: usize) -> Result<BusiestPairs> {
     let (relay, datapath) = (context.relay(), context.datapath());
-    let configured: HashMap<_, _> =
-        relay.peers.iter().map(|peer| (peer.public_key, peer.name.as_str())).collect();
-    let names: HashMap<u32, String> = datapath
-        .slots()?
-        .into_iter()
-        .map(|(key, slot)| match configured.get(&key) {
-            Some(name) => (slot, (*name).to_owned()),
-            None => (slot, key.to_string()),
-        })
-        .collect();
+    let names = names_of_slots(relay, &datapath.slots()?);
     let traffic = datapath.pairs()?;
     let (busiest, omitted) = busiest(
         traffic.pairs.into_iter().filter(|((from, to), counters)| {

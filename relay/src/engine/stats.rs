@@ -97,18 +97,23 @@ pub fn pairs(context: &Context) -> Result<Pairs> {
         return Err(PairsNotCounted.into());
     }
     context.require_up()?;
-    let keys: BTreeMap<u32, PublicKey> =
-        datapath.slots()?.into_iter().map(|(key, slot)| (slot, key)).collect();
-    let names: BTreeMap<PublicKey, String> =
-        relay.peers.iter().map(|peer| (peer.public_key, peer.name.to_string())).collect();
-    let name = |slot: u32| match keys.get(&slot) {
-        Some(key) => names.get(key).cloned().unwrap_or_else(|| key.to_string()),
-        None => "?".to_owned(),
-    };
+    let names = names_of_slots(relay, &datapath.slots()?);
+    let name = |slot: u32| names.get(&slot).cloned().unwrap_or_else(|| "?".to_owned());
     let traffic = datapath.pairs()?;
     let counted = traffic.pairs.into_iter();
     let named = counted.map(|((from, to), counters)| (name(from), name(to), counters));
     Ok(Pairs::new(relay.interface.as_str(), named, traffic.others))
+}
+
+/// What the peers with these slots are called; one that is no longer configured goes by its key.
+pub(super) fn names_of_slots(
+    relay: &Relay,
+    slots: &BTreeMap<PublicKey, u32>,
+) -> HashMap<u32, String> {
+    let names: HashMap<_, _> =
+        relay.peers.iter().map(|peer| (peer.public_key, &peer.name)).collect();
+    let name = |key| names.get(key).map_or_else(|| key.to_string(), |name| name.to_string());
+    slots.iter().map(|(key, slot)| (*slot, name(key))).collect()
 }
 
 /// What a picture of the relay shows as the width of its lines: bytes of each peer, and of each

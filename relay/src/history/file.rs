@@ -48,8 +48,7 @@ pub(super) fn require_own(path: &Path) -> Result<(), HistoryError> {
     if !found.is_file() {
         return open(path, "is no regular file".to_owned(), "a regular file");
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     let around = fs::metadata(directory).map_err(failed(directory, "look at"))?;
     let own = rustix::process::geteuid().as_raw();
     if ![0, own, around.uid()].contains(&found.uid()) {
@@ -102,9 +101,13 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn sync_directory(path: &Path) -> Result<(), HistoryError> {
+fn directory_of(path: &Path) -> &Path {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    directory.unwrap_or(Path::new("."))
+}
+
+fn sync_directory(path: &Path) -> Result<(), HistoryError> {
+    let directory = directory_of(path);
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(failed(directory, "write"))
 }

@@ -1,6 +1,5 @@
 use std::{
-    fs,
-    io::{self, Read as _},
+    fs, io,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -18,7 +17,10 @@ use tokio_rustls::{
 use zeroize::Zeroizing;
 
 use super::token::{Token, TokenError};
-use crate::engine::{Classified, Kind};
+use crate::{
+    config::read_regular,
+    engine::{Classified, Kind},
+};
 
 /// Files that let others than this host connect.
 #[derive(Debug, Clone, Default)]
@@ -189,23 +191,8 @@ fn require_private(path: &Path, what: &'static str) -> Result<(), AccessError> {
     }
 }
 
-/// No certificate chain, key or token is longer, in bytes.
-const LONGEST: u64 = 1 << 20;
-
 fn read(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, AccessError> {
-    let read = || {
-        let mut text = Zeroizing::new(Vec::new());
-        let file = fs::File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        file.take(LONGEST + 1).read_to_end(&mut text)?;
-        match text.len() as u64 > LONGEST {
-            true => Err(io::Error::other(format!("it has more than {LONGEST} bytes"))),
-            false => Ok(text),
-        }
-    };
-    read().map_err(unread(path, what))
+    read_regular(path).map(Zeroizing::new).map_err(unread(path, what))
 }
 
 fn unread(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> AccessError {

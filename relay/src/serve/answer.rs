@@ -27,7 +27,7 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Answers at once. Of 10 000 peers, one has about 10 MB.
+/// Answers at once. One grows with the number of peers.
 const ANSWERS: usize = 4;
 
 /// How long a request waits for room.

@@ -14,8 +14,8 @@ use super::{Served, failure::Failure};
 use crate::{
     config,
     engine::{
-        self, Comparison, Diffed, DroppedReader, Ends, Filter, FlowFilter, HistorySubject, Result,
-        Sight, Subject,
+        self, Classified, Comparison, Diffed, DroppedReader, Ends, Filter, FlowFilter,
+        HistorySubject, Kind, Result, Sight, Subject,
     },
     graph::{Drawing, Graph},
     model::PeerName,
@@ -190,7 +190,7 @@ pub(super) async fn dropped(
     Asked(OfDropped { last, from, to, reason }): Asked<OfDropped>,
 ) -> Result<Response, Failure> {
     let reason = reason.map(|label| {
-        let known = Reason::ALL.iter().find(|reason| reason.label() == label).copied();
+        let known = Reason::from_label(&label);
         known.ok_or_else(|| Failure::usage(format!("{label:?} is no reason")))
     });
     let reasons = reason.transpose()?.into_iter().collect();
@@ -210,41 +210,42 @@ pub(super) async fn dropped(
 
 pub(super) async fn history(
     State(served): State<Served>,
-    Asked(OfHistory { since, peer, from, to, rule }): Asked<OfHistory>,
+    Asked(asked): Asked<OfHistory>,
 ) -> Result<Response, Failure> {
-    let span = humantime::parse_duration(&since).map_err(|wrong| {
+    let OfHistory { since, .. } = &asked;
+    let span = humantime::parse_duration(since).map_err(|wrong| {
         Failure::usage(format!("since: found {since:?}, expected a time such as 1h or 7d: {wrong}"))
     })?;
-    let of = match (peer, from, to, rule) {
-        (None, None, None, None) => Of::Relay,
-        (Some(peer), None, None, None) => Of::Peer(peer),
-        (None, Some(from), Some(to), None) => Of::Pair(from, to),
-        (None, None, None, Some(rule)) => Of::Rule(rule),
-        _ => {
-            let why = "expected nothing beside since, or peer, or from and to, or rule";
-            return Err(Failure::usage(why));
-        }
-    };
     let read = async move |sight: &mut Sight| {
+        let subject = asked.subject()?;
         let state = sight.site().state.to_owned();
         let interface = &sight.context().await?.relay().interface;
-        let of = match &of {
-            Of::Relay => HistorySubject::Relay,
-            Of::Peer(peer) => HistorySubject::Peer(peer),
-            Of::Pair(from, to) => HistorySubject::Pair(from, to),
-            Of::Rule(rule) => HistorySubject::Rule(rule),
-        };
-        encode(&engine::history(&state, interface, of, span)?)
+        encode(&engine::history(&state, interface, subject, span)?)
     };
     served.json(read).await
 }
 
-/// Whose history is asked for.
-enum Of {
-    Relay,
-    Peer(String),
-    Pair(String, String),
-    Rule(String),
+/// A history of several things at once is asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("expected nothing beside since, or peer, or from and to, or rule")]
+struct Ambiguous;
+
+impl Classified for Ambiguous {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+}
+
+impl OfHistory {
+    fn subject(&self) -> Result<HistorySubject<'_>, Ambiguous> {
+        match (&self.peer, &self.from, &self.to, &self.rule) {
+            (None, None, None, None) => Ok(HistorySubject::Relay),
+            (Some(peer), None, None, None) => Ok(HistorySubject::Peer(peer)),
+            (None, Some(from), Some(to), None) => Ok(HistorySubject::Pair(from, to)),
+            (None, None, None, Some(rule)) => Ok(HistorySubject::Rule(rule)),
+            _ => Err(Ambiguous),
+        }
+    }
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -3,6 +3,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use relay_common::PeerCounters;
 use serde::Serialize;
 
 use super::{
@@ -257,7 +258,6 @@ impl Peer {
     }
 
     fn new(observed: PeerObservation) -> Self {
-        let c = &observed.counters;
         let since_epoch = observed.latest_handshake.and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         Self {
             name: observed.name,
@@ -270,18 +270,8 @@ impl Peer {
             transfer_rx: observed.transfer_rx,
             transfer_tx: observed.transfer_tx,
             persistent_keepalive: observed.persistent_keepalive.unwrap_or(0),
-            relayed: Traffic {
-                rx_packets: c.rx_packets,
-                rx_bytes: c.rx_bytes,
-                tx_packets: c.tx_packets,
-                tx_bytes: c.tx_bytes,
-            },
-            host: Traffic {
-                rx_packets: c.host_rx_packets,
-                rx_bytes: c.host_rx_bytes,
-                tx_packets: c.host_tx_packets,
-                tx_bytes: c.host_tx_bytes,
-            },
+            relayed: Traffic::relayed(&observed.counters),
+            host: Traffic::host(&observed.counters),
             dropped: observed.dropped,
         }
     }
@@ -314,6 +304,26 @@ impl fmt::Display for Attendance {
 }
 
 impl Traffic {
+    /// What a peer exchanged with other peers.
+    pub const fn relayed(counters: &PeerCounters) -> Self {
+        Self {
+            rx_packets: counters.rx_packets,
+            rx_bytes: counters.rx_bytes,
+            tx_packets: counters.tx_packets,
+            tx_bytes: counters.tx_bytes,
+        }
+    }
+
+    /// What it exchanged with the relay itself, or through it beyond the overlay.
+    pub const fn host(counters: &PeerCounters) -> Self {
+        Self {
+            rx_packets: counters.host_rx_packets,
+            rx_bytes: counters.host_rx_bytes,
+            tx_packets: counters.host_tx_packets,
+            tx_bytes: counters.host_tx_bytes,
+        }
+    }
+
     /// Whether nothing was counted.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
