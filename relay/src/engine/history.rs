@@ -56,7 +56,8 @@ impl Classified for UnknownPeer {
 
 /// Where the history of a relay is, in the directory of what outlives a reboot.
 pub fn history_path(state: &Path, interface: &InterfaceName) -> PathBuf {
-    state.join(format!("{interface}.history.db"))
+    // A directory of its own: `relay-serve.service` runs as a user of its own.
+    state.join("history").join(format!("{interface}.db"))
 }
 
 /// What was counted in a period, of all peers or of one. The relay need not be up.

@@ -99,7 +99,10 @@ pub fn run(
         tokio::select! {
             never = listener::accept(listener, access.tls, app, Limits::DEFAULT) => match never {},
             () = reader.ended() => Err(io::Error::other("the thread that reads has ended").into()),
-            ended = end() => Ok(ended?),
+            ended = end() => {
+                reader.finish().await;
+                Ok(ended?)
+            }
         }
     })
 }

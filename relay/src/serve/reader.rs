@@ -3,8 +3,8 @@ use std::{io, sync::Arc, thread, time::Duration};
 use futures_util::future::LocalBoxFuture;
 use tokio::{
     runtime,
-    sync::{broadcast, mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval},
+    sync::{Notify, broadcast, mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{failure::Failure, recording::Recording};
@@ -17,6 +17,7 @@ pub(super) struct Reader {
     questions: mpsc::Sender<Question>,
     watched: Arc<watch::Sender<Watched>>,
     events: broadcast::Sender<Arc<Event>>,
+    end: Arc<Notify>,
 }
 
 type Question = Box<dyn for<'a> FnOnce(&'a mut Sight) -> LocalBoxFuture<'a, ()> + Send>;
@@ -36,6 +37,9 @@ const BETWEEN_SAMPLES: Duration = Duration::from_secs(10);
 /// Between two reads for those who watch.
 const BETWEEN: Duration = Duration::from_secs(1);
 
+/// For the last sample, which others' use of the file may delay.
+const ENDING: Duration = Duration::from_secs(10);
+
 impl Reader {
     /// Starts the thread, which also records the history if `records`. It ends with the last clone of
     /// this.
@@ -48,8 +52,15 @@ impl Reader {
         let (watched, _) = watch::channel(None);
         let watched = Arc::new(watched);
         let (events, _) = broadcast::channel(EVENTS);
-        let reader = Self { questions, watched: Arc::clone(&watched), events: events.clone() };
-        let answer = move || runtime.block_on(answer(sight, asked, &watched, &events, records));
+        let end = Arc::new(Notify::new());
+        let reader = Self {
+            questions,
+            watched: Arc::clone(&watched),
+            events: events.clone(),
+            end: Arc::clone(&end),
+        };
+        let answer =
+            move || runtime.block_on(answer(sight, asked, &watched, &events, &end, records));
         thread::Builder::new().name("reader".to_owned()).spawn(answer)?;
         Ok(reader)
     }
@@ -91,6 +102,13 @@ impl Reader {
         self.questions.closed().await;
     }
 
+    /// Ends the thread, which first records what was counted since its latest sample.
+    pub(super) async fn finish(&self) {
+        self.end.notify_one();
+        // A sample that takes longer is given up: what it would have had is in the next one.
+        drop(timeout(ENDING, self.ended()).await);
+    }
+
     /// What happens from now on.
     pub(super) fn events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
@@ -102,6 +120,7 @@ async fn answer(
     mut asked: mpsc::Receiver<Question>,
     watched: &watch::Sender<Watched>,
     events: &broadcast::Sender<Arc<Event>>,
+    end: &Notify,
     records: bool,
 ) {
     let mut happened = EventReader::default();
@@ -116,6 +135,12 @@ async fn answer(
                 Some(question) => question(&mut sight).await,
                 None => return,
             },
+            () = end.notified() => {
+                if records {
+                    recording.record(&mut sight).await;
+                }
+                return;
+            }
             _ = samples.tick(), if records => recording.record(&mut sight).await,
             _ = ticks.tick() => {
                 let is_watched = watched.receiver_count() > 0;

@@ -64,7 +64,7 @@ fn sample(time: u64, bytes: u64) -> Sample {
 /// A relay with samples from `begin` on, ten seconds apart.
 fn recorded(begin: u64) -> Site {
     let site = Site::new();
-    let path = site.path("state/relay0.history.db");
+    let path = site.path("state/history/relay0.db");
     let mut store = Store::open(&path).expect("opened");
     for (number, bytes) in (0..).zip([1000, 5000, 250_000, 2_500_000]) {
         store.record(&sample(begin + 10 * number, bytes)).expect("recorded");
@@ -131,7 +131,7 @@ fn what_is_not_there_is_said_with_what_to_do() {
     let none = site.relay("usage").ended(3).err;
     assert!(none.contains("there is no history yet: "), "{none}");
     assert!(
-        none.ends_with("state/relay0.history.db does not exist; `relay serve` records it\n"),
+        none.ends_with("state/history/relay0.db does not exist; `relay serve` records it\n"),
         "{none}"
     );
     let site = recorded(FEBRUARY);
@@ -148,7 +148,7 @@ fn what_is_not_there_is_said_with_what_to_do() {
     let future = error("usage --month 9998-01", 2);
     texts.push(future.split(", and now").next().unwrap_or_default().to_owned());
     insta::assert_snapshot!(texts.join("\n---\n"));
-    let path = site.path("state/relay0.history.db");
+    let path = site.path("state/history/relay0.db");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("a mode");
     let open = error("usage --month 2024-02", 1);
     assert!(open.contains("has mode 0666; expected 0600"), "{open}");

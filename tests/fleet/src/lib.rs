@@ -149,6 +149,8 @@ impl Fleet {
             "relay_peers": peers,
             "relay_preshared_keys": { administrator.name: self.preshared_key },
             "relay_clients_dir": self.clients(),
+            "relay_serve": true,
+            "relay_serve_options": ["--compat"],
             "relay_gate_retries": 1,
             "relay_gate_delay": 1,
         })

@@ -27,6 +27,7 @@ const fn scenario(name: &'static str, run: fn(&mut Fleet) -> Result<()>) -> Scen
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
     scenario("a fresh install of two relays, over which peers talk", fresh_install),
+    scenario("what a relay counts is shown by a user who may do little else", served),
     scenario("a second run changes nothing", second_run),
     scenario("check mode shows the difference and touches nothing", check_mode),
     scenario("adding a peer changes nothing else, and loses no packet", another_peer),
@@ -69,6 +70,63 @@ fn fresh_install(fleet: &mut Fleet) -> Result<()> {
     let expected = "700 /etc/relay\n600 /etc/relay/private.key\n600 /etc/relay/psk/node-a\n";
     if modes != expected {
         bail!("found modes {modes:?}, expected {expected:?}");
+    }
+    Ok(())
+}
+
+fn served(fleet: &mut Fleet) -> Result<()> {
+    let [a, b, _] = &fleet.peers;
+    a.require_reach(b, &fleet.one)?;
+    let page = |path: &str| {
+        format!(
+            "python3 -c 'import urllib.request as u; \
+             print(u.urlopen(\"http://127.0.0.1:9586/{path}\", timeout=30).read().decode())'"
+        )
+    };
+    // Higher is worse; the threshold is in tenths.
+    fleet.one.run("systemd-analyze security --threshold=20 relay-serve.service")?;
+    let user = fleet.one.run("ps -o user= -p $(systemctl show -P MainPID relay-serve)")?;
+    if user.trim() != "relay-serve" {
+        bail!("relay serve runs as {user:?}, expected a user of its own");
+    }
+    let served: Value = serde_json::from_str(&fleet.one.run(&page("api/v1/stats"))?)?;
+    let printed: Value = serde_json::from_str(&fleet.one.run("relay stats --json")?)?;
+    let keys = |stats: &Value| {
+        stats["peers"]
+            .as_array()
+            .map(|peers| peers.iter().map(|peer| peer["publicKey"].clone()).collect::<Vec<_>>())
+    };
+    if keys(&served).is_none() || keys(&served) != keys(&printed) {
+        bail!("served {served}, expected the peers of {printed}");
+    }
+    for (path, words) in [
+        ("metrics", "wireguard_peer_receive_bytes_total{"),
+        ("api/v1/status", "\"generation\""),
+        ("api/v1/explain?from=node-a&to=node-b", "\"allowed\""),
+        ("api/v1/diff", "\"differs\""),
+        ("api/v1/flows", "["),
+        ("api/v1/graph", "\"peers\""),
+        ("", "<html"),
+    ] {
+        let said = fleet.one.run(&page(path))?;
+        if !said.contains(words) {
+            bail!("/{path} has no {words}:\n{said}");
+        }
+    }
+    // A unit that stops records what was counted until then, and root reads it.
+    a.require_reach(b, &fleet.one)?;
+    let counted = relayed(&fleet.one)?;
+    fleet.one.run("systemctl restart relay-serve")?;
+    let usage: Value = serde_json::from_str(&fleet.one.run("relay usage --json")?)?;
+    let recorded = usage["peers"].as_array().into_iter().flatten();
+    let recorded: u64 = recorded.filter_map(|peer| peer["relayed"]["rxPackets"].as_u64()).sum();
+    // What was counted before the first sample is not in it.
+    if recorded == 0 || recorded > counted + 10 {
+        bail!("the history has {recorded} packets, expected some of {counted}: {usage}");
+    }
+    let owner = fleet.one.run("stat -Lc '%U %a' /var/lib/relay/history")?;
+    if owner != "relay-serve 700\n" {
+        bail!("the history's directory is {owner:?}");
     }
     Ok(())
 }

@@ -86,6 +86,7 @@ mod tests {
             ("relay-follow.service", "relay-follow@.service"),
             ("relay-quota.service", "relay-quota@.service"),
             ("relay-quota.timer", "relay-quota@.timer"),
+            ("relay-serve.service", "relay-serve@.service"),
         ] {
             let one = unit(one);
             assert!(one.contains("/etc/relay/relay.toml"));
@@ -109,6 +110,19 @@ mod tests {
         };
         assert_eq!(sandbox("relay.service"), sandbox("relay-follow.service"));
         assert_eq!(sandbox("relay-quota.service"), sandbox("relay-follow.service"));
+    }
+
+    #[test]
+    fn what_is_served_is_read_by_a_user_of_its_own_who_writes_nothing_but_the_history() {
+        let unit = unit("relay-serve.service");
+        let lines: Vec<_> = unit.lines().collect();
+        for line in ["DynamicUser=yes", "ProtectSystem=strict", "IPAddressDeny=any"] {
+            assert!(lines.contains(&line), "{line}");
+        }
+        let writable = ["ReadWritePaths", "StateDirectory=", "RuntimeDirectory", "LogsDirectory"];
+        let is_writable = |line: &&&str| writable.iter().any(|key| line.starts_with(key));
+        let found: Vec<_> = lines.iter().filter(is_writable).collect();
+        assert_eq!(found, [&"StateDirectory=relay/history"]);
     }
 
     /// The unit without the comment at its top.

@@ -27,6 +27,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("deploy/systemd/relay-quota@.service", "systemd/relay-quota@.service"),
     ("deploy/systemd/relay-quota.timer", "systemd/relay-quota.timer"),
     ("deploy/systemd/relay-quota@.timer", "systemd/relay-quota@.timer"),
+    ("deploy/systemd/relay-serve.service", "systemd/relay-serve.service"),
+    ("deploy/systemd/relay-serve@.service", "systemd/relay-serve@.service"),
     ("deploy/prometheus/relay.rules.yml", "prometheus/relay.rules.yml"),
     ("deploy/prometheus/relay.rules.test.yml", "prometheus/relay.rules.test.yml"),
     ("deploy/grafana/relay.json", "grafana/relay.json"),

@@ -18,7 +18,7 @@ const START: u64 = 1_700_000_000;
 /// A directory for a history, and its path.
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("relay0.history.db");
+    let path = directory.path().join("relay0.db");
     (directory, path)
 }
 

@@ -57,7 +57,7 @@ fn a_damaged_file_is_renamed_and_recording_goes_on() {
         assert_eq!(bytes(&path), [("p1".to_owned(), 100)], "{what}");
         let files = files(&path);
         assert_eq!(files.len(), 2, "{what}: {files:?}");
-        assert!(files[1].starts_with("relay0.history.db.damaged-"), "{what}: {files:?}");
+        assert!(files[1].starts_with("relay0.db.damaged-"), "{what}: {files:?}");
         assert!(notice.contains(&files[1]), "{what}: {notice}");
         let kept = fs::read(path.with_file_name(&files[1])).expect("kept");
         assert!(kept == torn, "{what}: the damaged file was changed");
@@ -112,7 +112,7 @@ fn what_a_newer_relay_or_something_else_wrote_stays_as_it_is() {
 #[test]
 fn the_file_is_for_its_owner_and_what_others_can_write_is_not_used() {
     let (directory, _path) = place();
-    let path = directory.path().join("state/relay0.history.db");
+    let path = directory.path().join("state/relay0.db");
     drop(open(&path));
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
     assert_eq!(mode(&path), 0o600);
