@@ -187,10 +187,11 @@ const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 15] = [
+const ONCE: [&str; 17] = [
     "another::",
     "authority::",
     "clock::",
+    "fairness::",
     "follow::",
     "guard::",
     "learn::",
@@ -200,6 +201,7 @@ const ONCE: [&str; 15] = [
     "neighbours::",
     "own_tunnel::",
     "rules::lend::",
+    "rules::time::",
     // And `observe::`.
     "serve::",
     "trace::",
