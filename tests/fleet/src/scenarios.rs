@@ -85,8 +85,9 @@ fn served(fleet: &mut Fleet) -> Result<()> {
     };
     // Higher is worse; the threshold is in tenths.
     fleet.one.run("systemd-analyze security --threshold=20 relay-serve.service")?;
-    let user = fleet.one.run("ps -o user= -p $(systemctl show -P MainPID relay-serve)")?;
-    if user.trim() != "relay-serve" {
+    let user = fleet.one.run("ps -o uid= -p $(systemctl show -P MainPID relay-serve)")?;
+    // Those that systemd gives to a unit while it runs.
+    if !user.trim().parse().is_ok_and(|user: u32| (61184..=65519).contains(&user)) {
         bail!("relay serve runs as {user:?}, expected a user of its own");
     }
     let served: Value = serde_json::from_str(&fleet.one.run(&page("api/v1/stats"))?)?;
@@ -124,9 +125,9 @@ fn served(fleet: &mut Fleet) -> Result<()> {
     if recorded == 0 || recorded > counted + 10 {
         bail!("the history has {recorded} packets, expected some of {counted}: {usage}");
     }
-    let owner = fleet.one.run("stat -Lc '%U %a' /var/lib/relay/history")?;
-    if owner != "relay-serve 700\n" {
-        bail!("the history's directory is {owner:?}");
+    let owner = fleet.one.run("stat -Lc '%u %a' /var/lib/relay/history")?;
+    if owner != format!("{} 700\n", user.trim()) {
+        bail!("the history's directory is {owner:?}, expected that of user {user:?}");
     }
     Ok(())
 }
