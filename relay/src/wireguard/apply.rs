@@ -4,7 +4,6 @@ use wireguard_control::{Backend, DeviceUpdate, Key, PeerConfigBuilder};
 
 use super::{
     Change, WireguardError,
-    device::foreign_name,
     update::{PeerUpdate, Update},
 };
 use crate::model::InterfaceName;
@@ -44,6 +43,16 @@ pub(super) fn apply_through(
             _ => WireguardError::of_request(REQUEST, interface, &error),
         }
     })
+}
+
+/// A name as a type of the netlink crate.
+fn foreign_name(
+    interface: &InterfaceName,
+) -> Result<wireguard_control::InterfaceName, WireguardError> {
+    interface
+        .as_str()
+        .parse()
+        .map_err(|reason| WireguardError::Name { interface: interface.clone(), reason })
 }
 
 fn require(interface: &InterfaceName) -> Result<(), WireguardError> {

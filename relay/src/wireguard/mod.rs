@@ -1,15 +1,17 @@
 //! The kernel's WireGuard interface: read it, compare it with the configuration, apply the difference.
 //!
 //! [`read`] and [`apply`] use generic netlink in the network namespace of the calling thread; [`plan`]
-//! is pure. The netlink crate's key type can be printed, so it and all values that contain it stay in
-//! this module and are never formatted. The crate does not wipe its own buffers: a dump contains the
-//! private key, for any reader with CAP_NET_ADMIN, and that copy lives until the allocator reuses it.
+//! is pure. A dump contains the private key, for any reader with CAP_NET_ADMIN; what is read into is
+//! wiped. Changes go through the netlink crate, whose key type can be printed, so it and all values that
+//! contain it stay in this module and are never formatted.
 
+mod answer;
 mod apply;
 mod change;
 mod desired;
 mod device;
 mod error;
+mod netlink;
 mod plan;
 mod update;
 
