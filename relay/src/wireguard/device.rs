@@ -77,10 +77,13 @@ pub fn read(interface: &InterfaceName) -> Result<Option<Device>, WireguardError>
         match dump(interface) {
             Ok(Some(device)) => return Ok(Some(device)),
             Ok(None) => {}
-            Err(error) => match WireguardError::of_request(REQUEST, interface, &error) {
-                WireguardError::NoInterface { .. } => return Ok(None),
-                error => return Err(error),
-            },
+            Err(error) => {
+                let error = WireguardError::of_request(REQUEST, interface, &error);
+                if matches!(error, WireguardError::NoInterface { .. }) {
+                    return Ok(None);
+                }
+                return Err(error);
+            }
         }
     }
     Err(WireguardError::Unstable { interface: interface.clone(), reads: READS_MAX })
@@ -98,7 +101,7 @@ fn dump(interface: &InterfaceName) -> io::Result<Option<Device>> {
         peer.allowed_ips.sort_unstable();
         peer.allowed_ips.dedup();
     }
-    device.peers.sort_unstable_by(|one, other| one.public_key.cmp(&other.public_key));
+    device.peers.sort_unstable_by_key(|peer| peer.public_key);
     Ok(is_whole.then_some(device))
 }
 

@@ -168,6 +168,14 @@ fn native(document: &Document) -> Vec<Goal> {
 
 fn commands(document: &Document) -> Vec<Goal> {
     let mut goals = Vec::new();
+    for row in document.commands.iter().filter(|row| row.peers == 10_000) {
+        let Some(kib) = row.resident_kib else { continue };
+        let what = format!("relay {}, {} peers", row.verb, number(u64::from(row.peers)));
+        if let Some(ms) = document.estimate_ms(row) {
+            goals.push(Goal::new(what.clone(), ms, 300.0, "ms"));
+        }
+        goals.push(Goal::new(format!("{what}: resident"), count(kib) / 1024.0, 64.0, "MiB"));
+    }
     for row in document.commands.iter().filter(|row| row.verb == "stats") {
         let what = format!("relay stats, {} peers", number(u64::from(row.peers)));
         let most = if row.peers <= 10 { 20.0 } else { 300.0 };

@@ -107,10 +107,13 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
-    /// Command line without `relay`, or that of wg(8).
+    /// Command line without `relay`, or that of wg(8), or an answer of `relay serve`.
     pub verb: String,
     pub peers: u32,
     pub instructions: u64,
+    /// Most memory that was resident, KiB, of a process that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident_kib: Option<u64>,
 }
 
 /// Minimum time of a command that needs no running relay.

@@ -202,7 +202,6 @@ fn alone(document: &Document) -> String {
 }
 
 fn memory(document: &Document) -> String {
-    let mib = |bytes: u64| format!("{:.1} MiB", float(bytes) / f64::from(1 << 20));
     let rows = document.memory.iter().map(|row| {
         vec![
             row.shape.clone(),
@@ -229,9 +228,15 @@ fn commands(document: &Document) -> String {
             number(u64::from(row.peers)),
             format!("{:.1} million", float(row.instructions) / 1e6),
             ms,
+            row.resident_kib.map_or_else(String::new, |kib| mib(kib << 10)),
         ]
     });
-    grid(["command", "peers", "instructions", "time here"].map(str::to_owned).to_vec(), rows)
+    let head = ["command", "peers", "instructions", "time here", "resident"];
+    grid(head.map(str::to_owned).to_vec(), rows)
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", float(bytes) / f64::from(1 << 20))
 }
 
 /// The reasons for empty cells.

@@ -118,7 +118,11 @@ fn served(fleet: &mut Fleet) -> Result<()> {
     a.require_reach(b, &fleet.one)?;
     let counted = relayed(&fleet.one)?;
     fleet.one.run("systemctl restart relay-serve")?;
-    let usage: Value = serde_json::from_str(&fleet.one.run("relay usage --json")?)?;
+    let usage = fleet.one.run(
+        "relay usage --json || { journalctl --no-pager -n 20 -u relay-serve >&2; \
+         ls -la /var/lib/relay/ /var/lib/relay/history/ >&2; exit 1; }",
+    )?;
+    let usage: Value = serde_json::from_str(&usage)?;
     let recorded = usage["peers"].as_array().into_iter().flatten();
     let recorded: u64 = recorded.filter_map(|peer| peer["relayed"]["rxPackets"].as_u64()).sum();
     // What was counted before the first sample is not in it.

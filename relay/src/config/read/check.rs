@@ -138,7 +138,7 @@ fn check_unique<T: Eq + Hash>(
     key: &str,
     value: impl Fn(&PeerTable) -> Option<&Located<T>>,
 ) {
-    let mut first = HashMap::new();
+    let mut first = HashMap::with_capacity(tables.peers.len());
     for peer in &tables.peers {
         let Some(located) = value(peer) else { continue };
         match first.entry(&located.value) {
@@ -164,7 +164,7 @@ fn check_owners(
     files: &Files<'_>,
     findings: &mut Findings,
 ) {
-    let mut owners: HashMap<IpNet, (usize, Place)> = HashMap::new();
+    let mut owners: HashMap<IpNet, (usize, Place)> = HashMap::with_capacity(tables.peers.len());
     for (index, peer) in tables.peers.iter().enumerate() {
         let addresses = peer.addresses.items.iter();
         let addresses = addresses.map(|it| ("address", host_prefix(it.value), it.place));

@@ -33,7 +33,7 @@ pub(super) struct Resolved<'t> {
 
 impl<'t> Names<'t> {
     pub(super) fn of(tables: &'t Tables) -> Self {
-        let mut peers = HashMap::new();
+        let mut peers = HashMap::with_capacity(tables.peers.len());
         for (place, peer) in tables.peers.iter().enumerate() {
             if let Some(name) = &peer.name {
                 peers.entry(&name.value).or_insert(place);

@@ -218,8 +218,13 @@ fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()>
         let commands = Commands::new(relay.to_owned(), peers)?;
         match shift {
             Some(shift) => {
-                for (verb, instructions) in commands.count(shift)? {
-                    say(&json!({ "verb": verb, "peers": peers, "instructions": instructions }))?;
+                for cost in commands.count(shift)? {
+                    say(&json!({
+                        "verb": cost.verb,
+                        "peers": peers,
+                        "instructions": cost.instructions,
+                        "residentKib": cost.resident_kib,
+                    }))?;
                 }
                 // Skipped for the last, since the kernel takes 20 ms per peer.
                 if turn + 1 < sizes.len() {

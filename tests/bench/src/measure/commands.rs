@@ -5,6 +5,8 @@ use std::{
     ffi::CStr,
     fmt::Write as _,
     fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -25,11 +27,25 @@ const VERBS: [&[&str]; 5] = [&[PACE], &["stats"], &["stats", "--json"], &["statu
 /// What reads the same interface, for comparison.
 const WG: [&str; 4] = ["wg", "show", INTERFACE, "dump"];
 
+/// What a server of metrics answers.
+const SCRAPE: &str = "serve: GET /metrics";
+
 /// The interface of a configuration that names none.
 const INTERFACE: &str = "relay0";
 
 /// Number of runs; the minimum counts.
 const TIMES: u32 = 10;
+
+/// What a command took.
+#[derive(Debug)]
+pub struct Cost {
+    /// Its words, without `relay`.
+    pub verb: String,
+    /// Instructions.
+    pub instructions: u64,
+    /// Most memory that was resident, KiB, of a process that goes on.
+    pub resident_kib: Option<u64>,
+}
 
 /// A relay's configuration in a directory of its own.
 #[derive(Debug)]
@@ -62,8 +78,8 @@ impl Commands {
     }
 
     /// Brings the relay up and counts the instructions of each command and of wg(8), from the start of
-    /// its process; an instruction takes 2^shift ns.
-    pub fn count(&self, shift: u32) -> Result<Vec<(String, u64)>> {
+    /// its process, and those of an answer of `relay serve`; an instruction takes 2^shift ns.
+    pub fn count(&self, shift: u32) -> Result<Vec<Cost>> {
         let bpffs = self.bpffs();
         fs::create_dir(&bpffs)?;
         mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")?;
@@ -71,15 +87,52 @@ impl Commands {
         let verbs = VERBS.iter().map(|words| (words.join(" "), self.relay(words)));
         let mut wg = Command::new(WG[0]);
         wg.args(&WG[1..]);
-        verbs
-            .chain([(WG.join(" "), wg)])
-            .map(|(name, mut command)| {
-                // Warm-up: reads files from disk.
-                timed(&mut command)?;
-                let took = u64::try_from(timed(&mut command)?.as_nanos())?;
-                Ok((name, took >> shift))
-            })
-            .collect()
+        let instructions =
+            |took: Duration| Ok::<_, anyhow::Error>(u64::try_from(took.as_nanos())? >> shift);
+        let mut costs = Vec::new();
+        for (verb, mut command) in verbs.chain([(WG.join(" "), wg)]) {
+            // Warm-up: reads files from disk.
+            timed(&mut command)?;
+            let took = timed(&mut command)?;
+            costs.push(Cost { verb, instructions: instructions(took)?, resident_kib: None });
+        }
+        let (took, resident) = self.scrape()?;
+        costs.push(Cost {
+            verb: SCRAPE.to_owned(),
+            instructions: instructions(took)?,
+            resident_kib: Some(resident),
+        });
+        Ok(costs)
+    }
+
+    /// The time of an answer of `relay serve` with all metrics, from the request to its last byte, and
+    /// the most memory that the server had resident, KiB.
+    fn scrape(&self) -> Result<(Duration, u64)> {
+        let words = ["serve", "--listen", "127.0.0.1:0", "--no-history"];
+        let mut server =
+            self.relay(&words).stdout(Stdio::piped()).spawn().context("start `relay serve`")?;
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().context("its output")?).read_line(&mut line)?;
+        let address = line.trim().rsplit('/').next().context("an address")?;
+        let mut took = Duration::MAX;
+        // The first one also reads the configuration.
+        for _ in 0..3 {
+            let started = Instant::now();
+            let mut stream = TcpStream::connect(address).with_context(|| line.clone())?;
+            let head =
+                format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes())?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer)?;
+            took = took.min(started.elapsed());
+            ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
+        let status = fs::read_to_string(format!("/proc/{}/status", server.id()))?;
+        server.kill().context("end `relay serve`")?;
+        server.wait()?;
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let most = most.and_then(|rest| rest.trim().strip_suffix(" kB")).context("VmHWM")?;
+        Ok((took, most.trim().parse()?))
     }
 
     /// Minimum time of [`PACE`].

@@ -78,7 +78,7 @@ impl PeerTable {
     pub(super) fn read(table: &DeTable<'_>, place: Place, findings: &mut Findings) -> Self {
         let name = table.get("name").and_then(|name| name.get_ref().as_str());
         let name = name.and_then(|name| value::peer_name(name).ok());
-        let label = name.map_or_else(|| "peer".to_owned(), |name| name.to_string());
+        let label = name.map_or_else(|| "peer".to_owned(), |name| name.as_str().to_owned());
         let mut reader = TableReader::new(table, place, &label, &PEER, findings);
         let peer = Self {
             label: String::new(),
