@@ -187,7 +187,7 @@ const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 17] = [
+const ONCE: [&str; 18] = [
     "another::",
     "authority::",
     "clock::",
@@ -200,6 +200,7 @@ const ONCE: [&str; 17] = [
     "nat::",
     "neighbours::",
     "own_tunnel::",
+    "rules::change::",
     "rules::lend::",
     "rules::time::",
     // And `observe::`.
