@@ -20,9 +20,14 @@ hostname relay-vm
 ip link set lo up
 
 dmesg -n 8
-while read -r module; do
-	insmod "/vm/modules/$module" || echo "relay-vm: cannot load $module" >/dev/kmsg
-done </vm/modules/order
+lists=order
+[ ! -e /vm/forwarded ] || lists="order card"
+for list in $lists; do
+	while read -r module; do
+		[ -e "/sys/module/${module%.ko}" ] || insmod "/vm/modules/$module" ||
+			echo "relay-vm: cannot load $module" >/dev/kmsg
+	done <"/vm/modules/$list"
+done
 
 stty -F /dev/ttyS1 raw -echo
 printf '\036relay-vm: ready\n' >/dev/ttyS1

@@ -165,13 +165,15 @@ fn plan(kernel: &Kernel) -> Result<Archive> {
     archive.insert("etc/hosts", text("127.0.0.1 localhost relay-vm\n::1 localhost\n"));
     archive.insert("etc/nsswitch.conf", text("passwd: files\ngroup: files\nhosts: files\n"));
 
-    let mut order = String::new();
-    for module in kernel.modules()? {
-        let name = module.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        order += &format!("{name}\n");
-        archive.insert(&format!("vm/modules/{name}"), Entry::Copy(module));
+    for (list, modules) in [("order", kernel.modules()?), ("card", kernel.card_modules()?)] {
+        let mut order = String::new();
+        for module in modules {
+            let name = module.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            order += &format!("{name}\n");
+            archive.insert(&format!("vm/modules/{name}"), Entry::Copy(module));
+        }
+        archive.insert(&format!("vm/modules/{list}"), text(&order));
     }
-    archive.insert("vm/modules/order", text(&order));
     let init = Entry::Text { content: include_bytes!("init.sh").to_vec(), executable: true };
     archive.insert("init", init);
     Ok(archive)

@@ -79,6 +79,9 @@ const MODULES: &[&str] = &[
     "udp_diag",
 ];
 
+/// Modules of the network card that a machine may have.
+const CARD_MODULES: &[&str] = &["virtio_pci", "virtio_net"];
+
 /// A kernel in the cache.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -128,7 +131,19 @@ impl Kernel {
     /// # Errors
     /// The cache cannot be read.
     pub fn modules(&self) -> Result<Vec<PathBuf>> {
-        let list = self.directory.join("modules");
+        self.listed("modules")
+    }
+
+    /// Modules of the network card, in load order.
+    ///
+    /// # Errors
+    /// The cache cannot be read.
+    pub fn card_modules(&self) -> Result<Vec<PathBuf>> {
+        self.listed("card-modules")
+    }
+
+    fn listed(&self, name: &str) -> Result<Vec<PathBuf>> {
+        let list = self.directory.join(name);
         let names =
             fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
         Ok(names.lines().map(|name| self.directory.join(name)).collect())
@@ -202,7 +217,7 @@ impl Offer {
 
     fn directory(&self, series: Series) -> String {
         let mut hasher = DefaultHasher::new();
-        MODULES.hash(&mut hasher);
+        (MODULES, CARD_MODULES).hash(&mut hasher);
         format!("{series}-{}-{:08x}", self.version, hasher.finish() & 0xffff_ffff)
     }
 
@@ -223,17 +238,22 @@ impl Offer {
         let image = tree.join("boot").join(format!("vmlinuz-{release}"));
         fs::rename(&image, ready.join("vmlinuz"))
             .with_context(|| format!("{} holds no {}", self.package, image.display()))?;
-        let mut names = Vec::new();
-        for module in self.load_order(&tree, release) {
-            let name = keep_module(&module, &ready)?;
-            if !names.contains(&name) {
-                names.push(name);
+        for (list, modules) in [("modules", MODULES), ("card-modules", CARD_MODULES)] {
+            let mut names = Vec::new();
+            for module in self.load_order(&tree, release, modules) {
+                let name = keep_module(&module, &ready)?;
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
+            fs::write(
+                ready.join(list),
+                names.iter().map(|name| format!("{name}\n")).collect::<String>(),
+            )?;
         }
-        if !names.iter().any(|name| name == "wireguard.ko") {
+        if !ready.join("wireguard.ko").is_file() {
             bail!("{} has no WireGuard module", self.package);
         }
-        fs::write(ready.join("modules"), names.join("\n") + "\n")?;
         match fs::rename(&ready, directory) {
             // Another run was faster, with the same result.
             Err(_) if directory.is_dir() => Ok(()),
@@ -242,9 +262,9 @@ impl Offer {
     }
 
     /// Modules and their dependencies, in load order.
-    fn load_order(&self, tree: &Path, release: &str) -> Vec<PathBuf> {
+    fn load_order(&self, tree: &Path, release: &str, modules: &[&str]) -> Vec<PathBuf> {
         let mut order = Vec::new();
-        for module in MODULES {
+        for module in modules {
             let mut command = Command::new(program("modprobe"));
             command.args(["--show-depends", "--ignore-install", "-S", release, "-d"]);
             command.arg(tree).arg(module);

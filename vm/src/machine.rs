@@ -1,8 +1,9 @@
 //! A virtual machine that boots a Debian kernel in QEMU (software emulation, no KVM), runs one
 //! command, streams its output and returns its exit code.
 //!
-//! The root is an initramfs; the machine has no disk and no network card, and leaves only its logs.
-//! Two serial lines lead out: one for kernel messages, one for the output of the command.
+//! The root is an initramfs; the machine has no disk, and leaves only its logs. Two serial lines lead
+//! out: one for kernel messages, one for the output of the command. It has a network card only if
+//! ports of the host are forwarded to it; nothing that begins inside leaves by that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,6 +48,9 @@ pub struct Machine {
     /// Processors of the guest; they take turns on one processor of the host.
     pub processors: u8,
     pub memory_mib: u32,
+    /// TCP ports on the host's 127.0.0.1, each with the port of [`Self::ADDRESS`] that it leads to.
+    /// With any, the machine has a network card, down and without addresses, named `eth0`.
+    pub forwarded: Vec<(u16, u16)>,
     /// Kernel parameters besides the machine's own.
     pub parameters: Vec<String>,
     /// Do not fail when the guest's kernel logs a warning.
@@ -57,6 +61,9 @@ impl Machine {
     /// Processors unless the caller sets another number.
     pub const PROCESSORS: u8 = 2;
 
+    /// The address to which ports are forwarded, in a network of 24 bits.
+    pub const ADDRESS: &str = "10.0.2.15";
+
     /// A machine that holds nothing but the tools of the lab.
     pub fn new(kernel: Kernel) -> Self {
         Self {
@@ -66,6 +73,7 @@ impl Machine {
             clock: Clock::Host,
             processors: Self::PROCESSORS,
             memory_mib: 2048,
+            forwarded: Vec::new(),
             parameters: Vec::new(),
             allow_kernel_warnings: false,
         }
@@ -98,7 +106,7 @@ impl Machine {
             .map(|(name, value)| format!("export {name}={}\n", process::quote(value)))
             .collect();
         texts.insert("vm/command".to_owned(), format!("{exports}{command}\n"));
-        let place = self.assemble(&texts)?;
+        let place = self.assemble(texts)?;
         let mut qemu = self.qemu(&place);
         qemu.args(["-serial", "stdio"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut emulator = Emulator::start(&mut qemu)?;
@@ -138,7 +146,7 @@ impl Machine {
     pub fn shell(&self) -> Result<()> {
         let mut texts = BTreeMap::new();
         texts.insert("vm/shell".to_owned(), String::new());
-        let place = self.assemble(&texts)?;
+        let place = self.assemble(texts)?;
         let mut qemu = self.qemu(&place);
         // Ctrl-C goes to the guest's shell.
         qemu.args(["-chardev", "stdio,id=terminal,signal=off", "-serial", "chardev:terminal"]);
@@ -147,10 +155,13 @@ impl Machine {
         Ok(())
     }
 
-    fn assemble(&self, texts: &BTreeMap<String, String>) -> Result<Place> {
+    fn assemble(&self, mut texts: BTreeMap<String, String>) -> Result<Place> {
         let base = Base::prepare(&self.kernel)?;
         let place = Place::new(&self.kernel, self.clock)?;
-        base.extend(Overlay { files: &self.files, texts }, &place.initramfs)?;
+        if !self.forwarded.is_empty() {
+            texts.insert("vm/forwarded".to_owned(), String::new());
+        }
+        base.extend(Overlay { files: &self.files, texts: &texts }, &place.initramfs)?;
         Ok(place)
     }
 
@@ -178,10 +189,19 @@ impl Machine {
         };
         command.arg("-smp").arg(processors.to_string());
         command.arg("-m").arg(self.memory_mib.to_string());
+        if !self.forwarded.is_empty() {
+            let mut network = "user,id=network,restrict=on".to_owned();
+            for (host, guest) in &self.forwarded {
+                network += &format!(",hostfwd=tcp:127.0.0.1:{host}-{}:{guest}", Self::ADDRESS);
+            }
+            command.arg("-netdev").arg(network);
+            command.args(["-device", "virtio-net-pci,netdev=network,romfile="]);
+        }
         command.arg("-kernel").arg(self.kernel.image());
         command.arg("-initrd").arg(&place.initramfs);
-        // On a shared host, watchdogs would report the host's load.
-        let own = "console=ttyS0 panic=-1 oops=panic mitigations=off quiet nowatchdog \
+        // On a shared host, watchdogs would report the host's load, and so would the check at boot
+        // that timer interrupts arrive while the guest counts instructions.
+        let own = "console=ttyS0 panic=-1 oops=panic mitigations=off quiet nowatchdog no_timer_check \
                    rcupdate.rcu_cpu_stall_suppress=1 rdinit=/init";
         command.arg("-append").arg(format!("{own} {}", self.parameters.join(" ")));
         let mut line = std::ffi::OsString::from("file:");

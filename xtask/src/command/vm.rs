@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Add a kernel parameter, such as `ipv6.disable=1`
     #[arg(long = "parameter", value_name = "PARAMETER")]
     parameters: Vec<String>,
+    /// Forward a TCP port of 127.0.0.1 to one of the guest's 10.0.2.15, which `eth0` has to get
+    #[arg(long = "forward", value_name = "HOST:GUEST", value_parser = parse_ports)]
+    forwarded: Vec<(u16, u16)>,
     /// Drive the guest's clock by its instructions, 2^SHIFT ns each, on one processor
     #[arg(long, value_name = "SHIFT")]
     icount: Option<u8>,
@@ -53,6 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     machine.files = arguments.files;
     machine.environment = arguments.environment.into_iter().collect();
     machine.processors = arguments.processors;
+    machine.forwarded = arguments.forwarded;
     machine.parameters = arguments.parameters;
     if let Some(shift) = arguments.icount {
         machine.clock = Clock::Instructions { shift };
@@ -89,4 +93,9 @@ fn parse_file(text: &str) -> Result<(PathBuf, PathBuf)> {
 fn parse_variable(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').context("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn parse_ports(text: &str) -> Result<(u16, u16)> {
+    let (host, guest) = text.split_once(':').context("expected HOST:GUEST")?;
+    Ok((host.parse()?, guest.parse()?))
 }
