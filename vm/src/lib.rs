@@ -4,6 +4,7 @@
 
 pub mod apt;
 mod archive;
+pub mod browser;
 pub mod console;
 pub mod initramfs;
 mod kernel;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use relay_vm::{apt, process, workspace};
 
-use super::{Missing, Part};
+use super::{Missing, Part, python};
 
 /// Programs and their packages.
 const TOOLS: &[(&str, &str)] = &[
@@ -15,7 +15,6 @@ const TOOLS: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("mke2fs", "e2fsprogs"),
     ("ssh", "openssh-client"),
-    ("python3", "python3"),
 ];
 
 /// From PyPI, in versions that the role is tested with.
@@ -47,23 +46,18 @@ pub(super) fn install() -> Result<()> {
         return Ok(());
     }
     super::step(format!("installing {}", ANSIBLE.join(" ")), || {
-        let environment = environment()?;
-        process::read(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-        let mut pip = Command::new(environment.join("bin/pip"));
-        process::read(pip.args(["install", "--quiet"]).args(ANSIBLE)).map(drop)
+        python::install(&environment()?, &ANSIBLE)
     })
 }
 
 fn absent_packages() -> impl Iterator<Item = (&'static str, &'static str)> {
     let key = (apt::KEYRING, "debian-archive-keyring");
-    let virtual_environments =
-        process::succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"]));
     TOOLS
         .iter()
         .copied()
         .filter(|(tool, _)| process::find(tool).is_none())
         .chain([key].into_iter().filter(|(file, _)| !Path::new(file).is_file()))
-        .chain((!virtual_environments).then_some(("Python's venv", "python3-venv")))
+        .chain(python::absent())
 }
 
 /// Ansible's virtual environment, one for each combination of versions.

@@ -1,12 +1,14 @@
 //! What development needs on this machine, and how to install it.
 
 mod bench;
+mod browser;
 pub(crate) mod dist;
 pub(crate) mod ebpf;
 pub(crate) mod fleet;
 mod lab;
 pub(crate) mod lints;
 mod prometheus;
+mod python;
 
 use anyhow::Result;
 use relay_vm::apt;
@@ -23,6 +25,8 @@ pub(crate) enum Part {
     Lab,
     /// Prometheus, for the tests of metrics, alerts and the dashboard.
     Prometheus,
+    /// Chromium and what judges a page and an API, for the tests of `relay serve`.
+    Browser,
     /// For comparison in the bench.
     Bench,
     /// To build and pack a release.
@@ -33,7 +37,8 @@ pub(crate) enum Part {
 
 impl Part {
     /// For building and testing, in the order of installation.
-    pub(crate) const ALL: [Self; 4] = [Self::Ebpf, Self::Lints, Self::Lab, Self::Prometheus];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Ebpf, Self::Lints, Self::Lab, Self::Prometheus, Self::Browser];
 }
 
 /// A missing tool.
@@ -67,6 +72,7 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
             Part::Lints => lints::missing(),
             Part::Lab => lab::missing(),
             Part::Prometheus => prometheus::missing(),
+            Part::Browser => browser::missing(),
             Part::Bench => bench::missing(),
             Part::Dist => dist::missing(),
             Part::Fleet => fleet::missing(),
@@ -95,6 +101,9 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Prometheus) {
             report(prometheus::install());
+        }
+        if parts.contains(&Part::Browser) {
+            report(browser::install());
         }
         if parts.contains(&Part::Bench) {
             report(bench::install());
