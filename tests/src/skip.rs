@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use relay_vm::prometheus;
+use relay_vm::{browser, process, prometheus};
 
 use crate::{Namespace, relay_host};
 
@@ -51,6 +51,10 @@ pub enum Need {
     Prometheus,
     /// A virtual machine whose clock skips the time in which it waits.
     SkippingClock,
+    /// QEMU, in which a test starts a machine.
+    VirtualMachine,
+    /// Chromium with its driver, and what `cargo xtask setup` puts into the cache for it.
+    Browser,
 }
 
 /// The needs of every scenario of the lab.
@@ -76,6 +80,8 @@ impl Need {
             Self::OwnMachine => "own-machine",
             Self::Prometheus => "prometheus",
             Self::SkippingClock => "skipping-clock",
+            Self::VirtualMachine => "vm",
+            Self::Browser => "browser",
         }
     }
 
@@ -117,6 +123,15 @@ impl Need {
                     .collect();
                 (!absent.is_empty())
                     .then(|| format!("{} (cargo xtask setup)", absent.join(" and ")))
+            }
+            Self::VirtualMachine => {
+                let has_qemu = process::find("qemu-system-x86_64").is_some();
+                (!has_qemu).then(|| "qemu-system-x86_64 (cargo xtask setup)".to_owned())
+            }
+            Self::Browser => {
+                let missing = browser::missing();
+                (!missing.is_empty())
+                    .then(|| format!("{} (cargo xtask setup)", missing.join(" and ")))
             }
             Self::SkippingClock => {
                 let skips = env::var(CLOCK).is_ok_and(|clock| clock == "instructions");

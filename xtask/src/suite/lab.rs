@@ -183,7 +183,7 @@ const TIMED: [&str; 3] = ["fairness::", "limits::tcp_", "rules::time::"];
 /// 2 ns per instruction: no work takes long by the guest's clock.
 const SHIFT: u8 = 1;
 
-const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
+pub(super) const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
@@ -263,7 +263,7 @@ fn machine(kernel: Kernel, program: &TestProgram, build: &Build) -> Result<Machi
 }
 
 /// What one run of the scenarios found.
-struct Outcome {
+pub(super) struct Outcome {
     row: Row,
     failures: Vec<String>,
 }
@@ -276,14 +276,14 @@ impl Outcome {
         self.failures.extend(other.failures);
     }
 
-    fn push_to(self, report: &mut Report) {
+    pub(super) fn push_to(self, report: &mut Report) {
         report.name_failures(&self.row.what, &self.failures);
         report.push(self.row);
     }
 }
 
 /// Runs the scenarios and prints their output as it comes, each line after `prefix`.
-fn streamed(
+pub(super) fn streamed(
     tier: u8,
     what: String,
     prefix: &str,

@@ -1,5 +1,6 @@
 //! The test runner: runs tiers and reports what passed, failed and was skipped.
 
+mod browser;
 mod fleet;
 mod lab;
 mod libtest;
@@ -49,6 +50,9 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     if plan.tiers.iter().any(is_lab) {
         parts.push(Part::Lab);
     }
+    if plan.tiers.contains(&3) {
+        parts.push(Part::Browser);
+    }
     if plan.tiers.contains(&FLEET) {
         parts.extend([Part::Dist, Part::Fleet]);
     }
@@ -74,6 +78,10 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
         }
         for tier in plan.tiers.iter().filter(|tier| is_lab(tier)) {
             lab::run(*tier, &mut report, required, &build, plan, lacks(Part::Lab));
+        }
+        if plan.tiers.contains(&3) {
+            let lacking = lacks(Part::Lab).or(lacks(Part::Browser));
+            browser::run(&mut report, required, &build, plan, lacking);
         }
     }
     if plan.tiers.contains(&FLEET) {

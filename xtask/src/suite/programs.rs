@@ -18,6 +18,9 @@ const PACKAGE: &str = "relay-tests";
 /// Time limit of one program.
 const DEADLINE: Duration = Duration::from_secs(900);
 
+/// Its programs that tier 2 does not run.
+const OF_TIER_3: [&str; 2] = ["lab", "browser"];
+
 /// Tier 1: unit and property tests, and integration tests that run anywhere.
 pub(super) fn unit(report: &mut Report, build: &Build, plan: &Plan) {
     let started = Instant::now();
@@ -41,7 +44,7 @@ pub(super) fn on_host(report: &mut Report, required: &Required, build: &Build, p
         report.push(required.skip(2, &what, "bpf", "the test target `programs`"));
     }
     let programs = build.tests.iter().filter(|program| needs_kernel(program));
-    for program in programs.filter(|program| program.target != "lab") {
+    for program in programs.filter(|program| !OF_TIER_3.contains(&program.target.as_str())) {
         let what = format!("{} on Linux {release}", program.target);
         let started = Instant::now();
         let step = format!("test: tier 2: {what}");
