@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{Expectation, Group, Guard, HostAccess, InterfaceName, Peer, Rule};
+use super::{Dns, Expectation, Group, Guard, HostAccess, InterfaceName, Names, Peer, Rule};
 
 /// One relay: a WireGuard interface, its settings and its peers.
 ///
@@ -39,6 +39,8 @@ pub struct Relay {
     pub pair_stats: bool,
     /// The guard on the underlay, if any.
     pub guard: Option<Guard>,
+    /// Names of peers, if they are answered.
+    pub names: Option<Names>,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
     /// The groups, in the order of the file.
@@ -68,6 +70,7 @@ impl Relay {
             fence: true,
             pair_stats: false,
             guard: None,
+            names: None,
             peers: Vec::new(),
             groups: Vec::new(),
             rules: Vec::new(),
@@ -95,6 +98,13 @@ impl Relay {
     /// Whether any rule has an end.
     pub fn has_ends(&self) -> bool {
         self.rules.iter().any(|rule| rule.until.is_some())
+    }
+
+    /// The relay's own addresses that a peer's client asks for names.
+    pub fn asked_by<'r>(&'r self, peer: &'r Peer) -> impl Iterator<Item = IpAddr> + 'r {
+        let own = self.addresses.iter().map(IpNet::addr);
+        let is_asked = |own: &IpAddr| peer.dns.contains(&Dns::Resolver(*own));
+        own.filter(move |own| self.names.is_some() && is_asked(own))
     }
 
     /// The peer of this name, and its place in [`Self::peers`].

@@ -4,7 +4,7 @@ use std::{collections::HashMap, rc::Rc};
 
 use ipnet::IpNet;
 
-use crate::model::{ClientRoutes, Relay, Sides, Spans, Territory};
+use crate::model::{ClientRoutes, Relay, Sides, Spans, Territory, host_prefix};
 
 /// The effective lists of the peers of a relay.
 ///
@@ -45,8 +45,21 @@ impl<'r> Effective<'r> {
     }
 
     /// AllowedIPs of a peer's client: its effective list, or with `client_allowed_ips = "overlay"`
-    /// the networks of the overlay, and what its effective list has beside them.
+    /// the networks of the overlay, and what its effective list has beside them. Either way with the
+    /// addresses of the relay that it asks for names.
     pub fn client(&mut self, peer: usize) -> Vec<IpNet> {
+        let mut list = self.exchanged(peer);
+        let asked: Vec<IpNet> = self
+            .relay
+            .asked_by(&self.relay.peers[peer])
+            .map(host_prefix)
+            .filter(|own| !list.iter().any(|net| net.contains(own)))
+            .collect();
+        list.extend(asked);
+        list
+    }
+
+    fn exchanged(&mut self, peer: usize) -> Vec<IpNet> {
         if self.relay.client_allowed_ips == ClientRoutes::Exact {
             return self.list(peer);
         }
@@ -113,8 +126,8 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        model::{Group, Peer, PublicKey, Rule, Selector, Service},
-        policy::{Opening, Pass, Sources, eval_opening},
+        model::{Dns, Group, Names, Peer, PublicKey, Rule, Selector, Service},
+        policy::{Opening, Pass, Sources, eval_opening, may_begin},
     };
 
     fn net(text: &str) -> IpNet {
@@ -174,6 +187,22 @@ pub(super) mod tests {
         let relay = Relay { client_allowed_ips: ClientRoutes::Overlay, ..relay(peers, rules) };
         let overlay = ["10.3.2.0/24", "192.168.0.0/16", "172.16.0.0/24"].map(net);
         assert_eq!(Effective::of(&relay).client(0), overlay);
+    }
+
+    #[test]
+    fn a_client_that_asks_the_relay_for_names_sends_to_it() {
+        let list = vec![net("10.3.2.4/32")];
+        let dns =
+            vec![Dns::Resolver("10.3.2.1".parse().expect("one")), Dns::Search("a".to_owned())];
+        let peers = vec![Peer { dns, ..peer(0, list.clone()) }];
+        let names = Some(Names { zone: "a".to_owned(), forward: vec![] });
+        let named = Relay { names, ..relay(peers, vec![]) };
+        assert_eq!(Effective::of(&named).client(0), ["10.3.2.4/32", "10.3.2.1/32"].map(net));
+        // What is named as a resolver elsewhere changes no list.
+        let without = Relay { names: None, ..named.clone() };
+        assert_eq!(Effective::of(&without).client(0), list);
+        let overlay = Relay { client_allowed_ips: ClientRoutes::Overlay, ..named };
+        assert_eq!(Effective::of(&overlay).client(0), [net("10.3.2.0/24")]);
     }
 
     #[test]
@@ -240,6 +269,35 @@ pub(super) mod tests {
     }
 
     proptest! {
+        #[test]
+        fn who_may_begin_something_is_whose_first_packet_passes(
+            relay in any_relay(),
+            listed in vec((0usize..4, select(["10.3.2.2/31", "10.3.2.0/28", "fd00::/16"].as_slice())), 0..6),
+            off in 0usize..8,
+        ) {
+            let mut relay = relay;
+            for (peer, entry) in listed {
+                relay.peers[peer].allowed_ips.push(net(entry));
+            }
+            if let Some(peer) = relay.peers.get_mut(off) {
+                peer.enabled = false;
+            }
+            let sources = Sources { relay: &relay, host_addresses: &[], slots: &[1, 2, 3, 4] };
+            let ends = || {
+                let peers = relay.peers.iter().enumerate();
+                peers.flat_map(|(place, peer)| peer.addresses.iter().map(move |own| (place, *own)))
+            };
+            for from in ends() {
+                for to in ends() {
+                    let (source, destination) = (from.1, to.1);
+                    let opening = Opening { source, destination, service: Service::Echo };
+                    let passes = source.is_ipv4() == destination.is_ipv4()
+                        && eval_opening(&sources, &opening, 0).is_ok();
+                    prop_assert_eq!(may_begin(&relay, from, to, 0), passes, "{:?} to {:?}", from, to);
+                }
+            }
+        }
+
         #[test]
         fn a_list_has_exactly_what_rules_let_pass_either_way(relay in any_relay()) {
             let slots = [1, 2, 3, 4];

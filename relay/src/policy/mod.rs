@@ -51,7 +51,7 @@ pub use explain::{Explanation, Party, Sender};
 pub use limits::period_of;
 pub use lists::{Cover, Family, Lists};
 pub use nearest::{Miss, Nearest};
-pub use opening::{Opening, Pass, eval_opening, is_ruled};
+pub use opening::{Opening, Pass, eval_opening, is_ruled, may_begin};
 pub use range::Range;
 pub use service_set::ServiceSet;
 pub use sources::Sources;

@@ -65,6 +65,21 @@ pub fn eval_opening(sources: &Sources<'_>, opening: &Opening, now: u64) -> Resul
     }
 }
 
+/// Whether one peer may begin anything with another, at a time in seconds since
+/// 1970-01-01T00:00:00Z. Each is its place in [`Relay::peers`] and an address that it owns.
+pub fn may_begin(relay: &Relay, from: (usize, IpAddr), to: (usize, IpAddr), now: u64) -> bool {
+    let ends = [from, to].map(|(place, address)| Owned { place, address });
+    let [Some(from), Some(to)] = ends.map(|end| end.if_enabled(relay)) else { return false };
+    let lists = |one: Owned, other: Owned| {
+        relay.peers[one.place].may_reach().iter().any(|net| net.contains(&other.address))
+    };
+    let by_rule =
+        |rule: &Rule| !rule.has_ended(now) && rule.covers_owned(relay, [Some(from), Some(to)]);
+    from.place != to.place
+        && from.address.is_ipv4() == to.address.is_ipv4()
+        && ((lists(from, to) && lists(to, from)) || relay.rules.iter().any(by_rule))
+}
+
 /// Whether any rule lets either side begin something with the other, whether it has ended or not.
 pub fn is_ruled(sources: &Sources<'_>, one: IpAddr, other: IpAddr) -> bool {
     let [one, other] = [one, other].map(|address| Owned::of(sources, address));
@@ -87,7 +102,11 @@ impl Owned {
     fn of(sources: &Sources<'_>, address: IpAddr) -> Option<Self> {
         let Is::Owned(owner) = whose(sources, address) else { return None };
         let place = sources.relay.peers.iter().position(|peer| peer.name == owner.name)?;
-        owner.enabled.then_some(Self { place, address })
+        Self { place, address }.if_enabled(sources.relay)
+    }
+
+    fn if_enabled(self, relay: &Relay) -> Option<Self> {
+        relay.peers[self.place].enabled.then_some(self)
     }
 }
 

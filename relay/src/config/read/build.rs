@@ -7,10 +7,11 @@ use super::{
     place::Located,
     selector::Named,
     table::List,
-    tables::{GuardTable, LimitKeys, PeerTable, RuleTable, Tables, TestTable},
+    tables::{GuardTable, LimitKeys, NamesTable, PeerTable, RuleTable, Tables, TestTable},
 };
 use crate::model::{
-    Expectation, Group, Guard, InterfaceName, Limits, Peer, Quota, Relay, Rule, Selector, Underlay,
+    Dns, Expectation, Group, Guard, InterfaceName, Limits, Names as Zone, Peer, Quota, Relay, Rule,
+    Selector, Underlay,
 };
 
 pub(super) const INTERFACE: &str = "relay0";
@@ -38,6 +39,7 @@ pub(super) fn build(tables: &Tables, names: &Names<'_>, base: &Path) -> Option<R
         pair_stats: or(&relay.pair_stats, defaults.pair_stats),
         interface: defaults.interface,
         guard: tables.guard.as_ref().and_then(build_guard),
+        names: tables.names.as_ref().and_then(build_names),
         peers: peers.collect::<Option<_>>()?,
         groups: groups(names),
         rules: tables.rules.iter().map(|rule| build_rule(rule, names)).collect::<Option<_>>()?,
@@ -91,6 +93,10 @@ fn build_guard(guard: &GuardTable) -> Option<Guard> {
     })
 }
 
+fn build_names(names: &NamesTable) -> Option<Zone> {
+    Some(Zone { zone: names.zone.as_ref()?.value.clone(), forward: values(&names.forward) })
+}
+
 fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
     let shared = &tables.defaults;
     let keepalive = peer.persistent_keepalive.as_ref().or(shared.persistent_keepalive.as_ref());
@@ -108,11 +114,19 @@ fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
         limits: build_limits(&peer.limits, &shared.limits),
         persistent_keepalive: keepalive.map_or(defaults.persistent_keepalive, |it| it.value),
         mtu: mtu.map_or(defaults.mtu, |it| it.value),
-        dns: dns.map(values).unwrap_or_default(),
+        dns: dns.map_or_else(|| relay_dns(peer, tables), values),
         endpoint: peer.endpoint.as_ref().map(|endpoint| endpoint.value.clone()),
         name: defaults.name,
         public_key: defaults.public_key,
     })
+}
+
+/// The relay as the resolver of a client that names none.
+fn relay_dns(peer: &PeerTable, tables: &Tables) -> Vec<Dns> {
+    let Some(names) = tables.names.as_ref().and_then(build_names) else { return Vec::new() };
+    let relay = tables.relay.iter().flat_map(|relay| &relay.addresses.items);
+    let relay: Vec<_> = relay.map(|address| address.value.addr()).collect();
+    names.client_dns(&relay, &values(&peer.addresses))
 }
 
 /// A peer's own limits replace those of `[defaults]`, and each quota those that it cannot stand beside.

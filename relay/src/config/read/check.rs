@@ -19,6 +19,7 @@ use super::{
     prefix::{short, taken_by_network},
     table::List,
     tables::{PeerTable, Tables},
+    zone,
 };
 use crate::model::{Dns, host_prefix};
 
@@ -41,6 +42,7 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     }
     check_mtu(tables, findings);
     check_guard(tables, findings);
+    zone::check(tables, findings);
 }
 
 /// Warns about endpoints with a port on which the relay does not listen.

@@ -7,7 +7,10 @@ use super::{
 use crate::model::Dns;
 
 /// Longest DNS name, characters (RFC 1035, section 2.3.4).
-const NAME_MAX: usize = 253;
+pub(super) const NAME_MAX: usize = 253;
+
+/// Where the names of addresses are (RFC 1035, section 3.5; RFC 3596, section 2.5).
+const REVERSE: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
 /// A resolver, or a search domain. Loopback is valid: the client may run a resolver.
 pub(super) fn dns(text: &str) -> Result<Dns, Fault> {
@@ -26,6 +29,35 @@ pub(super) fn dns(text: &str) -> Result<Dns, Fault> {
     }
 }
 
+/// A domain for names of peers.
+pub(super) fn zone(text: &str) -> Result<String, Fault> {
+    let example = "write a domain that is not used elsewhere, such as \"relay.internal\"";
+    let lower = text.to_ascii_lowercase();
+    let is_below = |domain: &&str| lower.strip_suffix(*domain).is_some_and(ends_label);
+    if !is_dns_name(text) || looks_secret(text) {
+        Err(Fault::new(format!("{} is not a domain name", shown(text)), example))
+    } else if lower != text || text.ends_with('.') {
+        let remedy = format!("write {}", shown(lower.trim_end_matches('.')));
+        Err(Fault::new(format!("{} is not lower case without a final dot", shown(text)), remedy))
+    } else if let Some(domain) = REVERSE.into_iter().find(is_below) {
+        Err(Fault::new(format!("{} has the names of addresses in {domain}", shown(text)), example))
+    } else {
+        Ok(lower)
+    }
+}
+
+/// The address of a resolver.
+pub(super) fn resolver(text: &str) -> Result<IpAddr, Fault> {
+    let example = "write the IP address of a resolver, such as \"192.0.2.53\"";
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() || address.is_multicast() => {
+            Err(Fault::new(format!("{} cannot be the address of a resolver", shown(text)), example))
+        }
+        Ok(address) => Ok(address),
+        Err(_) => Err(Fault::new(format!("{} is not an IP address", shown(text)), example)),
+    }
+}
+
 pub(super) fn is_dns_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
@@ -39,4 +71,9 @@ pub(super) fn is_dns_name(text: &str) -> bool {
     let numeric =
         name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
     name.len() <= NAME_MAX && name.split('.').all(label) && !numeric
+}
+
+/// Whether what is left of a name is nothing, or whole labels.
+fn ends_label(rest: &str) -> bool {
+    rest.is_empty() || rest.ends_with('.')
 }

@@ -5,7 +5,7 @@
 //! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `dns`,
 //!   `selector`, `services`, `instant`: one value of it;
 //! - `names`: which peers and groups are meant;
-//! - `check`, `rules`: errors that only several values together show;
+//! - `check`, `rules`, `zone`: errors that only several values together show;
 //! - `build`: the model, with defaults filled in;
 //! - `covered`: whom rules and tests are about, if anybody; `needless`: rules that add nothing;
 //! - `reach`: warnings about whom the lists cover, by the prefixes of `owned` and what rules have
@@ -52,6 +52,7 @@ mod tables;
 pub(super) mod tests;
 mod unknown;
 mod value;
+mod zone;
 
 pub use fault::Fault;
 pub use instant::instant as parse_instant;

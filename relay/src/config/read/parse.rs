@@ -17,6 +17,7 @@ use super::{
     source::Source,
     table::List,
     tables::{PeerTable, RuleTable, Tables, TestTable},
+    zone,
 };
 use crate::model::Service;
 
@@ -55,6 +56,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
             covered.warn(&mut warnings);
             needless::warn(&covered, &files, &mut warnings);
             warn(&tables, relay.listen_port, &mut warnings);
+            zone::warn(&relay, &tables, &mut warnings);
             let private_key_file =
                 tables.relay.as_ref().and_then(|relay| relay.private_key_file.as_ref());
             let private_key_file =

@@ -5,6 +5,7 @@
 //! row here and a field in `tables/`.
 
 mod guard;
+mod names;
 mod peer;
 mod relay;
 mod row;
@@ -15,10 +16,11 @@ pub use row::{Absent, Key, Kind, Table};
 pub(in crate::config) use row::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
 
 pub(super) use guard::GUARD;
+pub(super) use names::NAMES;
 pub(super) use peer::{DEFAULTS, PEER};
 pub(super) use relay::RELAY;
 pub(super) use row::ANY;
 pub(super) use rule::{GROUPS, RULE, TEST};
 
 /// All tables, in the order of the documentation.
-pub const TABLES: [&Table; 7] = [&RELAY, &GUARD, &DEFAULTS, &PEER, &GROUPS, &RULE, &TEST];
+pub const TABLES: [&Table; 8] = [&RELAY, &GUARD, &NAMES, &DEFAULTS, &PEER, &GROUPS, &RULE, &TEST];

@@ -80,7 +80,8 @@ pub(in crate::config::read) const DEFAULTS: Table = Table {
             kind: DNS,
             absent: Absent::Nothing,
             example: "[\"10.3.2.1\", \"corp.example.org\"]",
-            doc: "Resolvers of the client, and domains in which it looks up short names.",
+            doc: "Resolvers of the client, and domains in which it looks up short names. With \
+                  `[names]`, the relay and its zone by default.",
         },
     ],
 };
@@ -218,7 +219,8 @@ pub(in crate::config::read) const PEER: Table = Table {
             kind: DNS,
             absent: Absent::Inherits("defaults"),
             example: "[\"10.3.2.1\", \"corp.example.org\"]",
-            doc: "Resolvers of the client, and domains in which it looks up short names.",
+            doc: "Resolvers of the client, and domains in which it looks up short names. With \
+                  `[names]`, the relay and its zone by default.",
         },
         Key {
             name: "endpoint",

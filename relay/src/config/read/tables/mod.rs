@@ -2,6 +2,7 @@
 
 mod groups;
 mod guard;
+mod names;
 mod peer;
 mod relay;
 mod rule;
@@ -9,6 +10,7 @@ mod test;
 
 pub(super) use groups::GroupEntry;
 pub(super) use guard::GuardTable;
+pub(super) use names::NamesTable;
 pub(super) use peer::{DefaultsTable, LimitKeys, PeerTable};
 pub(super) use relay::RelayTable;
 pub(super) use rule::RuleTable;
@@ -33,6 +35,7 @@ use super::{
 pub(super) struct Tables {
     pub(super) relay: Option<RelayTable>,
     pub(super) guard: Option<GuardTable>,
+    pub(super) names: Option<NamesTable>,
     pub(super) defaults: DefaultsTable,
     pub(super) groups: Vec<GroupEntry>,
     pub(super) peers: Vec<PeerTable>,
@@ -53,7 +56,7 @@ impl Tables {
             let key_place = Place { file, offset: key.span().start };
             let place = Place { file, offset: value.span().start };
             match key.get_ref().as_ref() {
-                name @ ("relay" | "guard" | "defaults") if !main => {
+                name @ ("relay" | "guard" | "names" | "defaults") if !main => {
                     let problem = "is not allowed in a fragment, which holds [groups], [[peer]], [[rule]] \
                                    and [[test]] only";
                     let remedy = format!("move [{name}] to the main file");
@@ -67,6 +70,11 @@ impl Tables {
                 "guard" => {
                     if let Some(table) = single(value, "guard", place, findings) {
                         self.guard = Some(GuardTable::read(table, place, findings));
+                    }
+                }
+                "names" => {
+                    if let Some(table) = single(value, "names", place, findings) {
+                        self.names = Some(NamesTable::read(table, place, findings));
                     }
                 }
                 "defaults" => {

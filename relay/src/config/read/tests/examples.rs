@@ -109,7 +109,7 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.private_key_file, sparse.private_key_file);
     assert_eq!(full.mtu, sparse.mtu);
     assert_eq!(full.fast_path, sparse.fast_path);
-    assert_eq!(full.host_access, sparse.host_access);
+    assert_eq!(sparse.names, None);
     assert_eq!(full.egress, sparse.egress);
     assert_eq!(full.fence, sparse.fence);
     assert_eq!(full.pair_stats, sparse.pair_stats);
@@ -230,4 +230,25 @@ fn a_peer_s_limits_replace_those_of_the_defaults() {
     assert_eq!(limits(apart, ""), "-, -, -, 1 TB/month, 2 TB/month");
     assert_eq!(limits(apart, "quota_to = \"unlimited\""), "-, -, -, 1 TB/month, -");
     assert_eq!(limits(apart, "quota = \"1 GB/day\""), "-, -, 1 GB/day, -, -");
+}
+
+#[test]
+fn clients_that_name_no_resolver_ask_the_relay_for_names() {
+    let dns = |names: &str, peer: &str| {
+        let text = format!(
+            "{{RELAY}}\nhost_access = \"all\"\n{names}\n[[peer]]\nname = \"a\"\n\
+             public_key = \"{{KEY_A}}\"\n{peer}\n"
+        );
+        let relay = parsed(&text).expect("no problems").relay;
+        relay.peers[0].dns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let names = "[names]\nzone = \"relay.internal\"";
+    let v4 = "address = [\"10.3.2.2\"]";
+    assert_eq!(dns("", v4), "");
+    // The client could not reach an address of a family that it does not have.
+    assert_eq!(dns(names, v4), "10.3.2.1, relay.internal");
+    let both = "address = [\"10.3.2.2\", \"fd00::3:2:2\"]";
+    assert_eq!(dns(names, both), "10.3.2.1, fd00::3:2:1, relay.internal");
+    assert_eq!(dns(names, &format!("{v4}\ndns = []")), "");
+    assert_eq!(dns(&format!("[defaults]\ndns = [\"192.0.2.53\"]\n{names}"), v4), "192.0.2.53");
 }

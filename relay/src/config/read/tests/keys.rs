@@ -22,6 +22,9 @@ fn with(table: &Table, line: &str) -> String {
             format!("{}{}\n{required}{line}\n", peers(), table.header)
         }
         "relay" => format!("{}{line}\n{PEER}", without(&filled("{RELAY}\n"))),
+        "names" if key != "zone" => {
+            format!("{{RELAY}}\n[names]\nzone = \"relay.internal\"\n{line}\n{PEER}")
+        }
         "peer" => format!("{{RELAY}}\n{}{line}\n", without(PEER)),
         _ => format!("{{RELAY}}\n{}\n{line}\n{PEER}", table.header),
     }

@@ -191,3 +191,32 @@ fn a_port_that_nobody_listens_on_is_warned_about() {
          same port in both, unless a gateway forwards 51820 to 51821"
     );
 }
+
+#[test]
+fn names_that_peers_cannot_ask_for() {
+    let peer = |name: &str, key: &str, last: u8, more: &str| {
+        format!(
+            "[[peer]]\nname = \"{name}\"\npublic_key = \"{{KEY_{key}}}\"\n\
+             address = [\"10.3.2.{last}\"]\n{more}\n"
+        )
+    };
+    let named = |access: &str, more: &str, peers: &str| {
+        warnings(&format!("{RELAY}{access}\n[names]\nzone = \"relay.internal\"\n{more}\n{peers}"))
+    };
+    let a = peer("a", "A", 2, "");
+    insta::assert_snapshot!(named("", "", &a), @r#"
+    relay.toml:4:1: names.forward: is missing, and clients that ask only the relay, such as that of a, find no other name; add forward = ["192.0.2.53"] with resolvers of yours, or dns to the peers or [defaults]
+    relay.toml:5:8: names.zone: peers cannot ask for names: host_access lacks udp/53 and tcp/53; add "udp/53" and "tcp/53" to host_access in [relay]
+    "#);
+    let open = "host_access = [\"tcp/22\", \"tcp/53\"]";
+    insta::assert_snapshot!(named(open, "forward = [\"192.0.2.53\"]", &a), @r#"
+    relay.toml:5:8: names.zone: peers cannot ask for names: host_access lacks udp/53; add "udp/53" to host_access in [relay]
+    "#);
+    // It has a resolver of its own.
+    let b = peer("b", "B", 3, "dns = [\"192.0.2.53\"]");
+    assert_eq!(named("host_access = \"all\"", "", &b), "");
+    let c = peer("c..d", "C", 4, "dns = []");
+    insta::assert_snapshot!(named("host_access = \"all\"", "", &c), @r#"
+    relay.toml:8:8: c..d.name: makes no domain name: "c..d.relay.internal", so that nobody can ask for it; rename the peer with `relay peer rename c..d`
+    "#);
+}
