@@ -13,6 +13,7 @@ pub mod graph;
 pub mod history;
 pub mod learnt;
 pub mod model;
+pub mod names;
 pub mod net;
 pub mod policy;
 pub mod serve;

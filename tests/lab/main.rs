@@ -19,6 +19,7 @@ mod host;
 mod learn;
 mod limits;
 mod missing;
+mod names;
 mod nat;
 mod neighbours;
 mod observe;

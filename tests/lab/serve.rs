@@ -179,7 +179,7 @@ fn packets(stats: &Value, name: &str) -> Option<(u64, u64)> {
 }
 
 /// `relay serve` on the relay.
-struct Serving<'l> {
+pub(crate) struct Serving<'l> {
     lab: &'l Lab,
     server: Child,
     address: String,
@@ -189,7 +189,7 @@ struct Serving<'l> {
 struct Events(BufReader<TcpStream>);
 
 impl<'l> Serving<'l> {
-    fn start(lab: &'l Lab) -> Result<Self> {
+    pub(crate) fn start(lab: &'l Lab) -> Result<Self> {
         lab.relay().namespace().run("ip", &["link", "set", "lo", "up"])?;
         let mut command = lab.relay().command(&["serve", "--listen", "127.0.0.1:0"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());

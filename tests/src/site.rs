@@ -68,6 +68,12 @@ impl Site {
         self.table.remove("guard");
     }
 
+    /// The `[names]` table, created if missing.
+    pub fn names_mut(&mut self) -> Result<&mut Table> {
+        let names = self.table.entry("names").or_insert_with(|| Table::new().into());
+        names.as_table_mut().context("names is no table")
+    }
+
     pub fn names(&self) -> Result<Vec<String>> {
         self.peers()?
             .iter()

@@ -1,7 +1,7 @@
 //! A relay to look at over HTTP: metrics, the JSON of the verbs that look, and what changes, live.
 //!
 //! It reads the kernel and the configuration, and changes neither: packets pass and are counted
-//! without it.
+//! without it. Beside that it answers names of peers (`names/`).
 
 mod access;
 mod answer;
@@ -13,6 +13,7 @@ mod gate;
 mod listener;
 mod live;
 mod metrics;
+mod names;
 mod openapi;
 mod page;
 mod reader;
@@ -84,6 +85,7 @@ pub fn run(
     end: impl AsyncFnOnce() -> io::Result<()>,
 ) -> Result<()> {
     let Options { listen, hosts, credentials, source, metrics, records } = options;
+    let notice = source.notice;
     let access = Access::new(listen, &credentials)?;
     require_capabilities(source.verb)?;
     let reader =
@@ -98,6 +100,7 @@ pub fn run(
         let app = gated(Served::new(reader.clone(), metrics), gate);
         tokio::select! {
             never = listener::accept(listener, access.tls, app, Limits::DEFAULT) => match never {},
+            never = names::serve(reader.clone(), notice) => match never {},
             () = reader.ended() => Err(io::Error::other("the thread that reads has ended").into()),
             ended = end() => {
                 reader.finish().await;

@@ -187,7 +187,7 @@ pub(super) const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 18] = [
+const ONCE: [&str; 19] = [
     "another::",
     "authority::",
     "clock::",
@@ -197,6 +197,7 @@ const ONCE: [&str; 18] = [
     "learn::",
     "limits::",
     "missing::",
+    "names::",
     "nat::",
     "neighbours::",
     "own_tunnel::",

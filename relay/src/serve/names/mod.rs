@@ -1,0 +1,115 @@
+//! Names of peers, answered by DNS on the relay's overlay addresses.
+
+mod answering;
+mod forward;
+mod framing;
+mod seats;
+mod tcp;
+mod udp;
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use answering::Answering;
+
+use super::reader::Reader;
+use crate::{
+    engine::{Notice, Sight, Subject},
+    model::DNS_PORT,
+    names::Zone,
+};
+
+/// Between two looks at the configuration, and two attempts to listen on addresses that are not there.
+const BETWEEN: Duration = Duration::from_secs(2);
+
+/// Answers for as long as it is polled, if the configuration has names.
+pub(super) async fn serve(reader: Reader, notice: Notice) -> Infallible {
+    let answering = Answering::new();
+    let mut listening = Listening { notice, tasks: BTreeMap::new(), told: None };
+    let mut ticks = interval(BETWEEN);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let known = answering.zone();
+        // Until the relay can be read again, what is known of it holds.
+        if let Ok(News::Changed(zone)) = reader.ask(async |sight| news(sight, known).await).await {
+            answering.set(zone);
+        }
+        listening.follow(&answering).await;
+    }
+}
+
+/// What a look at the configuration found.
+enum News {
+    Same,
+    Changed(Option<Arc<Zone>>),
+}
+
+async fn news(sight: &mut Sight, known: Option<Arc<Zone>>) -> crate::engine::Result<News> {
+    let relay = match sight.context().await?.subject() {
+        Subject::Configured(loaded) => &loaded.relay,
+        // Somebody may be editing it.
+        Subject::Bare { .. } => return Ok(News::Same),
+    };
+    Ok(match known {
+        Some(known) if known.relay() == relay => News::Same,
+        Some(_) | None => News::Changed(Zone::of(relay).map(Arc::new)),
+    })
+}
+
+/// The addresses that are listened on.
+struct Listening {
+    notice: Notice,
+    /// The tasks of each; they end with it.
+    tasks: BTreeMap<IpAddr, JoinSet<Infallible>>,
+    /// What was said last about those that cannot be listened on.
+    told: Option<String>,
+}
+
+impl Listening {
+    /// Listens on the relay's addresses, and no longer on others. An address that goes and comes again,
+    /// as with `relay down` and `relay up`, keeps its sockets.
+    async fn follow(&mut self, answering: &Answering) {
+        let zone = answering.zone();
+        let networks = zone.iter().flat_map(|zone| &zone.relay().addresses);
+        let wanted: Vec<IpAddr> = networks.map(ipnet::IpNet::addr).collect();
+        self.tasks.retain(|address, _| wanted.contains(address));
+        let mut failed = None;
+        for address in wanted {
+            if self.tasks.contains_key(&address) {
+                continue;
+            }
+            let at = SocketAddr::new(address, DNS_PORT);
+            match bind(at).await {
+                Ok((udp, tcp)) => {
+                    let mut tasks = JoinSet::new();
+                    tasks.spawn(udp::answer(Arc::new(udp), answering.clone()));
+                    tasks.spawn(tcp::answer(tcp, answering.clone()));
+                    self.tasks.insert(address, tasks);
+                    (self.notice)(&format!("names: answering on {at}"));
+                }
+                Err(error) => failed = failed.or(Some(format!("cannot listen on {at}: {error}"))),
+            }
+        }
+        if let Some(why) = failed.as_ref().filter(|why| self.told.as_ref() != Some(*why)) {
+            (self.notice)(&format!("names: {why}; it is tried again"));
+        }
+        self.told = failed;
+    }
+}
+
+async fn bind(at: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    Ok((UdpSocket::bind(at).await?, TcpListener::bind(at).await?))
+}
