@@ -83,6 +83,42 @@ fn a_removed_fence_is_restored_for_the_policy_in_force() {
 }
 
 #[test]
+fn a_peer_that_is_not_heard_from_is_looked_up_again() {
+    scenario(skip::LAB, || {
+        const OWN: &str = "192.0.2.254:7";
+        const ELSEWHERE: &str = "192.0.2.253:9";
+        let mut site = Site::node_to_node()?;
+        let [a, b] = site.first()?;
+        site.set(&a, "own_endpoint", OWN)?;
+        site.set(&b, "own_endpoint", "nobody.invalid:51820")?;
+        let lab = Lab::start_with(site, &[])?;
+        let key = |name: &str| Ok::<_, anyhow::Error>(lab.site().private_key(name)?.public_key());
+        let (a, b) = (key(&a)?.to_string(), key(&b)?.to_string());
+        let endpoint = |key: &str| -> Result<String> {
+            lab.relay().wg("relay0", "endpoints")?.remove(key).context("a peer")
+        };
+        ensure!(endpoint(&a)? == OWN && endpoint(&b)? == "(none)");
+        let up = lab.relay().relay(&["up"])?;
+        ensure!(up.stderr.contains("nobody.invalid:51820 is not found"), "{}", up.stderr);
+        ensure!(up.stdout.contains("no changes"), "{}", up.stdout);
+
+        // Where it roamed to, `up` leaves it.
+        let roam = || {
+            let set = ["set", "relay0", "peer", &a, "endpoint", ELSEWHERE];
+            lab.relay().namespace().run("wg", &set).map(drop)
+        };
+        roam()?;
+        lab.relay().up()?;
+        ensure!(endpoint(&a)? == ELSEWHERE);
+
+        let mut follower = Follower::start(&lab)?;
+        deadline::within(SECONDS, "its own endpoint", || Ok((endpoint(&a)? == OWN).then_some(())))?;
+        follower.printed(&format!("~ peer node-a: endpoint {OWN}"))?;
+        follower.kill()
+    });
+}
+
+#[test]
 fn the_guard_follows_the_default_route_and_waits_for_named_interfaces() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;

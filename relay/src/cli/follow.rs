@@ -24,7 +24,8 @@ const RETRY_LAST: Duration = Duration::from_secs(64);
 #[command(after_help = "Packets pass without it. It restores the fence when something removes or \
                   changes it, such as `nft flush ruleset`; attaches the guard to an interface that \
                   appears or that the default route moves to, and detaches it where it is no longer \
-                  configured. It follows the relay in force: an edited file has no effect until it \
+                  configured. It looks up the own_endpoint of peers again whose latest handshake \
+                  is older than 135 seconds. It follows the relay in force: an edited file has no effect until it \
                   is applied, and a relay that is down stays down.\n\nExamples:\n  \
                   relay follow                by hand, until Ctrl-C; relay-follow.service runs it")]
 pub(super) struct Follow {}

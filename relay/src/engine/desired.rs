@@ -1,6 +1,9 @@
 //! What a configuration asks of this host.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use relay_common::names::{ANSWER, PASSED};
 
@@ -8,7 +11,7 @@ use super::Result;
 use crate::{
     config::{Loaded, Secrets},
     datapath::{Observed, Slots},
-    model::{InterfaceName, PrivateKey, Relay},
+    model::{InterfaceName, PrivateKey, PublicKey, Relay},
     net::{
         self, Handle, NetError,
         fence::{Fence, FenceState, Marks},
@@ -28,6 +31,8 @@ pub(super) struct Desired<'a> {
     is_key_new: bool,
     /// Addresses of the host that the policy knows.
     pub(super) host_addresses: Vec<IpAddr>,
+    /// Where peers are reached that have no endpoint yet.
+    endpoints: BTreeMap<PublicKey, SocketAddr>,
 }
 
 impl<'a> Desired<'a> {
@@ -59,7 +64,13 @@ impl<'a> Desired<'a> {
         host_addresses: Vec<IpAddr>,
     ) -> Self {
         let (private_key, is_key_new) = key;
-        Self { relay, secrets, mark, private_key, is_key_new, host_addresses }
+        let endpoints = BTreeMap::new();
+        Self { relay, secrets, mark, private_key, is_key_new, host_addresses, endpoints }
+    }
+
+    /// With endpoints for peers that have none.
+    pub(super) fn with_endpoints(self, endpoints: BTreeMap<PublicKey, SocketAddr>) -> Self {
+        Self { endpoints, ..self }
     }
 
     /// The private key, and whether it is yet to be written.
@@ -78,7 +89,8 @@ impl<'a> Desired<'a> {
             preshared_key: self.secrets.preshared_key(peer).cloned(),
             allowed_ips: peer.owned().collect(),
         });
-        Ok(wireguard::Desired::new(key, self.relay.listen_port, peers.collect())?)
+        let desired = wireguard::Desired::new(key, self.relay.listen_port, peers.collect())?;
+        Ok(desired.with_endpoints(self.endpoints.clone()))
     }
 }
 

@@ -1,7 +1,12 @@
-//! `relay follow`: keeps fence and guard of the relay in force where they belong.
+//! `relay follow`: keeps fence and guard of the relay in force where they belong, and looks peers that
+//! the relay dials up again.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
 
 use super::{
-    Classified, Error, Lock, Result, Site, desired,
+    Classified, Error, Lock, Result, Site, desired, endpoints,
     guard::{GuardPlan, Guarding, Rekeyed},
     observe::Running,
     require_capabilities,
@@ -27,7 +32,12 @@ pub struct Follower<'a> {
     known: Option<Relay>,
     /// The files, when they described the relay in force.
     stamp: Option<Stamp>,
+    /// What was said last about endpoints that are not found.
+    unknown: Vec<String>,
 }
+
+/// Between two looks at the handshakes of peers that the relay dials.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 
 const OPTIONS: Options = Options { allow_empty: true };
 
@@ -39,15 +49,20 @@ impl<'a> Follower<'a> {
     pub fn listen(site: Site<'a>) -> Result<Self> {
         require_capabilities(site.verb)?;
         let news = News::listen()?;
-        Ok(Self { site, handle: net::connect()?, news, known: None, stamp: None })
+        let unknown = Vec::new();
+        Ok(Self { site, handle: net::connect()?, news, known: None, stamp: None, unknown })
     }
 
-    /// Waits until something changes.
+    /// Waits until something changes, or peers are to be looked up again.
     ///
     /// # Errors
     /// The socket fails.
     pub async fn wait(&self) -> Result<()> {
-        Ok(self.news.wait().await?)
+        let has_dialled = |relay: &Relay| endpoints::dialled(relay).next().is_some();
+        tokio::select! {
+            news = self.news.wait() => Ok(news?),
+            () = sleep(BETWEEN_LOOKS), if self.known.as_ref().is_some_and(has_dialled) => Ok(()),
+        }
     }
 
     /// Forgets the changes that have come so far.
@@ -64,6 +79,11 @@ impl<'a> Follower<'a> {
     /// # Errors
     /// Something cannot be read or restored.
     pub async fn check(&mut self, done: &mut Vec<String>) -> Result<()> {
+        self.check_places(done).await?;
+        self.dial(done).await
+    }
+
+    async fn check_places(&mut self, done: &mut Vec<String>) -> Result<()> {
         let stamp = Stamp::of(self.site.config);
         if let Some(known) = self.known.as_ref().filter(|_| self.stamp.as_ref() == Some(&stamp)) {
             // Without the lock. What is half done or cannot be read is checked again with it.
@@ -94,6 +114,32 @@ impl<'a> Follower<'a> {
             (None, Some(files)) => self.restore_fence(files, done),
             (None, None) => Ok(()),
         }
+    }
+
+    /// Looks up peers whose latest handshake is old, and sets where they are reached now.
+    async fn dial(&mut self, done: &mut Vec<String>) -> Result<()> {
+        let Some(known) = &self.known else { return Ok(()) };
+        if endpoints::dialled(known).next().is_none() {
+            return Ok(());
+        }
+        let Some(device) = wireguard::read(&known.interface)? else { return Ok(()) };
+        let stale = endpoints::stale(known, &device, SystemTime::now());
+        let (found, unknown) = endpoints::look_up(stale).await;
+        if self.unknown != unknown {
+            done.extend(unknown.iter().cloned());
+            self.unknown = unknown;
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let _lock = Lock::relay(&known.interface, self.site.verb, self.site.notice)?;
+        // One that was heard of meanwhile, or that is gone, stays as it is.
+        let Some(device) = wireguard::read(&known.interface)? else { return Ok(()) };
+        let stale = endpoints::stale(known, &device, SystemTime::now());
+        let changes = endpoints::changes(&stale, &device, &found);
+        wireguard::apply(&known.interface, &changes)?;
+        done.extend(changes.iter().map(ToString::to_string));
+        Ok(())
     }
 
     /// Takes the relay's lock and reads the files. While a relay is known, its files may be invalid:

@@ -10,6 +10,7 @@ mod desired;
 mod diff;
 mod down;
 mod dropped;
+mod endpoints;
 mod error;
 mod events;
 mod expectations;

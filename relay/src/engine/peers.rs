@@ -40,6 +40,7 @@ struct ListedPeer {
     mtu: u16,
     dns: Vec<String>,
     endpoint: Option<String>,
+    own_endpoint: Option<String>,
     /// Peers that it lists and that do not list it; null if there are too many wide lists.
     one_sided: Option<Vec<String>>,
 }
@@ -91,6 +92,7 @@ impl PeerList {
             mtu: peer.mtu,
             dns: texts(&peer.dns),
             endpoint: peer.endpoint.clone().or_else(|| relay.endpoint.clone()),
+            own_endpoint: peer.own_endpoint.clone(),
             one_sided: one_sided.map(|all| all[index].iter().map(name).collect()),
         });
         let interface = relay.interface.to_string();

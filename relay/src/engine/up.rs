@@ -7,6 +7,7 @@ use relay_common::period::DAY_S;
 use super::{
     Context, HostError, Result, Site, claim, compile,
     desired::Desired,
+    endpoints,
     expectations::judge,
     facts,
     host::{ipv6_off, require_kernel, require_port},
@@ -90,7 +91,11 @@ impl Up {
         warnings.extend(running.warnings());
         warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
         warnings.extend(running.guard_obstacles());
+        let silent = endpoints::silent(relay, running.device.as_ref());
+        let (endpoints, unknown) = endpoints::look_up(silent).await;
+        warnings.extend(unknown);
         let desired = Desired::of(handle, loaded, &secrets, context.mark()).await?;
+        let desired = desired.with_endpoints(endpoints);
         let plan = Plan::new(&desired, running, &route::read(handle).await?);
         // What does not compile has a place in the files, which the plan does not know.
         let plan = plan.or_else(|error| compile(loaded).and(Err(error)))?;

@@ -34,6 +34,8 @@ pub struct Peer {
     pub dns: Vec<Dns>,
     /// `host:port` that its client dials, if not `endpoint` of the relay.
     pub endpoint: Option<String>,
+    /// `host:port` at which the relay reaches it, if it need not dial the relay first.
+    pub own_endpoint: Option<String>,
 }
 
 impl Peer {
@@ -60,6 +62,7 @@ impl Peer {
             mtu: 1280,
             dns: Vec::new(),
             endpoint: None,
+            own_endpoint: None,
         }
     }
 

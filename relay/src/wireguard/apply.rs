@@ -89,6 +89,9 @@ fn peer_request(peer: &PeerUpdate<'_>) -> PeerConfigBuilder {
     if peer.replace {
         request = request.replace_allowed_ips();
     }
+    if let Some(endpoint) = peer.endpoint {
+        request = request.set_endpoint(endpoint);
+    }
     peer.allowed_ips
         .iter()
         .fold(request, |request, prefix| request.add_allowed_ip(prefix.addr(), prefix.prefix_len()))

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use ipnet::IpNet;
 
@@ -62,6 +62,15 @@ pub enum Change {
         /// Added allowed IPs, sorted.
         added: Vec<IpNet>,
     },
+    /// Set where a peer is reached, until it sends from elsewhere.
+    Endpoint {
+        /// Name of the peer.
+        name: PeerName,
+        /// Public key.
+        public_key: PublicKey,
+        /// Address and UDP port.
+        endpoint: SocketAddr,
+    },
 }
 
 impl fmt::Display for Change {
@@ -92,6 +101,9 @@ impl fmt::Display for Change {
             }
             Self::AddAllowedIps { name, added, .. } => {
                 write!(f, "~ peer {name}: allowed IPs + {}", Prefixes(added))
+            }
+            Self::Endpoint { name, endpoint, .. } => {
+                write!(f, "~ peer {name}: endpoint {endpoint}")
             }
         }
     }

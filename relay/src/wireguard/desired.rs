@@ -1,16 +1,19 @@
+use std::{collections::BTreeMap, net::SocketAddr};
+
 use ipnet::IpNet;
 
 use super::WireguardError;
 use crate::model::{PeerName, PresharedKey, PrivateKey, PublicKey};
 
-/// The desired interface, without endpoints and keepalives: peers connect to the relay, and values that
-/// other programs set stay.
+/// The desired interface, without keepalives and, of peers that connect to the relay, without endpoints:
+/// values that other programs set stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired<'a> {
     pub(super) private_key: &'a PrivateKey,
     pub(super) public_key: PublicKey,
     pub(super) listen_port: u16,
     pub(super) peers: Vec<DesiredPeer>,
+    pub(super) endpoints: BTreeMap<PublicKey, SocketAddr>,
 }
 
 /// A desired peer.
@@ -47,6 +50,12 @@ impl<'a> Desired<'a> {
             peer.allowed_ips.sort_unstable();
             peer.allowed_ips.dedup();
         }
-        Ok(Self { private_key, public_key, listen_port, peers })
+        let endpoints = BTreeMap::new();
+        Ok(Self { private_key, public_key, listen_port, peers, endpoints })
+    }
+
+    /// With endpoints for those of its peers that have none.
+    pub fn with_endpoints(self, endpoints: BTreeMap<PublicKey, SocketAddr>) -> Self {
+        Self { endpoints, ..self }
     }
 }

@@ -13,7 +13,7 @@ pub struct Plan {
     /// The listen port, first because only this change can fail on a host; removed peers; removed allowed
     /// IPs of remaining peers.
     pub narrow: Vec<Change>,
-    /// The private key; added peers; preshared keys; added allowed IPs.
+    /// The private key; added peers; preshared keys; added allowed IPs; endpoints.
     pub widen: Vec<Change>,
 }
 
@@ -42,8 +42,16 @@ pub fn plan(desired: &Desired<'_>, observed: Option<&Device>) -> Plan {
         .collect();
     for wanted in &desired.peers {
         match unmatched.remove(&wanted.public_key) {
-            None => plan.widen.push(Change::AddPeer(wanted.clone())),
-            Some(present) => peer(wanted, present, &mut plan),
+            None => {
+                plan.widen.push(Change::AddPeer(wanted.clone()));
+                endpoint(desired, wanted, &mut plan);
+            }
+            Some(present) => {
+                peer(wanted, present, &mut plan);
+                if present.endpoint.is_none() {
+                    endpoint(desired, wanted, &mut plan);
+                }
+            }
         }
     }
     plan.narrow.extend(unmatched.into_keys().map(|public_key| Change::RemovePeer { public_key }));
@@ -84,6 +92,13 @@ fn peer(wanted: &DesiredPeer, present: &DevicePeer, plan: &mut Plan) {
     if !added.is_empty() {
         plan.widen.push(Change::AddAllowedIps { name: name.clone(), public_key, added });
     }
+}
+
+fn endpoint(desired: &Desired<'_>, peer: &DesiredPeer, plan: &mut Plan) {
+    let (name, public_key) = (&peer.name, peer.public_key);
+    let endpoint = desired.endpoints.get(&public_key);
+    let change = |&endpoint| Change::Endpoint { name: name.clone(), public_key, endpoint };
+    plan.widen.extend(endpoint.map(change));
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use ipnet::IpNet;
 
 use super::Change;
@@ -25,6 +27,7 @@ pub(super) struct PeerUpdate<'a> {
     /// Whether `allowed_ips` replace the list or are added to it.
     pub(super) replace: bool,
     pub(super) allowed_ips: &'a [IpNet],
+    pub(super) endpoint: Option<SocketAddr>,
 }
 
 impl<'a> Update<'a> {
@@ -55,6 +58,10 @@ impl<'a> Update<'a> {
                         ..PeerUpdate::none(*public_key)
                     });
                 }
+                Change::Endpoint { public_key, endpoint, .. } => update.peers.push(PeerUpdate {
+                    endpoint: Some(*endpoint),
+                    ..PeerUpdate::none(*public_key)
+                }),
                 Change::AddAllowedIps { public_key, added, .. } => {
                     update.push(PeerUpdate::none(*public_key), added);
                 }
@@ -76,7 +83,14 @@ impl<'a> Update<'a> {
 
 impl PeerUpdate<'_> {
     const fn none(public_key: PublicKey) -> Self {
-        Self { public_key, remove: false, preshared_key: None, replace: false, allowed_ips: &[] }
+        Self {
+            public_key,
+            remove: false,
+            preshared_key: None,
+            replace: false,
+            allowed_ips: &[],
+            endpoint: None,
+        }
     }
 }
 

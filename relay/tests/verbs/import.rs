@@ -361,3 +361,21 @@ fn a_hub_is_read_from_standard_input_and_from_a_pipe_and_never_without_end() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("standard input: does not end within 67108864 bytes"), "{said}");
 }
+
+#[test]
+fn an_endpoint_that_somebody_wrote_is_kept() {
+    let peer = |key: &str, last: u8, endpoint: &str| {
+        format!("[Peer]\nPublicKey = {key}\nEndpoint = {endpoint}\nAllowedIPs = 10.8.0.{last}\n")
+    };
+    let [a, b, _] = OTHERS;
+    // One without an endpoint makes it a hub's file.
+    let text = [
+        peer(a, 2, "berlin.example.org:51820"),
+        peer(b, 3, "203.0.113.5:40001"),
+        format!("[Peer]\nPublicKey = {}\nAllowedIPs = 10.8.0.4\n", PUBLIC[1]),
+    ];
+    let run = import(small_hub(&text.concat()), 0);
+    assert_eq!(run.matches("own_endpoint = \"berlin.example.org:51820\"").count(), 1, "{run}");
+    assert!(run.contains("Endpoint is not converted: WireGuard learns endpoints"), "{run}");
+    assert!(!run.contains("203.0.113.5"), "{run}");
+}

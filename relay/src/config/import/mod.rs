@@ -197,6 +197,9 @@ fn table(peer: &ImportedPeer, key_names: &KeyNames) -> String {
     if let Some(seconds) = peer.persistent_keepalive {
         lines.push(("persistent_keepalive", seconds.to_string()));
     }
+    if let Some(endpoint) = &peer.own_endpoint {
+        lines.push(("own_endpoint", format!("\"{endpoint}\"")));
+    }
     assignments("[[peer]]", &lines)
 }
 

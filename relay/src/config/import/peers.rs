@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{
         edit::Free,
-        read::{parse_network, short, shown, taken_by_network},
+        read::{endpoint, endpoint_address, parse_network, short, shown, taken_by_network},
     },
     model::{PeerName, PresharedKey, PublicKey, host_prefix},
 };
@@ -34,6 +34,7 @@ pub(super) struct ImportedPeer {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) routes: Vec<IpNet>,
     pub(super) persistent_keepalive: Option<u16>,
+    pub(super) own_endpoint: Option<String>,
 }
 
 /// Reads the peers. Those without an address in the overlay get one from [`give_addresses`].
@@ -179,7 +180,7 @@ impl Reader<'_> {
         let public_key = self.public_key(section)?;
         let (name, description) = self.names.of(section.hint.as_ref());
         for (Entry { line, key, .. }, last) in
-            section.superseded(&["publickey", "presharedkey", "persistentkeepalive"])
+            section.superseded(&["publickey", "presharedkey", "persistentkeepalive", "endpoint"])
         {
             let text = format!("{key} of {name} is set again in line {last}, which wins");
             self.remarks.one(*line, text);
@@ -202,6 +203,7 @@ impl Reader<'_> {
             addresses,
             routes,
             persistent_keepalive,
+            own_endpoint: section.last("endpoint").and_then(|entry| dialled(entry.value)),
         })
     }
 
@@ -342,13 +344,23 @@ fn last_owners(sections: &[Section<'_>], overlay: &[IpNet]) -> HashMap<IpNet, us
     off.into_iter().chain(of(false)).collect()
 }
 
+/// An endpoint that somebody wrote. Addresses without a name are also those that `SaveConfig` found
+/// peers at.
+fn dialled(text: &str) -> Option<String> {
+    endpoint(text).ok().filter(|endpoint| endpoint_address(endpoint).is_none())
+}
+
 /// Why an entry is not converted; `None` if it is, or is empty.
 fn not_carried_over(Entry { key, value, .. }: &Entry<'_>) -> Option<String> {
     let why = match (key.to_ascii_lowercase().as_str(), *value) {
         (_, "") | ("publickey" | "presharedkey" | "allowedips" | "persistentkeepalive", _) => {
             return None;
         }
-        ("endpoint", _) => "WireGuard learns endpoints from the peers that dial the relay",
+        ("endpoint", text) if dialled(text).is_some() => return None,
+        ("endpoint", _) => {
+            "WireGuard learns endpoints from the peers that dial the relay; add own_endpoint to one \
+             that does not"
+        }
         (_, _) => "unknown to relay",
     };
     Some(format!("{key} is not converted: {why}"))

@@ -116,6 +116,7 @@ fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {
         mtu: mtu.map_or(defaults.mtu, |it| it.value),
         dns: dns.map_or_else(|| relay_dns(peer, tables), values),
         endpoint: peer.endpoint.as_ref().map(|endpoint| endpoint.value.clone()),
+        own_endpoint: peer.own_endpoint.as_ref().map(|endpoint| endpoint.value.clone()),
         name: defaults.name,
         public_key: defaults.public_key,
     })

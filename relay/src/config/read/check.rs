@@ -31,10 +31,14 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     check_owners(tables, &overlay, files, findings);
     for peer in &tables.peers {
         check_place_in_overlay(peer, &overlay, findings);
-        check_endpoint(&peer.label, peer.endpoint.as_ref(), &overlay, findings);
+        let (key, own) = (format!("{}.endpoint", peer.label), "the relay's");
+        check_endpoint(key, own, peer.endpoint.as_ref(), &overlay, findings);
+        let key = format!("{}.own_endpoint", peer.label);
+        check_endpoint(key, "the peer's", peer.own_endpoint.as_ref(), &overlay, findings);
     }
     if let Some(relay) = &tables.relay {
-        check_endpoint("relay", relay.endpoint.as_ref(), &overlay, findings);
+        let key = "relay.endpoint".to_owned();
+        check_endpoint(key, "the relay's", relay.endpoint.as_ref(), &overlay, findings);
     }
     check_dns("defaults", tables.defaults.dns.as_ref(), findings);
     for peer in &tables.peers {
@@ -230,7 +234,8 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
 
 /// An endpoint inside the tunnel is unreachable.
 fn check_endpoint(
-    label: &str,
+    key: String,
+    whose: &str,
     endpoint: Option<&Located<String>>,
     overlay: &Overlay<'_>,
     findings: &mut Findings,
@@ -239,8 +244,8 @@ fn check_endpoint(
     let Some(address) = endpoint_address(endpoint) else { return };
     if let Some(network) = overlay.network_of(address) {
         let problem = format!("{address} is inside the overlay {}", network.trunc());
-        let remedy = "write the relay's address on the underlay";
-        findings.present(*place, format!("{label}.endpoint"), Fault::new(problem, remedy));
+        let remedy = format!("write {whose} address on the underlay");
+        findings.present(*place, key, Fault::new(problem, remedy));
     }
 }
 

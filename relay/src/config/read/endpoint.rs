@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::{dns::is_dns_name, fault::Fault, shown::shown, value::decimal};
 
 /// `host:port`, where host is a DNS name, an IPv4 address, or an IPv6 address in brackets.
-pub(super) fn endpoint(text: &str) -> Result<String, Fault> {
+pub(in crate::config) fn endpoint(text: &str) -> Result<String, Fault> {
     let fault = |problem: &str, remedy: &str| {
         Err(Fault::new(format!("{} {problem}", shown(text)), remedy.to_owned()))
     };
@@ -41,7 +41,7 @@ pub(super) fn endpoint(text: &str) -> Result<String, Fault> {
 }
 
 /// The address of an endpoint that is not a DNS name.
-pub(super) fn endpoint_address(endpoint: &str) -> Option<IpAddr> {
+pub(in crate::config) fn endpoint_address(endpoint: &str) -> Option<IpAddr> {
     let (host, _port) = endpoint.rsplit_once(':')?;
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

@@ -71,6 +71,7 @@ pub use value::{
     public_key as parse_public_key, rule_name as parse_rule_name,
 };
 
+pub(super) use endpoint::{endpoint, endpoint_address};
 pub(super) use keys::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
 pub(super) use prefix::{overlay_address, short, taken_by_network};
 pub(super) use shown::{looks_secret, shown};

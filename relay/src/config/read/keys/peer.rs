@@ -229,6 +229,16 @@ pub(in crate::config::read) const PEER: Table = Table {
             example: "\"vpn.example.org:51820\"",
             doc: "The address that this peer dials.",
         },
+        Key {
+            name: "own_endpoint",
+            kind: Kind::String("host:port"),
+            absent: Absent::Nothing,
+            example: "\"node-b.example.org:51820\"",
+            doc: "The peer's own address on the underlay, as `Endpoint` in a file of wg-quick: for \
+                  one that does not dial the relay. `relay up` sets it where WireGuard knows none; \
+                  `relay follow` looks its name up again when the latest handshake is older than \
+                  135 seconds.",
+        },
     ],
 };
 

@@ -58,6 +58,7 @@ pub(in crate::config::read) struct PeerTable {
     pub(in crate::config::read) mtu: Option<Located<u16>>,
     pub(in crate::config::read) dns: Option<List<Dns>>,
     pub(in crate::config::read) endpoint: Option<Located<String>>,
+    pub(in crate::config::read) own_endpoint: Option<Located<String>>,
 }
 
 impl DefaultsTable {
@@ -97,6 +98,7 @@ impl PeerTable {
             mtu: reader.number("mtu"),
             dns: reader.list("dns", dns::dns),
             endpoint: reader.text("endpoint", endpoint::endpoint),
+            own_endpoint: reader.text("own_endpoint", endpoint::endpoint),
         };
         Self { label, ..peer }
     }

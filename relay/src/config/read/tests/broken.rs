@@ -7,6 +7,10 @@ const BROKEN: &[(&str, &str)] = &[
     ("no relay table", "[defaults]\nmtu = 1280\n"),
     ("no peers", "{RELAY}\n"),
     ("an empty list of peers", "peer = []\n{RELAY}\n"),
+    (
+        "own endpoints that are none",
+        "{RELAY}\n{A}\nown_endpoint = \"node-a.example.org\"\n[[peer]]\nname = \"b\"\npublic_key = \"{KEY_B}\"\naddress = [\"10.3.2.3\"]\nown_endpoint = \"10.3.2.3:51820\"\n",
+    ),
     ("names without a zone", "{RELAY}\n[names]\nforward = []\n{A}\n"),
     ("names in a zone that is no domain", "{RELAY}\n[names]\nzone = \"relay internal\"\n{A}\n"),
     ("names in a zone in capitals", "{RELAY}\n[names]\nzone = \"Relay.Internal.\"\n{A}\n"),

@@ -255,6 +255,10 @@ fn change_device(device: &mut Device, change: Change) {
             device.peers[place].preshared_key = key;
         }
         Change::AddAllowedIps { public_key, added, .. } => given(device, public_key, added),
+        Change::Endpoint { public_key, endpoint, .. } => {
+            let place = peer_of(device, public_key);
+            device.peers[place].endpoint = Some(endpoint);
+        }
     }
 }
 
