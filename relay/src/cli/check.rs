@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{exit::UsageError, output};
 use crate::{
-    config::{Draft, Options, Secrets, read_regular},
+    config::{Draft, Options, Secrets, read_regular, require_signing_secrets},
     engine::{self, ErrorContext as _, Result},
     model::Relay,
 };
@@ -53,6 +53,7 @@ impl Check {
         }
         let loaded = draft.load(Options { allow_empty: self.allow_empty })?;
         Secrets::read(&loaded)?;
+        require_signing_secrets(&loaded)?;
         let relay = &loaded.relay;
         let mut warnings = engine::judge(&loaded)?;
         warnings.splice(..0, loaded.warnings.iter().cloned());

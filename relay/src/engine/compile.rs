@@ -31,16 +31,20 @@ mod tests {
     use super::*;
     use crate::{
         config::{Draft, Options},
+        datapath::policy_hash,
         model::PublicKey,
         policy::CompileError,
     };
 
-    fn said(text: String) -> String {
+    fn loaded(text: String) -> Loaded {
         let path = Path::new("/nowhere/relay.toml");
         let mut draft = Draft::read(path);
         draft.put(path, text).expect("the main file");
-        let loaded = draft.load(Options::default()).expect("a configuration");
-        compile(&loaded).expect_err("too much").chain()
+        draft.load(Options::default()).expect("a configuration")
+    }
+
+    fn said(text: String) -> String {
+        compile(&loaded(text)).expect_err("too much").chain()
     }
 
     fn peers(count: u16) -> String {
@@ -57,6 +61,15 @@ mod tests {
             .expect("text");
         }
         text
+    }
+
+    #[test]
+    fn webhooks_are_no_part_of_the_policy() {
+        let webhook = "[[webhook]]\nname = \"ops\"\nurl = \"https://hooks.example.org\"\n\
+                       secret_file = \"ops.secret\"\n";
+        let hash = |text| policy_hash(&compile(&loaded(text)).expect("a policy"));
+        assert_eq!(hash(peers(2)), hash(peers(2) + webhook));
+        assert_ne!(hash(peers(2)), hash(peers(3)));
     }
 
     #[test]

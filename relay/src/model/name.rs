@@ -17,6 +17,10 @@ pub struct PeerName(String);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupName(String);
 
+/// Name of a webhook: `[a-z0-9][a-z0-9_.-]{0,62}`. A label of metrics.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WebhookName(String);
+
 /// Name of a rule: `[a-z0-9][a-z0-9_.-]{0,31}`. Counters are kept by it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleName(String);
@@ -81,6 +85,16 @@ impl GroupName {
     }
 }
 
+impl WebhookName {
+    /// Longest name, bytes.
+    pub const MAX_LEN: usize = 63;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl RuleName {
     /// Longest name, bytes: the size of a key in the kernel.
     pub const MAX_LEN: usize = 32;
@@ -99,6 +113,15 @@ impl RuleName {
 }
 
 impl FromStr for GroupName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MAX_LEN, is_plain)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for WebhookName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
@@ -176,4 +199,4 @@ macro_rules! shown_as_text {
     )+};
 }
 
-shown_as_text!(InterfaceName, PeerName, GroupName, RuleName);
+shown_as_text!(InterfaceName, PeerName, GroupName, RuleName, WebhookName);

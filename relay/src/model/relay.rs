@@ -7,7 +7,9 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{Dns, Expectation, Group, Guard, HostAccess, InterfaceName, Names, Peer, Rule};
+use super::{
+    Dns, Expectation, Group, Guard, HostAccess, InterfaceName, Names, Peer, Rule, Webhook,
+};
 
 /// One relay: a WireGuard interface, its settings and its peers.
 ///
@@ -49,6 +51,8 @@ pub struct Relay {
     pub rules: Vec<Rule>,
     /// What the policy must allow and must drop.
     pub tests: Vec<Expectation>,
+    /// Servers that are told what happens, each with a name of its own.
+    pub webhooks: Vec<Webhook>,
     /// AllowedIPs of clients.
     pub client_allowed_ips: ClientRoutes,
 }
@@ -75,6 +79,7 @@ impl Relay {
             groups: Vec::new(),
             rules: Vec::new(),
             tests: Vec::new(),
+            webhooks: Vec::new(),
             client_allowed_ips: ClientRoutes::Exact,
         }
     }

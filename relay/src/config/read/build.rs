@@ -7,11 +7,13 @@ use super::{
     place::Located,
     selector::Named,
     table::List,
-    tables::{GuardTable, LimitKeys, NamesTable, PeerTable, RuleTable, Tables, TestTable},
+    tables::{
+        GuardTable, LimitKeys, NamesTable, PeerTable, RuleTable, Tables, TestTable, WebhookTable,
+    },
 };
 use crate::model::{
     Dns, Expectation, Group, Guard, InterfaceName, Limits, Names as Zone, Peer, Quota, Relay, Rule,
-    Selector, Underlay,
+    Selector, Underlay, Webhook,
 };
 
 pub(super) const INTERFACE: &str = "relay0";
@@ -20,6 +22,7 @@ pub(super) const INTERFACE: &str = "relay0";
 pub(super) fn build(tables: &Tables, names: &Names<'_>, base: &Path) -> Option<Relay> {
     let relay = tables.relay.as_ref()?;
     let peers = tables.peers.iter().map(|peer| build_peer(peer, tables, base));
+    let webhooks = tables.webhooks.iter().map(|webhook| build_webhook(webhook, base));
     let interface = match &relay.interface {
         Some(interface) => interface.value.clone(),
         None => INTERFACE.parse::<InterfaceName>().ok()?,
@@ -44,6 +47,7 @@ pub(super) fn build(tables: &Tables, names: &Names<'_>, base: &Path) -> Option<R
         groups: groups(names),
         rules: tables.rules.iter().map(|rule| build_rule(rule, names)).collect::<Option<_>>()?,
         tests: tables.tests.iter().map(|test| build_test(test, names)).collect::<Option<_>>()?,
+        webhooks: webhooks.collect::<Option<_>>()?,
         client_allowed_ips: or(&tables.defaults.client_allowed_ips, defaults.client_allowed_ips),
     })
 }
@@ -77,6 +81,16 @@ fn build_test(test: &TestTable, names: &Names<'_>) -> Option<Expectation> {
         to: names.end(&test.to.as_ref()?.value)?,
         allow: values(&test.allow),
         deny: values(&test.deny),
+    })
+}
+
+fn build_webhook(webhook: &WebhookTable, base: &Path) -> Option<Webhook> {
+    let events = webhook.events.as_ref().map(values);
+    Some(Webhook {
+        name: webhook.name.as_ref()?.value.clone(),
+        url: webhook.url.as_ref()?.value.clone(),
+        secret_file: base.join(&webhook.secret_file.as_ref()?.value),
+        events: events.unwrap_or_else(|| Webhook::default_events().collect()),
     })
 }
 

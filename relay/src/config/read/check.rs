@@ -47,6 +47,7 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     check_mtu(tables, findings);
     check_guard(tables, findings);
     zone::check(tables, findings);
+    check_webhooks(tables, files, findings);
 }
 
 /// Warns about endpoints with a port on which the relay does not listen.
@@ -286,5 +287,16 @@ fn check_guard(tables: &Tables, findings: &mut Findings) {
         let problem = format!("{own} is the relay's own interface");
         let remedy = "write the interfaces on which peers' UDP packets arrive, such as [\"eth0\"]";
         findings.present(name.place, "guard.interfaces", Fault::new(problem, remedy));
+    }
+}
+
+fn check_webhooks(tables: &Tables, files: &Files<'_>, findings: &mut Findings) {
+    let mut first = HashMap::new();
+    for name in tables.webhooks.iter().filter_map(|webhook| webhook.name.as_ref()) {
+        if let Some(other) = first.insert(&name.value, name.place) {
+            let problem = format!("is already that of another ({})", files.file_and_line(other));
+            let fault = Fault::new(problem, "give each webhook its own name");
+            findings.present(name.place, format!("webhook.{}.name", name.value), fault);
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Loaded {
     pub(super) rules: Vec<RuleLocations>,
     /// In the order of `relay.tests`.
     pub(super) tests: Vec<TestLocations>,
+    /// The files with the secrets of `relay.webhooks`, in their order.
+    pub(super) webhooks: Vec<Location>,
 }
 
 impl Loaded {

@@ -2,8 +2,8 @@
 //!
 //! - `source`: the main file and its fragments, as text; `regular`: files of a bounded size;
 //! - `keys`: every table and key, with type, default and documentation;
-//! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `dns`,
-//!   `selector`, `services`, `instant`: one value of it;
+//! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `url`,
+//!   `dns`, `selector`, `services`, `instant`: one value of it;
 //! - `names`: which peers and groups are meant;
 //! - `check`, `rules`, `zone`: errors that only several values together show;
 //! - `build`: the model, with defaults filled in;
@@ -51,6 +51,7 @@ mod tables;
 #[cfg(test)]
 pub(super) mod tests;
 mod unknown;
+mod url;
 mod value;
 mod zone;
 
@@ -62,13 +63,14 @@ pub use prefix::{address as parse_address, network as parse_network};
 pub use problem::{Problem, Problems};
 pub use reach::one_sided;
 pub use regular::{is_stream, read as read_regular, read_stream};
-pub use secrets::{Secrets, read_private_key};
+pub use secrets::{Secrets, read_private_key, read_signing_secret, require_signing_secrets};
 pub use selector::{Named, named as parse_named};
 pub use services::{service as parse_service, services as parse_services};
 pub use stamp::Stamp;
 pub use value::{
     description as parse_description, group_name as parse_group_name, peer_name as parse_peer_name,
     public_key as parse_public_key, rule_name as parse_rule_name,
+    webhook_name as parse_webhook_name,
 };
 
 pub(super) use endpoint::{endpoint, endpoint_address};

@@ -11,12 +11,12 @@ use super::{
     loaded::{Loaded, Options, PeerLocations, RuleLocations, TestLocations},
     names::Names,
     needless,
-    place::{Files, Place},
+    place::{Files, Location, Place},
     problem::Problems,
     reach, rules,
     source::Source,
     table::List,
-    tables::{PeerTable, RuleTable, Tables, TestTable},
+    tables::{PeerTable, RuleTable, Tables, TestTable, WebhookTable},
     zone,
 };
 use crate::model::Service;
@@ -68,6 +68,7 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
                 peers: tables.peers.iter().map(|peer| locations(peer, &files)).collect(),
                 rules: tables.rules.iter().map(|rule| rule_locations(rule, &files)).collect(),
                 tests: tables.tests.iter().map(|test| test_locations(test, &files)).collect(),
+                webhooks: tables.webhooks.iter().map(|it| webhook_location(it, &files)).collect(),
                 relay,
             })
         }
@@ -106,4 +107,8 @@ fn test_locations(test: &TestTable, files: &Files<'_>) -> TestLocations {
         list.items.iter().map(|service| files.locate(service.place)).collect()
     };
     TestLocations { allow: locate(&test.allow), deny: locate(&test.deny) }
+}
+
+fn webhook_location(webhook: &WebhookTable, files: &Files<'_>) -> Location {
+    files.locate(webhook.secret_file.as_ref().map_or(webhook.place, |path| path.place))
 }

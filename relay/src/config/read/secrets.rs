@@ -4,6 +4,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
+    str::FromStr,
 };
 
 use zeroize::Zeroizing;
@@ -15,10 +16,12 @@ use super::{
     problem::{Problem, Problems},
     regular,
 };
-use crate::model::{KeyError, Peer, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{Peer, PresharedKey, PrivateKey, PublicKey, SigningSecret};
 
 /// Largest key file, bytes. A key takes 44 and a newline.
 const KEY_FILE_MAX: u64 = 4096;
+/// What belongs into a key file.
+const KEY: &str = "write one key into it, as `wg genkey` or `wg genpsk` prints it";
 /// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
 
@@ -39,7 +42,7 @@ impl Secrets {
     pub fn read(loaded: &Loaded) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let path = &loaded.relay.private_key_file;
-        let private_key = read_key::<PrivateKey>(path).unwrap_or_else(|fault| {
+        let private_key = read_key::<PrivateKey>(path, KEY).unwrap_or_else(|fault| {
             problems.push(loaded.private_key_file.problem("relay.private_key_file", fault));
             None
         });
@@ -97,10 +100,36 @@ impl fmt::Debug for Secrets {
 /// # Errors
 /// The file does not exist, or contains no key.
 pub fn read_private_key(path: &Path) -> Result<PrivateKey, Fault> {
-    read_key(path)?.ok_or_else(|| {
+    read_key(path, KEY)?.ok_or_else(|| {
         let remedy = "name the file that holds the peer's private key";
         Fault::new(format!("{} does not exist", path.display()), remedy)
     })
+}
+
+/// Reads the secret of a webhook from its file.
+///
+/// # Errors
+/// The file does not exist, or contains no secret.
+pub fn read_signing_secret(path: &Path) -> Result<SigningSecret, Fault> {
+    let shown = path.display();
+    let make = format!("(umask 077; echo whsec_$(openssl rand -base64 32) > {shown})");
+    read_key(path, &format!("make one with {make}"))?.ok_or_else(|| {
+        Fault::new(format!("{shown} does not exist"), format!("create it with {make}"))
+    })
+}
+
+/// Checks that each webhook has a secret.
+///
+/// # Errors
+/// A secret is absent, or a file contains none. Each problem points to the line with the file name.
+pub fn require_signing_secrets(loaded: &Loaded) -> Result<(), Problems> {
+    let webhooks = loaded.relay.webhooks.iter().zip(&loaded.webhooks);
+    let problems = webhooks.filter_map(|(webhook, at)| {
+        let fault = read_signing_secret(&webhook.secret_file).err()?;
+        Some(at.problem(format!("webhook.{}.secret_file", webhook.name), fault))
+    });
+    let problems: Vec<_> = problems.collect();
+    if problems.is_empty() { Ok(()) } else { Err(Problems::new(problems)) }
 }
 
 /// Warnings about key files that others than their owner can read or write.
@@ -112,7 +141,10 @@ pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
         let key = format!("{}.preshared_key_file", peer.name);
         Some((peer.preshared_key_file.as_ref()?, at, key))
     });
-    let files = std::iter::once(own).chain(peers);
+    let webhooks = relay.webhooks.iter().zip(&loaded.webhooks).map(|(webhook, at)| {
+        (&webhook.secret_file, at, format!("webhook.{}.secret_file", webhook.name))
+    });
+    let files = std::iter::once(own).chain(peers).chain(webhooks);
     files
         .filter_map(|(path, at, key): (_, &Location, String)| {
             // A file that does not exist is not exposed; `Secrets::read` reports the rest.
@@ -126,16 +158,16 @@ pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
 }
 
 fn read_preshared_key(path: &Path) -> Result<PresharedKey, Fault> {
-    read_key(path)?.ok_or_else(|| {
+    read_key(path, KEY)?.ok_or_else(|| {
         let remedy = format!("create it with (umask 077; wg genpsk > {})", path.display());
         Fault::new(format!("{} does not exist", path.display()), remedy)
     })
 }
 
 /// The key in a file; `None` if the file does not exist. Messages never contain its content.
-fn read_key<K>(path: &Path) -> Result<Option<K>, Fault>
+fn read_key<K>(path: &Path, remedy: &str) -> Result<Option<K>, Fault>
 where
-    K: std::str::FromStr<Err = KeyError>,
+    K: FromStr<Err: fmt::Display>,
 {
     let shown = path.display();
     let bytes = match read_small(path) {
@@ -147,10 +179,9 @@ where
         }
     };
     let text = str::from_utf8(&bytes).unwrap_or_default().trim();
-    text.parse().map(Some).map_err(|error| {
-        let remedy = "write one key into it, as `wg genkey` or `wg genpsk` prints it";
-        Fault::new(format!("the content of {shown} {error}"), remedy)
-    })
+    let fault =
+        |error: K::Err| Fault::new(format!("the content of {shown} {error}"), remedy.to_owned());
+    text.parse().map(Some).map_err(fault)
 }
 
 fn read_small(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {

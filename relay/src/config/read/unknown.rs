@@ -17,6 +17,16 @@ pub(super) fn unknown(name: &str, header: &str, known: &[&str]) -> Fault {
     Fault::new(problem, remedy)
 }
 
+/// The fault of a value that is none of `known`.
+pub(super) fn unknown_value(text: &str, problem: &str, known: &[&str]) -> Fault {
+    let nearest = known.iter().map(|known| (distance(text, known), known)).min();
+    let remedy = match nearest {
+        Some((distance, known)) if distance <= NEAR_MAX => format!("did you mean {known:?}?"),
+        Some(_) | None => format!("there are {}", known.join(", ")),
+    };
+    Fault::new(problem, remedy)
+}
+
 /// Edits from `name` to a key; one at most if either contains the other, as `keepalive` and
 /// `persistent_keepalive`.
 fn distance(name: &str, key: &str) -> usize {

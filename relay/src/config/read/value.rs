@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use super::{
     fault::Fault,
     shown::{looks_secret, shown},
+    unknown::unknown_value,
 };
 use crate::model::{
-    ClientRoutes, Egress, GroupName, GuardMode, InterfaceName, KeyError, NameError, PeerName, Port,
-    PublicKey, RuleName, Transport,
+    ClientRoutes, Egress, EventType, GroupName, GuardMode, InterfaceName, KeyError, NameError,
+    PeerName, Port, PublicKey, RuleName, Transport, WebhookName,
 };
 
 /// Longest name of an interface, bytes (`IFNAMSIZ` without its NUL, include/uapi/linux/if.h).
@@ -62,6 +63,28 @@ pub fn group_name(text: &str) -> Result<GroupName, Fault> {
 pub fn rule_name(text: &str) -> Result<RuleName, Fault> {
     let remedy = "write 1 to 32 of a-z 0-9 _ . -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
+}
+
+/// A webhook's name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn webhook_name(text: &str) -> Result<WebhookName, Fault> {
+    let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
+    text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
+}
+
+/// A type of event that a webhook can ask for.
+pub(super) fn event_type(text: &str) -> Result<EventType, Fault> {
+    if text == "lost" {
+        let problem = "contains \"lost\", which is told of what the others have lost";
+        return Err(Fault::new(problem, "leave it out"));
+    }
+    let found = EventType::ALL.into_iter().find(|event| event.label() == text);
+    found.ok_or_else(|| {
+        let known = EventType::ALL.map(EventType::label);
+        unknown_value(text, &format!("{} is not an event type", shown(text)), &known)
+    })
 }
 
 pub(super) fn client_routes(text: &str) -> Result<ClientRoutes, Fault> {

@@ -10,6 +10,7 @@ mod peer;
 mod relay;
 mod row;
 mod rule;
+mod webhook;
 
 pub use row::{Absent, Key, Kind, Table};
 
@@ -21,6 +22,8 @@ pub(super) use peer::{DEFAULTS, PEER};
 pub(super) use relay::RELAY;
 pub(super) use row::ANY;
 pub(super) use rule::{GROUPS, RULE, TEST};
+pub(super) use webhook::WEBHOOK;
 
 /// All tables, in the order of the documentation.
-pub const TABLES: [&Table; 8] = [&RELAY, &GUARD, &NAMES, &DEFAULTS, &PEER, &GROUPS, &RULE, &TEST];
+pub const TABLES: [&Table; 9] =
+    [&RELAY, &GUARD, &NAMES, &DEFAULTS, &PEER, &GROUPS, &RULE, &TEST, &WEBHOOK];

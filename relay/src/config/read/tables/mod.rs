@@ -7,6 +7,7 @@ mod peer;
 mod relay;
 mod rule;
 mod test;
+mod webhook;
 
 pub(super) use groups::GroupEntry;
 pub(super) use guard::GuardTable;
@@ -15,6 +16,7 @@ pub(super) use peer::{DefaultsTable, LimitKeys, PeerTable};
 pub(super) use relay::RelayTable;
 pub(super) use rule::RuleTable;
 pub(super) use test::TestTable;
+pub(super) use webhook::WebhookTable;
 
 use toml::{
     Spanned,
@@ -24,7 +26,7 @@ use toml::{
 use super::{
     fault::Fault,
     findings::Findings,
-    keys::{GROUPS, PEER, RULE, TABLES, TEST, Table},
+    keys::{GROUPS, PEER, RULE, TABLES, TEST, Table, WEBHOOK},
     place::Place,
     shown::shown_key,
     unknown::unknown,
@@ -41,6 +43,7 @@ pub(super) struct Tables {
     pub(super) peers: Vec<PeerTable>,
     pub(super) rules: Vec<RuleTable>,
     pub(super) tests: Vec<TestTable>,
+    pub(super) webhooks: Vec<WebhookTable>,
     /// Whether something under `peer` is not a table.
     pub(super) peer_invalid: bool,
 }
@@ -56,10 +59,12 @@ impl Tables {
             let key_place = Place { file, offset: key.span().start };
             let place = Place { file, offset: value.span().start };
             match key.get_ref().as_ref() {
-                name @ ("relay" | "guard" | "names" | "defaults") if !main => {
+                name @ ("relay" | "guard" | "names" | "defaults" | "webhook") if !main => {
                     let problem = "is not allowed in a fragment, which holds [groups], [[peer]], [[rule]] \
                                    and [[test]] only";
-                    let remedy = format!("move [{name}] to the main file");
+                    let mut headers = TABLES.iter().filter(|table| table.name == name);
+                    let header = headers.next().map_or(name, |table| table.header);
+                    let remedy = format!("move {header} to the main file");
                     findings.present(key_place, name, Fault::new(problem, remedy));
                 }
                 "relay" => {
@@ -102,6 +107,11 @@ impl Tables {
                 "test" => {
                     each(value, &TEST, file, findings, |table, place, findings| {
                         self.tests.push(TestTable::read(table, place, findings));
+                    });
+                }
+                "webhook" => {
+                    each(value, &WEBHOOK, file, findings, |table, place, findings| {
+                        self.webhooks.push(WebhookTable::read(table, place, findings));
                     });
                 }
                 name => {

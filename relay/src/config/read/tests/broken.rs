@@ -58,6 +58,19 @@ const BROKEN: &[(&str, &str)] = &[
         "numbers out of range",
         "{RELAY}\nlisten_port = 0\nmtu = 9001\n[defaults]\npersistent_keepalive = 65536\nmtu = -1\n{A}\nmtu = 99999999999999999999999999\n",
     ),
+    ("a webhook with nothing", "{RELAY}\n{A}\n[[webhook]]\n"),
+    (
+        "a webhook with everything wrong",
+        "{RELAY}\n{A}\n[[webhook]]\nname = \"Ops\"\nurl = \"http://hooks.example.org/token\"\nsecret_file = \"\"\nevents = [\"peer_ofline\", \"lost\", \"everything\"]\nsecret = \"a\"\n",
+    ),
+    (
+        "a webhook that is told nothing",
+        "{RELAY}\n{A}\n[[webhook]]\nname = \"ops\"\nurl = \"https://me@hooks.example.org/\"\nsecret_file = \"ops\"\nevents = []\n",
+    ),
+    (
+        "a webhook's name twice",
+        "{RELAY}\n{A}\n[[webhook]]\nname = \"ops\"\nurl = \"https://a.example\"\nsecret_file = \"ops\"\n[[webhook]]\nname = \"ops\"\nurl = \"https://a.example\"\nsecret_file = \"ops\"\n",
+    ),
     ("bad interface names", "{RELAY}\ninterface = \"relay-interface-0\"\n{A}\n"),
     ("an interface name with a slash", "{RELAY}\ninterface = \"wg/0\"\n{A}\n"),
     (

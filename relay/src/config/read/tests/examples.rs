@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{
-    ClientRoutes, Egress, Guard, GuardMode, HostAccess, Peer, Rule, Selector, Underlay,
+    ClientRoutes, Egress, Guard, GuardMode, HostAccess, Peer, Rule, Selector, Underlay, Webhook,
 };
 
 fn example(name: &str) -> crate::model::Relay {
@@ -117,6 +117,7 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.client_allowed_ips, sparse.client_allowed_ips);
     let [rule] = &full.rules[..] else { panic!("one rule") };
     assert!(!rule.both_ways);
+    assert!(full.webhooks[0].events.iter().copied().eq(Webhook::default_events()));
     assert_eq!(full.peers[0].persistent_keepalive, sparse.peers[0].persistent_keepalive);
     assert_eq!(full.peers[0].mtu, sparse.peers[0].mtu);
     assert_eq!(full.peers[0].dns, sparse.peers[0].dns);

@@ -11,7 +11,7 @@ fn with(table: &Table, line: &str) -> String {
     };
     match table.name {
         "groups" => format!("{}[groups]\n{}\n", peers(), line.replace("NAME", "ops")),
-        "rule" | "test" => {
+        "rule" | "test" | "webhook" => {
             let required: String = table
                 .keys
                 .iter()
@@ -70,6 +70,7 @@ fn each_default_is_what_holds_without_the_key() {
                 with(table, if key.name == "mode" { "burst = 200" } else { "mode = \"auto\"" })
             }
             "rule" => with(table, "ports = [\"tcp/22\"]"),
+            "webhook" => with(table, "name = \"ops\""),
             _ => format!("{{RELAY}}\n{PEER}"),
         };
         let relay = |text: &str| parsed(text).expect("no problems").relay;
