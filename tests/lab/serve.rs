@@ -1,8 +1,10 @@
 //! `relay serve` shows what the kernel counts, and packets do without it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    fs,
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -166,6 +168,61 @@ fn what_happens_is_told() {
     });
 }
 
+#[test]
+fn a_webhook_is_told_without_a_restart() {
+    scenario(skip::LAB, || {
+        let site = Site::one_to_many()?;
+        let [a, b, c] = site.first()?;
+        let lab = Lab::start_with(site, &[a, b])?;
+        let serving = Serving::start(&lab)?;
+        let policy = || -> Result<Value> {
+            let status = lab.relay().relay(&["status", "--json"])?.success("status")?;
+            Ok(serde_json::from_str::<Value>(&status)?["policyHash"].clone())
+        };
+        let before = policy()?;
+        let receiver = Receiver::start(&lab)?;
+        let webhook = format!(
+            "\n[[webhook]]\nname = \"ops\"\nurl = \"http://{}/\"\nsecret_file = \"ops.secret\"\n",
+            receiver.0.local_addr()?
+        );
+        let secret = lab.directory().join("ops.secret");
+        fs::write(&secret, "C2FVsBQIhrscChlQIMV+b5sSYspob7oD")?;
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        lab.relay().write_config(&format!("{}{webhook}", lab.site().text()?))?;
+        deadline::within(SECONDS, "the webhook in /metrics", || {
+            let metrics = serving.get("/metrics")?;
+            Ok(metrics.contains("wgrelay_webhook_queue_length{").then_some(()))
+        })?;
+        // It is compared with what was there when somebody began to follow.
+        let mut live = serving.events("/api/v1/live")?;
+        live.next()?;
+        live.next()?;
+        drop(live);
+
+        let mut without = lab.site().clone();
+        without.remove_peer(&c)?;
+        lab.relay().write_config(&format!("{}{webhook}", without.text()?))?;
+        lab.relay().up()?;
+        ensure!(policy()? != before, "the policy is the same without {c}");
+        let (id, event) = receiver.next("500 Internal Server Error")?;
+        ensure!(receiver.next("200 OK")? == (id, event.clone()), "it was not tried again");
+        ensure!(
+            ["peer_gone", "policy_changed"].map(Value::from).contains(&event["type"]),
+            "{event}"
+        );
+        deadline::within(SECONDS, "the counts", || {
+            let metrics = serving.get("/metrics")?;
+            let failed = "{interface=\"relay0\",webhook=\"ops\",outcome=\"failed\"} 1\n";
+            let name = "wgrelay_webhook_deliveries_total";
+            Ok(metrics.contains(&format!("{name}{failed}")).then_some(()))
+        })?;
+        drop(serving);
+        lab.up()?;
+        ensure!(policy()? == before, "a webhook changes the policy");
+        lab.write_config()
+    });
+}
+
 fn send(from: &Peer, to: &Peer, family: Family) -> Result<()> {
     Udp::between(from, to, family)?.send(2, 100).map(drop)
 }
@@ -183,6 +240,46 @@ pub(crate) struct Serving<'l> {
     lab: &'l Lab,
     server: Child,
     address: String,
+}
+
+/// A server on the relay that a webhook sends to.
+struct Receiver(TcpListener);
+
+impl Receiver {
+    fn start(lab: &Lab) -> Result<Self> {
+        let listener = lab.relay().namespace().enter(|| TcpListener::bind("127.0.0.1:0"))??;
+        listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// Takes the next request and answers it: its id and its event.
+    fn next(&self, status: &str) -> Result<(String, Value)> {
+        let mut stream = deadline::within(SECONDS, "a request", || match self.0.accept() {
+            Ok((stream, _)) => Ok(Some(stream)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error.into()),
+        })?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(SECONDS))?;
+        let mut text = BufReader::new(&stream);
+        let (mut id, mut length) = (None, None);
+        loop {
+            let mut line = String::new();
+            text.read_line(&mut line)?;
+            match line.trim_end().split_once(": ") {
+                Some(("webhook-id", value)) => id = Some(value.to_owned()),
+                Some(("content-length", value)) => length = Some(value.parse()?),
+                Some(_) => {}
+                None if line.trim_end().is_empty() => break,
+                None => ensure!(line.starts_with("POST / "), "{line}"),
+            }
+        }
+        let mut body = vec![0; length.context("a length")?];
+        text.read_exact(&mut body)?;
+        stream.write_all(format!("HTTP/1.1 {status}\r\n\r\n").as_bytes())?;
+        let event = schema::parse("events", str::from_utf8(&body)?)?;
+        Ok((id.context("an id")?, event))
+    }
 }
 
 /// What it streams.

@@ -9,6 +9,7 @@ use std::{
 use relay::stats::{
     BusiestPairs, Dropped, FlowTable, Guarded, Observation, Pairs, PeerObservation, Policy,
     QuotaTraffic, QuotaUse, RateLimit, RuleTraffic, RuleUse, Scrape, Snapshot, Unanswered,
+    WebhookUse,
 };
 use relay_common::{PairCounters, PeerCounters, Reason, counters::RuleCounters, guard::Outcome};
 
@@ -33,6 +34,14 @@ pub(crate) fn scrape(now: SystemTime) -> Scrape {
             capacity: 131_072,
         }),
         rates: vec![rate(QuotaTraffic::From, 10_000_000), rate(QuotaTraffic::To, 8_001)],
+        webhooks: vec![WebhookUse {
+            webhook: "ops".to_owned(),
+            delivered: 12,
+            failed: 3,
+            lost: 1,
+            waiting: 2,
+            is_disabled: false,
+        }],
         took: Duration::from_micros(12_345),
     }
 }

@@ -89,6 +89,14 @@ pub(super) struct NotAsConfigured(pub(super) Vec<String>);
 #[error("not allowed")]
 pub(super) struct NotAllowed;
 
+/// `relay webhook test` had another answer than success.
+#[derive(Debug, thiserror::Error)]
+#[error("webhook {webhook}: the event was not accepted")]
+pub(super) struct NotDelivered {
+    /// Its name.
+    pub(super) webhook: String,
+}
+
 /// Interfaces that `relay down` could not take down, for reasons already printed.
 #[derive(Debug, thiserror::Error)]
 #[error("not taken down: {}", .0.join(", "))]
@@ -132,6 +140,7 @@ impl Classified for serde_json::Error {
 
 impl Classified for Undelivered {}
 impl Classified for StillUp {}
+impl Classified for NotDelivered {}
 impl Classified for TryFromIntError {}
 impl Classified for png::EncodingError {}
 impl Classified for qrcode::types::QrError {}

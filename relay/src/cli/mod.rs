@@ -36,6 +36,7 @@ mod trial;
 mod unused;
 mod up;
 mod usage;
+mod webhook;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -142,6 +143,8 @@ enum Verb {
     Diff(diff::Diff),
     /// Serve metrics, an API and live updates over HTTP until stopped.
     Serve(serve::Serve),
+    /// Try a webhook of `relay serve`.
+    Webhook(webhook::Webhook),
     /// Check the host and suggest remedies.
     Doctor(doctor::Doctor),
     /// Validate the configuration and report every problem.
@@ -231,6 +234,7 @@ pub fn main() -> ExitCode {
         Verb::Graph(graph) => graph.run(place),
         Verb::Diff(diff) => diff.run(place),
         Verb::Serve(serve) => serve.run(place),
+        Verb::Webhook(webhook) => webhook.run(place),
         Verb::Doctor(doctor) => doctor.run(place),
         Verb::Check(check) => check.run(place.config),
         Verb::Peer(peer) => peer.run(place),

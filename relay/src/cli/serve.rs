@@ -18,7 +18,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Packets pass and are counted without it. It changes nothing of the relay \
                   and may be stopped at any time.\n\n\
-                  /metrics is for Prometheus; /api/v1/openapi.json describes the API.\n\n\
+                  /metrics is for Prometheus; /api/v1/openapi.json describes the API. What \
+                  happens goes to each [[webhook]] of the configuration.\n\n\
                   On a loopback address it serves whoever can connect, for requests to localhost. \
                   Any other address needs --certificate, --key and --token-file.\n\nExamples:\n  \
     relay serve                 on http://127.0.0.1:9586\n  \

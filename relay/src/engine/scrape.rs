@@ -26,7 +26,16 @@ pub async fn scrape(context: &Context, most_pairs: usize) -> Result<Scrape> {
     let pairs = if relay.pair_stats { Some(busiest_pairs(context, most_pairs)?) } else { None };
     let counts = context.datapath().flow_counts()?;
     let flows = counts.map(|counts| FlowTable { live: counts.live, capacity: counts.capacity });
-    Ok(Scrape { snapshot, rules, pairs, flows, rates: rates(relay), took: started.elapsed() })
+    Ok(Scrape {
+        snapshot,
+        rules,
+        pairs,
+        flows,
+        rates: rates(relay),
+        // Who delivers to them adds them.
+        webhooks: Vec::new(),
+        took: started.elapsed(),
+    })
 }
 
 /// The pairs with most bytes, of peers that the relay knows.

@@ -9,7 +9,7 @@ use axum::{
 use super::{Metrics, Served, failure::Failure};
 use crate::{
     engine::{self, Sight},
-    stats::{Exposition, ScrapeStyle, render_scrape_into},
+    stats::{Exposition, Scrape, ScrapeStyle, render_scrape_into},
 };
 
 /// What Prometheus reads.
@@ -20,8 +20,10 @@ pub(super) async fn metrics(
     let format = wanted(&headers);
     let Metrics { most_pairs, compat } = served.metrics;
     let place = served.room.take().await?;
+    let webhooks = served.webhooks.read();
     let text = served.reader.ask(async move |sight: &mut Sight| {
         let scrape = engine::scrape(sight.context().await?, most_pairs).await?;
+        let scrape = Scrape { webhooks, ..scrape };
         let mut text = Vec::new();
         let style = ScrapeStyle { format, compat, now: SystemTime::now() };
         render_scrape_into(&mut text, &scrape, &style)?;

@@ -19,6 +19,7 @@ mod page;
 mod reader;
 mod recording;
 mod token;
+mod webhooks;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -31,6 +32,8 @@ use answer::Room;
 use gate::Gate;
 use listener::Limits;
 use reader::Reader;
+pub use webhooks::{PostError, Tried, TrustError, UnknownWebhook, try_webhook};
+use webhooks::{Tallies, Webhooks};
 
 use crate::engine::{self, ErrorContext as _, Result, Sight, Source, require_capabilities};
 
@@ -64,6 +67,7 @@ pub struct Metrics {
 #[derive(Clone)]
 struct Served {
     reader: Reader,
+    webhooks: Tallies,
     room: Room,
     /// For answers without an end.
     streams: Arc<Semaphore>,
@@ -88,16 +92,20 @@ pub fn run(
     let notice = source.notice;
     let access = Access::new(listen, &credentials)?;
     require_capabilities(source.verb)?;
+    let notice = source.notice;
     let reader =
         Reader::start(Sight::new(source), records).context("start the thread that reads")?;
+    let webhooks = Webhooks::start(reader.feed(), notice);
+    let webhooks = webhooks.context("start the thread that delivers to webhooks")?;
+    let tallies = webhooks.tallies();
     let is_tls = access.tls.is_some();
-    engine::block_on(async {
+    let ended = engine::block_on(async {
         let listening = TcpListener::bind(listen).await;
         let listener = listening.with_context(|| format!("listen on {listen}"))?;
         let address = listener.local_addr().with_context(|| format!("listen on {listen}"))?;
         let gate = Gate::new(address, hosts, access.token);
         ready(address, is_tls)?;
-        let app = gated(Served::new(reader.clone(), metrics), gate);
+        let app = gated(Served::new(reader.clone(), tallies, metrics), gate);
         tokio::select! {
             never = listener::accept(listener, access.tls, app, Limits::DEFAULT) => match never {},
             never = names::serve(reader.clone(), notice) => match never {},
@@ -107,13 +115,15 @@ pub fn run(
                 Ok(ended?)
             }
         }
-    })
+    });
+    webhooks.finish();
+    ended
 }
 
 impl Served {
-    fn new(reader: Reader, metrics: Metrics) -> Self {
+    fn new(reader: Reader, webhooks: Tallies, metrics: Metrics) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Self { reader, room: Room::new(), streams, metrics }
+        Self { reader, webhooks, room: Room::new(), streams, metrics }
     }
 }
 

@@ -7,8 +7,15 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{failure::Failure, recording::Recording};
-use crate::engine::{Event, EventReader, Look, Result, Sight};
+use super::{
+    failure::Failure,
+    recording::Recording,
+    webhooks::{Configured, Feed},
+};
+use crate::{
+    engine::{Event, EventReader, Look, Result, Sight},
+    model::Webhook,
+};
 
 /// The thread that reads the kernel. Whoever wants something asks it; it answers one after the
 /// other, so however many ask, they keep one processor busy at most.
@@ -18,6 +25,7 @@ pub(super) struct Reader {
     watched: Arc<watch::Sender<Watched>>,
     events: broadcast::Sender<Arc<Event>>,
     end: Arc<Notify>,
+    webhooks: watch::Receiver<Vec<Webhook>>,
 }
 
 type Question = Box<dyn for<'a> FnOnce(&'a mut Sight) -> LocalBoxFuture<'a, ()> + Send>;
@@ -52,15 +60,17 @@ impl Reader {
         let (watched, _) = watch::channel(None);
         let watched = Arc::new(watched);
         let (events, _) = broadcast::channel(EVENTS);
+        let (configured, webhooks) = watch::channel(Vec::new());
         let end = Arc::new(Notify::new());
         let reader = Self {
             questions,
             watched: Arc::clone(&watched),
             events: events.clone(),
             end: Arc::clone(&end),
+            webhooks,
         };
-        let answer =
-            move || runtime.block_on(answer(sight, asked, &watched, &events, &end, records));
+        let told = Told { watched, events, webhooks: Configured::new(configured) };
+        let answer = move || runtime.block_on(answer(sight, asked, told, &end, records));
         thread::Builder::new().name("reader".to_owned()).spawn(answer)?;
         Ok(reader)
     }
@@ -109,20 +119,32 @@ impl Reader {
         drop(timeout(ENDING, self.ended()).await);
     }
 
+    /// What webhooks need.
+    pub(super) fn feed(&self) -> Feed {
+        Feed { events: self.events.clone(), configured: self.webhooks.clone() }
+    }
+
     /// What happens from now on.
     pub(super) fn events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
     }
 }
 
+/// Who is told without asking.
+struct Told {
+    watched: Arc<watch::Sender<Watched>>,
+    events: broadcast::Sender<Arc<Event>>,
+    webhooks: Configured,
+}
+
 async fn answer(
     mut sight: Sight,
     mut asked: mpsc::Receiver<Question>,
-    watched: &watch::Sender<Watched>,
-    events: &broadcast::Sender<Arc<Event>>,
+    told: Told,
     end: &Notify,
     records: bool,
 ) {
+    let Told { watched, events, mut webhooks } = told;
     let mut happened = EventReader::default();
     let mut recording = Recording::default();
     let mut samples = interval(BETWEEN_SAMPLES);
@@ -143,6 +165,7 @@ async fn answer(
             }
             _ = samples.tick(), if records => recording.record(&mut sight).await,
             _ = ticks.tick() => {
+                webhooks.follow(&mut sight).await;
                 let is_watched = watched.receiver_count() > 0;
                 let is_followed = events.receiver_count() > 0;
                 if !is_followed {

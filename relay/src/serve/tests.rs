@@ -73,7 +73,7 @@ impl Serving {
                 let address = listener.local_addr().expect("its address");
                 ready.send(address).expect("somebody waits");
                 let gate = Gate::new(address, vec!["relay.example".to_owned()], token);
-                let app = change(gated(Served::new(reader, METRICS), gate));
+                let app = change(gated(Served::new(reader, Tallies::new().1, METRICS), gate));
                 tokio::select! {
                     never = listener::accept(listener, None, app, LIMITS) => match never {},
                     _ = ended => {}
@@ -278,7 +278,7 @@ fn who_takes_no_answer_makes_room_for_others() {
     }
     let files = tempfile::tempdir().expect("a directory");
     let reader = Reader::start(Sight::new(source(files.path())), false).expect("a thread");
-    let served = Served::new(reader, METRICS);
+    let served = Served::new(reader, Tallies::new().1, METRICS);
     let serving = Serving::with(None, |app| {
         app.merge(Router::new().route("/big", get(big)).with_state(served))
     });
@@ -338,7 +338,10 @@ fn tls_is_spoken_where_a_certificate_is_given() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
         let address = listener.local_addr().expect("its address");
         let reader = Reader::start(Sight::new(source(files.0.path())), false).expect("a thread");
-        let app = gated(Served::new(reader, METRICS), Gate::new(address, Vec::new(), access.token));
+        let app = gated(
+            Served::new(reader, Tallies::new().1, METRICS),
+            Gate::new(address, Vec::new(), access.token),
+        );
         let talk = async {
             let request = format!(
                 "GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \

@@ -29,6 +29,7 @@ mod trial;
 mod unused;
 mod usage;
 mod watch;
+mod webhooks;
 
 pub use dropped::Dropped;
 pub use dump::render_dump_into;
@@ -63,3 +64,4 @@ pub use usage::{
     Usage, UsageColumns, UsedPair, UsedPeer, UsedRule, render_usage_csv_into, render_usage_into,
 };
 pub use watch::{Column, Key, Watch};
+pub use webhooks::WebhookUse;

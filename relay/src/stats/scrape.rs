@@ -7,10 +7,11 @@ use std::{
 };
 
 use super::{
-    Exposition, Pairs, QuotaTraffic, RuleTraffic, Snapshot,
+    Exposition, Pairs, QuotaTraffic, RuleTraffic, Snapshot, WebhookUse,
     compat::compat_families,
     exposition::{Family, Label},
     prometheus::{pair_families, relay_families, rule_families},
+    webhooks::webhook_families,
 };
 
 /// What was read of a relay for one scrape.
@@ -26,6 +27,8 @@ pub struct Scrape {
     pub flows: Option<FlowTable>,
     /// Rates that peers are limited to.
     pub rates: Vec<RateLimit>,
+    /// Webhooks and what they were sent; none where nothing is delivered to them.
+    pub webhooks: Vec<WebhookUse>,
     /// How long the reading took.
     pub took: Duration,
 }
@@ -124,6 +127,7 @@ pub fn render_scrape_into(
             family.sample(out, [interface].into_iter().chain(labels), value)?;
         }
     }
+    webhook_families(out, interface, &scrape.webhooks, format)?;
     if compat {
         compat_families(out, &scrape.snapshot, format)?;
     }
@@ -245,6 +249,14 @@ mod tests {
                 capacity: 131_072,
             }),
             rates: vec![rate(QuotaTraffic::From, 10_000_000), rate(QuotaTraffic::To, 8_001)],
+            webhooks: vec![WebhookUse {
+                webhook: "ops".to_owned(),
+                delivered: 12,
+                failed: 3,
+                lost: 1,
+                waiting: 2,
+                is_disabled: false,
+            }],
             took: Duration::from_micros(12_345),
         }
     }

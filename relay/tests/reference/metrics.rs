@@ -17,7 +17,13 @@ fn the_page_of_metrics_is_current() {
     let mut all = families("scrape__tests__a_scrape_is_one_exposition_of_everything");
     all.retain(|row| !parts.iter().any(|(_, rows)| rows.iter().any(|other| other[0] == row[0])));
     let compat = families("compat__tests__names_labels_and_values_are_those_of_the_originals");
-    let rest = [("relay stats --all", all), ("relay stats --all --compat", compat)];
+    let is_served = |row: &[String; 4]| row[0].starts_with("`wgrelay_webhook_");
+    let (served, all) = all.into_iter().partition(is_served);
+    let rest = [
+        ("relay stats --all", all),
+        ("relay stats --all --compat", compat),
+        ("relay serve", served),
+    ];
     let sections = parts.into_iter().chain(rest).map(|(command, rows)| {
         format!("## `{command}`\n\n{}", table(["metric", "type", "labels", "meaning"], rows))
     });

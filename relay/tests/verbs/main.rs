@@ -14,3 +14,4 @@ mod rules;
 mod schema;
 mod secrets;
 mod site;
+mod webhook;

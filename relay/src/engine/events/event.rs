@@ -2,9 +2,12 @@ use std::{fmt, time::SystemTime};
 
 use serde::Serialize;
 
-use crate::engine::{
-    Dropped,
-    instant::{rfc3339, seconds},
+use crate::{
+    engine::{
+        Dropped,
+        instant::{rfc3339, seconds},
+    },
+    model::EventType,
 };
 
 /// Something that happened; its JSON is `relay events --output json`.
@@ -89,10 +92,13 @@ pub enum Happening {
         /// How many.
         count: u64,
     },
+    /// Nothing: somebody tries a webhook.
+    Test,
 }
 
 impl Event {
-    pub(super) fn new(interface: &str, at: SystemTime, happening: Happening) -> Self {
+    /// What happened to a relay at a time.
+    pub fn new(interface: &str, at: SystemTime, happening: Happening) -> Self {
         let has_own = matches!(happening, Happening::PacketDropped(_));
         let time = (!has_own).then(|| rfc3339(seconds(at)));
         Self { interface: interface.to_owned(), time, happening }
@@ -103,21 +109,45 @@ impl Event {
         Self::new(interface, SystemTime::now(), Happening::Lost { count })
     }
 
+    /// What a try of a webhook tells.
+    pub fn test(interface: &str) -> Self {
+        Self::new(interface, SystemTime::now(), Happening::Test)
+    }
+
+    /// Name of the relay's interface.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
     /// The value of `type` in its JSON.
     pub const fn kind(&self) -> &'static str {
-        match self.happening {
-            Happening::RelayUp { .. } => "relay_up",
-            Happening::RelayDown { .. } => "relay_down",
-            Happening::PolicyChanged { .. } => "policy_changed",
-            Happening::PeerNew { .. } => "peer_new",
-            Happening::PeerGone { .. } => "peer_gone",
-            Happening::PeerOnline { .. } => "peer_online",
-            Happening::PeerOffline { .. } => "peer_offline",
-            Happening::PeerRoamed { .. } => "peer_roamed",
-            Happening::GuardAlarm { .. } => "guard_alarm",
-            Happening::PacketDropped(_) => "packet_dropped",
-            Happening::Lost { .. } => "lost",
+        match (&self.happening, self.asked()) {
+            (Happening::Lost { .. }, _) => "lost",
+            (_, Some(asked)) => asked.label(),
+            (_, None) => "test",
         }
+    }
+
+    /// What somebody asks for who wants to be told it. A reader loses dropped packets alone.
+    pub const fn asked(&self) -> Option<EventType> {
+        Some(match self.happening {
+            Happening::RelayUp { .. } => EventType::RelayUp,
+            Happening::RelayDown { .. } => EventType::RelayDown,
+            Happening::PolicyChanged { .. } => EventType::PolicyChanged,
+            Happening::PeerNew { .. } => EventType::PeerNew,
+            Happening::PeerGone { .. } => EventType::PeerGone,
+            Happening::PeerOnline { .. } => EventType::PeerOnline,
+            Happening::PeerOffline { .. } => EventType::PeerOffline,
+            Happening::PeerRoamed { .. } => EventType::PeerRoamed,
+            Happening::GuardAlarm { .. } => EventType::GuardAlarm,
+            Happening::PacketDropped(_) | Happening::Lost { .. } => EventType::PacketDropped,
+            Happening::Test => return None,
+        })
+    }
+
+    /// How many events are lost with it.
+    pub const fn stands_for(&self) -> u64 {
+        if let Happening::Lost { count } = self.happening { count } else { 1 }
     }
 }
 
@@ -147,6 +177,7 @@ impl fmt::Display for Event {
             }
             Happening::PacketDropped(packet) => packet.fmt(f),
             Happening::Lost { count } => write!(f, "{count} events are not shown"),
+            Happening::Test => f.write_str("a webhook is tried"),
         }
     }
 }
