@@ -89,7 +89,6 @@ pub fn run(
     end: impl AsyncFnOnce() -> io::Result<()>,
 ) -> Result<()> {
     let Options { listen, hosts, credentials, source, metrics, records } = options;
-    let notice = source.notice;
     let access = Access::new(listen, &credentials)?;
     require_capabilities(source.verb)?;
     let notice = source.notice;

@@ -27,8 +27,11 @@ pub struct WebhookUse {
 /// Samples: labels behind those of interface and webhook, and the value.
 type Samples = Vec<(Option<Label<'static>>, u64)>;
 
+/// What a family has of a webhook.
+type Sampled = fn(&WebhookUse) -> Samples;
+
 #[rustfmt::skip]
-const FAMILIES: &[(Family, fn(&WebhookUse) -> Samples)] = &[
+const FAMILIES: &[(Family, Sampled)] = &[
     (Family::plain_counter("wgrelay_webhook_deliveries", "Requests that relay serve sent to a webhook, by outcome: delivered or failed."),
         |it| vec![(Some(Label("outcome", "delivered")), it.delivered), (Some(Label("outcome", "failed")), it.failed)]),
     (Family::plain_counter("wgrelay_webhook_lost_events", "Events that a webhook was not told: too many waited, they waited for a day, or it was disabled."),

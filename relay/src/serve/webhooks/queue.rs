@@ -42,8 +42,10 @@ impl Queue {
     /// What to try now: the same until it is [`Self::delivered`], or [`Self::failed`] for too long.
     pub(super) fn head(&mut self, now: Instant) -> Option<&Message> {
         if self.current.is_none() {
-            while let Some(oldest) = self.waiting.pop_front_if(|oldest| is_old(oldest, now)) {
-                self.lose(&oldest.event);
+            while self.waiting.front().is_some_and(|oldest| is_old(oldest, now)) {
+                if let Some(oldest) = self.waiting.pop_front() {
+                    self.lose(&oldest.event);
+                }
             }
             self.current = match self.gap.take() {
                 Some((count, interface)) => {
