@@ -46,6 +46,10 @@ const PICTURES: [Picture; 5] = [
     Picture { name: "serve-phone", size: PHONE, scheme: "dark", view: PEERS },
 ];
 
+/// Whether the first peer's curve is one.
+const LAST_HOUR: &str =
+    "return document.querySelector('.spark-line').getAttribute('d').includes('L')";
+
 /// Steps of the history, of 10 s each, that charts show.
 const STEPS: usize = 12;
 
@@ -72,6 +76,10 @@ pub(crate) fn make(stage: &Stage) -> Result<()> {
     for Picture { name, size: (width, height), scheme, view } in &PICTURES {
         page.browser.show_as(*width, *height, scheme)?;
         page.show(view)?;
+        if view.address == PEERS.address {
+            page.until_there(".notes.warning")?;
+            page.until("the last hour", LAST_HOUR)?;
+        }
         let small = shrunk(&page.browser.picture()?).context(*name)?;
         ensure!(small.len() <= LARGEST, "{name} has {} bytes", small.len());
         fs::write(workspace::root().join(format!("docs/guides/{name}.png")), small)?;
