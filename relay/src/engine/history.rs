@@ -15,7 +15,7 @@ use super::{
     instant::{local, now, rfc3339},
 };
 use crate::{
-    history::{self, Amounts, Reader},
+    history::{self, Amounts, HistoryError, Reader},
     model::{InterfaceName, PublicKey, Relay},
     stats::{
         CountSeries, Dropped, History, Since, SincePeer, Totals, Traffic, Usage, UsedPair,
@@ -153,18 +153,27 @@ pub fn since(site: Site<'_>, subject: &Subject, age: Duration) -> Result<Since> 
 }
 
 /// What a peer, a pair, a rule or the whole relay counted in the last `span`, step by step. The relay
-/// need not be up.
+/// need not be up. Nothing is recorded of what is configured and in no sample yet.
 ///
 /// # Errors
-/// There is no history, or nothing in it of that name; or it cannot be read.
+/// There is no history, or nothing of that name in it or in the configuration; or it cannot be read.
 pub fn history(
     state: &Path,
-    interface: &InterfaceName,
+    relay: &Relay,
     of: history::Subject<'_>,
     span: Duration,
 ) -> Result<History> {
+    let interface = &relay.interface;
     let reader = Reader::open(&history_path(state, interface))?;
-    let series = reader.series(of, span.as_secs(), now())?;
+    let now = now();
+    let series = match reader.series(of, span.as_secs(), now) {
+        Err(HistoryError::Unknown { .. }) if has_all(relay, of) => {
+            let mut series = reader.series(history::Subject::Relay, span.as_secs(), now)?;
+            series.steps.fill(None);
+            series
+        }
+        series => series?,
+    };
     let each = |count: fn(&Amounts) -> u64| -> Vec<Option<u64>> {
         series.steps.iter().map(|step| step.as_ref().map(count)).collect()
     };
@@ -185,6 +194,18 @@ pub fn history(
     };
     let history::Series { step_s, from, to, .. } = series;
     Ok(History::new(interface.as_str(), step_s, [from, to], vec![counts]))
+}
+
+/// Whether the configuration has what a history is asked of.
+fn has_all(relay: &Relay, of: history::Subject<'_>) -> bool {
+    match of {
+        history::Subject::Relay => true,
+        history::Subject::Peer(name) => relay.named(name).is_some(),
+        history::Subject::Pair(from, to) => {
+            relay.named(from).is_some() && relay.named(to).is_some()
+        }
+        history::Subject::Rule(name) => relay.rules.iter().any(|rule| rule.name.as_str() == name),
+    }
 }
 
 fn read(site: Site<'_>, relay: &Relay, asked: &str, from: u64, to: u64) -> Result<history::Usage> {

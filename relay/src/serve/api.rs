@@ -219,8 +219,8 @@ pub(super) async fn history(
     let read = async move |sight: &mut Sight| {
         let subject = asked.subject()?;
         let state = sight.site().state.to_owned();
-        let interface = &sight.context().await?.relay().interface;
-        encode(&engine::history(&state, interface, subject, span)?)
+        let relay = sight.context().await?.relay();
+        encode(&engine::history(&state, relay, subject, span)?)
     };
     served.json(read).await
 }
