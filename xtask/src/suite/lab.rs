@@ -60,7 +60,16 @@ pub(super) fn run(
             }
         }
     }
-    let timed = match timed(&arguments(tier, plan, Kernels::One), program, build) {
+    let several = fetched.len() > 1;
+    let of_kernel = |series: Series| match (several, series == Series::ALL[0]) {
+        (false, _) => Kernels::One,
+        (true, true) => Kernels::Newest,
+        (true, false) => Kernels::Other,
+    };
+    let timed = fetched
+        .iter()
+        .map(|(_, series, _)| timed(&arguments(tier, plan, of_kernel(*series)), program, build));
+    let timed: Vec<_> = match timed.collect::<Result<_>>() {
         Ok(timed) => timed,
         Err(error) => {
             eprintln!("lab: {error:#}");
@@ -68,18 +77,13 @@ pub(super) fn run(
             return;
         }
     };
-    let several = fetched.len() > 1;
     let run = |&(kernel, part): &(usize, Part<'_>)| {
         let (what, series, kernel) = &fetched[kernel];
         let prefix = if several { format!("{series}: ") } else { String::new() };
         streamed(tier, what.clone(), &prefix, |on_line| {
             let mut machine = machine(kernel.clone(), program, build)?;
-            let kernels = match (several, *series == Series::ALL[0]) {
-                (false, _) => Kernels::One,
-                (true, true) => Kernels::Newest,
-                (true, false) => Kernels::Other,
-            };
-            let script = part.prepare(&mut machine, &arguments(tier, plan, kernels), program, plan);
+            let arguments = arguments(tier, plan, of_kernel(*series));
+            let script = part.prepare(&mut machine, &arguments, program, plan);
             machine.run(&script, plan.deadline, on_line)
         })
     };
@@ -87,9 +91,8 @@ pub(super) fn run(
     // which the slower kernel is not done.
     let kernels = 0..fetched.len();
     let mut runs: Vec<_> = kernels.clone().map(|kernel| (kernel, Part::Untimed)).collect();
-    if !timed.is_empty() {
-        runs.extend(kernels.clone().map(|kernel| (kernel, Part::Timed(&timed))));
-    }
+    let timed = timed.iter().enumerate().filter(|(_, names)| !names.is_empty());
+    runs.extend(timed.map(|(kernel, names)| (kernel, Part::Timed(names.as_slice()))));
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut done = Vec::new();
