@@ -11,6 +11,7 @@
 )]
 
 pub mod address;
+mod attribute;
 pub mod classifier;
 mod error;
 pub mod fence;
@@ -25,6 +26,7 @@ pub mod route;
 pub mod underlay;
 
 pub use address::{host_addresses, host_addresses_beside};
+pub use attribute::attributes;
 pub use error::NetError;
 pub use handle::{Handle, connect};
 pub use news::News;

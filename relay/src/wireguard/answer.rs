@@ -7,11 +7,11 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{
-    device::{Device, DevicePeer},
-    netlink::attributes,
+use super::device::{Device, DevicePeer};
+use crate::{
+    model::{PresharedKey, PublicKey},
+    net::attributes,
 };
-use crate::model::{PresharedKey, PublicKey};
 
 /// `WGDEVICE_A_*`, as far as they are read: not the private key.
 mod device {

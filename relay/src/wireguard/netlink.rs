@@ -5,18 +5,13 @@
 
 use std::io;
 
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
+use rtnetlink::{
+    packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR},
+    sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC},
+};
 use zeroize::Zeroizing;
 
-/// Types and flags of messages of include/uapi/linux/netlink.h.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-const REQUEST: u16 = 0x01;
-const DUMP_INTR: u16 = 0x10;
-const DUMP: u16 = 0x300;
-/// Bits of an attribute's type that are flags.
-const NESTED: u16 = 0x8000;
-const BYTE_ORDER: u16 = 0x4000;
+use crate::net::attributes;
 
 /// The controller of include/uapi/linux/genetlink.h.
 const CONTROLLER: u16 = 16;
@@ -54,32 +49,20 @@ impl Dump<'_> {
         // Wiped at the end: a dump may have keys.
         let mut buffer = Zeroizing::new(vec![0; DATAGRAM_MAX]);
         let family = family(&socket, self.family, &mut buffer)?;
-        ask(&socket, family, REQUEST | DUMP, self.command, self.attribute)?;
+        ask(&socket, family, NLM_F_REQUEST | NLM_F_DUMP, self.command, self.attribute)?;
         let mut is_whole = true;
         loop {
             for message in messages(receive(&socket, &mut buffer)?) {
                 let (kind, flags, body) = message?;
-                is_whole &= flags & DUMP_INTR == 0;
+                is_whole &= flags & NLM_F_DUMP_INTR == 0;
                 match kind {
-                    ERROR | DONE => return outcome(body).map(|()| is_whole),
+                    NLMSG_ERROR | NLMSG_DONE => return outcome(body).map(|()| is_whole),
                     kind if kind == family => each(body.get(GENERIC_HEADER..).ok_or_else(short)?)?,
                     _ => {}
                 }
             }
         }
     }
-}
-
-/// Type and value of the attributes in a message or in another attribute.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let [l0, l1, k0, k1, ..] = *rest else { return None };
-        let length = usize::from(u16::from_ne_bytes([l0, l1]));
-        let value = rest.get(4..length)?;
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([k0, k1]) & !(NESTED | BYTE_ORDER), value))
-    })
 }
 
 /// A socket that only the kernel can send to.
@@ -91,9 +74,9 @@ fn open() -> io::Result<Socket> {
 
 /// The number of a family. The kernel loads the module that has it.
 fn family(socket: &Socket, name: &str, buffer: &mut [u8]) -> io::Result<u16> {
-    ask(socket, CONTROLLER, REQUEST, GET_FAMILY, (FAMILY_NAME, name))?;
+    ask(socket, CONTROLLER, NLM_F_REQUEST, GET_FAMILY, (FAMILY_NAME, name))?;
     let (kind, _, body) = messages(receive(socket, buffer)?).next().ok_or_else(short)??;
-    if kind == ERROR {
+    if kind == NLMSG_ERROR {
         outcome(body)?;
     }
     let mut attributes = attributes(body.get(GENERIC_HEADER..).ok_or_else(short)?);
@@ -197,7 +180,7 @@ mod tests {
     fn a_message_that_ends_too_early_is_an_error() {
         let whole = [20, 0, 0, 0, 3, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let (kind, flags, body) = messages(&whole).next().expect("one").expect("whole");
-        assert_eq!((kind, flags, outcome(body).is_ok()), (DONE, DUMP_INTR, true));
+        assert_eq!((kind, flags, outcome(body).is_ok()), (NLMSG_DONE, NLM_F_DUMP_INTR, true));
         assert!(messages(&whole[..19]).next().expect("one").is_err());
         assert!(messages(&whole[..7]).next().expect("one").is_err());
     }

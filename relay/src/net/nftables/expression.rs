@@ -1,4 +1,4 @@
-use super::attribute::{Attribute, encode, find, number, text};
+use crate::net::attribute::{Attribute, encode, find, number, text};
 
 /// NFT_REG_VERDICT of linux/netfilter/nf_tables.h.
 pub(in crate::net) const VERDICT: u32 = 0;

@@ -4,13 +4,12 @@
 //! A rule is the same value whether it was read or is to be created. Its expressions stay encoded, so
 //! that expressions of any kind are read, and whoever judges a rule decodes those that it understands.
 
-mod attribute;
 mod expression;
 mod message;
 mod request;
 mod ruleset;
 
-pub(super) use attribute::{Attribute, attribute, find, nested, number, string, text};
+pub(super) use super::attribute::{Attribute, attribute, find, nested, number, string, text};
 pub(super) use expression::{Expression, VERDICT, Verdict, register, verdict};
 pub(super) use request::{Kind, Request, transact};
 pub(super) use ruleset::{Base, Chain, Element, Ruleset, Scope, chains, tables};

@@ -7,11 +7,11 @@ use rtnetlink::{
     sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER},
 };
 
-use super::{
+use super::message::Message;
+use crate::net::{
+    NetError,
     attribute::{Attribute, encode},
-    message::Message,
 };
-use crate::net::NetError;
 
 /// NFNL_SUBSYS_NFTABLES, NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END of linux/netfilter/nfnetlink.h.
 const SUBSYSTEM: u16 = 10;
@@ -210,7 +210,7 @@ mod tests {
     use rtnetlink::packet_core::NLM_F_CREATE;
 
     use super::{
-        super::{INET, attribute::string},
+        super::{INET, string},
         *,
     };
 

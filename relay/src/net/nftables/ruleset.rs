@@ -5,11 +5,13 @@ use std::{
 
 use super::{
     INET, IPV4,
-    attribute::{attributes, find, number, string, text},
     expression::Expression,
     request::{Kind, Request, dump},
 };
-use crate::net::NetError;
+use crate::net::{
+    NetError,
+    attribute::{attributes, find, number, string, text},
+};
 
 /// What is read.
 #[derive(Debug, Clone, Copy)]

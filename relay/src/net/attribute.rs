@@ -28,7 +28,7 @@ pub(in crate::net) fn encode(attributes: &[Attribute]) -> Vec<u8> {
 }
 
 /// Type and value of the attributes in a message or in another attribute.
-pub(in crate::net) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let [l0, l1, k0, k1, ..] = *rest else { return None };
