@@ -87,14 +87,14 @@ pub(super) async fn look_up(
     let end = Instant::now() + LIMIT;
     for dialled in dialled.chunks(AT_ONCE) {
         let (answer, mut answers) = mpsc::channel(AT_ONCE);
+        let mut said: Vec<Option<io::Result<SocketAddr>>> = Vec::with_capacity(dialled.len());
         for (place, (_, endpoint)) in dialled.iter().enumerate() {
             let (answer, endpoint) = (answer.clone(), (*endpoint).to_owned());
             // Not a task of the runtime, whose end would wait for it: getaddrinfo(3) has no limit.
             let look = move || drop(answer.blocking_send((place, resolve(&endpoint))));
-            drop(thread::Builder::new().spawn(look));
+            said.push(thread::Builder::new().spawn(look).err().map(Err));
         }
         drop(answer);
-        let mut said: Vec<Option<io::Result<SocketAddr>>> = dialled.iter().map(|_| None).collect();
         while let Ok(Some((place, answer))) = timeout_at(end, answers.recv()).await {
             said[place] = Some(answer);
         }
