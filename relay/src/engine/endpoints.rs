@@ -1,7 +1,7 @@
 //! Where the relay reaches peers that do not dial it: their `own_endpoint`, looked up.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io,
     net::{SocketAddr, ToSocketAddrs as _},
     thread,
@@ -38,23 +38,22 @@ pub(super) fn dialled(relay: &Relay) -> impl Iterator<Item = Dialled<'_>> {
 
 /// Those of them of which WireGuard knows no endpoint, all for a new interface.
 pub(super) fn silent<'r>(relay: &'r Relay, device: Option<&Device>) -> Vec<Dialled<'r>> {
-    let known = of_device(device);
     let is_silent = |(peer, _): &Dialled<'_>| {
-        known.get(&peer.public_key).is_none_or(|peer| peer.endpoint.is_none())
+        let known = device.and_then(|device| known(device, &peer.public_key));
+        known.is_none_or(|peer| peer.endpoint.is_none())
     };
     dialled(relay).filter(is_silent).collect()
 }
 
 /// Those of them without a handshake that is fresh.
 pub(super) fn stale<'r>(relay: &'r Relay, device: &Device, now: SystemTime) -> Vec<Dialled<'r>> {
-    let known = of_device(Some(device));
     let is_stale = |(peer, _): &Dialled<'_>| {
-        let latest = |peer: &&DevicePeer| match peer.latest_handshake {
+        let latest = |peer: &DevicePeer| match peer.latest_handshake {
             // A clock that was set back says nothing about age.
             Some(latest) => now.duration_since(latest).is_ok_and(|age| age > OLD),
             None => true,
         };
-        known.get(&peer.public_key).is_some_and(latest)
+        known(device, &peer.public_key).is_some_and(latest)
     };
     dialled(relay).filter(is_stale).collect()
 }
@@ -65,11 +64,10 @@ pub(super) fn changes(
     device: &Device,
     found: &BTreeMap<PublicKey, SocketAddr>,
 ) -> Vec<Change> {
-    let known = of_device(Some(device));
     let change = |(peer, _): &Dialled<'_>| {
         let Peer { name, public_key, .. } = peer;
         let endpoint = *found.get(public_key)?;
-        let is_there = known.get(public_key)?.endpoint == Some(endpoint);
+        let is_there = known(device, public_key)?.endpoint == Some(endpoint);
         (!is_there).then(|| Change::Endpoint {
             name: name.clone(),
             public_key: *public_key,
@@ -122,8 +120,10 @@ fn resolve(endpoint: &str) -> io::Result<SocketAddr> {
     endpoint.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no address"))
 }
 
-fn of_device(device: Option<&Device>) -> HashMap<PublicKey, &DevicePeer> {
-    device.into_iter().flat_map(|it| &it.peers).map(|peer| (peer.public_key, peer)).collect()
+/// What WireGuard knows of a peer.
+fn known<'d>(device: &'d Device, key: &PublicKey) -> Option<&'d DevicePeer> {
+    let found = device.peers.binary_search_by_key(key, |peer| peer.public_key);
+    found.ok().map(|place| &device.peers[place])
 }
 
 #[cfg(test)]
