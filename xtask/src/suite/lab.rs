@@ -87,10 +87,17 @@ pub(super) fn run(
             machine.run(&script, plan.deadline, on_line)
         })
     };
-    // Each machine uses one processor of the host. Those of TIMED are shorter, and fill the time in
-    // which the slower kernel is not done.
+    // Each machine uses one processor of the host. The longest come first; the others fill the time in
+    // which the last of those is not done.
     let kernels = 0..fetched.len();
-    let mut runs: Vec<_> = kernels.clone().map(|kernel| (kernel, Part::Untimed)).collect();
+    let is_split = several && tier == 3 && plan.filter.is_empty();
+    let untimed = |kernel: usize| match of_kernel(fetched[kernel].1) {
+        Kernels::Newest if is_split => (kernel, Part::Untimed(Share::OfEach)),
+        Kernels::One | Kernels::Newest | Kernels::Other => (kernel, Part::Untimed(Share::All)),
+    };
+    let mut runs: Vec<_> = kernels.clone().map(untimed).collect();
+    let newest = kernels.clone().find(|kernel| of_kernel(fetched[*kernel].1) == Kernels::Newest);
+    runs.extend(newest.filter(|_| is_split).map(|kernel| (kernel, Part::Untimed(Share::Once))));
     let timed = timed.iter().enumerate().filter(|(_, names)| !names.is_empty());
     runs.extend(timed.map(|(kernel, names)| (kernel, Part::Timed(names.as_slice()))));
     let next = AtomicUsize::new(0);
@@ -123,10 +130,21 @@ pub(super) fn run(
 /// The scenarios of one machine.
 #[derive(Clone, Copy)]
 enum Part<'a> {
-    /// All but those of [`TIMED`].
-    Untimed,
+    /// Of all but those of [`TIMED`].
+    Untimed(Share),
     /// These.
     Timed(&'a [String]),
+}
+
+/// How many of the scenarios one machine has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// All of them.
+    All,
+    /// Those that run on each kernel.
+    OfEach,
+    /// Those of [`ONCE`].
+    Once,
 }
 
 impl Part<'_> {
@@ -140,16 +158,25 @@ impl Part<'_> {
     ) -> String {
         let directory = process::quote(&program.directory.to_string_lossy());
         match self {
-            Self::Untimed => {
+            Self::Untimed(share) => {
                 machine.processors = plan.processors;
                 let mut words = arguments.to_vec();
-                words.extend(TIMED.iter().flat_map(|it| ["--skip", it]).map(str::to_owned));
-                // `network` also has tests that need WireGuard, which a host without it skips in tier 2.
-                format!(
-                    "cd {directory} || exit; code=0; for program in network lab; do \
-                     /bin/$program {} || code=1; done; exit $code",
-                    quoted(&words)
-                )
+                words.extend(skip(&TIMED));
+                match share {
+                    Share::All => {}
+                    Share::OfEach => words.extend(skip(&ONCE)),
+                    Share::Once => words.extend(ONCE.map(str::to_owned)),
+                }
+                let lab = format!("/bin/lab {}", quoted(&words));
+                // It also has tests that need WireGuard, which a host without it skips in tier 2.
+                let network = format!("/bin/network {}", quoted(arguments));
+                match share {
+                    Share::Once => format!("cd {directory} || exit; exec {lab}"),
+                    Share::All | Share::OfEach => format!(
+                        "cd {directory} || exit; code=0; {network} || code=1; {lab} || code=1; \
+                         exit $code"
+                    ),
+                }
             }
             Self::Timed(names) => {
                 machine.clock = Clock::Instructions { shift: SHIFT };
@@ -222,9 +249,6 @@ enum Kernels {
 }
 
 fn arguments(tier: u8, plan: &Plan, kernels: Kernels) -> Vec<String> {
-    let skip = |modules: &[&str]| -> Vec<String> {
-        modules.iter().flat_map(|module| ["--skip", module]).map(str::to_owned).collect()
-    };
     let is_whole = plan.filter.is_empty();
     let selected = match (tier, kernels) {
         (3, Kernels::Other) if is_whole => [skip(&LONG), skip(&ONCE)].concat(),
@@ -236,6 +260,10 @@ fn arguments(tier: u8, plan: &Plan, kernels: Kernels) -> Vec<String> {
         _ => Vec::new(),
     };
     plan.filter.iter().cloned().chain(selected).chain(FLAGS.map(str::to_owned)).collect()
+}
+
+fn skip(modules: &[&str]) -> Vec<String> {
+    modules.iter().flat_map(|module| ["--skip", module]).map(str::to_owned).collect()
 }
 
 /// A machine with the test programs, the `relay` binary, and the files that the tests read.
