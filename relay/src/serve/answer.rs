@@ -34,10 +34,10 @@ const ANSWERS: usize = 4;
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Time in which a client has to take the whole answer.
-const SEND: Duration = Duration::from_secs(60);
+pub(super) const SEND: Duration = Duration::from_secs(60);
 
 /// Bytes that are handed on at once, so that a client that takes nothing is noticed.
-const CHUNK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 impl Room {
     pub(super) fn new() -> Self {
@@ -74,7 +74,7 @@ struct Sent {
 /// A client took too long.
 #[derive(Debug, thiserror::Error)]
 #[error("the client did not take the answer within {} seconds", SEND.as_secs())]
-struct Slow;
+pub(super) struct Slow;
 
 impl HttpBody for Sent {
     type Data = Bytes;

@@ -21,15 +21,12 @@ pub(super) async fn metrics(
     let Metrics { most_pairs, compat } = served.metrics;
     let place = served.room.take().await?;
     let webhooks = served.webhooks.read();
-    let text = served.reader.ask(async move |sight: &mut Sight| {
-        let scrape = engine::scrape(sight.context().await?, most_pairs).await?;
-        let scrape = Scrape { webhooks, ..scrape };
-        let mut text = Vec::new();
-        let style = ScrapeStyle { format, compat, now: SystemTime::now() };
-        render_scrape_into(&mut text, &scrape, &style)?;
-        Ok(text)
+    let scrape = served.reader.ask(async move |sight: &mut Sight| {
+        engine::scrape(sight.context().await?, most_pairs).await
     });
-    Ok(place.answer(format.content_type(), text.await?))
+    let scrape = Scrape { webhooks, ..scrape.await? };
+    let style = ScrapeStyle { format, compat, now: SystemTime::now() };
+    Ok(place.stream(format.content_type(), move |text| render_scrape_into(text, &scrape, &style)))
 }
 
 /// The format that an `Accept` header prefers (RFC 9110, section 12.5.1); text if it is as good.

@@ -18,6 +18,7 @@ mod openapi;
 mod page;
 mod reader;
 mod recording;
+mod stream;
 mod token;
 mod webhooks;
 

@@ -1,7 +1,7 @@
 //! Requests over loopback to a relay that is not up, and what a client cannot do.
 
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::State,
+    response::Response,
+    routing::{MethodRouter, get},
+};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -84,6 +88,14 @@ impl Serving {
         Self { address, end: Some(end), thread: Some(thread), _files: files }
     }
 
+    /// Which answers /big so.
+    fn answering(big: MethodRouter<Served>) -> Self {
+        let files = tempfile::tempdir().expect("a directory");
+        let reader = Reader::start(Sight::new(source(files.path())), false).expect("a thread");
+        let served = Served::new(reader, Tallies::new().1, METRICS);
+        Self::with(None, |app| app.merge(Router::new().route("/big", big).with_state(served)))
+    }
+
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("a connection");
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
@@ -91,7 +103,8 @@ impl Serving {
     }
 
     fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+        // By HTTP/1.0, an answer of unknown length comes as it is, not in chunks.
+        self.ask(&format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n"))
     }
 
     fn ask(&self, request: &str) -> Answer {
@@ -269,25 +282,59 @@ fn who_says_nothing_makes_room_for_others() {
     assert_eq!(serving.get("/api/v1/openapi.json").status, 200);
 }
 
+/// More than the kernel holds of a connection that nobody reads.
+const BIG: usize = 64 << 20;
+
 #[test]
 fn who_takes_no_answer_makes_room_for_others() {
-    // More than the kernel holds of a connection that nobody reads.
     async fn big(State(served): State<Served>) -> Response {
         let Ok(place) = served.room.take().await else { panic!("no room") };
-        place.answer("text/plain", vec![b'a'; 64 << 20])
+        place.answer("text/plain", vec![b'a'; BIG])
     }
-    let files = tempfile::tempdir().expect("a directory");
-    let reader = Reader::start(Sight::new(source(files.path())), false).expect("a thread");
-    let served = Served::new(reader, Tallies::new().1, METRICS);
-    let serving = Serving::with(None, |app| {
-        app.merge(Router::new().route("/big", get(big)).with_state(served))
-    });
+    who_takes_nothing_makes_room(get(big));
+}
+
+#[test]
+fn who_takes_no_rendered_answer_makes_room_for_others() {
+    async fn big(State(served): State<Served>) -> Response {
+        let Ok(place) = served.room.take().await else { panic!("no room") };
+        place.stream("text/plain", |text| {
+            io::copy(&mut io::repeat(b'a').take(BIG as u64), text).map(drop)
+        })
+    }
+    who_takes_nothing_makes_room(get(big));
+}
+
+fn who_takes_nothing_makes_room(big: MethodRouter<Served>) {
+    let serving = Serving::answering(big);
     let mut deaf: Vec<_> = (0..LIMITS.connections).map(|_| serving.connect()).collect();
     for stream in &mut deaf {
         stream.write_all(b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a connection");
     }
     let answer = serving.get("/big");
-    assert_eq!((answer.status, answer.content.len()), (200, 64 << 20));
+    assert_eq!((answer.status, answer.content.len()), (200, BIG));
+}
+
+#[test]
+fn an_answer_that_is_not_rendered_to_its_end_is_cut() {
+    async fn whole(State(served): State<Served>) -> Response {
+        let Ok(place) = served.room.take().await else { panic!("no room") };
+        place.stream("text/plain", |text| text.write_all(&[b'a'; 100]))
+    }
+    async fn cut(State(served): State<Served>) -> Response {
+        let Ok(place) = served.room.take().await else { panic!("no room") };
+        place.stream("text/plain", |text| {
+            text.write_all(&[b'a'; 100])?;
+            Err(io::ErrorKind::Other.into())
+        })
+    }
+    for (answers, is_whole) in [(get(whole), true), (get(cut), false)] {
+        let serving = Serving::answering(answers);
+        let head = "Host: localhost\r\nConnection: close";
+        let answer = serving.ask(&format!("GET /big HTTP/1.1\r\n{head}\r\n\r\n"));
+        // The last chunk of a whole answer has no content (RFC 9112, section 7.1).
+        assert_eq!(answer.content.ends_with("\r\n0\r\n\r\n"), is_whole, "{}", answer.content);
+    }
 }
 
 #[test]
