@@ -2,10 +2,7 @@
 
 /// Version of all layouts in this crate. A pin of another version is used only if its name and shape
 /// are those of this version.
-pub const ABI_VERSION: u32 = 3 + cfg!(feature = "next-abi") as u32;
-
-#[cfg(all(feature = "next-abi", not(debug_assertions)))]
-compile_error!("the feature next-abi is for tests, and a release must not have it");
+pub const ABI_VERSION: u32 = 4;
 
 /// Bits of `skb->mark` that `relay_ingress` sets on packets that it passes up. The fence drops
 /// packets that lack one of them. All other bits stay as they are.

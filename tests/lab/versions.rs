@@ -7,12 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use relay_common::names::ABI_VERSION;
 use relay_tests::{
     Lab, deadline,
     footprint::{self, Footprint},
-    relay_host::{binary, next_binary},
-    scenario,
-    skip::{self, Need},
+    scenario, skip,
     stats::UpReport,
     traffic::Streams,
 };
@@ -22,11 +21,12 @@ use crate::{
     guard::{guarded, has_xdp},
 };
 
-const NEEDS: &[Need] = &[Need::NextRelay];
+/// Of a later build.
+const NEXT: u32 = ABI_VERSION + 1;
 
 #[test]
 fn each_build_takes_over_what_the_other_left_and_no_packet_is_lost() {
-    scenario(&[skip::LAB, NEEDS].concat(), || {
+    scenario(skip::LAB, || {
         let site = guarded(&[])?;
         let [a, b] = site.first()?;
         let others = Others::before()?;
@@ -34,7 +34,7 @@ fn each_build_takes_over_what_the_other_left_and_no_packet_is_lost() {
         let first = others.settled(&lab)?;
         let before = lab.relay().ledger()?;
         let streams = Streams::start(&lab, &[(&a, &b), (&b, &a)])?;
-        for build in [next_binary()?, binary()?] {
+        for build in [NEXT, ABI_VERSION] {
             take_over(&mut lab, build)?;
             others.as_before(&lab, &first)?;
         }
@@ -50,29 +50,29 @@ fn each_build_takes_over_what_the_other_left_and_no_packet_is_lost() {
 
 #[test]
 fn after_either_build_the_key_can_change_and_handshakes_pass() {
-    scenario(&[skip::LAB, NEEDS].concat(), || {
+    scenario(skip::LAB, || {
         let others = Others::before()?;
         let mut lab = Lab::start(guarded(&[])?)?;
         let first = others.settled(&lab)?;
-        for build in [next_binary()?, binary()?] {
+        for build in [NEXT, ABI_VERSION] {
             // With the key of before, and with another one under the same build.
-            take_over(&mut lab, build.clone())?;
+            take_over(&mut lab, build)?;
             reconnect(&lab, lab.first()?)?;
             new_key(&lab)?;
             others.as_before(&lab, &first)?;
         }
         // Another build and another key at once.
-        lab.relay_mut().set_binary(next_binary()?);
+        lab.relay_mut().set_version(NEXT);
         new_key(&lab)?;
         others.as_before(&lab, &first)
     });
 }
 
-/// `relay up` by another build, which says what it finds and does.
-fn take_over(lab: &mut Lab, build: PathBuf) -> Result<()> {
+/// `relay up` by another version, which says what it finds and does.
+fn take_over(lab: &mut Lab, build: u32) -> Result<()> {
     let left = versions(lab)?;
     let [dir] = &left[..] else { anyhow::bail!("pins of one version: {left:?}") };
-    lab.relay_mut().set_binary(build);
+    lab.relay_mut().set_version(build);
     let status = lab.relay().relay(&["status", "--check"])?;
     ensure!(status.code == 1, "{status:?}");
     for said in [

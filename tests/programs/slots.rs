@@ -21,7 +21,7 @@ use relay_tests::{
 const INTERFACE: &str = "relay0";
 
 /// Shape of the pinned map.
-const CAPACITY: u32 = 1 << 20;
+const CAPACITY: u32 = 1 << 18;
 const NO_PREALLOC: u32 = 1;
 
 /// More than three system calls read.

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use relay::datapath::Pins;
+use relay_common::names::ABI_VERSION;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::{
@@ -19,9 +20,8 @@ use crate::{
 /// Environment variable with the path of `relay`; by default it is next to the test executables.
 pub const BINARY: &str = "RELAY_BIN";
 
-/// Environment variable with the path of `relay` with the next ABI version, which only `cargo xtask test`
-/// builds.
-const NEXT_BINARY: &str = "RELAY_NEXT_BIN";
+/// Environment variable with the ABI version that a debug build of `relay` takes for its own.
+const VERSION: &str = "RELAY_ABI_VERSION";
 
 /// The relay's address on the underlay.
 pub const UNDERLAY: &str = "192.0.2.1";
@@ -31,6 +31,7 @@ pub const UNDERLAY: &str = "192.0.2.1";
 pub struct RelayHost {
     namespace: Namespace,
     binary: PathBuf,
+    version: u32,
     config: PathBuf,
     bpffs: PathBuf,
 }
@@ -56,14 +57,6 @@ pub fn binary() -> Result<PathBuf> {
     };
     ensure!(path.is_file(), "the relay binary at {} (cargo build -p relay)", path.display());
     Ok(path)
-}
-
-/// `relay` with the next ABI version.
-pub fn next_binary() -> Result<PathBuf> {
-    let path = env::var_os(NEXT_BINARY).map(PathBuf::from);
-    path.with_context(|| {
-        format!("{NEXT_BINARY}, a relay with the next ABI version (cargo xtask test)")
-    })
 }
 
 impl RelayHost {
@@ -97,7 +90,7 @@ impl RelayHost {
         mount("bpf", &bpffs, "bpf", MountFlags::empty(), c"mode=0700")
             .with_context(|| format!("mount a bpffs on {}", bpffs.display()))?;
         let config = directory.join("relay.toml");
-        Ok(Self { namespace, binary: binary()?, config, bpffs })
+        Ok(Self { namespace, binary: binary()?, version: ABI_VERSION, config, bpffs })
     }
 
     pub fn namespace(&self) -> &Namespace {
@@ -108,9 +101,9 @@ impl RelayHost {
         &self.config
     }
 
-    /// Runs another `relay` from now on.
-    pub fn set_binary(&mut self, binary: PathBuf) {
-        self.binary = binary;
+    /// Runs a `relay` of another ABI version from now on.
+    pub fn set_version(&mut self, version: u32) {
+        self.version = version;
     }
 
     /// The file system of its pins.
@@ -138,6 +131,7 @@ impl RelayHost {
             .arg(&self.bpffs)
             .args(arguments)
             .env("RELAY_STATE", self.config.with_file_name("state"))
+            .env(VERSION, self.version.to_string())
             .env("NO_COLOR", "1");
         command
     }

@@ -33,8 +33,6 @@ pub enum Need {
     Tools,
     /// The `relay` binary.
     Relay,
-    /// The `relay` binary with the next ABI version.
-    NextRelay,
     /// A kernel that loads BPF programs for this process.
     Bpf,
     /// `/dev/net/tun`.
@@ -71,7 +69,6 @@ impl Need {
             Self::Root => "root",
             Self::Tools => "tools",
             Self::Relay => "relay",
-            Self::NextRelay => "next-relay",
             Self::Bpf => "bpf",
             Self::Tun => "tun",
             Self::WireGuard => "wireguard",
@@ -94,7 +91,6 @@ impl Need {
                 (!absent.is_empty()).then(|| format!("the programs {}", absent.join(", ")))
             }
             Self::Relay => relay_host::binary().err().map(|error| format!("{error:#}")),
-            Self::NextRelay => relay_host::next_binary().err().map(|error| format!("{error:#}")),
             Self::Bpf => {
                 let supported =
                     aya::sys::is_program_supported(aya::programs::ProgramType::SchedClassifier);

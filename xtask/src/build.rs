@@ -1,15 +1,11 @@
 //! Runs `cargo build` and finds the executables.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Message;
 use relay_vm::{process, workspace};
-
-/// `relay` with the next ABI version.
-pub(crate) const NEXT: &str = "relay-next";
 
 /// The executables of one build.
 #[derive(Debug, Default)]
@@ -32,27 +28,13 @@ pub(crate) struct TestProgram {
 }
 
 impl Build {
-    /// Builds the workspace with its tests, and `relay` with the next ABI version. One build for all
-    /// the rest, as builds with different features would replace each other's artifacts.
+    /// Builds the workspace with its tests. One build, as builds with different features would replace
+    /// each other's artifacts.
     ///
     /// # Errors
     /// A build failed.
     pub(crate) fn all() -> Result<Self> {
-        let next = Self::next()?;
-        let mut build = Self::with(&["--workspace", "--lib", "--bins", "--tests"])?;
-        build.binaries.push((NEXT.to_owned(), next));
-        Ok(build)
-    }
-
-    /// Builds `relay` with the next ABI version, with the dependencies of the build of everything, and
-    /// puts it beside the `relay` of this version.
-    fn next() -> Result<PathBuf> {
-        let feature = ["--features", "relay-common/next-abi"];
-        let build = Self::with(&[&["--workspace", "--bin", "relay"], &feature[..]].concat())?;
-        let built = build.binary("relay")?;
-        let next = built.with_file_name(NEXT);
-        fs::copy(built, &next).with_context(|| format!("cannot write {}", next.display()))?;
-        Ok(next)
+        Self::with(&["--workspace", "--lib", "--bins", "--tests"])
     }
 
     /// Runs `cargo build` with these arguments.

@@ -16,7 +16,7 @@ use relay_common::{
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, SETS},
     meter::Used,
-    names::{self, ABI_VERSION},
+    names,
     trial::MAX_DIFFERENCES,
     usage::{MAX_HOLDERS, MAX_USES},
 };
@@ -34,7 +34,7 @@ use super::{
     pairs,
     pinned::{
         COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES,
-        HOLDERS, METERS, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES,
+        HOLDERS, METERS, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES, abi_version,
     },
     probe::{self, Answer},
     role::Role,
@@ -179,7 +179,7 @@ impl Loaded {
         let object = bytemuck::cast_slice(&object);
         let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
         let mut loaded = Self { ebpf, role };
-        let abi_version = pins.map_or(ABI_VERSION, |(pins, _)| pins.version());
+        let abi_version = pins.map_or_else(abi_version, |(pins, _)| pins.version());
         let policy_hash = policy_hash(compiled);
         loaded.fill(compiled, Generation { abi_version, tai_offset_s, number, policy_hash })?;
         if counts_pairs {

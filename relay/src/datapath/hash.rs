@@ -1,15 +1,15 @@
 //! The name of a policy.
 
 use blake2::{Blake2s256, Digest as _};
-use relay_common::{Leaf, names::ABI_VERSION};
+use relay_common::Leaf;
 
-use super::object::OBJECT_HASH;
+use super::{object::OBJECT_HASH, pinned::abi_version};
 use crate::policy::Compiled;
 
 /// Hash of a compiled policy and the programs that enforce it: equal hashes behave alike.
 pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     let mut hash = Blake2s256::new();
-    hash.update(ABI_VERSION.to_le_bytes());
+    hash.update(abi_version().to_le_bytes());
     hash.update(OBJECT_HASH.as_slice());
     for range in [&compiled.range_v4, &compiled.range_v6] {
         hash.update(range.base().to_le_bytes());
@@ -21,8 +21,13 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(compiled.listen_port.to_le_bytes());
     hash.update(compiled.relay_v4.map_or([0; 4], |address| address.octets()));
     hash.update(compiled.relay_v6.map_or([0; 16], |address| address.octets()));
-    hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
-    hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
+    for leaves in [&compiled.leaves_v4, &compiled.leaves_v6] {
+        // Most addresses of a large network are nobody's.
+        for run in leaves.chunk_by(Leaf::eq) {
+            hash.update(run.len().to_le_bytes());
+            hash.update(bytemuck::bytes_of(&run[0]));
+        }
+    }
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.cells));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.directions));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.rule_sets));

@@ -83,7 +83,7 @@ pub(super) fn run(
         streamed(tier, what.clone(), &prefix, |on_line| {
             let mut machine = machine(kernel.clone(), program, build)?;
             let arguments = arguments(tier, plan, of_kernel(*series));
-            let script = part.prepare(&mut machine, &arguments, program, plan);
+            let script = part.prepare(&mut machine, &arguments, program, tier, plan);
             machine.run(&script, plan.deadline, on_line)
         })
     };
@@ -154,6 +154,7 @@ impl Part<'_> {
         machine: &mut Machine,
         arguments: &[String],
         program: &TestProgram,
+        tier: u8,
         plan: &Plan,
     ) -> String {
         let directory = process::quote(&program.directory.to_string_lossy());
@@ -169,7 +170,8 @@ impl Part<'_> {
                 }
                 let lab = format!("/bin/lab {}", quoted(&words));
                 // It also has tests that need WireGuard, which a host without it skips in tier 2.
-                let network = format!("/bin/network {}", quoted(arguments));
+                let network = quoted(&self::arguments(tier, plan, Kernels::One));
+                let network = format!("/bin/network {network}");
                 match share {
                     Share::Once => format!("cd {directory} || exit; exec {lab}"),
                     Share::All | Share::OfEach => format!(
@@ -217,13 +219,16 @@ pub(super) const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 19] = [
+const ONCE: [&str; 26] = [
     "another::",
     "authority::",
+    "beside::",
     "clock::",
+    "egress::",
     "fairness::",
     "follow::",
     "guard::",
+    "host::",
     "learn::",
     "limits::",
     "missing::",
@@ -233,11 +238,15 @@ const ONCE: [&str; 19] = [
     "own_tunnel::",
     "rules::change::",
     "rules::lend::",
+    "rules::oneway::",
+    "rules::seen::",
     "rules::time::",
     // And `observe::`.
     "serve::",
+    "shapes::one_to_many",
     "trace::",
     "verbs::",
+    "versions::",
 ];
 
 /// On how many kernels the scenarios run, and which of them this one is.
@@ -275,11 +284,9 @@ fn machine(kernel: Kernel, program: &TestProgram, build: &Build) -> Result<Machi
     {
         machine.files.push((file.to_owned(), PathBuf::from(path)));
     }
-    for (variable, binary) in programs::BINARIES {
-        let path = format!("/bin/{binary}");
-        machine.files.push((build.binary(binary)?.to_owned(), PathBuf::from(&path)));
-        machine.environment.insert(variable.to_owned(), path);
-    }
+    let (relay, inside) = (build.binary("relay")?, "/bin/relay");
+    machine.files.push((relay.to_owned(), PathBuf::from(inside)));
+    machine.environment.insert(programs::RELAY.to_owned(), inside.to_owned());
     // At the paths that were compiled into the tests.
     machine.files.push(same_path(&workspace::root().join("examples")));
     machine.files.push(same_path(&program.directory.join("Cargo.toml")));

@@ -9,7 +9,7 @@ use relay_vm::progress::Step;
 use super::libtest::Reader;
 use super::report::{Counts, Report, Row};
 use super::{Plan, Required};
-use crate::build::{Build, NEXT, TestProgram};
+use crate::build::{Build, TestProgram};
 use crate::host;
 
 /// The package of the tests that need root, a kernel with BPF, or the lab.
@@ -54,8 +54,8 @@ pub(super) fn on_host(report: &mut Report, required: &Required, build: &Build, p
     }
 }
 
-/// Environment variables with the binaries that tests run.
-pub(super) const BINARIES: [(&str, &str); 2] = [("RELAY_BIN", "relay"), ("RELAY_NEXT_BIN", NEXT)];
+/// Environment variable with the binary that tests run.
+pub(super) const RELAY: &str = "RELAY_BIN";
 
 /// The test program of this target.
 pub(super) fn find<'a>(build: &'a Build, target: &str) -> Option<&'a TestProgram> {
@@ -66,10 +66,8 @@ pub(super) fn find<'a>(build: &'a Build, target: &str) -> Option<&'a TestProgram
 pub(super) fn command(program: &TestProgram, build: &Build) -> Command {
     let mut command = Command::new(&program.file);
     command.current_dir(&program.directory).env("CARGO_MANIFEST_DIR", &program.directory);
-    for (variable, binary) in BINARIES {
-        if let Ok(file) = build.binary(binary) {
-            command.env(variable, file);
-        }
+    if let Ok(file) = build.binary("relay") {
+        command.env(RELAY, file);
     }
     command
 }

@@ -12,14 +12,14 @@ use aya::{
 };
 use relay_common::{
     bucket::Bucket,
-    names::{self, ABI_VERSION, GUARD_PROGRAM},
+    names::{self, GUARD_PROGRAM},
 };
 
 use super::{
     super::{
         DatapathError, load,
         pinned::{
-            GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, Mapped, Pins,
+            GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, Mapped, Pins, abi_version,
             rows_per_processor,
         },
         test_run::uninterrupted,
@@ -66,7 +66,7 @@ impl LoadedGuard {
             }
         }
         let ebpf = loader.load(OBJECT).map_err(|error| DatapathError::Load(Box::new(error)))?;
-        let version = pins.map_or(ABI_VERSION, Pins::version);
+        let version = pins.map_or_else(abi_version, Pins::version);
         let mut loaded = Self { ebpf };
         let map = loaded.ebpf.map_mut(names::GUARD_OVERLAY);
         overlay::fill(map.ok_or(DatapathError::Lacks(names::GUARD_OVERLAY))?, &settings.overlay)?;

@@ -2,11 +2,9 @@ use std::sync::LazyLock;
 
 use blake2::{Blake2s256, Digest as _};
 use ipnet::IpNet;
-use relay_common::{
-    guard::{Identity, keyed},
-    names::ABI_VERSION,
-};
+use relay_common::guard::{Identity, keyed};
 
+use super::super::pinned::abi_version;
 use crate::model::PublicKey;
 
 /// The object file that the build script built.
@@ -40,7 +38,7 @@ impl GuardSettings {
     /// Hash of these settings and the program that enforces them.
     pub fn hash(&self) -> [u8; 16] {
         let mut hash = Blake2s256::new();
-        hash.update(ABI_VERSION.to_le_bytes());
+        hash.update(abi_version().to_le_bytes());
         hash.update(OBJECT_HASH.as_slice());
         hash.update(self.port.to_le_bytes());
         hash.update(self.public_key.as_bytes());

@@ -18,9 +18,10 @@ use super::map::{
     PinnedMap,
 };
 
-/// Maximum number of peers of kernel WireGuard: `MAX_PEERS_PER_DEVICE`
-/// (drivers/net/wireguard/messages.h, 6.12).
-pub(in super::super) const MAX_PEERS: u32 = 1 << 20;
+/// Slots of peers are below this. Kernel WireGuard has four times as many peers
+/// (`MAX_PEERS_PER_DEVICE`, drivers/net/wireguard/messages.h, 6.12), but a hash for that many takes
+/// 16 MiB, and whoever reads a slot walks all its buckets.
+pub(in super::super) const MAX_PEERS: u32 = 1 << 18;
 
 /// Slot of each public key. No program uses it.
 pub(in super::super) const SLOTS: PinnedMap =

@@ -8,8 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use relay_common::names::ABI_VERSION;
-
 use super::{
     super::{
         DatapathError,
@@ -19,6 +17,7 @@ use super::{
     declared::{COUNTERS, DROPPED, SLOTS},
     heritage::{self, Heritage},
     map::{Pin, PinnedMap},
+    version::abi_version,
 };
 use crate::model::Direction;
 
@@ -55,10 +54,10 @@ impl Pins {
     /// # Errors
     /// A directory is not root's alone, or cannot be read.
     pub fn open(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
-        Self::of_version(bpffs, interface, ABI_VERSION)
+        Self::of_version(bpffs, interface, abi_version())
     }
 
-    /// The pins of a build with another [`ABI_VERSION`], for tests.
+    /// The pins of a build with another ABI version, for tests.
     ///
     /// # Errors
     /// Those of [`Pins::open`].

@@ -11,6 +11,7 @@ mod heritage;
 mod map;
 mod mapped;
 mod shape;
+mod version;
 
 pub use bpffs::is_open as is_bpffs_open;
 pub use directory::Pins;
@@ -24,3 +25,4 @@ pub(super) use declared::{
 pub(super) use directory::GuardLink;
 pub(super) use map::{Pin, Words, rows_per_processor};
 pub(super) use mapped::Mapped;
+pub(super) use version::abi_version;
