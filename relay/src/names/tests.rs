@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
@@ -72,7 +72,7 @@ fn answered(zone: &Zone, source: &str, question: &Message) -> Message {
 
 /// The answer in short: its records, or why there are none.
 fn asked(source: &str, name: &str, kind: RecordType) -> String {
-    let zone = Zone::of(&relay()).expect("names");
+    let zone = Zone::of(Arc::new(relay())).expect("names");
     let answer = answered(&zone, source, &question(name, kind));
     let records: Vec<String> = answer.answers.iter().map(|it| it.data.to_string()).collect();
     let authority: Vec<String> = answer.authorities.iter().map(|it| it.name.to_string()).collect();
@@ -169,7 +169,7 @@ fn other_names_are_refused_or_forwarded_for_peers() {
     assert_eq!(asked(ANN, "example.org.", A), "Query Refused");
     assert_eq!(asked(ANN, "xrelay.internal.", A), "Query Refused");
     let names = Names { zone: "relay.internal".to_owned(), forward: vec![address("192.0.2.53")] };
-    let zone = Zone::of(&Relay { names: Some(names), ..relay() }).expect("names");
+    let zone = Zone::of(Arc::new(Relay { names: Some(names), ..relay() })).expect("names");
     let question = question("example.org.", A);
     let Reply::Forward(otherwise) = replied(&zone, ANN, &question, Transport::Udp) else {
         panic!("not forwarded")
@@ -184,7 +184,7 @@ fn other_names_are_refused_or_forwarded_for_peers() {
 
 #[test]
 fn what_is_no_question_gets_no_names() {
-    let zone = Zone::of(&relay()).expect("names");
+    let zone = Zone::of(Arc::new(relay())).expect("names");
     let code = |message: &Message| answered(&zone, ANN, message).metadata.response_code;
     let plain = question("db.relay.internal.", A);
     let mut answer = plain.clone();
@@ -219,7 +219,7 @@ fn an_answer_that_is_too_long_for_a_datagram_says_so() {
     let mut relay = relay();
     let many = |last| format!("fd00::{last:x}").parse().expect("an address");
     relay.peers[1].addresses = (0x100..0x140).map(many).collect();
-    let zone = Zone::of(&relay).expect("names");
+    let zone = Zone::of(Arc::new(relay)).expect("names");
     let mut asked = question("db.relay.internal.", AAAA);
     let length = |asked: &Message, by| {
         let Reply::Answer(bytes) = replied(&zone, "fd00::100", asked, by) else {
@@ -257,7 +257,7 @@ fn an_answer_repeats_its_question() {
 
 #[test]
 fn a_relay_without_names_has_no_zone() {
-    assert!(Zone::of(&Relay { names: None, ..relay() }).is_none());
+    assert!(Zone::of(Arc::new(Relay { names: None, ..relay() })).is_none());
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_peer_whose_name_makes_no_domain_name_has_none() {
     let mut relay = relay();
     for name in ["d..b", "db."] {
         relay.peers[1].name = name.parse().expect("a peer's name");
-        let zone = Zone::of(&relay).expect("names");
+        let zone = Zone::of(Arc::new(relay.clone())).expect("names");
         let answer = answered(&zone, ANN, &question("3.2.3.10.in-addr.arpa.", PTR));
         assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain, "{name}");
     }

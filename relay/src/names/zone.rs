@@ -1,4 +1,4 @@
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use hickory_proto::rr::Name;
 use ipnet::IpNet;
@@ -11,7 +11,7 @@ use crate::{
 /// The names of one configuration.
 #[derive(Debug)]
 pub struct Zone {
-    pub(super) relay: Relay,
+    pub(super) relay: Arc<Relay>,
     /// The zone's own name, which is also the relay's.
     pub(super) apex: Name,
     /// What is at and below each name in the zone, apart from its own.
@@ -40,7 +40,7 @@ pub enum Asker {
 
 impl Zone {
     /// The names of a configuration; `None` if it has none.
-    pub fn of(relay: &Relay) -> Option<Self> {
+    pub fn of(relay: Arc<Relay>) -> Option<Self> {
         let names = relay.names.as_ref()?;
         let apex = fully_qualified(&names.zone)?;
         let mut nodes: HashMap<Name, Node> = HashMap::new();
@@ -57,11 +57,11 @@ impl Zone {
             }
             nodes.entry(whole).or_default().owner = Some(place);
         }
-        Some(Self { relay: relay.clone(), apex, nodes, owners })
+        Some(Self { relay, apex, nodes, owners })
     }
 
     /// The configuration.
-    pub const fn relay(&self) -> &Relay {
+    pub fn relay(&self) -> &Relay {
         &self.relay
     }
 

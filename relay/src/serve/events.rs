@@ -25,7 +25,7 @@ pub(super) async fn events(
 ) -> Result<Response, Failure> {
     let permit =
         Arc::clone(&served.streams).try_acquire_owned().map_err(|_full| Failure::busy())?;
-    let events = following(served.reader.events(), permit);
+    let events = following(served.reader.events().subscribe(), permit);
     let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains(LINES)) {
         let lines = events.map(|event| {

@@ -6,6 +6,7 @@
 mod access;
 mod answer;
 mod api;
+mod configuration;
 mod endpoints;
 mod events;
 mod failure;
@@ -95,7 +96,7 @@ pub fn run(
     let notice = source.notice;
     let reader =
         Reader::start(Sight::new(source), records).context("start the thread that reads")?;
-    let webhooks = Webhooks::start(reader.feed(), notice);
+    let webhooks = Webhooks::start(reader.events().clone(), reader.configured(), notice);
     let webhooks = webhooks.context("start the thread that delivers to webhooks")?;
     let tallies = webhooks.tallies();
     let is_tls = access.tls.is_some();
@@ -108,7 +109,7 @@ pub fn run(
         let app = gated(Served::new(reader.clone(), tallies, metrics), gate);
         tokio::select! {
             never = listener::accept(listener, access.tls, app, Limits::DEFAULT) => match never {},
-            never = names::serve(reader.clone(), notice) => match never {},
+            never = names::serve(reader.configured(), notice) => match never {},
             () = reader.ended() => Err(io::Error::other("the thread that reads has ended").into()),
             ended = end() => {
                 reader.finish().await;

@@ -8,14 +8,11 @@ use tokio::{
 };
 
 use super::{
+    configuration::{Configuration, Configured},
     failure::Failure,
     recording::Recording,
-    webhooks::{Configured, Feed},
 };
-use crate::{
-    engine::{Event, EventReader, Look, Result, Sight},
-    model::Webhook,
-};
+use crate::engine::{Event, EventReader, Look, Result, Sight};
 
 /// The thread that reads the kernel. Whoever wants something asks it; it answers one after the
 /// other, so however many ask, they keep one processor busy at most.
@@ -25,7 +22,7 @@ pub(super) struct Reader {
     watched: Arc<watch::Sender<Watched>>,
     events: broadcast::Sender<Arc<Event>>,
     end: Arc<Notify>,
-    webhooks: watch::Receiver<Vec<Webhook>>,
+    configured: Configured,
 }
 
 type Question = Box<dyn for<'a> FnOnce(&'a mut Sight) -> LocalBoxFuture<'a, ()> + Send>;
@@ -60,16 +57,16 @@ impl Reader {
         let (watched, _) = watch::channel(None);
         let watched = Arc::new(watched);
         let (events, _) = broadcast::channel(EVENTS);
-        let (configured, webhooks) = watch::channel(Vec::new());
+        let (configuration, configured) = Configuration::new();
         let end = Arc::new(Notify::new());
         let reader = Self {
             questions,
             watched: Arc::clone(&watched),
             events: events.clone(),
             end: Arc::clone(&end),
-            webhooks,
+            configured,
         };
-        let told = Told { watched, events, webhooks: Configured::new(configured) };
+        let told = Told { watched, events, configuration };
         let answer = move || runtime.block_on(answer(sight, asked, told, &end, records));
         thread::Builder::new().name("reader".to_owned()).spawn(answer)?;
         Ok(reader)
@@ -119,14 +116,14 @@ impl Reader {
         drop(timeout(ENDING, self.ended()).await);
     }
 
-    /// What webhooks need.
-    pub(super) fn feed(&self) -> Feed {
-        Feed { events: self.events.clone(), configured: self.webhooks.clone() }
+    /// What happens, for whoever subscribes to it.
+    pub(super) const fn events(&self) -> &broadcast::Sender<Arc<Event>> {
+        &self.events
     }
 
-    /// What happens from now on.
-    pub(super) fn events(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.events.subscribe()
+    /// The configuration, read once for all.
+    pub(super) fn configured(&self) -> Configured {
+        self.configured.clone()
     }
 }
 
@@ -134,7 +131,7 @@ impl Reader {
 struct Told {
     watched: Arc<watch::Sender<Watched>>,
     events: broadcast::Sender<Arc<Event>>,
-    webhooks: Configured,
+    configuration: Configuration,
 }
 
 async fn answer(
@@ -144,7 +141,7 @@ async fn answer(
     end: &Notify,
     records: bool,
 ) {
-    let Told { watched, events, mut webhooks } = told;
+    let Told { watched, events, mut configuration } = told;
     let mut happened = EventReader::default();
     let mut recording = Recording::default();
     let mut samples = interval(BETWEEN_SAMPLES);
@@ -165,7 +162,7 @@ async fn answer(
             }
             _ = samples.tick(), if records => recording.record(&mut sight).await,
             _ = ticks.tick() => {
-                webhooks.follow(&mut sight).await;
+                configuration.follow(&mut sight).await;
                 let is_watched = watched.receiver_count() > 0;
                 let is_followed = events.receiver_count() > 0;
                 if !is_followed {

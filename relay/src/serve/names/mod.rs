@@ -24,49 +24,28 @@ use tokio::{
 
 use answering::Answering;
 
-use super::reader::Reader;
-use crate::{
-    engine::{Notice, Sight, Subject},
-    model::DNS_PORT,
-    names::Zone,
-};
+use super::configuration::Configured;
+use crate::{engine::Notice, model::DNS_PORT, names::Zone};
 
-/// Between two looks at the configuration, and two attempts to listen on addresses that are not there.
+/// Between two attempts to listen on addresses that are not there.
 const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Answers for as long as it is polled, if the configuration has names.
-pub(super) async fn serve(reader: Reader, notice: Notice) -> Infallible {
+pub(super) async fn serve(mut configured: Configured, notice: Notice) -> Infallible {
     let answering = Answering::new();
     let mut listening = Listening { notice, tasks: BTreeMap::new(), told: None };
     let mut ticks = interval(BETWEEN);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        let known = answering.zone();
-        // Until the relay can be read again, what is known of it holds.
-        if let Ok(News::Changed(zone)) = reader.ask(async |sight| news(sight, known).await).await {
-            answering.set(zone);
+        tokio::select! {
+            Ok(()) = configured.changed() => {
+                let relay = configured.borrow_and_update().clone();
+                answering.set(relay.and_then(Zone::of).map(Arc::new));
+            }
+            _ = ticks.tick() => {}
         }
         listening.follow(&answering).await;
     }
-}
-
-/// What a look at the configuration found.
-enum News {
-    Same,
-    Changed(Option<Arc<Zone>>),
-}
-
-async fn news(sight: &mut Sight, known: Option<Arc<Zone>>) -> crate::engine::Result<News> {
-    let relay = match sight.context().await?.subject() {
-        Subject::Configured(loaded) => &loaded.relay,
-        // Somebody may be editing it.
-        Subject::Bare { .. } => return Ok(News::Same),
-    };
-    Ok(match known {
-        Some(known) if known.relay() == relay => News::Same,
-        Some(_) | None => News::Changed(Zone::of(relay).map(Arc::new)),
-    })
 }
 
 /// The addresses that are listened on.

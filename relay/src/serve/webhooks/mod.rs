@@ -2,7 +2,6 @@
 //! their own, so that no server holds up whoever reads or answers.
 
 mod delivery;
-mod feed;
 mod inbox;
 mod message;
 mod pace;
@@ -24,17 +23,17 @@ use std::{
 
 use tokio::{
     runtime,
-    sync::watch,
+    sync::{broadcast, watch},
     task::{JoinSet, LocalSet},
     time::timeout,
 };
 
+use super::configuration::Configured;
 use crate::{
-    engine::Notice,
+    engine::{Event, Notice},
     model::{Webhook, WebhookName},
 };
 use delivery::Delivery;
-pub(super) use feed::{Configured, Feed};
 use inbox::Inbox;
 use message::Ids;
 use pace::Pace;
@@ -61,14 +60,19 @@ impl Webhooks {
     ///
     /// # Errors
     /// The system starts no thread, or has no random numbers.
-    pub(super) fn start(feed: Feed, notice: Notice) -> io::Result<Self> {
+    pub(super) fn start(
+        events: broadcast::Sender<Arc<Event>>,
+        configured: Configured,
+        notice: Notice,
+    ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let ids = Arc::new(Ids::new()?);
         let (ending, ended) = watch::channel(());
         let (tally, tallies) = Tallies::new();
         let deliver = move || {
-            let running = Running { ids, ended, tally, notice, webhooks: BTreeMap::new() };
-            LocalSet::new().block_on(&runtime, running.deliver(feed));
+            let webhooks = BTreeMap::new();
+            let running = Running { ids, events, ended, tally, notice, webhooks };
+            LocalSet::new().block_on(&runtime, running.deliver(configured));
             // A look-up of a name may take its time.
             runtime.shutdown_background();
         };
@@ -92,6 +96,7 @@ impl Webhooks {
 /// The webhooks that are delivered to.
 struct Running {
     ids: Arc<Ids>,
+    events: broadcast::Sender<Arc<Event>>,
     ended: watch::Receiver<()>,
     tally: watch::Sender<Vec<Arc<Tally>>>,
     notice: Notice,
@@ -100,14 +105,14 @@ struct Running {
 }
 
 impl Running {
-    async fn deliver(mut self, mut feed: Feed) {
+    async fn deliver(mut self, mut configured: Configured) {
         let mut tasks = JoinSet::new();
         loop {
-            let configured = feed.configured.borrow_and_update().clone();
-            self.follow(configured, &feed, &mut tasks);
+            let relay = configured.borrow_and_update().clone();
+            self.follow(relay.as_ref().map_or(&[], |relay| &relay.webhooks), &mut tasks);
             tokio::select! {
                 _ = self.ended.changed() => break,
-                changed = feed.configured.changed() => if changed.is_err() {
+                changed = configured.changed() => if changed.is_err() {
                     break;
                 },
             }
@@ -122,24 +127,24 @@ impl Running {
     }
 
     /// Starts, changes and removes webhooks, so that they are as configured.
-    fn follow(&mut self, configured: Vec<Webhook>, feed: &Feed, tasks: &mut JoinSet<()>) {
+    fn follow(&mut self, configured: &[Webhook], tasks: &mut JoinSet<()>) {
         while tasks.try_join_next().is_some() {}
         let is_configured = |name: &WebhookName| configured.iter().any(|it| it.name == *name);
         self.webhooks.retain(|name, _| is_configured(name));
         for webhook in configured {
             if let Some((settings, _)) = self.webhooks.get(&webhook.name) {
                 settings.send_if_modified(|settings| {
-                    let is_changed = *settings != webhook;
-                    *settings = webhook;
+                    let is_changed = settings != webhook;
+                    settings.clone_from(webhook);
                     is_changed
                 });
                 continue;
             }
             let name = webhook.name.clone();
             let tally = Arc::new(Tally::new(name.clone()));
-            let (settings, read) = watch::channel(webhook);
+            let (settings, read) = watch::channel(webhook.clone());
             let queue = Queue::new(Arc::clone(&self.ids));
-            let (events, ended) = (feed.events.clone(), self.ended.clone());
+            let (events, ended) = (self.events.clone(), self.ended.clone());
             let inbox = Inbox::new(read, events, ended, queue, Arc::clone(&tally));
             let (client, counted) = (Client::default(), Arc::clone(&tally));
             let delivery = Delivery::new(inbox, client, Pace::DEFAULT, counted, self.notice);
