@@ -33,7 +33,7 @@ fn peers_ask_for_the_names_of_those_whom_they_may_reach() {
         }
         let [to_c, _] = site.addresses(&c)?;
         let lab = Lab::start_with(site, &[a.clone(), b.clone()])?;
-        let _serving = Serving::start(&lab)?;
+        let serving = Serving::start(&lab)?;
         let [pa, pb] = lab.first()?;
         lab.widen(pa)?;
         lab.widen(pb)?;
@@ -78,6 +78,16 @@ fn peers_ask_for_the_names_of_those_whom_they_may_reach() {
                     ensure!(found.metadata.response_code == ResponseCode::Refused, "{found}");
                 }
             }
+        }
+
+        let metrics = serving.get("/metrics")?;
+        for outcome in ["answered", "no_name", "refused"] {
+            let counted = format!(
+                "wgrelay_name_questions_total{{interface=\"relay0\",outcome=\"{outcome}\"}} "
+            );
+            let count = metrics.lines().find_map(|line| line.strip_prefix(counted.as_str()));
+            let count: u64 = count.context("a count")?.parse()?;
+            ensure!(count >= WAYS.len() as u64, "{outcome}: {count}");
         }
 
         // A change of the files is seen, and a relay that goes and comes again answers.

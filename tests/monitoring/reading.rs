@@ -6,10 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use relay::stats::{
-    BusiestPairs, Dropped, FlowTable, Guarded, Observation, Pairs, PeerObservation, Policy,
-    QuotaTraffic, QuotaUse, RateLimit, RuleTraffic, RuleUse, Scrape, Snapshot, Unanswered,
-    WebhookUse,
+use relay::{
+    names,
+    stats::{
+        BusiestPairs, Dropped, FlowTable, Guarded, Observation, Pairs, PeerObservation, Policy,
+        QuotaTraffic, QuotaUse, RateLimit, RuleTraffic, RuleUse, Scrape, Snapshot, Unanswered,
+        WebhookUse,
+    },
 };
 use relay_common::{PairCounters, PeerCounters, Reason, counters::RuleCounters, guard::Outcome};
 
@@ -42,6 +45,7 @@ pub(crate) fn scrape(now: SystemTime) -> Scrape {
             waiting: 2,
             is_disabled: false,
         }],
+        name_questions: names::Outcome::ALL.map(|outcome| (outcome.label(), 40)).into(),
         took: Duration::from_micros(12_345),
     }
 }

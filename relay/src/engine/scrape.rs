@@ -1,6 +1,6 @@
 //! What a scrape of metrics wants, read in one go.
 
-use std::{cmp::Reverse, time::Instant};
+use std::{cmp::Reverse, collections::BTreeMap, time::Instant};
 
 use relay_common::PairCounters;
 
@@ -32,8 +32,9 @@ pub async fn scrape(context: &Context, most_pairs: usize) -> Result<Scrape> {
         pairs,
         flows,
         rates: rates(relay),
-        // Who delivers to them adds them.
+        // Who delivers and answers adds these.
         webhooks: Vec::new(),
+        name_questions: BTreeMap::new(),
         took: started.elapsed(),
     })
 }

@@ -7,7 +7,7 @@ use hickory_proto::{
 };
 
 use super::{
-    Zone,
+    Outcome, Zone,
     lookup::{Asking, Found},
 };
 
@@ -25,8 +25,8 @@ pub enum Transport {
 pub enum Reply {
     /// Nothing: it was no question.
     Silence,
-    /// This message.
-    Answer(Vec<u8>),
+    /// This message, and what it is.
+    Answer(Outcome, Vec<u8>),
     /// The answer of another resolver, or this message if there is none.
     Forward(Vec<u8>),
 }
@@ -59,19 +59,22 @@ impl Zone {
         if flags & RESPONSE != 0 {
             return Reply::Silence;
         }
-        let invalid =
-            |code| Reply::Answer(encoded(&Message::error_msg(id, op_code, code), UDP_MIN));
-        let Some(asker) = self.asker(source) else { return invalid(ResponseCode::Refused) };
+        let error = |outcome, code| {
+            Reply::Answer(outcome, encoded(&Message::error_msg(id, op_code, code), UDP_MIN))
+        };
+        let Some(asker) = self.asker(source) else {
+            return error(Outcome::Refused, ResponseCode::Refused);
+        };
         if op_code != OpCode::Query {
-            return invalid(ResponseCode::NotImp);
+            return error(Outcome::Invalid, ResponseCode::NotImp);
         }
         // Numbers are checked first: the parser makes room for as many as the header says.
         if (questions, answers, authorities) != (1, 0, 0) || additional > ADDITIONAL_MAX {
-            return invalid(ResponseCode::FormErr);
+            return error(Outcome::Invalid, ResponseCode::FormErr);
         }
         match Message::from_vec(question) {
             Ok(question) => self.reply_to(&question, Asking { asker, now }, by),
-            Err(_) => invalid(ResponseCode::FormErr),
+            Err(_) => error(Outcome::Invalid, ResponseCode::FormErr),
         }
     }
 
@@ -90,15 +93,15 @@ impl Zone {
         if by == Transport::Tcp {
             room = u16::MAX;
         }
-        let finished = |code, mut answer: Message| {
+        let finished = |outcome, code, mut answer: Message| {
             answer.metadata.response_code = code;
-            Reply::Answer(encoded(&answer, room))
+            Reply::Answer(outcome, encoded(&answer, room))
         };
         if question.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
-            return finished(ResponseCode::BADVERS, answer);
+            return finished(Outcome::Invalid, ResponseCode::BADVERS, answer);
         }
         let [query] = &question.queries[..] else {
-            return finished(ResponseCode::FormErr, answer);
+            return finished(Outcome::Invalid, ResponseCode::FormErr, answer);
         };
         let is_ours = matches!(query.query_class, DNSClass::IN | DNSClass::ANY);
         let found = is_ours.then(|| self.look_up(&query.name, query.query_type, asking)).flatten();
@@ -107,12 +110,14 @@ impl Zone {
                 answer.metadata.response_code = ResponseCode::ServFail;
                 Reply::Forward(encoded(&answer, room))
             }
-            None => finished(ResponseCode::Refused, answer),
+            None => finished(Outcome::Refused, ResponseCode::Refused, answer),
             Some(found) => {
                 answer.metadata.authoritative = true;
-                let code = match found {
-                    Found::NoName(_) => ResponseCode::NXDomain,
-                    Found::Records(_) | Found::Nothing(_) => ResponseCode::NoError,
+                let (outcome, code) = match found {
+                    Found::NoName(_) => (Outcome::NoName, ResponseCode::NXDomain),
+                    Found::Records(_) | Found::Nothing(_) => {
+                        (Outcome::Answered, ResponseCode::NoError)
+                    }
                 };
                 match found {
                     Found::Records(records) => answer.answers = records,
@@ -120,7 +125,7 @@ impl Zone {
                         answer.authorities = vec![authority];
                     }
                 }
-                finished(code, answer)
+                finished(outcome, code, answer)
             }
         }
     }

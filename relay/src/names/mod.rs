@@ -6,9 +6,11 @@
 
 mod lookup;
 mod message;
+mod outcome;
 mod zone;
 
 pub use message::{QUESTION_MAX, Reply, Transport, is_answer_to};
+pub use outcome::Outcome;
 pub use zone::{Asker, Zone};
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn replied(zone: &Zone, source: &str, question: &Message, by: Transport) -> Repl
 }
 
 fn answered(zone: &Zone, source: &str, question: &Message) -> Message {
-    let Reply::Answer(bytes) = replied(zone, source, question, Transport::Udp) else {
+    let Reply::Answer(_, bytes) = replied(zone, source, question, Transport::Udp) else {
         panic!("no answer")
     };
     Message::from_vec(&bytes).expect("a message")
@@ -207,7 +207,7 @@ fn what_is_no_question_gets_no_names() {
     // The header promises what is not there.
     let mut bytes = plain.to_vec().expect("a message");
     bytes[4..12].fill(0xff);
-    let Reply::Answer(bytes) = zone.reply(address(ANN), &bytes, Transport::Udp, NOW) else {
+    let Reply::Answer(_, bytes) = zone.reply(address(ANN), &bytes, Transport::Udp, NOW) else {
         panic!("no answer")
     };
     let answer = Message::from_vec(&bytes).expect("a message");
@@ -222,7 +222,7 @@ fn an_answer_that_is_too_long_for_a_datagram_says_so() {
     let zone = Zone::of(Arc::new(relay)).expect("names");
     let mut asked = question("db.relay.internal.", AAAA);
     let length = |asked: &Message, by| {
-        let Reply::Answer(bytes) = replied(&zone, "fd00::100", asked, by) else {
+        let Reply::Answer(_, bytes) = replied(&zone, "fd00::100", asked, by) else {
             panic!("no answer")
         };
         let answer = Message::from_vec(&bytes).expect("a message");
@@ -268,5 +268,12 @@ fn a_peer_whose_name_makes_no_domain_name_has_none() {
         let zone = Zone::of(Arc::new(relay.clone())).expect("names");
         let answer = answered(&zone, ANN, &question("3.2.3.10.in-addr.arpa.", PTR));
         assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain, "{name}");
+    }
+}
+
+#[test]
+fn what_became_of_a_question_has_its_place_among_all() {
+    for (place, outcome) in Outcome::ALL.into_iter().enumerate() {
+        assert_eq!(outcome as usize, place, "{}", outcome.label());
     }
 }

@@ -20,11 +20,11 @@ pub(super) async fn metrics(
     let format = wanted(&headers);
     let Metrics { most_pairs, compat } = served.metrics;
     let place = served.room.take().await?;
-    let webhooks = served.webhooks.read();
+    let (webhooks, name_questions) = (served.webhooks.read(), served.names.questions());
     let scrape = served.reader.ask(async move |sight: &mut Sight| {
         engine::scrape(sight.context().await?, most_pairs).await
     });
-    let scrape = Scrape { webhooks, ..scrape.await? };
+    let scrape = Scrape { webhooks, name_questions, ..scrape.await? };
     let style = ScrapeStyle { format, compat, now: SystemTime::now() };
     Ok(place.stream(format.content_type(), move |text| render_scrape_into(text, &scrape, &style)))
 }

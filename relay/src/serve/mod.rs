@@ -33,6 +33,7 @@ pub use access::{AccessError, Credentials};
 use answer::Room;
 use gate::Gate;
 use listener::Limits;
+use names::Answering;
 use reader::Reader;
 pub use webhooks::{PostError, Tried, TrustError, UnknownWebhook, try_webhook};
 use webhooks::{Tallies, Webhooks};
@@ -70,6 +71,7 @@ pub struct Metrics {
 struct Served {
     reader: Reader,
     webhooks: Tallies,
+    names: Answering,
     room: Room,
     /// For answers without an end.
     streams: Arc<Semaphore>,
@@ -99,6 +101,7 @@ pub fn run(
     let webhooks = Webhooks::start(reader.events().clone(), reader.configured(), notice);
     let webhooks = webhooks.context("start the thread that delivers to webhooks")?;
     let tallies = webhooks.tallies();
+    let names = Answering::new();
     let is_tls = access.tls.is_some();
     let ended = engine::block_on(async {
         let listening = TcpListener::bind(listen).await;
@@ -106,10 +109,10 @@ pub fn run(
         let address = listener.local_addr().with_context(|| format!("listen on {listen}"))?;
         let gate = Gate::new(address, hosts, access.token);
         ready(address, is_tls)?;
-        let app = gated(Served::new(reader.clone(), tallies, metrics), gate);
+        let app = gated(Served::new(reader.clone(), tallies, names.clone(), metrics), gate);
         tokio::select! {
             never = listener::accept(listener, access.tls, app, Limits::DEFAULT) => match never {},
-            never = names::serve(reader.configured(), notice) => match never {},
+            never = names::serve(names, reader.configured(), notice) => match never {},
             () = reader.ended() => Err(io::Error::other("the thread that reads has ended").into()),
             ended = end() => {
                 reader.finish().await;
@@ -122,9 +125,9 @@ pub fn run(
 }
 
 impl Served {
-    fn new(reader: Reader, webhooks: Tallies, metrics: Metrics) -> Self {
+    fn new(reader: Reader, webhooks: Tallies, names: Answering, metrics: Metrics) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Self { reader, webhooks, room: Room::new(), streams, metrics }
+        Self { reader, webhooks, names, room: Room::new(), streams, metrics }
     }
 }
 

@@ -77,7 +77,10 @@ impl Serving {
                 let address = listener.local_addr().expect("its address");
                 ready.send(address).expect("somebody waits");
                 let gate = Gate::new(address, vec!["relay.example".to_owned()], token);
-                let app = change(gated(Served::new(reader, Tallies::new().1, METRICS), gate));
+                let app = change(gated(
+                    Served::new(reader, Tallies::new().1, Answering::new(), METRICS),
+                    gate,
+                ));
                 tokio::select! {
                     never = listener::accept(listener, None, app, LIMITS) => match never {},
                     _ = ended => {}
@@ -92,7 +95,7 @@ impl Serving {
     fn answering(big: MethodRouter<Served>) -> Self {
         let files = tempfile::tempdir().expect("a directory");
         let reader = Reader::start(Sight::new(source(files.path())), false).expect("a thread");
-        let served = Served::new(reader, Tallies::new().1, METRICS);
+        let served = Served::new(reader, Tallies::new().1, Answering::new(), METRICS);
         Self::with(None, |app| app.merge(Router::new().route("/big", big).with_state(served)))
     }
 
@@ -386,7 +389,7 @@ fn tls_is_spoken_where_a_certificate_is_given() {
         let address = listener.local_addr().expect("its address");
         let reader = Reader::start(Sight::new(source(files.0.path())), false).expect("a thread");
         let app = gated(
-            Served::new(reader, Tallies::new().1, METRICS),
+            Served::new(reader, Tallies::new().1, Answering::new(), METRICS),
             Gate::new(address, Vec::new(), access.token),
         );
         let talk = async {

@@ -11,6 +11,7 @@ mod flows;
 mod guard;
 mod learning;
 mod loans;
+mod names;
 mod observation;
 mod pairs;
 mod prometheus;

@@ -10,6 +10,7 @@ use super::{
     Exposition, Pairs, QuotaTraffic, RuleTraffic, Snapshot, WebhookUse,
     compat::compat_families,
     exposition::{Family, Label},
+    names::name_families,
     prometheus::{pair_families, relay_families, rule_families},
     webhooks::webhook_families,
 };
@@ -29,6 +30,8 @@ pub struct Scrape {
     pub rates: Vec<RateLimit>,
     /// Webhooks and what they were sent; none where nothing is delivered to them.
     pub webhooks: Vec<WebhookUse>,
+    /// Questions about names, by label of what became of them; none where no names are answered.
+    pub name_questions: BTreeMap<&'static str, u64>,
     /// How long the reading took.
     pub took: Duration,
 }
@@ -128,6 +131,7 @@ pub fn render_scrape_into(
         }
     }
     webhook_families(out, interface, &scrape.webhooks, format)?;
+    name_families(out, interface, &scrape.name_questions, format)?;
     if compat {
         compat_families(out, &scrape.snapshot, format)?;
     }
@@ -257,6 +261,7 @@ mod tests {
                 waiting: 2,
                 is_disabled: false,
             }],
+            name_questions: [("answered", 40), ("no_name", 3), ("unanswered", 0)].into(),
             took: Duration::from_micros(12_345),
         }
     }

@@ -17,7 +17,8 @@ fn the_page_of_metrics_is_current() {
     let mut all = families("scrape__tests__a_scrape_is_one_exposition_of_everything");
     all.retain(|row| !parts.iter().any(|(_, rows)| rows.iter().any(|other| other[0] == row[0])));
     let compat = families("compat__tests__names_labels_and_values_are_those_of_the_originals");
-    let is_served = |row: &[String; 4]| row[0].starts_with("`wgrelay_webhook_");
+    let served = ["`wgrelay_webhook_", "`wgrelay_name_"];
+    let is_served = |row: &[String; 4]| served.iter().any(|prefix| row[0].starts_with(prefix));
     let (served, all) = all.into_iter().partition(is_served);
     let rest = [
         ("relay stats --all", all),

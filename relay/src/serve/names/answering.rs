@@ -1,23 +1,27 @@
 use std::{
-    net::IpAddr,
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-use super::{forward, seats::Seats};
+use super::{forward, seats::Seats, tally::Tally};
 use crate::{
     engine,
-    model::PublicKey,
-    names::{Reply, Transport, Zone},
+    model::{DNS_PORT, PublicKey},
+    names::{Outcome, Reply, Transport, Zone},
 };
 
 /// What all sockets answer from.
 #[derive(Clone)]
-pub(super) struct Answering {
+pub(in crate::serve) struct Answering {
     zone: Arc<RwLock<Option<Arc<Zone>>>>,
     /// For questions that wait for other resolvers.
     waiting: Seats,
     /// For connections.
     pub(super) connections: Seats,
+    pub(super) questions: Arc<Tally>,
+    patience: Duration,
 }
 
 /// What to do about a question.
@@ -29,23 +33,41 @@ pub(super) enum Next {
 
 /// A question for other resolvers.
 pub(super) struct Forwarded {
-    resolvers: Vec<IpAddr>,
-    question: Vec<u8>,
-    by: Transport,
-    who: Option<PublicKey>,
-    otherwise: Vec<u8>,
+    pub(super) resolvers: Vec<SocketAddr>,
+    pub(super) question: Vec<u8>,
+    pub(super) by: Transport,
+    pub(super) who: Option<PublicKey>,
+    /// The answer if they have none.
+    pub(super) otherwise: Vec<u8>,
 }
 
 /// Of all peers, and of one.
-const WAITING: (usize, usize) = (128, 32);
+pub(super) const WAITING: (usize, usize) = (128, 32);
 const CONNECTIONS: (usize, usize) = (64, 8);
 
+/// Stub resolvers wait for five seconds (resolv.conf(5)).
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Answering {
-    pub(super) fn new() -> Self {
-        let (all, each) = WAITING;
-        let waiting = Seats::new(all, each);
-        let (all, each) = CONNECTIONS;
-        Self { zone: Arc::default(), waiting, connections: Seats::new(all, each) }
+    pub(in crate::serve) fn new() -> Self {
+        Self::with(PATIENCE)
+    }
+
+    /// With so much time for the answer of one resolver.
+    pub(super) fn with(patience: Duration) -> Self {
+        let seats = |(all, each)| Seats::new(all, each);
+        Self {
+            zone: Arc::default(),
+            waiting: seats(WAITING),
+            connections: seats(CONNECTIONS),
+            questions: Arc::default(),
+            patience,
+        }
+    }
+
+    /// Questions so far, by what became of them; nothing while there are no names.
+    pub(in crate::serve) fn questions(&self) -> BTreeMap<&'static str, u64> {
+        self.zone().map(|_| self.questions.read()).unwrap_or_default()
     }
 
     /// The names as they are now.
@@ -67,9 +89,12 @@ impl Answering {
         let Some(zone) = self.zone() else { return Next::Nothing };
         match zone.reply(source, question, by, engine::now()) {
             Reply::Silence => Next::Nothing,
-            Reply::Answer(bytes) => Next::Answer(bytes),
+            Reply::Answer(outcome, bytes) => {
+                self.questions.count(outcome);
+                Next::Answer(bytes)
+            }
             Reply::Forward(otherwise) => Next::Forward(Forwarded {
-                resolvers: zone.forward().to_vec(),
+                resolvers: zone.forward().iter().map(|to| SocketAddr::new(*to, DNS_PORT)).collect(),
                 question: question.to_vec(),
                 by,
                 who: self.who(source),
@@ -81,7 +106,14 @@ impl Answering {
     /// The answer of another resolver, or that there is none.
     pub(super) async fn forward(&self, forwarded: Forwarded) -> Vec<u8> {
         let Forwarded { resolvers, question, by, who, otherwise } = forwarded;
-        let Some(_seat) = self.waiting.take(who) else { return otherwise };
-        forward::ask(&resolvers, &question, by).await.unwrap_or(otherwise)
+        let (outcome, answer) = match self.waiting.take(who) {
+            None => (Outcome::Busy, otherwise),
+            Some(_seat) => match forward::ask(&resolvers, &question, by, self.patience).await {
+                Some(answer) => (Outcome::Forwarded, answer),
+                None => (Outcome::Unanswered, otherwise),
+            },
+        };
+        self.questions.count(outcome);
+        answer
     }
 }

@@ -10,26 +10,25 @@ use tokio::{
 };
 
 use super::framing::{read, write};
-use crate::{
-    model::DNS_PORT,
-    names::{Transport, is_answer_to},
-};
-
-/// Time for the answer of one resolver. Stub resolvers wait five seconds (resolv.conf(5)).
-const EACH: Duration = Duration::from_secs(2);
+use crate::names::{Transport, is_answer_to};
 
 /// The first answer of resolvers to a question, asked one after the other, by what it came by itself:
-/// an answer that does not fit into a datagram says so, and the client asks again.
-pub(super) async fn ask(resolvers: &[IpAddr], question: &[u8], by: Transport) -> Option<Vec<u8>> {
-    for resolver in resolvers {
-        let to = SocketAddr::new(*resolver, DNS_PORT);
+/// an answer that does not fit into a datagram says so, and the client asks again. `each` is the time
+/// that one of them has.
+pub(super) async fn ask(
+    resolvers: &[SocketAddr],
+    question: &[u8],
+    by: Transport,
+    each: Duration,
+) -> Option<Vec<u8>> {
+    for &to in resolvers {
         let answer = async {
             match by {
                 Transport::Udp => by_datagram(to, question).await,
                 Transport::Tcp => by_stream(to, question).await,
             }
         };
-        match timeout(EACH, answer).await {
+        match timeout(each, answer).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => tracing::debug!("names: {to}: {error}"),
             Err(_elapsed) => tracing::debug!("names: {to}: no answer"),

@@ -4,6 +4,7 @@ mod answering;
 mod forward;
 mod framing;
 mod seats;
+mod tally;
 mod tcp;
 mod udp;
 
@@ -22,7 +23,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use answering::Answering;
+pub(super) use answering::Answering;
 
 use super::configuration::Configured;
 use crate::{engine::Notice, model::DNS_PORT, names::Zone};
@@ -31,8 +32,11 @@ use crate::{engine::Notice, model::DNS_PORT, names::Zone};
 const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Answers for as long as it is polled, if the configuration has names.
-pub(super) async fn serve(mut configured: Configured, notice: Notice) -> Infallible {
-    let answering = Answering::new();
+pub(super) async fn serve(
+    answering: Answering,
+    mut configured: Configured,
+    notice: Notice,
+) -> Infallible {
     let mut listening = Listening { notice, tasks: BTreeMap::new(), told: None };
     let mut ticks = interval(BETWEEN);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,3 +96,6 @@ impl Listening {
 async fn bind(at: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     Ok((UdpSocket::bind(at).await?, TcpListener::bind(at).await?))
 }
+
+#[cfg(test)]
+mod tests;
