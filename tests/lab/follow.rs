@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
-    process::{Child, Stdio},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -16,6 +17,9 @@ use crate::siege::Siege;
 /// nothing.
 const SECONDS: Duration = Duration::from_secs(20);
 const A_WHILE: Duration = Duration::from_secs(3);
+
+/// Time for a name to be looked up again, which is done each 30 seconds.
+const LOOKED_UP: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_removed_fence_is_restored_for_the_policy_in_force() {
@@ -119,6 +123,36 @@ fn a_peer_that_is_not_heard_from_is_looked_up_again() {
 }
 
 #[test]
+fn a_peer_whose_name_gets_another_address_is_followed() {
+    scenario(skip::LAB, || {
+        let mut site = Site::node_to_node()?;
+        let [a, _] = site.first()?;
+        site.set(&a, "own_endpoint", "site.invalid:7")?;
+        let lab = Lab::start_with(site, &[])?;
+        let key = lab.site().private_key(&a)?.public_key().to_string();
+        let is_at = |endpoint: &str| -> Result<()> {
+            deadline::within(LOOKED_UP, endpoint, || {
+                let endpoints = lab.relay().wg("relay0", "endpoints")?;
+                Ok((endpoints.get(&key).context("a peer")? == endpoint).then_some(()))
+            })
+        };
+        is_at("(none)")?;
+
+        let hosts = lab.directory().join("hosts");
+        fs::write(&hosts, "")?;
+        let command = with_hosts(&lab.relay().command(&["follow"]), &hosts);
+        let mut follower = Follower::run(&lab, command)?;
+        for address in ["192.0.2.254", "192.0.2.253", "2001:db8::7"] {
+            fs::write(&hosts, format!("{address} site.invalid\n"))?;
+            let endpoint = SocketAddr::new(address.parse()?, 7).to_string();
+            is_at(&endpoint)?;
+            follower.printed(&format!("~ peer {a}: endpoint {endpoint}"))?;
+        }
+        follower.kill()
+    });
+}
+
+#[test]
 fn the_guard_follows_the_default_route_and_waits_for_named_interfaces() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;
@@ -175,9 +209,12 @@ struct Follower {
 
 impl Follower {
     fn start(lab: &Lab) -> Result<Self> {
+        Self::run(lab, lab.relay().command(&["follow"]))
+    }
+
+    fn run(lab: &Lab, mut command: Command) -> Result<Self> {
         let log = lab.directory().join("follow.log");
         let output = File::create(&log)?;
-        let mut command = lab.relay().command(&["follow"]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = lab.relay().namespace().enter(|| command.spawn())??;
         let follower = Self { child, log };
@@ -210,6 +247,16 @@ impl Drop for Follower {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The same command, for which this file is /etc/hosts.
+fn with_hosts(command: &Command, hosts: &Path) -> Command {
+    const INSIDE: &str = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+    let mut inside = Command::new("unshare");
+    inside.args(["--mount", "sh", "-c", INSIDE]).arg(hosts);
+    inside.arg(command.get_program()).args(command.get_args());
+    inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    inside
 }
 
 /// Waits until `relay status --check` finds no problem.
