@@ -39,13 +39,14 @@ const NEEDS: &[Need] = &[Need::Relay, Need::VirtualMachine, Need::Browser];
 type Body = fn(&Stage) -> Result<()>;
 
 /// Each changes what the peers do, and puts it back.
-const TESTS: [(&str, Body); 10] = [
+const TESTS: [(&str, Body); 11] = [
     ("who_has_no_token_sees_nothing", shown::who_has_no_token_sees_nothing),
     ("what_is_shown_is_what_the_kernel_counts", shown::what_is_shown_is_what_the_kernel_counts),
     ("an_update_arrives_within_two_seconds", shown::an_update_arrives_within_two_seconds),
     ("a_question_gets_the_answer_of_explain", shown::a_question_gets_the_answer_of_explain),
     ("no_view_has_errors_or_asks_another_server", views::no_view_has_errors),
     ("no_view_is_wider_than_a_phone", views::no_view_is_wider_than_a_phone),
+    ("a_phone_has_the_filter_from_edge_to_edge", views::a_phone_has_the_filter_from_edge_to_edge),
     ("axe_finds_nothing_serious", axe::axe_finds_nothing_serious),
     ("all_can_be_done_by_keyboard", keyboard::all_can_be_done_by_keyboard),
     ("the_api_is_as_it_is_described", described::the_api_is_as_it_is_described),

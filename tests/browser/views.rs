@@ -40,6 +40,22 @@ pub(crate) fn no_view_is_wider_than_a_phone(stage: &Stage) -> Result<()> {
     stage.tell("rest").map(drop)
 }
 
+pub(crate) fn a_phone_has_the_filter_from_edge_to_edge(stage: &Stage) -> Result<()> {
+    let page = Page::open(stage)?;
+    let (width, height) = PHONE;
+    page.browser.show_as(width, height, "light")?;
+    page.until_there("#peers")?;
+    let script = "
+        const [label, filter, peers] = ['[for=filter]', '#filter', '#peers']
+            .map((name) => document.querySelector(name).getBoundingClientRect());
+        return [label.left, peers.left, filter.right, peers.right, label.bottom - filter.top];";
+    let found = page.browser.run(script, &[])?;
+    let [left, first, right, last, beside]: [f64; 5] = serde_json::from_value(found)?;
+    ensure!((left - first).abs() < 1.0 && (right - last).abs() < 1.0, "{left} to {right}");
+    ensure!(beside > 0.0, "the label is above the filter");
+    Ok(())
+}
+
 /// The page does not scroll sideways, and nothing of it is cut off at its edge.
 pub(crate) fn require_fit(page: &Page<'_>, width: u32) -> Result<()> {
     let script = "
