@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{future::Future, pin::pin, time::Duration};
 
 use futures_util::StreamExt as _;
 use rtnetlink::{
@@ -7,6 +7,7 @@ use rtnetlink::{
     },
     packet_route::RouteNetlinkMessage,
 };
+use tokio::time::{error::Elapsed, timeout};
 
 use super::NetError;
 
@@ -16,6 +17,9 @@ const DUMPS_MAX: usize = 16;
 /// Time limit of an answer. The kernel answers at once, but the netlink crate drops an answer that it
 /// cannot decode.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// Time to read an answer that is there.
+const READING_MAX: Duration = Duration::from_secs(5);
 
 /// A connection to the kernel's routing netlink, in the network namespace in which it was opened.
 #[derive(Debug, Clone)]
@@ -106,10 +110,25 @@ impl Handle {
             }
             Ok(())
         };
-        match tokio::time::timeout(ANSWER_MAX, reading).await {
+        match within(ANSWER_MAX, READING_MAX, reading).await {
             Ok(outcome) => outcome.map(|()| answers),
             Err(elapsed) => Err(no_answer(format!("none came ({elapsed})"))),
         }
+    }
+}
+
+/// Waits for an answer this long. The kernel may work longer on a request, such as to delete an
+/// interface with thousands of peers, in the system call that sends it. This thread waits there; the
+/// answer comes after the deadline, but is there, so there is a little time to read it.
+async fn within<T>(
+    answering: Duration,
+    reading: Duration,
+    answer: impl Future<Output = T>,
+) -> Result<T, Elapsed> {
+    let mut answer = pin!(answer);
+    match timeout(answering, answer.as_mut()).await {
+        Ok(answer) => Ok(answer),
+        Err(_elapsed) => timeout(reading, answer).await,
     }
 }
 
@@ -117,4 +136,33 @@ impl Handle {
 struct Answers {
     messages: Vec<RouteNetlinkMessage>,
     interrupted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, thread};
+
+    use tokio::{runtime, sync::oneshot, task};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_the_kernel_takes_long_for_is_read() {
+        let runtime = runtime::Builder::new_current_thread().enable_time().build();
+        let answering = Duration::from_millis(1);
+        let waited = runtime.expect("a runtime").block_on(async {
+            let (send, answer) = oneshot::channel();
+            task::spawn(async move {
+                // The system call, in which the thread stays.
+                thread::sleep(answering * 20);
+                // The answer is read with the next event of the socket.
+                task::yield_now().await;
+                send.send(()).expect("somebody waits");
+            });
+            let answered = within(answering, READING_MAX, answer).await;
+            (answered, within(answering, answering, pending::<()>()).await)
+        });
+        assert!(matches!(waited.0, Ok(Ok(()))), "{waited:?}");
+        assert!(waited.1.is_err(), "{waited:?}");
+    }
 }
