@@ -91,13 +91,15 @@ pub(super) fn run(
     // which the last of those is not done.
     let kernels = 0..fetched.len();
     let is_split = several && tier == 3 && plan.filter.is_empty();
+    let newest = kernels.clone().find(|kernel| of_kernel(fetched[*kernel].1) == Kernels::Newest);
+    let once = newest.filter(|_| is_split).map(|kernel| {
+        [&ONCE[HALF..], &ONCE[..HALF]].map(|modules| (kernel, Part::Untimed(Share::Of(modules))))
+    });
     let untimed = |kernel: usize| match of_kernel(fetched[kernel].1) {
         Kernels::Newest if is_split => (kernel, Part::Untimed(Share::OfEach)),
         Kernels::One | Kernels::Newest | Kernels::Other => (kernel, Part::Untimed(Share::All)),
     };
-    let mut runs: Vec<_> = kernels.clone().map(untimed).collect();
-    let newest = kernels.clone().find(|kernel| of_kernel(fetched[*kernel].1) == Kernels::Newest);
-    runs.extend(newest.filter(|_| is_split).map(|kernel| (kernel, Part::Untimed(Share::Once))));
+    let mut runs: Vec<_> = once.into_iter().flatten().chain(kernels.clone().map(untimed)).collect();
     let timed = timed.iter().enumerate().filter(|(_, names)| !names.is_empty());
     runs.extend(timed.map(|(kernel, names)| (kernel, Part::Timed(names.as_slice()))));
     let next = AtomicUsize::new(0);
@@ -143,8 +145,8 @@ enum Share {
     All,
     /// Those that run on each kernel.
     OfEach,
-    /// Those of [`ONCE`].
-    Once,
+    /// Those of these modules.
+    Of(&'static [&'static str]),
 }
 
 impl Part<'_> {
@@ -166,14 +168,16 @@ impl Part<'_> {
                 match share {
                     Share::All => {}
                     Share::OfEach => words.extend(skip(&ONCE)),
-                    Share::Once => words.extend(ONCE.map(str::to_owned)),
+                    Share::Of(modules) => {
+                        words.extend(modules.iter().map(|&module| module.to_owned()));
+                    }
                 }
                 let lab = format!("/bin/lab {}", quoted(&words));
                 // It also has tests that need WireGuard, which a host without it skips in tier 2.
                 let network = quoted(&self::arguments(tier, plan, Kernels::One));
                 let network = format!("/bin/network {network}");
                 match share {
-                    Share::Once => format!("cd {directory} || exit; exec {lab}"),
+                    Share::Of(_) => format!("cd {directory} || exit; exec {lab}"),
                     Share::All | Share::OfEach => format!(
                         "cd {directory} || exit; code=0; {network} || code=1; {lab} || code=1; \
                          exit $code"
@@ -248,6 +252,9 @@ const ONCE: [&str; 26] = [
     "verbs::",
     "versions::",
 ];
+
+/// Of [`ONCE`], the modules before this one take about as long as those from it on.
+const HALF: usize = 15;
 
 /// On how many kernels the scenarios run, and which of them this one is.
 #[derive(Clone, Copy, PartialEq, Eq)]
