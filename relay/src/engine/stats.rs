@@ -20,7 +20,7 @@ use crate::{
     graph::Traffic,
     learnt::RuleUses,
     model::{Peer, PublicKey, Relay, Rule},
-    stats::{Dropped, Observation, Pairs, PeerObservation, RuleTraffic, RuleUse, Snapshot},
+    stats::{Dropped, HIDDEN, Observation, Pairs, PeerObservation, RuleTraffic, RuleUse, Snapshot},
     wireguard::DevicePeer,
 };
 
@@ -163,7 +163,7 @@ impl Running {
         guard_attempts: &[GuardAttempt],
     ) -> Observation {
         let hide = env::var("WG_HIDE_KEYS").is_ok_and(|value| value == "always");
-        let show = |key: &PublicKey| if hide { "(hidden)".to_owned() } else { key.to_string() };
+        let show = |key: &PublicKey| if hide { HIDDEN.to_owned() } else { key.to_string() };
         let device = self.device.iter();
         let mut present: HashMap<PublicKey, &DevicePeer> =
             device.flat_map(|device| &device.peers).map(|peer| (peer.public_key, peer)).collect();

@@ -52,7 +52,7 @@ pub use scrape::{
 };
 pub use series::{CountSeries, History};
 pub use since::{Since, SincePeer, render_since_into};
-pub use snapshot::{Attendance, Peer, Presence, Snapshot, Totals, Traffic};
+pub use snapshot::{Attendance, HIDDEN, Peer, Presence, Snapshot, Totals, Traffic};
 pub use status::{Findings, Hooks, Status, render_status_into};
 pub use suggested::{
     ClosedUse, LostAccess, Suggested, SuggestedGroup, SuggestedPair, SuggestedRule, SuggestedTest,

@@ -11,6 +11,9 @@ use super::{
     observation::{FenceDropped, Observation, PeerObservation},
 };
 
+/// In place of a key that is not shown (`WG_HIDE_KEYS`, wg(8)).
+pub const HIDDEN: &str = "(hidden)";
+
 /// The state of a relay at one moment; its JSON is `relay stats --json`. rx and tx are seen from
 /// the relay: a packet from A to B moves A's rx and B's tx.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -226,6 +229,12 @@ impl Attendance {
 }
 
 impl Peer {
+    /// What tells it apart from all others: its key, which it keeps when the files name it otherwise
+    /// or no longer; its name if keys are hidden.
+    pub fn identity(&self) -> &str {
+        if self.public_key == HIDDEN { &self.name } else { &self.public_key }
+    }
+
     /// Age of its latest handshake; `None` if there was none, or if it is in the future.
     pub fn handshake_age(&self, now: SystemTime) -> Option<Duration> {
         let at = self.handshake()?;

@@ -8,8 +8,46 @@ use relay_common::guard::Outcome;
 use super::{Happening, Look};
 use crate::stats::{Peer, Presence};
 
+/// What peers were named that the files no longer name, by their keys, which they are shown by then.
+/// Somebody has edited the files, and `up` has yet to remove the peers.
+#[derive(Debug, Default)]
+pub(super) struct FormerNames(HashMap<String, String>);
+
+impl FormerNames {
+    /// Remembers the names that were lost between two looks.
+    pub(super) fn follow(&mut self, last: &Look, look: &Look) {
+        let is_nameless = |peer: &&Peer| peer.name == peer.public_key;
+        let mut nameless: HashMap<&str, Option<String>> = HashMap::new();
+        for peer in look.snapshot.peers.iter().filter(is_nameless) {
+            nameless.insert(&peer.public_key, self.0.remove(&peer.public_key));
+        }
+        if !nameless.is_empty() {
+            for peer in last.snapshot.peers.iter().filter(|peer| !is_nameless(peer)) {
+                if let Some(name) = nameless.get_mut(peer.public_key.as_str()) {
+                    *name = Some(peer.name.clone());
+                }
+            }
+        }
+        // Those that are gone since are still told by their names.
+        let has =
+            |at: &Look, key: &String| at.snapshot.peers.iter().any(|it| it.public_key == *key);
+        self.0.retain(|key, _| has(last, key) && !has(look, key));
+        let named = nameless.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name?)));
+        self.0.extend(named);
+    }
+
+    fn of(&self, peer: &Peer) -> String {
+        self.0.get(&peer.public_key).unwrap_or(&peer.name).clone()
+    }
+}
+
 /// Tells what differs between two looks at a relay.
-pub(super) fn changes(last: &Look, look: &Look, tell: &mut impl FnMut(Happening)) {
+pub(super) fn changes(
+    last: &Look,
+    look: &Look,
+    former: &FormerNames,
+    tell: &mut impl FnMut(Happening),
+) {
     let (Look { at: then, snapshot: before }, Look { at: now, snapshot: after }) = (last, look);
     if (before.generation, &before.policy_hash) != (after.generation, &after.policy_hash) {
         tell(Happening::PolicyChanged {
@@ -18,13 +56,11 @@ pub(super) fn changes(last: &Look, look: &Look, tell: &mut impl FnMut(Happening)
             was: before.policy_hash.clone(),
         });
     }
-    // A key that is hidden tells nobody apart, and a name alone may pass to another key.
-    let identity = |peer: &Peer| (peer.public_key.clone(), peer.name.clone());
     let mut there: HashMap<_, &Peer> =
-        before.peers.iter().map(|peer| (identity(peer), peer)).collect();
+        before.peers.iter().map(|peer| (peer.identity(), peer)).collect();
     for peer in &after.peers {
-        let name = || peer.name.clone();
-        let was = there.remove(&identity(peer));
+        let name = || former.of(peer);
+        let was = there.remove(peer.identity());
         if was.is_none() {
             tell(Happening::PeerNew { peer: name() });
         }
@@ -42,7 +78,7 @@ pub(super) fn changes(last: &Look, look: &Look, tell: &mut impl FnMut(Happening)
             tell(Happening::PeerRoamed { peer: name(), endpoint, was: was.to_owned() });
         }
     }
-    let mut gone: Vec<_> = there.into_values().map(|peer| peer.name.clone()).collect();
+    let mut gone: Vec<_> = there.into_values().map(|peer| former.of(peer)).collect();
     gone.sort_unstable();
     gone.into_iter().for_each(|peer| tell(Happening::PeerGone { peer }));
 }
@@ -91,12 +127,13 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Snapshot, sample};
+    use crate::stats::{HIDDEN, Snapshot, sample};
 
     fn told(before: &Snapshot, after: &Snapshot, now: SystemTime) -> Vec<String> {
         let look = |snapshot: &Snapshot, at| Look { at, snapshot: snapshot.clone() };
         let mut told = Vec::new();
-        changes(&look(before, sample::now()), &look(after, now), &mut |happening| {
+        let former = FormerNames::default();
+        changes(&look(before, sample::now()), &look(after, now), &former, &mut |happening| {
             told.push(serde_json::to_string(&happening).expect("JSON"));
         });
         told
@@ -143,6 +180,44 @@ mod tests {
         assert!(told[0].contains(r#""type":"policy_changed""#), "{told:?}");
         assert_eq!(told[1], r#"{"type":"peer_new","peer":"node-b"}"#);
         assert_eq!(told[2], r#"{"type":"peer_gone","peer":"node-b"}"#);
+    }
+
+    #[test]
+    fn a_peer_that_the_files_name_otherwise_is_the_same() {
+        let before = sample::snapshot();
+        let mut after = before.clone();
+        after.peers[1].name = after.peers[1].public_key.clone();
+        assert_eq!(told(&before, &after, sample::now()), [""; 0]);
+        // Without keys, names tell peers apart.
+        let hidden = |snapshot: &Snapshot| {
+            let mut snapshot = snapshot.clone();
+            snapshot.peers.iter_mut().for_each(|peer| peer.public_key = HIDDEN.to_owned());
+            snapshot
+        };
+        assert_eq!(told(&hidden(&before), &hidden(&before), sample::now()), [""; 0]);
+        assert_eq!(told(&hidden(&before), &hidden(&after), sample::now()).len(), 2);
+    }
+
+    #[test]
+    fn a_peer_that_leaves_the_files_before_the_relay_goes_by_its_name() {
+        let look = |snapshot: &Snapshot| Look { at: sample::now(), snapshot: snapshot.clone() };
+        let named = sample::snapshot();
+        let mut nameless = named.clone();
+        nameless.peers[1].name = nameless.peers[1].public_key.clone();
+        let mut gone = nameless.clone();
+        gone.peers.remove(1);
+        let mut former = FormerNames::default();
+        let mut told = Vec::new();
+        // Taken back once; then before `up`, after it, and once more.
+        let looks = [&named, &nameless, &named, &nameless, &nameless, &gone, &gone].map(look);
+        for pair in looks.windows(2) {
+            former.follow(&pair[0], &pair[1]);
+            changes(&pair[0], &pair[1], &former, &mut |happening| {
+                told.push(serde_json::to_string(&happening).expect("JSON"));
+            });
+        }
+        assert_eq!(told, [r#"{"type":"peer_gone","peer":"node-b"}"#]);
+        assert!(former.0.is_empty(), "{former:?}");
     }
 
     #[test]

@@ -7,13 +7,14 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{Context, Error, Look, Result, dropped::DroppedReader};
 use crate::datapath::Recorder;
-use between::Alarms;
+use between::{Alarms, FormerNames};
 pub use event::{Event, Happening};
 
 /// Reads what has happened since it was asked last.
 #[derive(Default)]
 pub struct EventReader {
     last: Option<Seen>,
+    former: FormerNames,
     recorder: Option<Recorder>,
     alarms: Alarms,
 }
@@ -47,7 +48,8 @@ impl EventReader {
                 if snapshot.generation < last.snapshot.generation {
                     self.recorder = None;
                 }
-                between::changes(last, look, &mut tell);
+                self.former.follow(last, look);
+                between::changes(last, look, &self.former, &mut tell);
                 let messages = [&last.snapshot, snapshot].map(|of| &of.guard.messages);
                 self.alarms.of(messages[0], messages[1], *at, &mut tell);
             }
