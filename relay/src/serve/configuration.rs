@@ -8,7 +8,7 @@ use crate::{
     model::Relay,
 };
 
-/// The relay of the configuration, as it changes; `None` until there is one.
+/// The relay of the configuration, as it changes; `None` until there is one with names or webhooks.
 pub(super) type Configured = watch::Receiver<Option<Arc<Relay>>>;
 
 /// What reads the configuration, and tells of it.
@@ -32,10 +32,13 @@ impl Configuration {
         }
         match sight.context().await.map(Context::subject) {
             Ok(Subject::Configured(loaded)) => {
+                // With thousands of peers it takes megabytes.
+                let needed = |relay: &&Relay| relay.names.is_some() || !relay.webhooks.is_empty();
+                let relay = Some(&loaded.relay).filter(needed);
                 self.relay.send_if_modified(|known| {
-                    let is_new = known.as_deref() != Some(&loaded.relay);
+                    let is_new = known.as_deref() != relay;
                     if is_new {
-                        *known = Some(Arc::new(loaded.relay.clone()));
+                        *known = relay.cloned().map(Arc::new);
                     }
                     is_new
                 });
