@@ -5,13 +5,11 @@ use std::io::{self, Write};
 
 use super::{
     Snapshot,
-    snapshot::{Peer, Traffic},
+    snapshot::{HIDDEN, Peer, Traffic},
 };
 
 /// What wg(8) writes for an absent value.
 const NONE: &str = "(none)";
-/// Replaces every private and preshared key.
-const HIDDEN: &str = "(hidden)";
 
 /// Renders a snapshot. Behind the eight columns of wg(8) a peer has: its name; relayed packets and
 /// bytes from it, and to it; the same between it and the relay itself; dropped packets.

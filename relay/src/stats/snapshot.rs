@@ -11,7 +11,7 @@ use super::{
     observation::{FenceDropped, Observation, PeerObservation},
 };
 
-/// In place of a key that is not shown (`WG_HIDE_KEYS`, wg(8)).
+/// In place of every private and preshared key, and of each key with `WG_HIDE_KEYS` (wg(8)).
 pub const HIDDEN: &str = "(hidden)";
 
 /// The state of a relay at one moment; its JSON is `relay stats --json`. rx and tx are seen from

@@ -8,8 +8,8 @@ use relay_common::guard::Outcome;
 use super::{Happening, Look};
 use crate::stats::{Peer, Presence};
 
-/// What peers were named that the files no longer name, by their keys, which they are shown by then.
-/// Somebody has edited the files, and `up` has yet to remove the peers.
+/// What peers were named that the files no longer name, by what tells them apart: their keys, which
+/// they are shown by then. Somebody has edited the files, and `up` has yet to remove the peers.
 #[derive(Debug, Default)]
 pub(super) struct FormerNames(HashMap<String, String>);
 
@@ -19,25 +19,24 @@ impl FormerNames {
         let is_nameless = |peer: &&Peer| peer.name == peer.public_key;
         let mut nameless: HashMap<&str, Option<String>> = HashMap::new();
         for peer in look.snapshot.peers.iter().filter(is_nameless) {
-            nameless.insert(&peer.public_key, self.0.remove(&peer.public_key));
+            nameless.insert(peer.identity(), self.0.remove(peer.identity()));
         }
         if !nameless.is_empty() {
             for peer in last.snapshot.peers.iter().filter(|peer| !is_nameless(peer)) {
-                if let Some(name) = nameless.get_mut(peer.public_key.as_str()) {
+                if let Some(name) = nameless.get_mut(peer.identity()) {
                     *name = Some(peer.name.clone());
                 }
             }
         }
         // Those that are gone since are still told by their names.
-        let has =
-            |at: &Look, key: &String| at.snapshot.peers.iter().any(|it| it.public_key == *key);
+        let has = |at: &Look, key: &String| at.snapshot.peers.iter().any(|it| it.identity() == key);
         self.0.retain(|key, _| has(last, key) && !has(look, key));
         let named = nameless.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name?)));
         self.0.extend(named);
     }
 
     fn of(&self, peer: &Peer) -> String {
-        self.0.get(&peer.public_key).unwrap_or(&peer.name).clone()
+        self.0.get(peer.identity()).unwrap_or(&peer.name).clone()
     }
 }
 
@@ -218,6 +217,21 @@ mod tests {
         }
         assert_eq!(told, [r#"{"type":"peer_gone","peer":"node-b"}"#]);
         assert!(former.0.is_empty(), "{former:?}");
+    }
+
+    #[test]
+    fn without_keys_no_peer_gets_the_name_of_another() {
+        let mut named = sample::snapshot();
+        named.peers.iter_mut().for_each(|peer| peer.public_key = HIDDEN.to_owned());
+        let mut nameless = named.clone();
+        nameless.peers[1].name = HIDDEN.to_owned();
+        let [named, nameless] =
+            [named, nameless].map(|it| Look { at: sample::now(), snapshot: it });
+        let mut former = FormerNames::default();
+        former.follow(&named, &nameless);
+        for peer in &nameless.snapshot.peers {
+            assert_eq!(former.of(peer), peer.name);
+        }
     }
 
     #[test]
