@@ -1,5 +1,5 @@
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -27,14 +27,14 @@ impl Place {
     pub(super) fn stream(
         self,
         content_type: &'static str,
-        render: impl FnOnce(&mut Chunks) -> io::Result<()> + Send + 'static,
+        render: impl FnOnce(&mut BufWriter<Chunks>) -> io::Result<()> + Send + 'static,
     ) -> Response {
         let (chunks, rendered) = mpsc::channel(WAITING);
         task::spawn_blocking(move || {
-            let mut chunks = Chunks { sent: chunks, next: Vec::with_capacity(CHUNK) };
+            let mut text = BufWriter::with_capacity(CHUNK, Chunks(chunks));
             // Without its last chunk, the client knows the answer to be cut.
-            if render(&mut chunks).and_then(|()| chunks.flush()).is_ok() {
-                drop(chunks.sent.blocking_send(Chunk::End));
+            if render(&mut text).and_then(|()| text.flush()).is_ok() {
+                drop(text.get_ref().send(Chunk::End));
             }
         });
         let body = Stream { rendered, end: Box::pin(sleep(SEND)), is_whole: false, _place: self };
@@ -43,33 +43,28 @@ impl Place {
 }
 
 /// Takes what is rendered, and waits for the client with it.
-pub(super) struct Chunks {
-    sent: mpsc::Sender<Chunk>,
-    next: Vec<u8>,
-}
+pub(super) struct Chunks(mpsc::Sender<Chunk>);
 
 enum Chunk {
     Content(Bytes),
     End,
 }
 
+impl Chunks {
+    fn send(&self, chunk: Chunk) -> io::Result<()> {
+        self.0.blocking_send(chunk).map_err(|_gone| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
 impl Write for Chunks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = bytes.len().min(CHUNK - self.next.len());
-        self.next.extend_from_slice(&bytes[..len]);
-        if self.next.len() == CHUNK {
-            self.flush()?;
-        }
+        let len = bytes.len().min(CHUNK);
+        self.send(Chunk::Content(Bytes::copy_from_slice(&bytes[..len])))?;
         Ok(len)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.next.is_empty() {
-            return Ok(());
-        }
-        let full = std::mem::replace(&mut self.next, Vec::with_capacity(CHUNK));
-        let sent = self.sent.blocking_send(Chunk::Content(full.into()));
-        sent.map_err(|_gone| io::ErrorKind::BrokenPipe.into())
+        Ok(())
     }
 }
 
