@@ -2,13 +2,17 @@
 //! otherwise.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
 use aya_build::{Package, Toolchain};
+use blake2::{Blake2s256, Digest as _};
+
+/// The objects that are built.
+const OBJECTS: [&str; 2] = ["relay-ebpf", "relay-guard"];
 
 /// Crates that may use unstable features: aya-ebpf for its own, the programs for BPF assembly.
 /// Naming them, instead of saying `1`, leaves the prebuilt `core` in use.
@@ -40,7 +44,17 @@ fn main() -> Result<()> {
     aya_build::build_ebpf(
         [Package { name: "relay-ebpf", root_dir, ..Package::default() }],
         toolchain,
-    )
+    )?;
+    OBJECTS.into_iter().try_for_each(hash)
+}
+
+/// Writes the hash of an object beside it: most commands compare it, and none has to compute it.
+fn hash(object: &str) -> Result<()> {
+    let file = PathBuf::from(env::var("OUT_DIR")?).join(object);
+    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let hash = file.with_extension("hash");
+    fs::write(&hash, Blake2s256::digest(bytes))
+        .with_context(|| format!("cannot write {}", hash.display()))
 }
 
 fn find_toolchain() -> Result<Toolchain<'static>> {
@@ -74,7 +88,7 @@ fn has_core_sources(toolchain: &str) -> bool {
 fn has_core(rustc: &mut Command) -> bool {
     output(rustc.args(["--print", "target-libdir", "--target", "bpfel-unknown-none"])).is_some_and(
         |libdir| {
-            std::fs::read_dir(libdir).is_ok_and(|mut files| {
+            fs::read_dir(libdir).is_ok_and(|mut files| {
                 files.any(|file| {
                     file.is_ok_and(|f| f.file_name().to_string_lossy().starts_with("libcore-"))
                 })

@@ -21,13 +21,8 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(compiled.listen_port.to_le_bytes());
     hash.update(compiled.relay_v4.map_or([0; 4], |address| address.octets()));
     hash.update(compiled.relay_v6.map_or([0; 16], |address| address.octets()));
-    for leaves in [&compiled.leaves_v4, &compiled.leaves_v6] {
-        // Most addresses of a large network are nobody's.
-        for run in leaves.chunk_by(Leaf::eq) {
-            hash.update(run.len().to_le_bytes());
-            hash.update(bytemuck::bytes_of(&run[0]));
-        }
-    }
+    hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
+    hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.cells));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.directions));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.rule_sets));

@@ -4,9 +4,6 @@
 //! so that they read a table without calls. The size of the map is that of the section in the file.
 //! So the tables are appended to the file, and the section headers changed to point there.
 
-use std::sync::LazyLock;
-
-use blake2::{Blake2s256, Digest as _};
 use object::{
     Endianness,
     elf::{FileHeader64, SectionHeader64},
@@ -19,9 +16,9 @@ use super::DatapathError;
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-ebpf"));
 
-/// Hash of the object file.
-pub(super) static OBJECT_HASH: LazyLock<[u8; 32]> =
-    LazyLock::new(|| Blake2s256::digest(OBJECT).into());
+/// Hash of the object file, by the build script.
+pub(super) static OBJECT_HASH: &[u8; 32] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/relay-ebpf.hash"));
 
 /// Name of a section, and the bytes of its table.
 pub(super) type Table<'a> = (&'static str, &'a [u8]);

@@ -1,5 +1,3 @@
-use std::sync::LazyLock;
-
 use blake2::{Blake2s256, Digest as _};
 use ipnet::IpNet;
 use relay_common::guard::{Identity, keyed};
@@ -11,8 +9,8 @@ use crate::model::PublicKey;
 pub(super) static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/relay-guard"));
 
-/// Hash of the object file.
-static OBJECT_HASH: LazyLock<[u8; 32]> = LazyLock::new(|| Blake2s256::digest(OBJECT).into());
+/// Hash of the object file, by the build script.
+static OBJECT_HASH: &[u8; 32] = include_bytes!(concat!(env!("OUT_DIR"), "/relay-guard.hash"));
 
 /// Prefix of the public key in the key of MAC1 (WireGuard paper, section 5.4.4).
 const MAC1_LABEL: &[u8] = b"mac1----";
