@@ -87,19 +87,22 @@ pub(super) fn run(
             machine.run(&script, plan.deadline, on_line)
         })
     };
-    // Each machine uses one processor of the host. The longest come first; the others fill the time in
-    // which the last of those is not done.
+    // Each machine uses one processor of the host. In this order two processors are done at about the
+    // same time.
     let kernels = 0..fetched.len();
     let is_split = several && tier == 3 && plan.filter.is_empty();
     let newest = kernels.clone().find(|kernel| of_kernel(fetched[*kernel].1) == Kernels::Newest);
-    let once = newest.filter(|_| is_split).map(|kernel| {
-        [&ONCE[HALF..], &ONCE[..HALF]].map(|modules| (kernel, Part::Untimed(Share::Of(modules))))
-    });
+    let once = |modules| {
+        let kernel = newest.filter(|_| is_split);
+        kernel.map(|kernel| (kernel, Part::Untimed(Share::Of(modules))))
+    };
     let untimed = |kernel: usize| match of_kernel(fetched[kernel].1) {
         Kernels::Newest if is_split => (kernel, Part::Untimed(Share::OfEach)),
         Kernels::One | Kernels::Newest | Kernels::Other => (kernel, Part::Untimed(Share::All)),
     };
-    let mut runs: Vec<_> = once.into_iter().flatten().chain(kernels.clone().map(untimed)).collect();
+    let mut runs: Vec<_> = once(&ONCE[..HALF]).into_iter().collect();
+    runs.extend(kernels.clone().rev().map(untimed));
+    runs.extend(once(&ONCE[HALF..]));
     let timed = timed.iter().enumerate().filter(|(_, names)| !names.is_empty());
     runs.extend(timed.map(|(kernel, names)| (kernel, Part::Timed(names.as_slice()))));
     let next = AtomicUsize::new(0);
