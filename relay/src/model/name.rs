@@ -25,6 +25,10 @@ pub struct WebhookName(String);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleName(String);
 
+/// Name of a relay of a mesh: `[a-z0-9][a-z0-9-]{0,12}`. Part of an interface's name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayName(String);
+
 /// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -112,6 +116,16 @@ impl RuleName {
     }
 }
 
+impl RelayName {
+    /// Longest name, bytes: of an interface's name, one for the relay's own and one for the hyphen.
+    pub const MAX_LEN: usize = InterfaceName::MAX_LEN - 2;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for GroupName {
     type Err = NameError;
 
@@ -135,6 +149,17 @@ impl FromStr for RuleName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         check(text, Self::MAX_LEN, is_plain)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for RelayName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, Self::MAX_LEN, |index, c| {
+            c.is_ascii_lowercase() || c.is_ascii_digit() || (index > 0 && c == '-')
+        })?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -199,4 +224,4 @@ macro_rules! shown_as_text {
     )+};
 }
 
-shown_as_text!(InterfaceName, PeerName, GroupName, RuleName, WebhookName);
+shown_as_text!(InterfaceName, PeerName, GroupName, RuleName, WebhookName, RelayName);

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    Dns, Expectation, Group, Guard, HostAccess, InterfaceName, Names, Peer, Rule, Webhook,
+    Dns, Expectation, Group, Guard, HostAccess, InterfaceName, Mesh, Names, Peer, Rule, Webhook,
 };
 
 /// One relay: a WireGuard interface, its settings and its peers.
@@ -43,6 +43,8 @@ pub struct Relay {
     pub guard: Option<Guard>,
     /// Names of peers, if they are answered.
     pub names: Option<Names>,
+    /// The relays of the site, if there are several.
+    pub mesh: Option<Mesh>,
     /// The peers, in the order of the files.
     pub peers: Vec<Peer>,
     /// The groups, in the order of the file.
@@ -75,6 +77,7 @@ impl Relay {
             pair_stats: false,
             guard: None,
             names: None,
+            mesh: None,
             peers: Vec::new(),
             groups: Vec::new(),
             rules: Vec::new(),

@@ -8,11 +8,11 @@ use super::{
     selector::Named,
     table::List,
     tables::{
-        GuardTable, LimitKeys, NamesTable, PeerTable, RuleTable, Tables, TestTable, WebhookTable,
+        GuardTable, LimitKeys, MeshTable, NamesTable, PeerTable, RuleTable, Tables, TestTable, WebhookTable,
     },
 };
 use crate::model::{
-    Dns, Expectation, Group, Guard, InterfaceName, Limits, Names as Zone, Peer, Quota, Relay, Rule,
+    Dns, Expectation, Group, Guard, InterfaceName, Limits, Mesh, MeshRelay, Names as Zone, Peer, Quota, Relay, Rule,
     Selector, Underlay, Webhook,
 };
 
@@ -43,6 +43,10 @@ pub(super) fn build(tables: &Tables, names: &Names<'_>, base: &Path) -> Option<R
         interface: defaults.interface,
         guard: tables.guard.as_ref().and_then(build_guard),
         names: tables.names.as_ref().and_then(build_names),
+        mesh: match &tables.mesh {
+            Some(mesh) => Some(build_mesh(mesh, base)?),
+            None => None,
+        },
         peers: peers.collect::<Option<_>>()?,
         groups: groups(names),
         rules: tables.rules.iter().map(|rule| build_rule(rule, names)).collect::<Option<_>>()?,
@@ -109,6 +113,23 @@ fn build_guard(guard: &GuardTable) -> Option<Guard> {
 
 fn build_names(names: &NamesTable) -> Option<Zone> {
     Some(Zone { zone: names.zone.as_ref()?.value.clone(), forward: values(&names.forward) })
+}
+
+fn build_mesh(mesh: &MeshTable, base: &Path) -> Option<Mesh> {
+    let relays = mesh.relays.iter().map(|relay| {
+        Some(MeshRelay {
+            name: relay.name.as_ref()?.value.clone(),
+            public_key: relay.public_key.as_ref()?.value,
+            host: relay.host.as_ref()?.value.clone(),
+        })
+    });
+    let private_key_file = mesh.private_key_file.as_ref().map(|path| base.join(&path.value));
+    Some(Mesh {
+        name: mesh.name.as_ref().map(|name| name.value.clone()),
+        port: or(&mesh.port, 51830),
+        private_key_file: private_key_file.unwrap_or_else(|| "/etc/relay/mesh.key".into()),
+        relays: relays.collect::<Option<_>>()?,
+    })
 }
 
 fn build_peer(peer: &PeerTable, tables: &Tables, base: &Path) -> Option<Peer> {

@@ -15,6 +15,7 @@ use super::{
     fault::Fault,
     findings::Findings,
     keys::{MTU_MAX, MTU_MIN_V6},
+    mesh,
     place::{Files, Located, Place},
     prefix::{short, taken_by_network},
     table::List,
@@ -36,6 +37,11 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
         let key = format!("{}.own_endpoint", peer.label);
         check_endpoint(key, "the peer's", peer.own_endpoint.as_ref(), &overlay, findings);
     }
+    for relay in tables.mesh.iter().flat_map(|mesh| &mesh.relays) {
+        let Some(Located { value: host, place }) = &relay.host else { continue };
+        let Ok(address) = host.parse() else { continue };
+        check_outside(format!("{}.host", relay.label), "its", address, *place, &overlay, findings);
+    }
     if let Some(relay) = &tables.relay {
         let key = "relay.endpoint".to_owned();
         check_endpoint(key, "the relay's", relay.endpoint.as_ref(), &overlay, findings);
@@ -47,6 +53,7 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     check_mtu(tables, findings);
     check_guard(tables, findings);
     zone::check(tables, findings);
+    mesh::check(tables, files, findings);
     check_webhooks(tables, files, findings);
 }
 
@@ -243,10 +250,22 @@ fn check_endpoint(
 ) {
     let Some(Located { value: endpoint, place }) = endpoint else { return };
     let Some(address) = endpoint_address(endpoint) else { return };
+    check_outside(key, whose, address, *place, overlay, findings);
+}
+
+/// Whether an address of the underlay is none of the tunnel.
+fn check_outside(
+    key: String,
+    whose: &str,
+    address: IpAddr,
+    place: Place,
+    overlay: &Overlay<'_>,
+    findings: &mut Findings,
+) {
     if let Some(network) = overlay.network_of(address) {
         let problem = format!("{address} is inside the overlay {}", network.trunc());
         let remedy = format!("write {whose} address on the underlay");
-        findings.present(*place, key, Fault::new(problem, remedy));
+        findings.present(place, key, Fault::new(problem, remedy));
     }
 }
 

@@ -58,6 +58,22 @@ pub(super) fn resolver(text: &str) -> Result<IpAddr, Fault> {
     }
 }
 
+/// The address or name of a host on the underlay.
+pub(super) fn host(text: &str) -> Result<String, Fault> {
+    let example = "write an IP address or a DNS name, without a port, such as \"192.0.2.11\"";
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() || address.is_multicast() => {
+            Err(Fault::new(format!("{} is not the address of a host", shown(text)), example))
+        }
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) if is_dns_name(text) && !looks_secret(text) => Ok(text.to_owned()),
+        Err(_) => {
+            let problem = format!("{} is neither an IP address nor a DNS name", shown(text));
+            Err(Fault::new(problem, example))
+        }
+    }
+}
+
 pub(super) fn is_dns_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {

@@ -5,7 +5,7 @@
 //! - `table`, `tables`: what the TOML says under these keys; `value`, `prefix`, `endpoint`, `url`,
 //!   `dns`, `selector`, `services`, `instant`: one value of it;
 //! - `names`: which peers and groups are meant;
-//! - `check`, `rules`, `zone`: errors that only several values together show;
+//! - `check`, `mesh`, `rules`, `zone`: errors that only several values together show;
 //! - `build`: the model, with defaults filled in;
 //! - `covered`: whom rules and tests are about, if anybody; `needless`: rules that add nothing;
 //! - `reach`: warnings about whom the lists cover, by the prefixes of `owned` and what rules have
@@ -29,6 +29,7 @@ mod instant;
 mod keys;
 mod limit;
 mod loaded;
+mod mesh;
 mod names;
 mod needless;
 mod opened;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::{
     ClientRoutes, Egress, EventType, GroupName, GuardMode, InterfaceName, KeyError, NameError,
-    PeerName, Port, PublicKey, RuleName, Transport, WebhookName,
+    PeerName, Port, PublicKey, RelayName, RuleName, Transport, WebhookName,
 };
 
 /// Longest name of an interface, bytes (`IFNAMSIZ` without its NUL, include/uapi/linux/if.h).
@@ -71,6 +71,12 @@ pub fn rule_name(text: &str) -> Result<RuleName, Fault> {
 /// What is wrong with it.
 pub fn webhook_name(text: &str) -> Result<WebhookName, Fault> {
     let remedy = "write 1 to 63 of a-z 0-9 _ . -, a letter or digit first";
+    text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
+}
+
+/// The name of a relay of a mesh.
+pub(super) fn relay_name(text: &str) -> Result<RelayName, Fault> {
+    let remedy = "write 1 to 13 of a-z 0-9 -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
 }
 

@@ -5,6 +5,7 @@
 //! row here and a field in `tables/`.
 
 mod guard;
+mod mesh;
 mod names;
 mod peer;
 mod relay;
@@ -17,6 +18,7 @@ pub use row::{Absent, Key, Kind, Table};
 pub(in crate::config) use row::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
 
 pub(super) use guard::GUARD;
+pub(super) use mesh::{MESH, MESH_RELAY};
 pub(super) use names::NAMES;
 pub(super) use peer::{DEFAULTS, PEER};
 pub(super) use relay::RELAY;
@@ -25,5 +27,16 @@ pub(super) use rule::{GROUPS, RULE, TEST};
 pub(super) use webhook::WEBHOOK;
 
 /// All tables, in the order of the documentation.
-pub const TABLES: [&Table; 9] =
-    [&RELAY, &GUARD, &NAMES, &DEFAULTS, &PEER, &GROUPS, &RULE, &TEST, &WEBHOOK];
+pub const TABLES: [&Table; 11] = [
+    &RELAY,
+    &GUARD,
+    &NAMES,
+    &DEFAULTS,
+    &PEER,
+    &GROUPS,
+    &RULE,
+    &TEST,
+    &WEBHOOK,
+    &MESH,
+    &MESH_RELAY,
+];

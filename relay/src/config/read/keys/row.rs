@@ -56,6 +56,8 @@ pub enum Kind {
     List(&'static str),
     /// One of these strings, or a list.
     ChoiceOrList(&'static [&'static str], &'static str),
+    /// Tables with this header.
+    Tables(&'static str),
 }
 
 /// What holds when a key is left out.
@@ -94,6 +96,7 @@ impl fmt::Display for Kind {
             Self::Time => f.write_str("date and time with an offset"),
             Self::List(what) => write!(f, "list of {what}"),
             Self::ChoiceOrList(words, what) => write!(f, "{}, or a list of {what}", quoted(words)),
+            Self::Tables(header) => write!(f, "tables {header}"),
         }
     }
 }

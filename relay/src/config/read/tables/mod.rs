@@ -2,6 +2,7 @@
 
 mod groups;
 mod guard;
+mod mesh;
 mod names;
 mod peer;
 mod relay;
@@ -11,6 +12,7 @@ mod webhook;
 
 pub(super) use groups::GroupEntry;
 pub(super) use guard::GuardTable;
+pub(super) use mesh::MeshTable;
 pub(super) use names::NamesTable;
 pub(super) use peer::{DefaultsTable, LimitKeys, PeerTable};
 pub(super) use relay::RelayTable;
@@ -38,6 +40,7 @@ pub(super) struct Tables {
     pub(super) relay: Option<RelayTable>,
     pub(super) guard: Option<GuardTable>,
     pub(super) names: Option<NamesTable>,
+    pub(super) mesh: Option<MeshTable>,
     pub(super) defaults: DefaultsTable,
     pub(super) groups: Vec<GroupEntry>,
     pub(super) peers: Vec<PeerTable>,
@@ -59,7 +62,7 @@ impl Tables {
             let key_place = Place { file, offset: key.span().start };
             let place = Place { file, offset: value.span().start };
             match key.get_ref().as_ref() {
-                name @ ("relay" | "guard" | "names" | "defaults" | "webhook") if !main => {
+                name @ ("relay" | "guard" | "names" | "mesh" | "defaults" | "webhook") if !main => {
                     let problem = "is not allowed in a fragment, which holds [groups], [[peer]], [[rule]] \
                                    and [[test]] only";
                     let mut headers = TABLES.iter().filter(|table| table.name == name);
@@ -80,6 +83,11 @@ impl Tables {
                 "names" => {
                     if let Some(table) = single(value, "names", place, findings) {
                         self.names = Some(NamesTable::read(table, place, findings));
+                    }
+                }
+                "mesh" => {
+                    if let Some(table) = single(value, "mesh", place, findings) {
+                        self.mesh = Some(MeshTable::read(table, place, findings));
                     }
                 }
                 "defaults" => {

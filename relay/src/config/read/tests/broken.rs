@@ -20,6 +20,17 @@ const BROKEN: &[(&str, &str)] = &[
         "{RELAY}\n[names]\nzone = \"relay.internal\"\nforward = [\"dns.example.org\", \"::\", \"10.3.2.1\"]\n{A}\n",
     ),
     ("names as a list of tables", "{RELAY}\n[[names]]\nzone = \"relay.internal\"\n{A}\n"),
+    ("a mesh without relays", "{RELAY}\n[mesh]\n{A}\n"),
+    (
+        "a mesh with everything wrong",
+        "{RELAY}\nfast_path = false\ninterface = \"wireguard0\"\n[mesh]\nname = \"lon1\"\nport = 51819\nprivate_key_file = \"\"\npeers = 2\n[[mesh.relay]]\nname = \"fra1\"\npublic_key = \"{KEY_A}\"\nhost = \"192.0.2.11:51830\"\n[[mesh.relay]]\nname = \"fra1\"\npublic_key = \"{KEY_B}\"\nhost = \"10.3.2.9\"\n[[mesh.relay]]\nname = \"amsterdam\"\npublic_key = \"{KEY_B}\"\nhost = \"::\"\n{A}\n",
+    ),
+    (
+        "a mesh with too few ports",
+        "{RELAY}\n[mesh]\nport = 65535\n[[mesh.relay]]\nname = \"fra1\"\npublic_key = \"{KEY_B}\"\nhost = \"192.0.2.11\"\n[[mesh.relay]]\nname = \"fra2\"\npublic_key = \"{KEY_C}\"\nhost = \"192.0.2.12\"\n{A}\n",
+    ),
+    ("a relay of a mesh without anything", "{RELAY}\n[[mesh.relay]]\n{A}\n"),
+    ("relays of a mesh that are no tables", "{RELAY}\n[mesh]\nrelay = [\"fra1\"]\n{A}\n"),
     ("relay without an address", "[relay]\nmtu = 1420\n{A}\n"),
     ("relay with an empty list of addresses", "[relay]\naddress = []\n{A}\n"),
     ("relay address without a length", "[relay]\naddress = [\"10.3.2.1\", \"fd00::3:2:1\"]\n{A}\n"),
