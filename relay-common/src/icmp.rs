@@ -78,7 +78,9 @@ impl Answer {
             | Reason::Rate
             | Reason::NoFirstFragment
             | Reason::BadFragment
-            | Reason::UnrelatedError => None,
+            | Reason::UnrelatedError
+            | Reason::WrongHome
+            | Reason::NotHere => None,
         }
     }
 

@@ -26,6 +26,7 @@ pub mod host_access;
 pub mod icmp;
 pub mod leaf;
 pub mod limits;
+pub mod mesh;
 pub mod meter;
 pub mod names;
 pub mod payload;

@@ -32,6 +32,9 @@ pub const TRIAL_PROGRAM: &str = "relay_trial";
 /// [`INGRESS_PROGRAM`] that counts what peers use of each other, while that is learnt.
 pub const LEARNING_PROGRAM: &str = "relay_learn";
 
+/// Program on ingress of the transit interfaces.
+pub const TRANSIT_PROGRAM: &str = "relay_transit";
+
 /// XDP program on the underlay interfaces.
 pub const GUARD_PROGRAM: &str = "relay_guard";
 
@@ -100,6 +103,11 @@ pub const USES: &str = "USES";
 /// outlives generations.
 pub const HOLDERS: &str = "HOLDERS";
 
+/// Array of the words of [`crate::mesh::Home`], indexed by slot; outlives generations.
+pub const HOMES: &str = "HOMES";
+/// Ring buffer of slots (`u32`) of peers whose home became this relay; outlives generations.
+pub const MOVES: &str = "MOVES";
+
 /// Array with one [`crate::guard::Identity`].
 pub const GUARD: &str = "GUARD";
 /// Array of [`crate::guard::Counts`], indexed by processor; outlives the guard.
@@ -149,6 +157,8 @@ pub const RELAY_V4: &str = "RELAY_V4";
 pub const RELAY_V6_HIGH: &str = "RELAY_V6_HIGH";
 /// Lower half of the relay's IPv6 overlay address, host order.
 pub const RELAY_V6_LOW: &str = "RELAY_V6_LOW";
+/// Upper 64 bits of the addresses on transit interfaces, host order.
+pub const TRANSIT_HIGH: &str = "TRANSIT_HIGH";
 /// WireGuard's UDP port, host order.
 pub const LISTEN_PORT: &str = "LISTEN_PORT";
 /// MTU of the WireGuard interface, bytes.
@@ -191,3 +201,5 @@ pub const RULES: u32 = 16;
 pub const ENDS: u32 = 32;
 /// Bit of [`FEATURES`]: some peers have limits.
 pub const LIMITED: u32 = 64;
+/// Bit of [`FEATURES`]: peers may be at home at other relays.
+pub const MESH: u32 = 128;

@@ -18,13 +18,7 @@ macro_rules! add {
     };
 }
 
-/// Counts packets and bytes from one peer to another.
-#[inline(always)]
-pub fn relayed(source: &Leaf, destination: &Leaf, on_the_wire: (u64, u64)) -> Result<(), Reason> {
-    between(source.slot(), destination.slot(), on_the_wire)
-}
-
-/// The same for two slots.
+/// Counts packets and bytes from one peer to another, by their slots.
 #[inline(always)]
 pub fn between(source: u32, destination: u32, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
     let from = maps::counters(source).ok_or(Reason::Inconsistent)?;

@@ -118,5 +118,5 @@ fn account<const ROLE: u32>(packet: &Packet<'_>, source: &Leaf, destination: &Le
     if source.slot() == destination.slot() {
         return None;
     }
-    tried::counted::<ROLE>(source, destination, packet.len().into())
+    tried::counted::<ROLE>(packet, source, destination)
 }

@@ -11,16 +11,16 @@ use relay_common::{
     Reason,
     flow::{Flows as _, ticks},
     held::{CLAIMED, EMPTY, Held, MAX_LEN, PATIENCE, PLACES, first_place, next_place},
-    names::{FAST_PATH, LIMITED, PAIR_STATS},
+    names::{FAST_PATH, LIMITED, MESH, PAIR_STATS},
 };
 
 use crate::{
     count,
     flows::Kernel,
-    ingress, limits, maps,
+    home, ingress, limits, maps,
     packet::{Packet, bounded},
     seen::{Seen, Subject, code},
-    settings,
+    settings::{self, has},
 };
 
 /// Holds a fragment that is dropped for want of the first one only. It counts when it is sent, or when
@@ -109,7 +109,7 @@ pub fn release(ctx: TcContext) -> bool {
                 is_sent = true;
             }
             if become_held(&packet, held).is_some() {
-                count_released(seen, held.len.get());
+                count_released(&packet, seen, held.len.get());
                 send(&packet);
             } else {
                 count::dropped_slot(held.slot.get(), Reason::Inconsistent, 1);
@@ -120,11 +120,12 @@ pub fn release(ctx: TcContext) -> bool {
     is_sent
 }
 
-/// Sends a copy of the packet out of the interface that it came from. Never with `BPF_F_INGRESS`.
+/// Sends a copy of the packet on its way. Never with `BPF_F_INGRESS`.
 #[inline(always)]
 fn send(packet: &Packet<'_>) {
+    let interface = if has(MESH) { packet.way() } else { packet.interface() };
     // SAFETY: the context is valid. A copy that the kernel cannot make is a lost packet.
-    let _sent = unsafe { bpf_clone_redirect(packet.context().skb.skb, packet.interface(), 0) };
+    let _sent = unsafe { bpf_clone_redirect(packet.context().skb.skb, interface, 0) };
 }
 
 /// Makes the packet the held one, with one hop less.
@@ -145,16 +146,17 @@ fn become_held(packet: &Packet<'_>, held: &Held) -> Option<()> {
 }
 
 #[inline(always)]
-fn count_released(seen: &Seen, len: u32) {
+fn count_released(packet: &Packet<'_>, seen: &Seen, len: u32) {
     let (from, to) = (seen.packet.source, seen.packet.destination);
     let on_the_wire = (1, len.into());
     // The slots have counters: the first fragment was counted there.
-    let _counted = count::between(from, to, on_the_wire);
+    let counted = home::route(packet, from, to);
+    let _counted = counted.and_then(|[from, to]| count::between(from, to, on_the_wire));
     if settings::features() & LIMITED != 0 {
         limits::charge(from, to, len.into());
     }
     count::ruled(seen.passed.rule, None, on_the_wire);
-    if settings::features() & PAIR_STATS != 0 {
+    if settings::features() & PAIR_STATS != 0 && counted.is_ok_and(|[counted, _]| counted == from) {
         count::pair(from, to, on_the_wire);
     }
 }

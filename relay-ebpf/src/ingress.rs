@@ -11,7 +11,7 @@ use relay_common::{
 };
 
 use crate::{
-    count, host,
+    count, home, host,
     limits::{self, NO_PEER},
     maps,
     packet::Packet,
@@ -134,8 +134,9 @@ pub fn carry_out(
         count::from_peer_to_host(source, on_the_wire)?;
         return Ok(Outcome::Passed);
     }
-    count::relayed(source, destination, on_the_wire)?;
-    if features & PAIR_STATS != 0 {
+    let [from, to] = home::route(packet, source.slot(), destination.slot())?;
+    count::between(from, to, on_the_wire)?;
+    if features & PAIR_STATS != 0 && from == source.slot() {
         count::pair(source.slot(), destination.slot(), on_the_wire);
     }
     if features & FAST_PATH == 0 {

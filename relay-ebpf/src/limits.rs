@@ -25,7 +25,7 @@ pub fn account<const ROLE: u32>(
     if from == to || pass(from, to, bytes) == 0 {
         return None;
     }
-    tried::counted::<ROLE>(source, destination, bytes)
+    tried::counted::<ROLE>(packet, source, destination)
 }
 
 /// 1 if a packet between two slots passes their limits, which it is charged to; 0 leaves it to

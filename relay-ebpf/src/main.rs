@@ -14,6 +14,7 @@ mod direct;
 mod egress;
 mod event;
 mod flows;
+mod home;
 mod hold;
 mod host;
 mod icmp;
@@ -42,7 +43,8 @@ use relay_common::{
     Leaf, Reason, cell,
     counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
-    names::{LIMITED, PASSED, RULES},
+    mesh::OWN_ENTRY,
+    names::{LIMITED, MESH, PASSED, RULES},
     probe, trial,
     verdict::Verdict,
 };
@@ -50,6 +52,7 @@ use relay_common::{
 use crate::{
     direct::{Glance, Left},
     event::Direction,
+    home::Admitted,
     ingress::Outcome,
     packet::Packet,
     settings::has,
@@ -76,6 +79,23 @@ pub fn relay_compare(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn relay_learn(ctx: TcContext) -> i32 {
     decide::<LEARNING>(ctx)
+}
+
+/// Decides about a packet from another relay of the mesh, which has decided about it before.
+#[classifier]
+pub fn relay_transit(ctx: TcContext) -> i32 {
+    match home::admit(again(&ctx)) {
+        Admitted::Packet => decide::<ALONE>(ctx),
+        Admitted::Error => match maps::home(OWN_ENTRY) {
+            Some(relay) => redirect(relay.interface),
+            None => TC_ACT_SHOT,
+        },
+        Admitted::Gossip => {
+            ctx.set_mark(Packet::new(&ctx).mark() | PASSED);
+            PASS
+        }
+        Admitted::Nothing => TC_ACT_SHOT,
+    }
 }
 
 /// Decides by a candidate about a packet from a peer, and leaves the packet as it is.
@@ -105,7 +125,7 @@ fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
     if relay_fast::<ROLE>(&ctx, &packet) {
         tried::end::<ROLE>(&ctx, trial::RELAYED);
-        return redirect_back(&packet);
+        return redirect_on(&packet);
     }
     let done = match from_peer::<ROLE>(again(&ctx)) {
         Done::AskRules => ruled::decide::<ROLE>(&ctx),
@@ -115,7 +135,7 @@ fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
         }
     };
     match done {
-        Done::Redirect => redirect_back(&packet),
+        Done::Redirect => redirect_on(&packet),
         Done::Pass => {
             ctx.set_mark(packet.mark() | PASSED);
             PASS
@@ -280,12 +300,24 @@ fn again(ctx: &TcContext) -> TcContext {
     TcContext::new(ctx.skb.skb)
 }
 
-/// Sends the packet out of the interface that it came from. Never with `BPF_F_INGRESS`, which would
-/// loop in the kernel without end.
+/// Sends a packet between peers on its way.
+#[inline(always)]
+fn redirect_on(packet: &Packet<'_>) -> i32 {
+    if has(MESH) { redirect(packet.way()) } else { redirect_back(packet) }
+}
+
+/// Sends the packet out of the interface that it came from.
 #[inline(always)]
 fn redirect_back(packet: &Packet<'_>) -> i32 {
+    redirect(packet.interface())
+}
+
+/// Sends the packet out of an interface. Never with `BPF_F_INGRESS`, which would loop in the kernel
+/// without end.
+#[inline(always)]
+fn redirect(interface: u32) -> i32 {
     // SAFETY: bpf_redirect takes two numbers and no memory of the program.
-    unsafe { bpf_redirect(packet.interface(), 0) as i32 }
+    unsafe { bpf_redirect(interface, 0) as i32 }
 }
 
 #[panic_handler]

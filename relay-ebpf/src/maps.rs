@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use relay_common::{
     Event, Generation, Leaf, PairCounters, PeerCounters,
@@ -10,6 +10,7 @@ use relay_common::{
     event::{EVENTS_KEPT, HEAD_LEN},
     flow::FlowSet,
     held::Held,
+    mesh::{Home, MOVES_LEN},
     meter::Meter,
     trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
     usage::{MAX_HOLDERS, MAX_USES, Use, UseKey},
@@ -91,6 +92,10 @@ static PART: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
 static USES: HashMap<UseKey, Use> = HashMap::with_max_entries(MAX_USES, NO_PREALLOC);
 #[map]
 static HOLDERS: HashMap<u32, u64> = HashMap::with_max_entries(MAX_HOLDERS, NO_PREALLOC);
+#[map]
+static HOMES: Array<u64> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static MOVES: RingBuf = RingBuf::with_byte_size(MOVES_LEN, 0);
 #[map]
 static EVENTS: Array<Event> = Array::with_max_entries(EVENTS_KEPT, MMAPABLE);
 #[map]
@@ -268,6 +273,23 @@ pub fn rule_counters(rule: u32) -> Option<*mut RuleCounters> {
 #[inline(always)]
 pub fn meter(slot: u64) -> Option<&'static Meter> {
     METERS.get(slot as u32).map(|meter| &meter.0)
+}
+
+/// Where the peer of a slot is at home.
+#[inline(always)]
+pub fn home(slot: u32) -> Option<Home> {
+    // SAFETY: points into a map value; the agent writes the whole word at once.
+    HOMES.get_ptr(slot).map(|word| Home::from_word(unsafe { word.read_volatile() }))
+}
+
+/// Makes this relay the home of the peer of a slot, and tells the agent. One that is not told finds it
+/// in the array.
+#[inline(always)]
+pub fn come_home(slot: u32) {
+    let Some(word) = HOMES.get_ptr_mut(slot) else { return };
+    // SAFETY: as above.
+    unsafe { word.write_volatile(Home::HERE.word()) };
+    let _told = MOVES.output::<u32>(slot, 0);
 }
 
 /// The identity of this generation.

@@ -65,6 +65,21 @@ impl<'a> Packet<'a> {
         unsafe { (*self.ctx.skb.skb).mark }
     }
 
+    /// Sets where it leaves: the index of an interface.
+    #[inline(always)]
+    pub fn set_way(&self, interface: u32) {
+        // SAFETY: the context is valid while the program runs. The kernel leaves these words to
+        // programs of traffic control.
+        unsafe { (*self.ctx.skb.skb).cb[0] = interface };
+    }
+
+    /// Where it leaves, by [`Self::set_way`].
+    #[inline(always)]
+    pub fn way(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.ctx.skb.skb).cb[0] }
+    }
+
     /// Whether `relay_ingress` has passed the packet up. Packets come from WireGuard without a mark.
     #[inline(always)]
     pub fn has_passed(&self) -> bool {

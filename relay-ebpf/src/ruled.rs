@@ -30,6 +30,7 @@ use crate::{
     Done, again, answer_probe, count, finish,
     flows::Kernel,
     hold::{hold, release, waits},
+    home,
     ingress::{self, Outcome},
     limits, maps,
     packet::Packet,
@@ -227,7 +228,9 @@ fn settle(ctx: TcContext) {
         return;
     }
     let [from, to] = seen.slots();
-    if count::between(from, to, seen.on_the_wire).is_err() {
+    let routed = home::route(&Packet::new(&ctx), from, to);
+    let counted = routed.and_then(|[from, to]| count::between(from, to, seen.on_the_wire));
+    if counted.is_err() {
         seen.verdict = code(Err(Reason::Inconsistent));
         return;
     }
@@ -240,7 +243,7 @@ fn settle(ctx: TcContext) {
     };
     count::ruled(seen.passed.rule, flow, seen.on_the_wire);
     count::used(seen.passed.rule);
-    if features & PAIR_STATS != 0 {
+    if features & PAIR_STATS != 0 && routed.is_ok_and(|[counted, _]| counted == from) {
         count::pair(from, to, seen.on_the_wire);
     }
     if seen.subject == Subject::First {

@@ -14,7 +14,7 @@ use relay_common::{
 use crate::{
     count,
     flows::Kernel,
-    limits,
+    home, limits,
     packet::Packet,
     tables::{Place, opaque},
     tried::{self, TRIAL},
@@ -165,7 +165,8 @@ fn account<const LIMITED: bool, const ROLE: u32>(
         tried::decided(relayed());
     }
     let counted = (1, packet.len().into());
-    count::relayed(source, destination, counted).ok()?;
+    let [from, to] = home::route(packet, source.slot(), destination.slot()).ok()?;
+    count::between(from, to, counted).ok()?;
     count::ruled(flow.rule(), Some(flow), counted);
     Some(())
 }

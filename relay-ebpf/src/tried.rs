@@ -8,7 +8,7 @@ use relay_common::{
     trial::{self, DifferenceKey, RELAYED, Tried, UNDECIDED},
 };
 
-use crate::{again, clock, count, maps, packet::Packet, policy, usage};
+use crate::{again, clock, count, home, maps, packet::Packet, policy, usage};
 
 /// Role of a program: it decides, and is alone.
 pub const ALONE: u32 = 0;
@@ -53,12 +53,17 @@ pub fn decided(decision: u32) {
 
 /// Counts a packet that is relayed by lists. Of a trial it is left for the program in force instead.
 #[inline(always)]
-pub fn counted<const ROLE: u32>(source: &Leaf, destination: &Leaf, bytes: u64) -> Option<()> {
+pub fn counted<const ROLE: u32>(
+    packet: &Packet<'_>,
+    source: &Leaf,
+    destination: &Leaf,
+) -> Option<()> {
     if ROLE == TRIAL {
         leave(RELAYED);
         return Some(());
     }
-    count::relayed(source, destination, (1, bytes)).ok()
+    let [from, to] = home::route(packet, source.slot(), destination.slot()).ok()?;
+    count::between(from, to, (1, packet.len().into())).ok()
 }
 
 /// Compares what is left of both policies, and counts a difference. Both are gone then, so that none is
