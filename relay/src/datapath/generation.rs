@@ -15,6 +15,7 @@ use relay_common::{
     counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED, MAX_RULES, RuleCounters},
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, SETS},
+    mesh::MOVES_LEN,
     meter::Used,
     names,
     trial::MAX_DIFFERENCES,
@@ -34,7 +35,7 @@ use super::{
     pairs,
     pinned::{
         COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES,
-        HOLDERS, METERS, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES, abi_version,
+        HOLDERS, HOMES, METERS, MOVES, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES, abi_version,
     },
     probe::{self, Answer},
     role::Role,
@@ -94,6 +95,7 @@ impl Loaded {
         let features = compiled.features & !omitted;
         let has_rules = features & names::RULES != 0;
         let has_limits = features & names::LIMITED != 0;
+        let has_mesh = features & names::MESH != 0;
         let tai_offset_s = clock::tai_offset_s();
         let flow_seed = match pins {
             Some((pins, _)) if has_rules => flows::seed(pins)?,
@@ -140,6 +142,11 @@ impl Loaded {
         if has_limits {
             loader.map_max_entries(names::METERS, capacity);
         }
+        if has_mesh {
+            loader.map_max_entries(names::HOMES, capacity);
+        } else {
+            loader.map_max_entries(names::MOVES, 4096);
+        }
         if role != Role::Comparing {
             loader.map_max_entries(names::DIFFERENCES, 1);
         }
@@ -174,6 +181,10 @@ impl Loaded {
             if has_limits {
                 pins.epoch_of(&METERS, epoch.number).bind(&mut loader, capacity)?;
             }
+            if has_mesh {
+                pins.epoch_of(&HOMES, epoch.number).bind(&mut loader, capacity)?;
+                pins.map(&MOVES).bind(&mut loader, MOVES_LEN)?;
+            }
         }
         let object = object::with_tables(OBJECT, &tables.sections())?;
         let object = bytemuck::cast_slice(&object);
@@ -204,6 +215,10 @@ impl Loaded {
             let program = loaded.program(direction)?;
             load::load(name, || program.load())?;
         }
+        if has_mesh && !is_trial {
+            let program = loaded.transit_program()?;
+            load::load(names::TRANSIT_PROGRAM, || program.load())?;
+        }
         Ok(loaded)
     }
 
@@ -218,6 +233,16 @@ impl Loaded {
             .ok_or(DatapathError::Lacks(name))?
             .try_into()
             .map_err(DatapathError::program(name, "find"))
+    }
+
+    /// The program on transit interfaces, of a generation with a mesh.
+    ///
+    /// # Errors
+    /// The object lacks it.
+    pub fn transit_program(&mut self) -> Result<&mut SchedClassifier, DatapathError> {
+        let name = names::TRANSIT_PROGRAM;
+        let program = self.ebpf.program_mut(name).ok_or(DatapathError::Lacks(name))?;
+        program.try_into().map_err(DatapathError::program(name, "find"))
     }
 
     /// Name of its program.

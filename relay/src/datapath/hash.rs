@@ -23,6 +23,7 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     hash.update(compiled.relay_v6.map_or([0; 16], |address| address.octets()));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v4));
     hash.update(bytemuck::cast_slice::<Leaf, u8>(&compiled.leaves_v6));
+    hash.update(compiled.transit.map_or([0; 16], |network| network.addr().octets()));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.cells));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.directions));
     hash.update(bytemuck::cast_slice::<_, u8>(&compiled.rule_sets));

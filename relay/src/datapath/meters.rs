@@ -11,7 +11,7 @@ use relay_common::{meter::Used, names};
 use super::{
     DatapathError,
     counters::Epoch,
-    pinned::{METERS, Mapped, Pins, Words},
+    pinned::{METERS, Mapped, Pins},
 };
 use crate::model::PublicKey;
 
@@ -34,7 +34,7 @@ pub(super) fn prepare(
     if pin.exists() {
         return Ok(());
     }
-    let before: Vec<_> = match latest(pins)? {
+    let before: Vec<_> = match pins.latest(&METERS)? {
         Some(meters) => {
             (0..meters.entries).map(|slot| (slot, words(&meters.words, slot))).collect()
         }
@@ -51,7 +51,7 @@ pub(super) fn prepare(
 
 /// Sets what a slot has used of its quotas to nothing.
 pub(super) fn reset(pins: &Pins, slot: u32) -> Result<(), DatapathError> {
-    let Some(meters) = latest(pins)? else { return Ok(()) };
+    let Some(meters) = pins.latest(&METERS)? else { return Ok(()) };
     let first = slot as usize * WORDS;
     [USED_FROM, USED_TO].into_iter().for_each(|word| meters.words.clear(first + word));
     Ok(())
@@ -60,7 +60,7 @@ pub(super) fn reset(pins: &Pins, slot: u32) -> Result<(), DatapathError> {
 /// Makes every day that is still to come today, so that a clock that was ahead keeps no quota from
 /// being reset.
 pub(super) fn mend_days(pins: &Pins, today: u64) -> Result<(), DatapathError> {
-    let Some(meters) = latest(pins)? else { return Ok(()) };
+    let Some(meters) = pins.latest(&METERS)? else { return Ok(()) };
     for word in (0..meters.entries as usize).map(|slot| slot * WORDS + DAY) {
         if let Some(day) = meters.words.get(word).filter(|day| *day > today) {
             meters.words.replace(word, day, today);
@@ -71,7 +71,7 @@ pub(super) fn mend_days(pins: &Pins, today: u64) -> Result<(), DatapathError> {
 
 /// Copies what is used into the map of a generation with this many slots, before any program uses it.
 pub(super) fn copy(pins: &Pins, map: &MapData, capacity: u32) -> Result<(), DatapathError> {
-    let Some(pinned) = latest(pins)? else { return Ok(()) };
+    let Some(pinned) = pins.latest(&METERS)? else { return Ok(()) };
     let all = 0..pinned.entries.min(capacity);
     let used: Vec<u64> = all.flat_map(|slot| words(&pinned.words, slot)).collect();
     Mapped::new(names::METERS, map, capacity as usize * WORDS)?.fill(&used);
@@ -80,7 +80,7 @@ pub(super) fn copy(pins: &Pins, map: &MapData, capacity: u32) -> Result<(), Data
 
 /// Empties the meters of these slots.
 pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
-    let Some(meters) = latest(pins)? else { return Ok(()) };
+    let Some(meters) = pins.latest(&METERS)? else { return Ok(()) };
     for &slot in slots {
         let first = slot as usize * WORDS;
         (first..first + WORDS).for_each(|word| meters.words.clear(word));
@@ -93,7 +93,7 @@ pub(super) fn read(
     pins: &Pins,
     slots: &BTreeMap<PublicKey, u32>,
 ) -> Result<BTreeMap<PublicKey, Used>, DatapathError> {
-    let Some(meters) = latest(pins)? else { return Ok(BTreeMap::new()) };
+    let Some(meters) = pins.latest(&METERS)? else { return Ok(BTreeMap::new()) };
     let used = |slot| bytemuck::cast(words(&meters.words, slot));
     Ok(slots.iter().map(|(key, slot)| (*key, used(*slot))).collect())
 }
@@ -102,16 +102,6 @@ pub(super) fn read(
 pub(super) fn of(map: &MapData, slot: u32) -> Result<Used, DatapathError> {
     let mapped = Mapped::new(names::METERS, map, (slot as usize + 1) * WORDS)?;
     Ok(bytemuck::cast(words(&mapped, slot)))
-}
-
-/// The map of the latest epoch that has one.
-fn latest(pins: &Pins) -> Result<Option<Words>, DatapathError> {
-    for epoch in pins.epochs()?.into_iter().rev() {
-        if let Some(words) = pins.epoch_of(&METERS, epoch).words()? {
-            return Ok(Some(words));
-        }
-    }
-    Ok(None)
 }
 
 fn words(meters: &Mapped<u64>, slot: u32) -> [u64; WORDS] {

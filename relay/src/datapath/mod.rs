@@ -19,6 +19,7 @@ mod generation;
 mod guard;
 mod hash;
 mod held;
+mod homes;
 mod link;
 mod lives;
 mod load;

@@ -1,4 +1,6 @@
-use std::path::PathBuf;
+use std::{net::Ipv6Addr, path::PathBuf};
+
+use ipnet::Ipv6Net;
 
 use super::{InterfaceName, NameError, PublicKey, RelayName};
 
@@ -37,6 +39,22 @@ impl Mesh {
         other: &RelayName,
     ) -> Result<InterfaceName, NameError> {
         format!("{relay}-{other}").parse()
+    }
+
+    /// The network of the addresses on transit interfaces: a unique local one (RFC 4193), whose 40
+    /// random bits are from the first relay's key.
+    pub fn network(&self) -> Ipv6Net {
+        let mut octets = [0; 16];
+        octets[0] = 0xfd;
+        if let Some(first) = self.relays.first() {
+            octets[1..6].copy_from_slice(&first.public_key.as_bytes()[..5]);
+        }
+        Ipv6Net::new_assert(octets.into(), 64)
+    }
+
+    /// The address of the relay of this place on its transit interfaces.
+    pub fn address(&self, place: usize) -> Ipv6Addr {
+        (self.network().addr().to_bits() + place as u128 + 1).into()
     }
 
     /// The port on which the tunnel to the relay of this place listens, on every relay: it says who

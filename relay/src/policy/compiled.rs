@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use relay_common::{
     Cell, Leaf, Reason,
     cell::{self, DESTINATION_LISTS, Lists, RULED, SOURCE_LISTS},
@@ -13,7 +13,7 @@ use relay_common::{
     host_access::{HostPolicy, port_key},
     leaf::Special,
     limits::Limits,
-    names::{EGRESS_STACK, ENDS, FAST_PATH, LIMITED, PAIR_STATS, RULES},
+    names::{EGRESS_STACK, ENDS, FAST_PATH, LIMITED, MESH, PAIR_STATS, RULES},
     rules::{Directions, Grant, RuleSet, Rules, allowing},
     verdict::{Verdict, decide},
 };
@@ -28,7 +28,7 @@ use super::{
     sources::Sources,
     space::{Cut, Owner, Space},
 };
-use crate::model::{Egress, HostAccess, Relay, Service, Transport};
+use crate::model::{Egress, HostAccess, Mesh, Relay, Service, Transport};
 
 /// A policy as the maps and constants of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Compiled {
     pub relay_v4: Option<Ipv4Addr>,
     /// The relay's IPv6 address, source of its ICMPv6 errors.
     pub relay_v6: Option<Ipv6Addr>,
+    /// The network of transit interfaces, if there are any.
+    pub transit: Option<Ipv6Net>,
     /// WireGuard's UDP port.
     pub listen_port: u16,
     /// MTU of the WireGuard interface, bytes.
@@ -159,6 +161,7 @@ pub fn compile(sources: &Sources<'_>, rule_numbers: &[u32]) -> Result<Compiled, 
             IpNet::V6(net) => Some(net.addr()),
             IpNet::V4(_) => None,
         }),
+        transit: relay.mesh.as_ref().map(Mesh::network),
         listen_port: relay.listen_port,
         mtu: u32::from(relay.mtu),
         features: features(relay),
@@ -318,7 +321,8 @@ fn features(relay: &Relay) -> u32 {
     let rules = if relay.rules.is_empty() { 0 } else { RULES };
     let ends = if relay.has_ends() { ENDS } else { 0 };
     let limited = if limits::exist(relay) { LIMITED } else { 0 };
-    fast_path | egress | pairs | rules | ends | limited
+    let mesh = if relay.mesh.is_some() { MESH } else { 0 };
+    fast_path | egress | pairs | rules | ends | limited | mesh
 }
 
 fn host_ports(access: &HostAccess) -> HostPorts {

@@ -7,6 +7,7 @@ use relay_common::{
     flow::{DATAGRAM_SETS, FlowSet, SETS},
     guard::{Attempt, Counts, Flow, FlowKey},
     held,
+    mesh::MOVES_LEN,
     meter::Used,
     names,
     trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
@@ -53,6 +54,14 @@ pub(in super::super) const PAIRS: PinnedMap =
 /// What each slot has used of its limits, in the epochs of the counters.
 pub(in super::super) const METERS: PinnedMap =
     PinnedMap::array::<Used>("meters", names::METERS, PerEntry { of: &COUNTERS, factor: 1 });
+
+/// Where the peer of each slot is at home, in the epochs of the counters.
+pub(in super::super) const HOMES: PinnedMap =
+    PinnedMap::array::<u64>("homes", names::HOMES, PerEntry { of: &COUNTERS, factor: 1 });
+
+/// The ring of peers that came home.
+pub(in super::super) const MOVES: PinnedMap =
+    PinnedMap::ring("moves", names::MOVES, Fixed(MOVES_LEN));
 
 /// Number of each rule, by its name. No program uses it.
 pub(in super::super) const RULES: PinnedMap =
@@ -117,7 +126,7 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 21] = [
+pub(super) const ALL: [&PinnedMap; 23] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
@@ -125,6 +134,8 @@ pub(super) const ALL: [&PinnedMap; 21] = [
     &EVENT_COUNT,
     &PAIRS,
     &METERS,
+    &HOMES,
+    &MOVES,
     &RULES,
     &RULE_COUNTERS,
     &FLOWS,

@@ -16,7 +16,7 @@ use super::{
     bpffs,
     declared::{COUNTERS, DROPPED, SLOTS},
     heritage::{self, Heritage},
-    map::{Pin, PinnedMap},
+    map::{Pin, PinnedMap, Words},
     version::abi_version,
 };
 use crate::model::Direction;
@@ -127,6 +127,23 @@ impl Pins {
     pub(in super::super) fn epoch_of(&self, map: &'static PinnedMap, epoch: u32) -> Pin {
         let beside = map.beside().map(|of| self.at(&of.file(epoch)));
         map.at(self.at(&map.file(epoch)), beside)
+    }
+
+    /// The words of a map with the epochs of the counters, of the latest epoch that has one: the state
+    /// is in that alone.
+    ///
+    /// # Errors
+    /// The map cannot be opened or mapped, or has another shape.
+    pub(in super::super) fn latest(
+        &self,
+        map: &'static PinnedMap,
+    ) -> Result<Option<Words>, DatapathError> {
+        for epoch in self.epochs()?.into_iter().rev() {
+            if let Some(words) = self.epoch_of(map, epoch).words()? {
+                return Ok(Some(words));
+            }
+        }
+        Ok(None)
     }
 
     /// The pin of a hook's link: the one that runs, if another version has left one too.

@@ -102,6 +102,11 @@ impl PinnedMap {
         Self::new(pin, map, MapType::Hash, [size_of::<K>(), size_of::<V>()], NO_PREALLOC, entries)
     }
 
+    /// A ring buffer; its entries are bytes.
+    pub(super) const fn ring(pin: &'static str, map: &'static str, entries: Entries) -> Self {
+        Self::new(pin, map, MapType::RingBuf, [0, 0], 0, entries)
+    }
+
     /// An LRU hash.
     pub(super) const fn lru_hash<K, V>(
         pin: &'static str,

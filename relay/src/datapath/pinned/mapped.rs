@@ -54,8 +54,13 @@ impl Mapped<u64> {
 
     /// Sets a word to zero.
     pub(in super::super) fn clear(&self, index: usize) {
+        self.set(index, 0);
+    }
+
+    /// Sets a word.
+    pub(in super::super) fn set(&self, index: usize, value: u64) {
         if let Some(word) = self.word(index) {
-            word.store(0, Relaxed);
+            word.store(value, Relaxed);
         }
     }
 

@@ -12,7 +12,7 @@ mod webhook;
 
 pub(super) use groups::GroupEntry;
 pub(super) use guard::GuardTable;
-pub(super) use mesh::MeshTable;
+pub(super) use mesh::{MeshRelayTable, MeshTable};
 pub(super) use names::NamesTable;
 pub(super) use peer::{DefaultsTable, LimitKeys, PeerTable};
 pub(super) use relay::RelayTable;
