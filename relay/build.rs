@@ -12,7 +12,7 @@ use aya_build::{Package, Toolchain};
 use blake2::{Blake2s256, Digest as _};
 
 /// The objects that are built.
-const OBJECTS: [&str; 2] = ["relay-ebpf", "relay-guard"];
+const OBJECTS: [&str; 3] = ["relay-ebpf", "relay-guard", "relay-transit"];
 
 /// Crates that may use unstable features: aya-ebpf for its own, the programs for BPF assembly.
 /// Naming them, instead of saying `1`, leaves the prebuilt `core` in use.

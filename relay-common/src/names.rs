@@ -108,6 +108,12 @@ pub const HOMES: &str = "HOMES";
 /// Ring buffer of slots (`u32`) of peers whose home became this relay; outlives generations.
 pub const MOVES: &str = "MOVES";
 
+/// Array of [`crate::mesh::Claim`], indexed by slot. No program uses it.
+pub const CLAIMS: &str = "CLAIMS";
+
+/// Array with one [`crate::mesh::Identity`].
+pub const TRANSIT: &str = "TRANSIT";
+
 /// Array with one [`crate::guard::Identity`].
 pub const GUARD: &str = "GUARD";
 /// Array of [`crate::guard::Counts`], indexed by processor; outlives the guard.
@@ -157,8 +163,6 @@ pub const RELAY_V4: &str = "RELAY_V4";
 pub const RELAY_V6_HIGH: &str = "RELAY_V6_HIGH";
 /// Lower half of the relay's IPv6 overlay address, host order.
 pub const RELAY_V6_LOW: &str = "RELAY_V6_LOW";
-/// Upper 64 bits of the addresses on transit interfaces, host order.
-pub const TRANSIT_HIGH: &str = "TRANSIT_HIGH";
 /// WireGuard's UDP port, host order.
 pub const LISTEN_PORT: &str = "LISTEN_PORT";
 /// MTU of the WireGuard interface, bytes.
@@ -169,6 +173,11 @@ pub const DIRECT_MTU: &str = "DIRECT_MTU";
 pub const FEATURES: &str = "FEATURES";
 /// Number of a [`crate::host_access::HostPolicy`].
 pub const HOST_POLICY: &str = "HOST_POLICY";
+
+/// Index of the relay's WireGuard interface, to which `relay_transit` redirects.
+pub const OWN_INTERFACE: &str = "OWN_INTERFACE";
+/// Upper 64 bits of the addresses on transit interfaces, host order.
+pub const TRANSIT_HIGH: &str = "TRANSIT_HIGH";
 
 /// What the guard's fast path compares header fields with, in network byte order: the UDP port, in
 /// the lower half of a word; an IPv4 block that contains the overlay, and its mask; the first four

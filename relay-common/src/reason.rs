@@ -78,8 +78,8 @@ labelled! {
     Rate = 28, "rate", Disposition::Policy;
     /// More than the quota of the sender or of the receiver leaves in this period.
     Quota = 29, "quota", Disposition::Policy;
-    /// Another relay sent it, but the sender is not at home there, or it is no packet of a peer.
+    /// Another relay sent it, and its source is no peer that is at home there.
     WrongHome = 30, "wrong_home", Disposition::Relay;
-    /// Another relay sent it, but the receiver is not at home here.
+    /// Another relay or the host sent it, and its destination is no peer that is at home here.
     NotHere = 31, "not_here", Disposition::Relay;
 }

@@ -9,7 +9,7 @@ use relay_common::{
 };
 
 use crate::{
-    limits,
+    home, limits,
     packet::Packet,
     settings::has,
     tables::{Place, RangeV4, RangeV6, opaque},
@@ -118,5 +118,6 @@ fn account<const ROLE: u32>(packet: &Packet<'_>, source: &Leaf, destination: &Le
     if source.slot() == destination.slot() {
         return None;
     }
-    tried::counted::<ROLE>(packet, source, destination)
+    let slots = home::route(packet, source.slot(), destination.slot()).ok()?;
+    tried::counted::<ROLE>(packet, slots)
 }

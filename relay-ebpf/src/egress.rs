@@ -4,7 +4,8 @@ use relay_common::{
     Reason,
     header::protocol,
     leaf::Owner,
-    names::{EGRESS_STACK, LIMITED},
+    mesh::Home,
+    names::{EGRESS_STACK, LIMITED, MESH},
     transport::Transport,
     verdict::{self, Inbound},
 };
@@ -32,6 +33,13 @@ pub fn decide(packet: &Packet<'_>) -> Result<(), Reason> {
     let (source, destination) = policy::leaves(&headers);
     if destination.owner() == Owner::Disabled {
         return Err(Reason::Disabled);
+    }
+    // WireGuard would call the peer here, and so become its home.
+    if settings::features() & MESH != 0
+        && let Owner::Peer(slot) = destination.owner()
+        && maps::home(slot).is_some_and(Home::is_elsewhere)
+    {
+        return Err(Reason::NotHere);
     }
     if packet.came_from_an_interface() {
         let inbound = Inbound {

@@ -17,7 +17,7 @@ use relay_common::{
 use crate::{
     count,
     flows::Kernel,
-    home, ingress, limits, maps,
+    ingress, limits, maps,
     packet::{Packet, bounded},
     seen::{Seen, Subject, code},
     settings::{self, has},
@@ -109,7 +109,7 @@ pub fn release(ctx: TcContext) -> bool {
                 is_sent = true;
             }
             if become_held(&packet, held).is_some() {
-                count_released(&packet, seen, held.len.get());
+                count_released(seen, held.len.get());
                 send(&packet);
             } else {
                 count::dropped_slot(held.slot.get(), Reason::Inconsistent, 1);
@@ -123,7 +123,12 @@ pub fn release(ctx: TcContext) -> bool {
 /// Sends a copy of the packet on its way. Never with `BPF_F_INGRESS`.
 #[inline(always)]
 fn send(packet: &Packet<'_>) {
-    let interface = if has(MESH) { packet.way() } else { packet.interface() };
+    let interface = if has(MESH) {
+        packet.forget_transit();
+        packet.way()
+    } else {
+        packet.interface()
+    };
     // SAFETY: the context is valid. A copy that the kernel cannot make is a lost packet.
     let _sent = unsafe { bpf_clone_redirect(packet.context().skb.skb, interface, 0) };
 }
@@ -146,17 +151,17 @@ fn become_held(packet: &Packet<'_>, held: &Held) -> Option<()> {
 }
 
 #[inline(always)]
-fn count_released(packet: &Packet<'_>, seen: &Seen, len: u32) {
+fn count_released(seen: &Seen, len: u32) {
     let (from, to) = (seen.packet.source, seen.packet.destination);
     let on_the_wire = (1, len.into());
     // The slots have counters: the first fragment was counted there.
-    let counted = home::route(packet, from, to);
-    let _counted = counted.and_then(|[from, to]| count::between(from, to, on_the_wire));
+    let [for_sender, for_receiver] = seen.counted;
+    let _counted = count::between(for_sender, for_receiver, on_the_wire);
     if settings::features() & LIMITED != 0 {
         limits::charge(from, to, len.into());
     }
     count::ruled(seen.passed.rule, None, on_the_wire);
-    if settings::features() & PAIR_STATS != 0 && counted.is_ok_and(|[counted, _]| counted == from) {
+    if settings::features() & PAIR_STATS != 0 && for_sender == from {
         count::pair(from, to, on_the_wire);
     }
 }

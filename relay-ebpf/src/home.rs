@@ -1,111 +1,105 @@
-//! Peers of a mesh: at which relay they are at home, and what other relays send.
+//! Peers of a mesh: at which relay they are at home, and what other relays may send.
+//!
+//! A packet from another relay comes to the same program as one from a peer, with a mark that
+//! `relay_transit` has set ([`Packet::transit`]).
 
 use aya_ebpf::programs::TcContext;
 use relay_common::{
-    Leaf, Reason,
-    header::{Headers, protocol},
-    leaf::Owner,
-    mesh::{GOSSIP_PORT, Home, OWN_ENTRY},
-    names::MESH,
-    payload::Payload,
-    service,
+    Leaf, Reason, leaf::Owner, mesh::Home, names::MESH, payload::Payload, service,
     transport::Transport,
 };
 
-use crate::{
-    count,
-    event::{self, Direction},
-    maps,
-    packet::Packet,
-    policy,
-    settings::{self, has},
-};
+use crate::{count, ingress, maps, packet::Packet, policy, settings::has};
 
-/// Decides where a packet between the peers of two slots leaves. The slots that it counts for: of a
-/// peer that is at home at another relay, that of the relay.
+/// Decides where a packet between the peers of two slots leaves, and brings a peer home whose packet
+/// this is. The slots that it counts for: of a peer that is at home at another relay, that of the relay.
+///
+/// # Errors
+/// Another relay may not send it.
 #[inline(always)]
 pub fn route(packet: &Packet<'_>, source: u32, destination: u32) -> Result<[u32; 2], Reason> {
     if !has(MESH) {
         return Ok([source, destination]);
     }
     let own = maps::home(source).ok_or(Reason::Inconsistent)?;
+    let home = maps::home(destination).ok_or(Reason::Inconsistent)?;
+    if let Some(transit) = packet.transit() {
+        check(transit, own, home)?;
+        packet.set_way(packet.interface());
+        return Ok([own.slot, destination]);
+    }
     if own != Home::HERE {
-        if own.interface == packet.interface() {
-            let relay = maps::home(OWN_ENTRY).ok_or(Reason::Inconsistent)?;
-            packet.set_way(relay.interface);
-            return Ok([own.slot, destination]);
-        }
         maps::come_home(source);
     }
-    let home = maps::home(destination).ok_or(Reason::Inconsistent)?;
-    if home == Home::HERE {
-        packet.set_way(packet.interface());
-        return Ok([source, destination]);
+    if home.is_elsewhere() {
+        packet.set_way(home.interface);
+        return Ok([source, home.slot]);
     }
-    packet.set_way(home.interface);
-    Ok([source, home.slot])
+    packet.set_way(packet.interface());
+    Ok([source, destination])
 }
 
-/// What another relay may send.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Admitted {
-    /// Nothing: it is dropped, and counted.
-    Nothing = 0,
-    /// A packet between peers, one at home there, one here.
-    Packet = 1,
-    /// An ICMP error of that relay for a peer at home here.
-    Error = 2,
-    /// Gossip.
-    Gossip = 3,
+/// Checks that a packet on a transit interface is from a peer at home there to a peer at home here.
+#[inline(always)]
+fn check(transit: u32, source: Home, destination: Home) -> Result<(), Reason> {
+    if source.interface != transit {
+        return Err(Reason::WrongHome);
+    }
+    if destination.is_elsewhere() {
+        return Err(Reason::NotHere);
+    }
+    Ok(())
 }
 
-/// What a packet on a transit interface is.
+/// Checks what another relay sends, as [`route`] does it for packets between peers. Whatever a peer
+/// sends passes.
+///
+/// # Errors
+/// The packet is not from a peer at home there, or not to a peer at home here.
+#[inline(always)]
+pub fn admit(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Result<(), Reason> {
+    let Some(transit) = packet.transit() else { return Ok(()) };
+    let Owner::Peer(from) = source.owner() else { return Err(Reason::WrongHome) };
+    let from = maps::home(from).ok_or(Reason::Inconsistent)?;
+    let Owner::Peer(to) = destination.owner() else {
+        return check(transit, from, Home::HERE).and(Err(Reason::NotHere));
+    };
+    check(transit, from, maps::home(to).ok_or(Reason::Inconsistent)?)
+}
+
+/// Makes this relay the home of whoever has sent a packet, whatever becomes of that.
+#[inline(always)]
+pub fn arrive(packet: &Packet<'_>, source: &Leaf) {
+    if let Owner::Peer(slot) = source.owner()
+        && packet.transit().is_none()
+        && !packet.is_probe()
+        && maps::home(slot).is_some_and(|home| home != Home::HERE)
+    {
+        maps::come_home(slot);
+    }
+}
+
+/// Whether this is an ICMP error of another relay for a peer at home here, which is ready to be sent
+/// there then, and counted. All relays of a mesh have the same address in the overlay.
 #[inline(never)]
-pub fn admit(ctx: TcContext) -> Admitted {
+pub fn relay_error(ctx: TcContext) -> bool {
     let packet = Packet::new(&ctx);
-    let mut source = Leaf::NOBODY;
-    match judge(&packet, &mut source) {
-        Ok(admitted) => admitted,
-        Err(reason) => {
-            count::dropped(&packet, &source, reason);
-            event::write(&packet, source.counted_slot(), reason, Direction::Ingress);
-            Admitted::Nothing
-        }
-    }
+    prepare_error(&packet).is_ok()
 }
 
 #[inline(always)]
-fn judge(packet: &Packet<'_>, source: &mut Leaf) -> Result<Admitted, Reason> {
+fn prepare_error(packet: &Packet<'_>) -> Result<(), Reason> {
     let headers = packet.headers()?;
-    let transport = packet.check(&headers)?;
-    if let Headers::V6(header) = &headers
-        && header.source()[0] == settings::transit_high()
-        && header.destination()[0] == settings::transit_high()
-    {
-        let to = transport.ports(packet).map(|ports| ports.destination);
-        let is_gossip = transport.protocol == protocol::UDP
-            && !transport.is_later_fragment
-            && to == Some(GOSSIP_PORT);
-        return if is_gossip { Ok(Admitted::Gossip) } else { Err(Reason::WrongHome) };
-    }
-    let destination;
-    (*source, destination) = policy::leaves(&headers);
+    let transport = Transport::find(&headers, packet)?;
+    let (source, destination) = policy::leaves(&headers);
     let Owner::Peer(to) = destination.owner() else { return Err(Reason::NotHere) };
-    if maps::home(to) != Some(Home::HERE) {
-        return Err(Reason::NotHere);
+    let is_here = maps::home(to).is_some_and(|home| !home.is_elsewhere());
+    let is_error = service::is_error(&Payload::read(&headers, &transport, packet));
+    if source.owner() != Owner::Host || !is_here || !is_error || transport.is_later_fragment {
+        return Err(Reason::WrongHome);
     }
-    match source.owner() {
-        Owner::Peer(from)
-            if maps::home(from).is_some_and(|home| home.interface == packet.interface()) =>
-        {
-            Ok(Admitted::Packet)
-        }
-        // The site's relays have one address.
-        Owner::Host if service::is_error(&Payload::read(&headers, &transport, packet)) => {
-            count::from_host_to_peer(&destination, packet.on_the_wire(&transport))?;
-            Ok(Admitted::Error)
-        }
-        _ => Err(Reason::WrongHome),
-    }
+    ingress::may_leave(packet, &headers, &transport)?;
+    count::from_host_to_peer(&destination, packet.on_the_wire(&transport))?;
+    packet.set_way(packet.interface());
+    ingress::decrement_ttl(packet, &headers)
 }

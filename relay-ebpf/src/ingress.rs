@@ -3,7 +3,7 @@
 use relay_common::{
     Leaf, Reason,
     header::Headers,
-    names::{EGRESS_STACK, FAST_PATH, LIMITED, PAIR_STATS},
+    names::{EGRESS_STACK, FAST_PATH, LIMITED, MESH, PAIR_STATS},
     payload::Payload,
     service,
     transport::Transport,
@@ -22,7 +22,7 @@ use crate::{
 
 /// What becomes of a packet that is not dropped.
 pub enum Outcome {
-    /// Sent out of the interface that it came from, to the other peer.
+    /// Sent to the other peer.
     Redirected,
     /// Passed up to the host's stack: to the host itself, or to be forwarded.
     Passed,
@@ -57,6 +57,9 @@ pub fn judge<const ROLE: u32>(
     let transport = packet.check(&headers)?;
     let destination;
     (*source, destination) = policy::leaves(&headers);
+    if features & MESH != 0 {
+        home::admit(packet, source, &destination)?;
+    }
     let cell = tables::cell(source, &destination);
     let fast_path = features & FAST_PATH != 0;
     let judged = verdict::decide(source, &destination, cell, features & EGRESS_STACK != 0);

@@ -9,7 +9,7 @@ use relay_common::{
     meter::{self, Meter, Meters, Moment},
 };
 
-use crate::{clock, count, maps, packet::Packet, seen::code, tables, tried};
+use crate::{clock, count, home, maps, packet::Packet, seen::code, tables, tried};
 
 /// The slot of whoever is no peer.
 pub const NO_PEER: u32 = relay_common::counters::UNATTRIBUTED_SLOT;
@@ -22,10 +22,14 @@ pub fn account<const ROLE: u32>(
     destination: &Leaf,
 ) -> Option<()> {
     let (from, to, bytes) = (source.slot().into(), destination.slot().into(), packet.len().into());
-    if from == to || pass(from, to, bytes) == 0 {
+    if from == to {
         return None;
     }
-    tried::counted::<ROLE>(packet, source, destination)
+    let slots = home::route(packet, source.slot(), destination.slot()).ok()?;
+    if pass(from, to, bytes) == 0 {
+        return None;
+    }
+    tried::counted::<ROLE>(packet, slots)
 }
 
 /// 1 if a packet between two slots passes their limits, which it is charged to; 0 leaves it to

@@ -14,8 +14,8 @@ mod direct;
 mod egress;
 mod event;
 mod flows;
-mod home;
 mod hold;
+mod home;
 mod host;
 mod icmp;
 mod ingress;
@@ -43,7 +43,6 @@ use relay_common::{
     Leaf, Reason, cell,
     counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
-    mesh::OWN_ENTRY,
     names::{LIMITED, MESH, PASSED, RULES},
     probe, trial,
     verdict::Verdict,
@@ -52,7 +51,6 @@ use relay_common::{
 use crate::{
     direct::{Glance, Left},
     event::Direction,
-    home::Admitted,
     ingress::Outcome,
     packet::Packet,
     settings::has,
@@ -79,23 +77,6 @@ pub fn relay_compare(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn relay_learn(ctx: TcContext) -> i32 {
     decide::<LEARNING>(ctx)
-}
-
-/// Decides about a packet from another relay of the mesh, which has decided about it before.
-#[classifier]
-pub fn relay_transit(ctx: TcContext) -> i32 {
-    match home::admit(again(&ctx)) {
-        Admitted::Packet => decide::<ALONE>(ctx),
-        Admitted::Error => match maps::home(OWN_ENTRY) {
-            Some(relay) => redirect(relay.interface),
-            None => TC_ACT_SHOT,
-        },
-        Admitted::Gossip => {
-            ctx.set_mark(Packet::new(&ctx).mark() | PASSED);
-            PASS
-        }
-        Admitted::Nothing => TC_ACT_SHOT,
-    }
 }
 
 /// Decides by a candidate about a packet from a peer, and leaves the packet as it is.
@@ -206,6 +187,9 @@ fn from_peer<const ROLE: u32>(ctx: TcContext) -> Done {
     let features = settings::features();
     let mut source = Leaf::NOBODY;
     let judged = ingress::judge::<ROLE>(&packet, features, &mut source);
+    if features & MESH != 0 {
+        home::arrive(&packet, &source);
+    }
     // VERIFIER: with one test for probes the compiler reads the verdict before it tests whether there
     // is one, and 6.1.176 reports "invalid read from stack".
     let outcome = match judged {
@@ -219,6 +203,9 @@ fn from_peer<const ROLE: u32>(ctx: TcContext) -> Done {
             if features & RULES != 0 && ingress::may_answer_a_flow::<ROLE>(&packet, reason) =>
         {
             return Done::AskRules;
+        }
+        Err(Reason::WrongHome) if features & MESH != 0 && home::relay_error(again(&ctx)) => {
+            return Done::Redirect;
         }
         Ok(passing) if packet.is_probe() => return answer_probe(&ctx, Ok(passing.verdict)),
         Err(reason) if packet.is_probe() => return answer_probe(&ctx, Err(reason)),
@@ -266,7 +253,8 @@ fn finish<const ROLE: u32>(
             trace::outcome(packet, features, reason.index() as i32);
             count::dropped(packet, source, reason);
             event::write(packet, source.counted_slot(), reason, Direction::Ingress);
-            if tried::leaves(ROLE) {
+            // Where peers are at home is no matter of policy.
+            if tried::leaves(ROLE) && !matches!(reason, Reason::WrongHome | Reason::NotHere) {
                 tried::decided(probe::encode(Err(reason)));
             }
             Answer::to(reason).map_or(Done::Drop, Done::Answer)
@@ -303,13 +291,20 @@ fn again(ctx: &TcContext) -> TcContext {
 /// Sends a packet between peers on its way.
 #[inline(always)]
 fn redirect_on(packet: &Packet<'_>) -> i32 {
-    if has(MESH) { redirect(packet.way()) } else { redirect_back(packet) }
+    if !has(MESH) {
+        return redirect(packet.interface());
+    }
+    packet.forget_transit();
+    redirect(packet.way())
 }
 
 /// Sends the packet out of the interface that it came from.
 #[inline(always)]
 fn redirect_back(packet: &Packet<'_>) -> i32 {
-    redirect(packet.interface())
+    if has(MESH) {
+        packet.set_way(packet.transit().unwrap_or(packet.interface()));
+    }
+    redirect_on(packet)
 }
 
 /// Sends the packet out of an interface. Never with `BPF_F_INGRESS`, which would loop in the kernel

@@ -284,7 +284,7 @@ pub fn home(slot: u32) -> Option<Home> {
 
 /// Makes this relay the home of the peer of a slot, and tells the agent. One that is not told finds it
 /// in the array.
-#[inline(always)]
+#[inline(never)]
 pub fn come_home(slot: u32) {
     let Some(word) = HOMES.get_ptr_mut(slot) else { return };
     // SAFETY: as above.

@@ -16,12 +16,16 @@ use relay_common::{
     event::HEAD_LEN,
     header::{Headers, IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header},
     icmp::{MAX_QUOTE, Quoted},
-    names::{ANSWER, PASSED},
+    mesh::transit_interface,
+    names::{ANSWER, MESH, PASSED},
     probe::PROBE,
     transport::Transport,
 };
 
-use crate::{settings, tables::opaque};
+use crate::{
+    settings::{self, has},
+    tables::opaque,
+};
 
 /// A packet whose IP header is at offset 0.
 pub struct Packet<'a> {
@@ -63,6 +67,20 @@ impl<'a> Packet<'a> {
     pub fn mark(&self) -> u32 {
         // SAFETY: the context is valid while the program runs.
         unsafe { (*self.ctx.skb.skb).mark }
+    }
+
+    /// Index of the transit interface that it came by, if another relay sent it.
+    #[inline(always)]
+    pub fn transit(&self) -> Option<u32> {
+        if has(MESH) { transit_interface(self.mark()) } else { None }
+    }
+
+    /// Makes it a packet that leaves: without the mark by which [`Self::transit`] knows.
+    #[inline(always)]
+    pub fn forget_transit(&self) {
+        if self.transit().is_some() {
+            self.ctx.set_mark(0);
+        }
     }
 
     /// Sets where it leaves: the index of an interface.

@@ -229,9 +229,11 @@ fn settle(ctx: TcContext) {
     }
     let [from, to] = seen.slots();
     let routed = home::route(&Packet::new(&ctx), from, to);
-    let counted = routed.and_then(|[from, to]| count::between(from, to, seen.on_the_wire));
+    seen.counted = routed.unwrap_or([from, to]);
+    let [for_sender, for_receiver] = seen.counted;
+    let counted = routed.and(count::between(for_sender, for_receiver, seen.on_the_wire));
     if counted.is_err() {
-        seen.verdict = code(Err(Reason::Inconsistent));
+        seen.verdict = code(counted);
         return;
     }
     if features & LIMITED != 0 {
@@ -243,7 +245,7 @@ fn settle(ctx: TcContext) {
     };
     count::ruled(seen.passed.rule, flow, seen.on_the_wire);
     count::used(seen.passed.rule);
-    if features & PAIR_STATS != 0 && routed.is_ok_and(|[counted, _]| counted == from) {
+    if features & PAIR_STATS != 0 && for_sender == from {
         count::pair(from, to, seen.on_the_wire);
     }
     if seen.subject == Subject::First {

@@ -27,6 +27,8 @@ pub struct Seen {
     pub passed: Passed,
     /// Packets and bytes on the wire.
     pub on_the_wire: (u64, u64),
+    /// Slots that it counts for, once it is counted.
+    pub counted: [u32; 2],
 }
 
 impl Seen {

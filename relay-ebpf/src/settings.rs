@@ -60,8 +60,6 @@ settings! {
     RELAY_V6_HIGH, relay_v6_high: u64;
     /// Lower half of the relay's IPv6 overlay address, host order.
     RELAY_V6_LOW, relay_v6_low: u64;
-    /// Upper half of the addresses on transit interfaces, host order.
-    TRANSIT_HIGH, transit_high: u64;
     /// WireGuard's UDP port, host order.
     LISTEN_PORT, listen_port: u32;
     /// MTU of the interface, bytes.

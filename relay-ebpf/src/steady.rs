@@ -150,6 +150,7 @@ fn account<const LIMITED: bool, const ROLE: u32>(
         flow = steady(&kernel, &key(), Side::Beginner, source.slot(), lifetime);
     }
     let flow = flow?;
+    let [from, to] = home::route(packet, source.slot(), destination.slot()).ok()?;
     if LIMITED {
         let (from, to) = (source.slot().into(), destination.slot().into());
         if limits::pass(from, to, packet.len().into()) == 0 {
@@ -165,7 +166,6 @@ fn account<const LIMITED: bool, const ROLE: u32>(
         tried::decided(relayed());
     }
     let counted = (1, packet.len().into());
-    let [from, to] = home::route(packet, source.slot(), destination.slot()).ok()?;
     count::between(from, to, counted).ok()?;
     count::ruled(flow.rule(), Some(flow), counted);
     Some(())

@@ -3,12 +3,12 @@
 
 use aya_ebpf::programs::TcContext;
 use relay_common::{
-    Leaf, flow, service,
+    flow, service,
     transport::Transport,
     trial::{self, DifferenceKey, RELAYED, Tried, UNDECIDED},
 };
 
-use crate::{again, clock, count, home, maps, packet::Packet, policy, usage};
+use crate::{again, clock, count, maps, packet::Packet, policy, usage};
 
 /// Role of a program: it decides, and is alone.
 pub const ALONE: u32 = 0;
@@ -51,18 +51,14 @@ pub fn decided(decision: u32) {
     }
 }
 
-/// Counts a packet that is relayed by lists. Of a trial it is left for the program in force instead.
+/// Counts a packet that is relayed by lists, for these slots. Of a trial it is left for the program in
+/// force instead.
 #[inline(always)]
-pub fn counted<const ROLE: u32>(
-    packet: &Packet<'_>,
-    source: &Leaf,
-    destination: &Leaf,
-) -> Option<()> {
+pub fn counted<const ROLE: u32>(packet: &Packet<'_>, [from, to]: [u32; 2]) -> Option<()> {
     if ROLE == TRIAL {
         leave(RELAYED);
         return Some(());
     }
-    let [from, to] = home::route(packet, source.slot(), destination.slot()).ok()?;
     count::between(from, to, (1, packet.len().into())).ok()
 }
 

@@ -27,6 +27,10 @@ pub fn learn(ctx: &TcContext, otherwise: u32) {
     let mut decision = tried.in_force;
     // So that it is not taken for that of another packet.
     tried.in_force = UNDECIDED;
+    // The relay that it came from has counted it.
+    if Packet::new(ctx).transit().is_some() {
+        return;
+    }
     if decision == UNDECIDED {
         decision = otherwise;
     }

@@ -148,7 +148,9 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
         | Reason::BadChecksum
         | Reason::Inconsistent
         | Reason::NotRouted
-        | Reason::OwnTunnel => false,
+        | Reason::OwnTunnel
+        | Reason::WrongHome
+        | Reason::NotHere => false,
     }
 }
 

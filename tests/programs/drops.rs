@@ -10,7 +10,7 @@ use crate::four_peers;
 
 /// A packet that is dropped for this reason, and the slot that counts it. Others test `forwarded_in`
 /// and `own_tunnel` (egress), `not_routed` (forwarding by the stack), `disabled`, and the reasons of
-/// rules and limits; no packet from outside causes `inconsistent`.
+/// rules, limits and a mesh; no packet from outside causes `inconsistent`.
 fn dropped_for(reason: Reason) -> Option<(u32, Inner)> {
     let udp = |from, to| Inner::udp(address(from), address(to), 32);
     let allowed = udp("10.3.2.2", "10.3.2.3");
@@ -33,7 +33,9 @@ fn dropped_for(reason: Reason) -> Option<(u32, Inner)> {
         | Reason::UnrelatedError
         | Reason::Disabled
         | Reason::Rate
-        | Reason::Quota => return None,
+        | Reason::Quota
+        | Reason::WrongHome
+        | Reason::NotHere => return None,
         Reason::Hairpin => (2, udp("10.3.2.3", "192.168.7.1")),
         Reason::TtlExceeded => (1, allowed.with_ttl(1)),
         Reason::TooBig => {

@@ -21,6 +21,7 @@ mod relayed;
 mod routing;
 mod rules;
 mod slots;
+mod transit;
 mod trial;
 
 use relay::model::Relay;

@@ -11,7 +11,7 @@ use crate::policy::Compiled;
 /// Values by the names of the programs' globals.
 pub(super) struct Constants {
     narrow: [(&'static str, u32); 15],
-    wide: [(&'static str, u64); 7],
+    wide: [(&'static str, u64); 6],
 }
 
 impl Constants {
@@ -26,7 +26,6 @@ impl Constants {
         let is_direct = features & decisive == names::FAST_PATH;
         let v6_base = compiled.range_v6.base();
         let relay_v6 = compiled.relay_v6.map_or(0, Ipv6Addr::to_bits);
-        let transit = compiled.transit.map_or(0, |network| network.addr().to_bits());
         Self {
             narrow: [
                 (names::V4_BASE, u32::try_from(compiled.range_v4.base()).unwrap_or(u32::MAX)),
@@ -52,7 +51,6 @@ impl Constants {
                 (names::FLOW_SEED, flow_seed),
                 (names::RELAY_V6_HIGH, low_half(relay_v6 >> 64)),
                 (names::RELAY_V6_LOW, low_half(relay_v6)),
-                (names::TRANSIT_HIGH, low_half(transit >> 64)),
             ],
         }
     }

@@ -35,7 +35,8 @@ use super::{
     pairs,
     pinned::{
         COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES,
-        HOLDERS, HOMES, METERS, MOVES, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES, abi_version,
+        HOLDERS, HOMES, METERS, MOVES, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES,
+        abi_version,
     },
     probe::{self, Answer},
     role::Role,
@@ -90,8 +91,8 @@ impl Loaded {
         slots: u32,
     ) -> Result<Self, DatapathError> {
         let is_trial = role == Role::Trial;
-        // What a candidate would log or count decides nothing.
-        let omitted = if is_trial { names::TRACE | names::PAIR_STATS } else { 0 };
+        // What a candidate would log or count decides nothing, nor does where peers are at home.
+        let omitted = if is_trial { names::TRACE | names::PAIR_STATS | names::MESH } else { 0 };
         let features = compiled.features & !omitted;
         let has_rules = features & names::RULES != 0;
         let has_limits = features & names::LIMITED != 0;
@@ -215,10 +216,6 @@ impl Loaded {
             let program = loaded.program(direction)?;
             load::load(name, || program.load())?;
         }
-        if has_mesh && !is_trial {
-            let program = loaded.transit_program()?;
-            load::load(names::TRANSIT_PROGRAM, || program.load())?;
-        }
         Ok(loaded)
     }
 
@@ -235,16 +232,6 @@ impl Loaded {
             .map_err(DatapathError::program(name, "find"))
     }
 
-    /// The program on transit interfaces, of a generation with a mesh.
-    ///
-    /// # Errors
-    /// The object lacks it.
-    pub fn transit_program(&mut self) -> Result<&mut SchedClassifier, DatapathError> {
-        let name = names::TRANSIT_PROGRAM;
-        let program = self.ebpf.program_mut(name).ok_or(DatapathError::Lacks(name))?;
-        program.try_into().map_err(DatapathError::program(name, "find"))
-    }
-
     /// Name of its program.
     pub(super) const fn name(&self, direction: Direction) -> &'static str {
         self.role.program(direction)
@@ -255,7 +242,7 @@ impl Loaded {
     /// # Errors
     /// The kernel does not take the packet, which must have at least [`super::SHORTEST_PROBE`] bytes.
     pub fn run(&mut self, direction: Direction, packet: &Packet<'_>) -> Result<Run, DatapathError> {
-        run(self.program(direction)?, direction, packet)
+        run(self.program(direction)?, direction.program(), packet)
     }
 
     /// Asks for the verdict on a packet from a peer behind the interface with this index; 0 is the

@@ -6,10 +6,7 @@
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, MapData};
-use relay_common::{
-    mesh::{Home, OWN_ENTRY},
-    names,
-};
+use relay_common::{mesh::Home, names};
 
 use super::{
     DatapathError,
@@ -18,30 +15,26 @@ use super::{
 };
 use crate::model::PublicKey;
 
-/// Creates the map of an epoch, unless it is there, and says which interface is the relay's own. A
-/// program that writes to the map before it meanwhile writes in vain: the next packet of that peer does
-/// it again.
-pub(super) fn prepare(pins: &Pins, epoch: Epoch, own: u32) -> Result<(), DatapathError> {
-    let own = Home { interface: own, slot: 0 }.word();
+/// Creates the map of an epoch, unless it is there. A program that writes to the map before it
+/// meanwhile writes in vain: the next packet of that peer does it again.
+pub(super) fn prepare(pins: &Pins, epoch: Epoch) -> Result<(), DatapathError> {
     let pin = pins.epoch_of(&HOMES, epoch.number);
-    if let Some(homes) = pin.words()? {
-        homes.words.set(OWN_ENTRY as usize, own);
+    if pin.check()?.is_some() {
         return Ok(());
     }
     let failed = |action| DatapathError::map(names::HOMES, action);
-    let mut created = Array::<MapData, u64>::create(epoch.capacity, HOMES.flags())
-        .map_err(failed("create"))?;
+    let mut created =
+        Array::<MapData, u64>::create(epoch.capacity, HOMES.flags()).map_err(failed("create"))?;
     if let Some(before) = pins.latest(&HOMES)? {
         for slot in 0..before.entries {
             let home = before.words.get(slot as usize).unwrap_or(0);
             created.set(slot, home, 0).map_err(failed("fill"))?;
         }
     }
-    created.set(OWN_ENTRY, own, 0).map_err(failed("fill"))?;
     pin.pin(|path| created.pin(path))
 }
 
-/// Makes this relay the home of these slots.
+/// Forgets where the peers of these slots are at home.
 pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     let Some(homes) = pins.latest(&HOMES)? else { return Ok(()) };
     slots.iter().for_each(|&slot| homes.words.clear(slot as usize));
@@ -54,7 +47,7 @@ pub(super) fn read(
     slots: &BTreeMap<PublicKey, u32>,
 ) -> Result<BTreeMap<PublicKey, Home>, DatapathError> {
     let Some(homes) = pins.latest(&HOMES)? else { return Ok(BTreeMap::new()) };
-    let home = |slot: u32| homes.words.get(slot as usize).map_or(Home::HERE, Home::from_word);
+    let home = |slot: u32| homes.words.get(slot as usize).map_or(Home::UNKNOWN, Home::from_word);
     Ok(slots.iter().map(|(key, slot)| (*key, home(*slot))).collect())
 }
 

@@ -37,6 +37,7 @@ mod tables;
 mod tcx;
 mod test_run;
 mod trace;
+mod transit;
 mod trial;
 mod usage;
 
@@ -66,6 +67,7 @@ pub use service::service;
 pub use slots::{Slots, Taken};
 pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};
+pub use transit::{LoadedTransit, TransitSettings};
 pub use usage::Usage;
 
 pub use crate::model::{Classifier, Direction, XdpMode, XdpProgram};
@@ -193,10 +195,14 @@ impl Datapath {
         held::forget(&self.pins, &new_slots)?;
         pairs::forget(&self.pins, &new_slots)?;
         meters::clear(&self.pins, &new_slots)?;
+        homes::clear(&self.pins, &new_slots)?;
         usage::forget(&self.pins, &new_slots)?;
         rules::clear(&self.pins, &slots.new_rules())?;
         if compiled.features & names::LIMITED != 0 {
             meters::prepare(&self.pins, epoch, &slots.of_new(saved))?;
+        }
+        if compiled.features & names::MESH != 0 {
+            homes::prepare(&self.pins, epoch)?;
         }
         slots::claim(&self.pins, slots)?;
         let pins = Some((&self.pins, epoch));

@@ -31,30 +31,42 @@ pub struct Run {
     pub verdict: u32,
     /// The packet afterwards.
     pub packet: Vec<u8>,
+    /// Its mark afterwards.
+    pub mark: u32,
+    /// Index of the interface that a packet between peers leaves by, if there is a mesh.
+    pub way: u32,
 }
 
-/// Offset of the mark in `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12).
+/// Offset of the mark and of the first word for programs (`cb`) in `struct __sk_buff`
+/// (include/uapi/linux/bpf.h, 6.12).
 const MARK: usize = 8;
+const WAY: usize = 48;
 
-/// Runs a program once.
+/// Its length.
+const CONTEXT_LEN: usize = 192;
+
+/// Runs a program of this name once.
 pub(super) fn run(
     program: &SchedClassifier,
-    direction: Direction,
+    name: &'static str,
     packet: &Packet<'_>,
 ) -> Result<Run, DatapathError> {
     let mut out = vec![0; packet.bytes.len() + 256];
     let context = packet.context();
+    let mut after = context;
     let result = uninterrupted(|| {
         program.test_run(TestRunOptions {
             data_in: Some(packet.bytes),
             data_out: Some(&mut out),
             ctx_in: Some(&context),
+            ctx_out: Some(&mut after),
             ..TestRunOptions::default()
         })
     });
-    let result = result.map_err(DatapathError::program(direction.program(), "run"))?;
+    let result = result.map_err(DatapathError::program(name, "run"))?;
     out.truncate(result.data_size_out as usize);
-    Ok(Run { verdict: result.return_value, packet: out })
+    let (mark, way) = (field(&after, MARK), field(&after, WAY));
+    Ok(Run { verdict: result.return_value, packet: out, mark, way })
 }
 
 /// Runs a program once, and returns the mark afterwards.
@@ -74,9 +86,7 @@ pub(super) fn mark_after(
         })
     });
     result.map_err(DatapathError::program(direction.program(), "probe"))?;
-    let mut mark = [0; 4];
-    mark.copy_from_slice(&after[MARK..MARK + 4]);
-    Ok(u32::from_ne_bytes(mark))
+    Ok(field(&after, MARK))
 }
 
 /// Runs a program `repeat` times, and returns the last verdict and the average time of a run.
@@ -99,6 +109,13 @@ pub(super) fn time(
     Ok((result.return_value, result.duration))
 }
 
+/// The field at an offset.
+fn field(context: &[u8; CONTEXT_LEN], at: usize) -> u32 {
+    let mut bytes = [0; 4];
+    bytes.copy_from_slice(&context[at..at + 4]);
+    u32::from_ne_bytes(bytes)
+}
+
 /// Repeats a run that a signal interrupted (bpf_test_timer_continue() in net/bpf/test_run.c, 6.12).
 pub(super) fn uninterrupted<T>(
     mut run: impl FnMut() -> Result<T, ProgramError>,
@@ -117,12 +134,12 @@ pub(super) fn uninterrupted<T>(
 impl Packet<'_> {
     /// `struct __sk_buff` (include/uapi/linux/bpf.h, 6.12). The kernel reads the fields set here and
     /// requires zeros elsewhere.
-    fn context(&self) -> [u8; 192] {
+    fn context(&self) -> [u8; CONTEXT_LEN] {
         const INGRESS_IFINDEX: usize = 36;
         const IFINDEX: usize = 40;
         const GSO_SEGS: usize = 164;
         const GSO_SIZE: usize = 176;
-        let mut context = [0; 192];
+        let mut context = [0; CONTEXT_LEN];
         for (offset, value) in [
             (MARK, self.mark),
             (INGRESS_IFINDEX, self.ingress_interface),

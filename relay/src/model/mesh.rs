@@ -34,10 +34,7 @@ impl Mesh {
     ///
     /// # Errors
     /// It would be too long.
-    pub fn interface(
-        relay: &InterfaceName,
-        other: &RelayName,
-    ) -> Result<InterfaceName, NameError> {
+    pub fn interface(relay: &InterfaceName, other: &RelayName) -> Result<InterfaceName, NameError> {
         format!("{relay}-{other}").parse()
     }
 

@@ -8,12 +8,13 @@ use super::{
     selector::Named,
     table::List,
     tables::{
-        GuardTable, LimitKeys, MeshTable, NamesTable, PeerTable, RuleTable, Tables, TestTable, WebhookTable,
+        GuardTable, LimitKeys, MeshTable, NamesTable, PeerTable, RuleTable, Tables, TestTable,
+        WebhookTable,
     },
 };
 use crate::model::{
-    Dns, Expectation, Group, Guard, InterfaceName, Limits, Mesh, MeshRelay, Names as Zone, Peer, Quota, Relay, Rule,
-    Selector, Underlay, Webhook,
+    Dns, Expectation, Group, Guard, InterfaceName, Limits, Mesh, MeshRelay, Names as Zone, Peer,
+    Quota, Relay, Rule, Selector, Underlay, Webhook,
 };
 
 pub(super) const INTERFACE: &str = "relay0";

@@ -31,9 +31,8 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     check_ports(tables, findings);
     for peer in &tables.peers {
         let Some(key) = &peer.public_key else { continue };
-        let of_relay = |it: &&MeshRelayTable| {
-            it.public_key.as_ref().is_some_and(|own| own.value == key.value)
-        };
+        let of_relay =
+            |it: &&MeshRelayTable| it.public_key.as_ref().is_some_and(|own| own.value == key.value);
         if let Some(relay) = mesh.relays.iter().find(of_relay) {
             let problem = format!("is already that of {}", relay.label);
             let fault = Fault::new(problem, "give each peer and each relay its own public key");
@@ -71,7 +70,8 @@ fn check_ports(tables: &Tables, findings: &mut Findings) {
         let problem = format!("begins {first} to {last}, beyond 65535");
         Fault::new(problem, "write a lower one")
     } else if (first..=last).contains(&listen_port) {
-        let problem = format!("begins {first} to {last}, which has the relay's own port {listen_port}");
+        let problem =
+            format!("begins {first} to {last}, which has the relay's own port {listen_port}");
         Fault::new(problem, "write another")
     } else {
         return;

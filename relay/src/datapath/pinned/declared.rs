@@ -7,7 +7,7 @@ use relay_common::{
     flow::{DATAGRAM_SETS, FlowSet, SETS},
     guard::{Attempt, Counts, Flow, FlowKey},
     held,
-    mesh::MOVES_LEN,
+    mesh::{Claim, MOVES_LEN},
     meter::Used,
     names,
     trial::{Difference, DifferenceKey, MAX_DIFFERENCES, Tried},
@@ -58,6 +58,11 @@ pub(in super::super) const METERS: PinnedMap =
 /// Where the peer of each slot is at home, in the epochs of the counters.
 pub(in super::super) const HOMES: PinnedMap =
     PinnedMap::array::<u64>("homes", names::HOMES, PerEntry { of: &COUNTERS, factor: 1 });
+
+/// What each slot's home tells the others about its peer, in the epochs of the counters. No program
+/// uses it.
+pub(in super::super) const CLAIMS: PinnedMap =
+    PinnedMap::array::<Claim>("claims", names::CLAIMS, PerEntry { of: &COUNTERS, factor: 1 });
 
 /// The ring of peers that came home.
 pub(in super::super) const MOVES: PinnedMap =
@@ -126,7 +131,7 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 23] = [
+pub(super) const ALL: [&PinnedMap; 24] = [
     &SLOTS,
     &COUNTERS,
     &DROPPED,
@@ -135,6 +140,7 @@ pub(super) const ALL: [&PinnedMap; 23] = [
     &PAIRS,
     &METERS,
     &HOMES,
+    &CLAIMS,
     &MOVES,
     &RULES,
     &RULE_COUNTERS,

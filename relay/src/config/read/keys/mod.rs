@@ -27,16 +27,5 @@ pub(super) use rule::{GROUPS, RULE, TEST};
 pub(super) use webhook::WEBHOOK;
 
 /// All tables, in the order of the documentation.
-pub const TABLES: [&Table; 11] = [
-    &RELAY,
-    &GUARD,
-    &NAMES,
-    &DEFAULTS,
-    &PEER,
-    &GROUPS,
-    &RULE,
-    &TEST,
-    &WEBHOOK,
-    &MESH,
-    &MESH_RELAY,
-];
+pub const TABLES: [&Table; 11] =
+    [&RELAY, &GUARD, &NAMES, &DEFAULTS, &PEER, &GROUPS, &RULE, &TEST, &WEBHOOK, &MESH, &MESH_RELAY];

@@ -75,7 +75,9 @@ fn each_default_is_what_holds_without_the_key() {
             }
             "rule" => with(table, "ports = [\"tcp/22\"]"),
             "webhook" => with(table, "name = \"ops\""),
-            "mesh" => with(table, &format!("relay = {}", table.key("relay").expect("a key").example)),
+            "mesh" => {
+                with(table, &format!("relay = {}", table.key("relay").expect("a key").example))
+            }
             _ => format!("{{RELAY}}\n{PEER}"),
         };
         let relay = |text: &str| parsed(text).expect("no problems").relay;
@@ -104,7 +106,9 @@ fn the_full_example_has_each_key() {
         let start = text.find(&format!("\n{}\n", table.header)).expect("a table");
         let body = &text[start + 2..];
         let body = &body[..body.find("\n[").unwrap_or(body.len())];
-        for key in table.keys.iter().filter(|key| key.name != ANY && !matches!(key.kind, Kind::Tables(_))) {
+        for key in
+            table.keys.iter().filter(|key| key.name != ANY && !matches!(key.kind, Kind::Tables(_)))
+        {
             let written = |line: &str| line.split([' ', '=']).next() == Some(key.name);
             assert!(body.lines().any(written), "{}: {}", table.header, key.name);
         }

@@ -1,0 +1,8 @@
+//! The program on transit interfaces, the same for all generations: it hands what other relays send to
+//! the program on the relay's own interface.
+
+mod loaded;
+mod settings;
+
+pub use loaded::LoadedTransit;
+pub use settings::TransitSettings;
