@@ -12,6 +12,7 @@ pub mod engine;
 pub mod graph;
 pub mod history;
 pub mod learnt;
+pub mod mesh;
 pub mod model;
 pub mod names;
 pub mod net;
