@@ -6,6 +6,7 @@ mod completions;
 mod diff;
 mod doctor;
 mod down;
+mod drain;
 mod ended;
 mod events;
 mod exit;
@@ -19,10 +20,12 @@ mod learn;
 mod lend;
 mod live;
 mod man;
+mod mesh;
 mod observe;
 mod open;
 mod output;
 mod peer;
+mod progress;
 mod qr;
 mod quota;
 mod reload;
@@ -31,6 +34,7 @@ mod stats;
 mod status;
 mod subject;
 mod suggest;
+mod takeover;
 mod trace;
 mod trial;
 mod unused;
@@ -145,6 +149,12 @@ enum Verb {
     Serve(serve::Serve),
     /// Try a webhook of `relay serve`.
     Webhook(webhook::Webhook),
+    /// Show the relays of the site, and tell them who is at home here.
+    Mesh(mesh::Mesh),
+    /// Take over peers that are at home at other relays.
+    Takeover(takeover::Takeover),
+    /// Hand this relay's peers over to another relay.
+    Drain(drain::Drain),
     /// Check the host and suggest remedies.
     Doctor(doctor::Doctor),
     /// Validate the configuration and report every problem.
@@ -235,6 +245,9 @@ pub fn main() -> ExitCode {
         Verb::Diff(diff) => diff.run(place),
         Verb::Serve(serve) => serve.run(place),
         Verb::Webhook(webhook) => webhook.run(place),
+        Verb::Mesh(mesh) => mesh.run(place),
+        Verb::Takeover(takeover) => takeover.run(place),
+        Verb::Drain(drain) => drain.run(place),
         Verb::Doctor(doctor) => doctor.run(place),
         Verb::Check(check) => check.run(place.config),
         Verb::Peer(peer) => peer.run(place),

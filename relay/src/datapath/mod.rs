@@ -58,6 +58,7 @@ pub use flows::{FlowCounts, LiveFlow};
 pub use generation::Loaded;
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
 pub use hash::policy_hash;
+pub use homes::{Homes, Moves};
 pub use lives::Lives;
 pub use observed::{Observed, Repair};
 pub use pairs::PairTraffic;
@@ -67,7 +68,7 @@ pub use service::service;
 pub use slots::{Slots, Taken};
 pub use test_run::{Packet, Run};
 pub use trace::{Trace, traced};
-pub use transit::{LoadedTransit, TransitSettings};
+pub use transit::{LoadedTransit, TransitHook, TransitSettings};
 pub use usage::Usage;
 
 pub use crate::model::{Classifier, Direction, XdpMode, XdpProgram};

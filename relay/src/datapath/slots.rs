@@ -38,13 +38,15 @@ struct Assigned<K> {
 }
 
 impl Slots {
-    /// Gives each peer and rule the number that it has, or else the lowest free one. Slot 0 is for
-    /// packets of no peer, and number 0 for no rule.
+    /// Gives each peer, each relay of the site and each rule the number that it has, or else the lowest
+    /// free one. Slot 0 is for packets of no peer, and number 0 for no rule.
     ///
     /// # Errors
     /// More peers or rules than numbers.
     pub fn assign(relay: &Relay, taken: &Taken) -> Result<Self, DatapathError> {
-        let peers = relay.peers.iter().map(|peer| peer.public_key).collect();
+        let relays = relay.mesh.iter().flat_map(|mesh| &mesh.relays);
+        let relays = relays.map(|relay| relay.public_key);
+        let peers = relay.peers.iter().map(|peer| peer.public_key).chain(relays).collect();
         let peers = Assigned::of(peers, &taken.peers, MAX_PEERS)
             .map_err(|TooMany(found)| DatapathError::TooManyPeers { found, most: MAX_PEERS - 1 })?;
         let rules = relay.rules.iter().map(|rule| rule.name.clone()).collect();
@@ -53,7 +55,7 @@ impl Slots {
         Ok(Self { peers, rules })
     }
 
-    /// Slot of each peer, in the order of the configuration.
+    /// Slot of each peer, in the order of the configuration, then of each relay of the site.
     pub fn as_slice(&self) -> &[u32] {
         &self.peers.numbers
     }

@@ -7,11 +7,11 @@ use std::{
 
 use relay_common::names::{ANSWER, PASSED};
 
-use super::Result;
+use super::{Result, mesh::transit};
 use crate::{
     config::{Loaded, Secrets},
     datapath::{Observed, Slots},
-    model::{InterfaceName, PrivateKey, PublicKey, Relay},
+    model::{Mesh, PrivateKey, PublicKey, Relay},
     net::{
         self, Handle, NetError,
         fence::{Fence, FenceState, Marks},
@@ -31,7 +31,7 @@ pub(super) struct Desired<'a> {
     is_key_new: bool,
     /// Addresses of the host that the policy knows.
     pub(super) host_addresses: Vec<IpAddr>,
-    /// Where peers are reached that have no endpoint yet.
+    /// Where peers and relays are reached that have no endpoint yet.
     endpoints: BTreeMap<PublicKey, SocketAddr>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Desired<'a> {
         mark: &'a str,
     ) -> Result<Self> {
         let relay = &loaded.relay;
-        let host_addresses = host_addresses(handle, &relay.interface).await?;
+        let host_addresses = host_addresses(handle, relay).await?;
         let key = match secrets.private_key() {
             Some(key) => (key.clone(), false),
             None => (PrivateKey::generate()?, true),
@@ -68,7 +68,12 @@ impl<'a> Desired<'a> {
         Self { relay, secrets, mark, private_key, is_key_new, host_addresses, endpoints }
     }
 
-    /// With endpoints for peers that have none.
+    /// Its tunnels to other relays of the site.
+    pub(super) fn transits(&self) -> transit::Desired<'_> {
+        transit::Desired { relay: self.relay, key: self.secrets.mesh(), endpoints: &self.endpoints }
+    }
+
+    /// With endpoints for peers that have none, and for relays.
     pub(super) fn with_endpoints(self, endpoints: BTreeMap<PublicKey, SocketAddr>) -> Self {
         Self { endpoints, ..self }
     }
@@ -88,6 +93,7 @@ impl<'a> Desired<'a> {
             public_key: peer.public_key,
             preshared_key: self.secrets.preshared_key(peer).cloned(),
             allowed_ips: peer.owned().collect(),
+            keepalive: None,
         });
         let desired = wireguard::Desired::new(key, self.relay.listen_port, peers.collect())?;
         Ok(desired.with_endpoints(self.endpoints.clone()))
@@ -104,24 +110,26 @@ pub(super) async fn policy(
     observed: &Observed,
 ) -> Result<(Compiled, Slots)> {
     let slots = Slots::assign(relay, &observed.slots)?;
-    let host_addresses = host_addresses(handle, &relay.interface).await?;
+    let host_addresses = host_addresses(handle, relay).await?;
     let sources = Sources { relay, host_addresses: &host_addresses, slots: slots.as_slice() };
     Ok((policy::compile(&sources, slots.rules())?, slots))
 }
 
-/// The host's addresses, except loopback and link-local ones, which are always dropped, and those
-/// of the relay's own interface: there the configuration counts, not what the interface has now.
+/// The host's addresses, except loopback, link-local and transit ones, which are always dropped, and
+/// those of the relay's own interface: there the configuration counts, not what the interface has now.
 ///
 /// # Errors
 /// The kernel does not answer.
-pub(super) async fn host_addresses(
-    handle: &Handle,
-    interface: &InterfaceName,
-) -> Result<Vec<IpAddr>> {
-    let mut addresses = net::host_addresses_beside(handle, interface).await?;
+pub(super) async fn host_addresses(handle: &Handle, relay: &Relay) -> Result<Vec<IpAddr>> {
+    let mut addresses = net::host_addresses_beside(handle, &relay.interface).await?;
+    let transit = relay.mesh.as_ref().map(Mesh::network);
     addresses.retain(|address| match address {
         IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+        IpAddr::V6(v6) => {
+            !v6.is_loopback()
+                && !v6.is_unicast_link_local()
+                && !transit.is_some_and(|transit| transit.contains(v6))
+        }
     });
     Ok(addresses)
 }

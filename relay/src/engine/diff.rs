@@ -168,7 +168,7 @@ impl Comparison {
             relay,
             slots: slots.as_slice().to_vec(),
         };
-        let host_addresses = desired::host_addresses(&handle, &interface).await?;
+        let host_addresses = desired::host_addresses(&handle, &before.relay).await?;
         let after = Compared::of(after, new);
         Ok(Self { before, after, host_addresses, running: Some(datapath) })
     }

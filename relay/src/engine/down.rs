@@ -1,8 +1,10 @@
 use std::path::Path;
 
 use super::{
-    Lock, Result, Site, claim, history::history_path, record, require_capabilities, sample, saved,
-    trial,
+    Lock, Result, Site, claim,
+    history::history_path,
+    mesh::{self, transit},
+    record, require_capabilities, sample, saved, trial,
 };
 use crate::{
     config::{self, Options, Problems},
@@ -64,6 +66,9 @@ impl<'a> Down<'a> {
                 tracing::warn!("{interface}: {}", error.chain());
             }
         }
+        for transit in transit::delete_all(&self.handle, interface, &datapath).await? {
+            changes.push(format!("- interface {transit}"));
+        }
         // The interface first: peers, addresses, routes and filters go with it, and until it is gone
         // policy and fence hold.
         if let Some(link) = link::read(&self.handle, interface).await? {
@@ -83,6 +88,7 @@ impl<'a> Down<'a> {
             changes.push("- policy and counters".to_owned());
         }
         record::remove(interface)?;
+        mesh::state::forget(interface)?;
         trial::forget(interface)?;
         match fence::take_down(interface) {
             Ok(true) => changes.push(format!("- fence inet {}", fence::table_name(interface))),

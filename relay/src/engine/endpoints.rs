@@ -31,6 +31,26 @@ const AT_ONCE: usize = 64;
 /// A peer and where to reach it.
 type Dialled<'r> = (&'r Peer, &'r str);
 
+/// An endpoint that is to be looked up.
+pub(super) struct Wanted {
+    /// Of the peer.
+    pub(super) key: PublicKey,
+    /// Where it is written.
+    pub(super) what: String,
+    /// What is written: host and port.
+    pub(super) endpoint: String,
+}
+
+/// What to look up for these peers.
+pub(super) fn wanted(dialled: &[Dialled<'_>]) -> Vec<Wanted> {
+    let wanted = dialled.iter().map(|(peer, endpoint)| Wanted {
+        key: peer.public_key,
+        what: format!("own_endpoint of {}", peer.name),
+        endpoint: (*endpoint).to_owned(),
+    });
+    wanted.collect()
+}
+
 /// Enabled peers that have an `own_endpoint`.
 pub(super) fn dialled(relay: &Relay) -> impl Iterator<Item = Dialled<'_>> {
     relay.enabled().filter_map(|peer| Some((peer, peer.own_endpoint.as_deref()?)))
@@ -78,16 +98,14 @@ pub(super) fn changes(
 }
 
 /// Looks up where to reach peers, and says of whom that is not known.
-pub(super) async fn look_up(
-    dialled: Vec<Dialled<'_>>,
-) -> (BTreeMap<PublicKey, SocketAddr>, Vec<String>) {
+pub(super) async fn look_up(wanted: Vec<Wanted>) -> (BTreeMap<PublicKey, SocketAddr>, Vec<String>) {
     let (mut found, mut unknown) = (BTreeMap::new(), Vec::new());
     let end = Instant::now() + LIMIT;
-    for dialled in dialled.chunks(AT_ONCE) {
+    for wanted in wanted.chunks(AT_ONCE) {
         let (answer, mut answers) = mpsc::channel(AT_ONCE);
-        let mut said: Vec<Option<io::Result<SocketAddr>>> = Vec::with_capacity(dialled.len());
-        for (place, (_, endpoint)) in dialled.iter().enumerate() {
-            let (answer, endpoint) = (answer.clone(), (*endpoint).to_owned());
+        let mut said: Vec<Option<io::Result<SocketAddr>>> = Vec::with_capacity(wanted.len());
+        for (place, Wanted { endpoint, .. }) in wanted.iter().enumerate() {
+            let (answer, endpoint) = (answer.clone(), endpoint.clone());
             // Not a task of the runtime, whose end would wait for it: getaddrinfo(3) has no limit.
             let look = move || drop(answer.blocking_send((place, resolve(&endpoint))));
             said.push(thread::Builder::new().spawn(look).err().map(Err));
@@ -96,19 +114,18 @@ pub(super) async fn look_up(
         while let Ok(Some((place, answer))) = timeout_at(end, answers.recv()).await {
             said[place] = Some(answer);
         }
-        for ((peer, endpoint), said) in dialled.iter().zip(said) {
+        for (Wanted { key, what, endpoint }, said) in wanted.iter().zip(said) {
             let why = match said {
                 Some(Ok(address)) => {
-                    found.insert(peer.public_key, address);
+                    found.insert(*key, address);
                     continue;
                 }
                 Some(Err(error)) => error.to_string(),
                 None => format!("no answer within {} seconds", LIMIT.as_secs()),
             };
             unknown.push(format!(
-                "own_endpoint of {}: {endpoint} is not found ({why}); the relay reaches the peer once \
-                 the peer dials it, or with a name that resolves",
-                peer.name
+                "{what}: {endpoint} is not found ({why}); this relay reaches it once it dials, or with \
+                 a name that resolves"
             ));
         }
     }
@@ -181,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_found_changes_only_what_differs() {
         let relay = relay();
-        let (found, unknown) = look_up(dialled(&relay).collect()).await;
+        let (found, unknown) = look_up(wanted(&dialled(&relay).collect::<Vec<_>>())).await;
         assert_eq!((found.len(), unknown), (2, vec![]));
         let device = device(NOW, [(Some("192.0.2.7:51820"), None), (None, None), (None, None)]);
         let all: Vec<_> = dialled(&relay).collect();
@@ -194,7 +211,7 @@ mod tests {
     async fn a_name_that_is_not_found_is_said() {
         let mut relay = relay();
         relay.peers[0].own_endpoint = Some("nobody.invalid:51820".to_owned());
-        let (found, unknown) = look_up(dialled(&relay).collect()).await;
+        let (found, unknown) = look_up(wanted(&dialled(&relay).collect::<Vec<_>>())).await;
         assert_eq!(found.len(), 1);
         let [why] = &unknown[..] else { panic!("{unknown:?}") };
         assert!(

@@ -124,7 +124,7 @@ impl<'a> Follower<'a> {
         }
         let Some(device) = wireguard::read(&known.interface)? else { return Ok(()) };
         let stale = endpoints::stale(known, &device, SystemTime::now());
-        let (found, unknown) = endpoints::look_up(stale).await;
+        let (found, unknown) = endpoints::look_up(endpoints::wanted(&stale)).await;
         if self.unknown != unknown {
             done.extend(unknown.iter().cloned());
             self.unknown = unknown;

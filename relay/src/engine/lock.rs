@@ -56,6 +56,21 @@ impl Lock {
         Self::relay_in(Path::new(DIRECTORY), interface, verb, notice)
     }
 
+    /// Locks the relay on `interface` for a change, if no other command changes it; a second one that
+    /// this process holds counts as another's.
+    ///
+    /// # Errors
+    /// The lock file cannot be opened or locked.
+    pub(super) fn try_relay(interface: &InterfaceName, verb: &str) -> Result<Option<Self>> {
+        let (file, path) = Self::open(Path::new(DIRECTORY), interface)?;
+        let failed = || format!("lock {}", path.display());
+        match file.try_lock() {
+            Ok(()) => Self::named(file, verb).with_context(failed).map(Some),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+        }
+    }
+
     /// Locks the relay of a configuration, and reads the configuration under that lock.
     ///
     /// # Errors
@@ -96,20 +111,28 @@ impl Lock {
         verb: &str,
         notice: Notice,
     ) -> Result<Self> {
-        let path = directory.join(format!("{}-{interface}.lock", namespace()?));
+        let (file, path) = Self::open(directory, interface)?;
         let failed = || format!("lock {}", path.display());
+        wait(&file, || format!("{interface}: waiting for {}", holder(&file)), notice)
+            .with_context(failed)?;
+        Self::named(file, verb).with_context(failed)
+    }
+
+    fn open(directory: &Path, interface: &InterfaceName) -> Result<(File, PathBuf)> {
+        let path = directory.join(format!("{}-{interface}.lock", namespace()?));
         let directory = private(directory)?;
         let name = path.file_name().unwrap_or_default();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&directory, name, flags, Mode::RUSR | Mode::WUSR);
-        let mut file = File::from(file.map_err(io::Error::from).with_context(failed)?);
-        wait(&file, || format!("{interface}: waiting for {}", holder(&file)), notice)
-            .with_context(failed)?;
-        let named = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{} {verb}", process::id()));
-        named.with_context(failed)?;
+        let file = file.map_err(io::Error::from);
+        Ok((File::from(file.with_context(|| format!("lock {}", path.display()))?), path))
+    }
+
+    /// The lock of a file that is locked, with its holder written into it.
+    fn named(mut file: File, verb: &str) -> io::Result<Self> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{} {verb}", process::id())?;
         Ok(Self { file, is_named: true })
     }
 }

@@ -28,6 +28,7 @@ mod limit_changes;
 mod loan;
 mod lock;
 mod look;
+mod mesh;
 mod near;
 mod observe;
 mod pair;
@@ -77,6 +78,7 @@ pub use loan::{
 };
 pub use lock::Lock;
 pub use look::Look;
+pub use mesh::{TakenOver, drain, mesh_status, takeover, undrain};
 pub use peers::{PeerList, StaleClients, groups};
 pub use period::{Period, PeriodError};
 pub use quotas::{quotas, reset_quotas, save_quotas};

@@ -8,12 +8,13 @@ use super::{
     Result,
     desired::{self, Desired},
     guard::{GuardPlan, Rekeyed},
+    mesh::transit::TransitPlan,
     observe::Running,
     step::Step,
 };
 use crate::{
     datapath::{Observed, Repair, Retimed, Slots, Trial},
-    model::{InterfaceName, PeerName, PrivateKey},
+    model::{InterfaceName, Mesh, PeerName, PrivateKey},
     net::{
         address::{self, AddressChange},
         fence::{self, Fence},
@@ -53,6 +54,8 @@ struct Differences {
     addresses: (Vec<AddressChange>, Vec<IpNet>),
     /// Changes, and the destinations that are desired.
     routes: (Vec<RouteChange>, Vec<IpNet>),
+    transits: TransitPlan,
+    mesh: Option<Mesh>,
 }
 
 /// An address of the host that a peer would own.
@@ -71,7 +74,8 @@ impl Plan {
     pub(super) fn new(desired: &Desired<'_>, running: Running, routes: &[Route]) -> Result<Self> {
         let relay = desired.relay;
         let interface = &relay.interface;
-        let Running { link, device, datapath: observed, fence, guard, has_pins, .. } = running;
+        let Running { link, device, datapath: observed, fence, guard, has_pins, transits, .. } =
+            running;
         let link_changes = link::plan(interface, relay.mtu, desired.mark, link.as_ref())?;
 
         let (private_key, is_new) = desired.private_key();
@@ -94,6 +98,7 @@ impl Plan {
         let is_fence_wrong = !desired::is_fence_desired(fence, relay)?;
         let observed_addresses = link.as_ref().map_or(&[][..], |link| &link.addresses);
         let addresses = address::plan(interface, &relay.addresses, observed_addresses);
+        let transits = TransitPlan::new(&desired.transits(), &transits, link.as_ref(), routes)?;
         let desired_routes = route::desired(relay);
         let routes = route::plan(interface, &desired_routes, routes)?;
 
@@ -117,6 +122,8 @@ impl Plan {
             guard,
             addresses: (addresses, relay.addresses.clone()),
             routes: (routes, desired_routes),
+            transits,
+            mesh: relay.mesh.clone(),
         };
         let (interface, listen_port) = (interface.clone(), relay.listen_port);
         Ok(Self { interface, listen_port, observed, steps: differences.in_order(), contested })
@@ -196,6 +203,9 @@ impl Differences {
         // After the link, so that a host without WireGuard keeps no key of a relay it cannot run.
         steps.extend(self.key_file.map(|(path, key)| Step::WritePrivateKey { path, key }));
         steps.extend((!narrow.is_empty()).then_some(Step::Narrow(narrow)));
+        let TransitPlan { gone, tunnels } = self.transits;
+        // Before the policy, which does not know what comes from there any more.
+        steps.extend((!gone.is_empty()).then_some(Step::RemoveTransits(gone)));
         // Before the policy, so that the next generation goes on counting there.
         steps.extend((!kept.is_empty()).then_some(Step::KeepCounters(kept)));
         steps.extend(self.policy);
@@ -212,6 +222,9 @@ impl Differences {
         let (changes, desired) = self.routes;
         let has_routes = loses_routes || !changes.is_empty();
         steps.extend(has_routes.then_some(Step::Routes { changes, desired }));
+        // After the policy that knows what comes from there, and the interface that it goes on to.
+        let mesh = self.mesh.filter(|_| !tunnels.is_empty());
+        steps.extend(mesh.map(|mesh| Step::Transits { mesh, tunnels }));
         steps.extend(self.takes_down_fence.then_some(Step::TakeDownFence { table: self.table }));
         steps
     }

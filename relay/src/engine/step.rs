@@ -11,12 +11,13 @@ use ipnet::IpNet;
 use super::{
     Result,
     guard::{GuardFailure, GuardPlan},
+    mesh::transit::{self, Tunnel},
     saved, trial,
 };
 use crate::{
     config::create_private_key,
     datapath::{Datapath, Observed, Repair, Retimed, Slots, Trial},
-    model::{InterfaceName, PrivateKey},
+    model::{InterfaceName, Mesh, PrivateKey},
     net::{
         Handle,
         address::{self, AddressChange},
@@ -69,6 +70,13 @@ pub(super) enum Step {
         changes: Vec<RouteChange>,
         desired: Vec<IpNet>,
     },
+    /// Tunnels to relays that the site has no more.
+    RemoveTransits(Vec<InterfaceName>),
+    /// Tunnels to other relays of the site.
+    Transits {
+        mesh: Mesh,
+        tunnels: Vec<Tunnel>,
+    },
     TakeDownFence {
         table: String,
     },
@@ -85,10 +93,11 @@ pub(super) struct Target<'a> {
     pub(super) state: &'a Path,
 }
 
-/// Removes what a step created. In order: the interface first, since policy and fence hold while it
+/// Removes what a step created. In order: the interfaces first, since policy and fence hold while it
 /// goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Undo {
+    DeleteTransits,
     DeleteInterface,
     RemovePins,
     TakeDownFence,
@@ -132,6 +141,12 @@ impl Step {
             Self::Guard(plan) => return Ok(plan.apply(datapath)),
             Self::Addresses { desired, .. } => address::apply(handle, interface, desired).await?,
             Self::Routes { desired, .. } => route::apply(handle, interface, desired).await?,
+            Self::RemoveTransits(gone) => transit::remove(handle, gone, datapath).await?,
+            Self::Transits { mesh, tunnels } => {
+                for tunnel in tunnels {
+                    tunnel.apply(handle, interface, mesh, datapath).await?;
+                }
+            }
             Self::TakeDownFence { .. } => fence::take_down(interface).map(drop)?,
         }
         Ok(Vec::new())
@@ -145,6 +160,7 @@ impl Step {
             // The counters of a relay whose interface somebody deleted stay.
             Self::Policy { has_pins: false, .. } => Some(Undo::RemovePins),
             Self::PutUpFence { .. } => Some(Undo::TakeDownFence),
+            Self::Transits { .. } => Some(Undo::DeleteTransits),
             Self::Link(_)
             | Self::WritePrivateKey { .. }
             | Self::Narrow(_)
@@ -155,6 +171,7 @@ impl Step {
             | Self::Guard(_)
             | Self::Addresses { .. }
             | Self::Routes { .. }
+            | Self::RemoveTransits(_)
             | Self::TakeDownFence { .. } => None,
         }
     }
@@ -176,6 +193,8 @@ impl Step {
             | Self::Widen(_)
             | Self::Guard(_)
             | Self::Addresses { .. }
+            | Self::RemoveTransits(_)
+            | Self::Transits { .. }
             | Self::Routes { .. } => true,
         }
     }
@@ -207,6 +226,10 @@ impl Step {
             Self::Guard(plan) => plan.lines().collect(),
             Self::Addresses { changes, .. } => texts(changes),
             Self::Routes { changes, .. } => texts(changes),
+            Self::RemoveTransits(gone) => {
+                gone.iter().map(|interface| format!("- interface {interface}")).collect()
+            }
+            Self::Transits { tunnels, .. } => tunnels.iter().flat_map(Tunnel::lines).collect(),
             Self::TakeDownFence { table } => vec![format!("- fence inet {table}")],
         }
     }
@@ -215,6 +238,10 @@ impl Step {
 impl Undo {
     pub(super) async fn apply(self, target: &Target<'_>) -> Result<()> {
         match self {
+            Self::DeleteTransits => {
+                let Target { handle, interface, datapath, .. } = *target;
+                transit::delete_all(handle, interface, datapath).await?;
+            }
             Self::DeleteInterface => {
                 link::delete(target.handle, target.interface).await.map(drop)?
             }

@@ -48,7 +48,7 @@ pub async fn suggest(
     let Some(learnt) = learnt(context).await? else {
         return Err(NothingLearnt { interface: interface.clone() }.into());
     };
-    let host_addresses = desired::host_addresses(context.handle(), interface).await?;
+    let host_addresses = desired::host_addresses(context.handle(), relay).await?;
     let now = now();
     let since = age.map_or(0, |age| now.saturating_sub(age.as_secs()));
     Ok(shown(relay, &host_addresses, &learnt, Wanted { min_packets, since }, now))

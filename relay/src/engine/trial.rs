@@ -106,7 +106,7 @@ pub async fn start_trial(site: Site<'_>, candidate: &Path) -> Result<()> {
     }
     let in_force = InForce::require(&context, &observed, site.config, "to compare").await?;
     let slots = Slots::assign(&loaded.relay, &observed.slots)?;
-    let host_addresses = desired::host_addresses(handle, interface).await?;
+    let host_addresses = desired::host_addresses(handle, &loaded.relay).await?;
     let sources =
         Sources { relay: &loaded.relay, host_addresses: &host_addresses, slots: slots.as_slice() };
     let compiled = policy::compile(&sources, slots.rules())?;

@@ -1,6 +1,6 @@
 //! `relay up` and `relay reload`: what differs, and its application.
 
-use std::path::Path;
+use std::{path::Path, time::SystemTime};
 
 use relay_common::period::DAY_S;
 
@@ -12,6 +12,7 @@ use super::{
     facts,
     host::{ipv6_off, require_kernel, require_port},
     instant::now,
+    mesh::transit,
     observe::Running,
     plan::Plan,
     record, wg_quick,
@@ -91,8 +92,10 @@ impl Up {
         warnings.extend(running.warnings());
         warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
         warnings.extend(running.guard_obstacles());
-        let silent = endpoints::silent(relay, running.device.as_ref());
-        let (endpoints, unknown) = endpoints::look_up(silent).await;
+        let mut wanted = endpoints::wanted(&endpoints::silent(relay, running.device.as_ref()));
+        let now = SystemTime::now();
+        wanted.extend(transit::silent(relay, secrets.mesh(), &running.transits, now));
+        let (endpoints, unknown) = endpoints::look_up(wanted).await;
         warnings.extend(unknown);
         let desired = Desired::of(handle, loaded, &secrets, context.mark()).await?;
         let desired = desired.with_endpoints(endpoints);

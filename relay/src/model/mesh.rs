@@ -12,7 +12,7 @@ pub struct Mesh {
     pub name: Option<RelayName>,
     /// First UDP port of the transit tunnels, which take one for each relay.
     pub port: u16,
-    /// File with the private key of the transit tunnels in base64; created by `relay up` if absent.
+    /// File with the private key of the transit tunnels in base64.
     pub private_key_file: PathBuf,
     /// The relays, this one among them. Their order gives ports and addresses.
     pub relays: Vec<MeshRelay>,
@@ -29,6 +29,23 @@ pub struct MeshRelay {
     pub host: String,
 }
 
+/// The tunnel from one relay of a site to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transit {
+    /// Its interface.
+    pub interface: InterfaceName,
+    /// The other relay.
+    pub relay: MeshRelay,
+    /// UDP port on which it listens here.
+    pub listen_port: u16,
+    /// UDP port on which it listens at the other relay.
+    pub port_there: u16,
+    /// This relay's address on it.
+    pub address: Ipv6Addr,
+    /// The other relay's address on it.
+    pub address_there: Ipv6Addr,
+}
+
 impl Mesh {
     /// The interface of the transit tunnel to a relay.
     ///
@@ -36,6 +53,29 @@ impl Mesh {
     /// It would be too long.
     pub fn interface(relay: &InterfaceName, other: &RelayName) -> Result<InterfaceName, NameError> {
         format!("{relay}-{other}").parse()
+    }
+
+    /// Which of the relays has this public key: its place in the list.
+    pub fn place_of(&self, key: &PublicKey) -> Option<usize> {
+        self.relays.iter().position(|relay| relay.public_key == *key)
+    }
+
+    /// The tunnels of the relay of this place to all others, in the order of the list. `interface` is
+    /// the relay's own.
+    pub fn transits(&self, own: usize, interface: &InterfaceName) -> Vec<Transit> {
+        let others = self.relays.iter().enumerate().filter(|(place, _)| *place != own);
+        let transit = |(place, relay): (usize, &MeshRelay)| {
+            Some(Transit {
+                // `config` has checked that it is not too long.
+                interface: Self::interface(interface, &relay.name).ok()?,
+                relay: relay.clone(),
+                listen_port: self.port_for(place),
+                port_there: self.port_for(own),
+                address: self.address(own),
+                address_there: self.address(place),
+            })
+        };
+        others.filter_map(transit).collect()
     }
 
     /// The network of the addresses on transit interfaces: a unique local one (RFC 4193), whose 40

@@ -37,7 +37,7 @@ pub use host_access::{HostAccess, Port, Transport};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use limit::{Limits, Period, Quota, RATE_UNITS, Rate, SIZE_UNITS};
 pub use lists::Lists;
-pub use mesh::{Mesh, MeshRelay};
+pub use mesh::{Mesh, MeshRelay, Transit};
 pub use name::{GroupName, InterfaceName, NameError, PeerName, RelayName, RuleName, WebhookName};
 pub use names::{DNS_PORT, Names};
 pub use peer::{Peer, host_prefix};

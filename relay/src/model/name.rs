@@ -153,6 +153,13 @@ impl FromStr for RuleName {
     }
 }
 
+impl From<&RelayName> for PeerName {
+    fn from(name: &RelayName) -> Self {
+        // A relay's name has fewer characters.
+        Self(name.0.clone())
+    }
+}
+
 impl FromStr for RelayName {
     type Err = NameError;
 

@@ -32,7 +32,9 @@ pub(super) fn specials(relay: &Relay) -> Vec<(IpNet, Special)> {
         IpNet::V4(net) if net.prefix_len() < 31 => Some([net.network(), net.broadcast()]),
         IpNet::V4(_) | IpNet::V6(_) => None,
     });
+    let transit = relay.mesh.as_ref().map(|mesh| (mesh.network().into(), Special::Reserved));
     networks
+        .chain(transit)
         .chain(
             broadcasts
                 .flatten()

@@ -11,6 +11,7 @@ mod flows;
 mod guard;
 mod learning;
 mod loans;
+mod mesh;
 mod names;
 mod observation;
 mod pairs;
@@ -40,6 +41,7 @@ pub use flows::{Flow, FlowEnd, Flows, render_flow_rows_into, render_flows_into};
 pub use guard::{Guard, Guarded, Unanswered};
 pub use learning::{LearningReport, Share, render_learning_into};
 pub use loans::{Loan, Loans, render_loans_into};
+pub use mesh::{Ignored, MeshRelayStatus, MeshStatus, render_mesh_into};
 pub use observation::{FenceDropped, Observation, PeerObservation, Policy};
 pub use pairs::{Pairs, render_pairs_into};
 pub use prometheus::{

@@ -92,6 +92,9 @@ fn peer_request(peer: &PeerUpdate<'_>) -> PeerConfigBuilder {
     if let Some(endpoint) = peer.endpoint {
         request = request.set_endpoint(endpoint);
     }
+    if let Some(seconds) = peer.keepalive {
+        request = request.set_persistent_keepalive_interval(seconds);
+    }
     peer.allowed_ips
         .iter()
         .fold(request, |request, prefix| request.add_allowed_ip(prefix.addr(), prefix.prefix_len()))

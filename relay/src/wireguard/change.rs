@@ -62,6 +62,16 @@ pub enum Change {
         /// Added allowed IPs, sorted.
         added: Vec<IpNet>,
     },
+    /// Set how often the interface sends something to a peer from which nothing comes. The first time it
+    /// sends at once, and so begins a session.
+    Keepalive {
+        /// Name of the peer.
+        name: PeerName,
+        /// Public key.
+        public_key: PublicKey,
+        /// Seconds; 0 is never.
+        seconds: u16,
+    },
     /// Set where a peer is reached, until it sends from elsewhere.
     Endpoint {
         /// Name of the peer.
@@ -101,6 +111,12 @@ impl fmt::Display for Change {
             }
             Self::AddAllowedIps { name, added, .. } => {
                 write!(f, "~ peer {name}: allowed IPs + {}", Prefixes(added))
+            }
+            Self::Keepalive { name, seconds: 0, .. } => {
+                write!(f, "~ peer {name}: keepalive off")
+            }
+            Self::Keepalive { name, seconds, .. } => {
+                write!(f, "~ peer {name}: keepalive {seconds} seconds")
             }
             Self::Endpoint { name, endpoint, .. } => {
                 write!(f, "~ peer {name}: endpoint {endpoint}")

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::WireguardError;
 use crate::model::{PeerName, PresharedKey, PrivateKey, PublicKey};
 
-/// The desired interface, without keepalives and, of peers that connect to the relay, without endpoints:
+/// The desired interface. Of peers that connect to the relay it has neither keepalives nor endpoints:
 /// values that other programs set stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired<'a> {
@@ -27,6 +27,8 @@ pub struct DesiredPeer {
     pub preshared_key: Option<PresharedKey>,
     /// Allowed IPs: what the peer owns.
     pub allowed_ips: Vec<IpNet>,
+    /// Interval of keepalives, seconds; `None` leaves it as it is.
+    pub keepalive: Option<u16>,
 }
 
 impl<'a> Desired<'a> {

@@ -45,12 +45,14 @@ pub fn plan(desired: &Desired<'_>, observed: Option<&Device>) -> Plan {
             None => {
                 plan.widen.push(Change::AddPeer(wanted.clone()));
                 endpoint(desired, wanted, &mut plan);
+                keepalive(wanted, None, &mut plan);
             }
             Some(present) => {
                 peer(wanted, present, &mut plan);
                 if present.endpoint.is_none() {
                     endpoint(desired, wanted, &mut plan);
                 }
+                keepalive(wanted, present.persistent_keepalive, &mut plan);
             }
         }
     }
@@ -99,6 +101,14 @@ fn endpoint(desired: &Desired<'_>, peer: &DesiredPeer, plan: &mut Plan) {
     let endpoint = desired.endpoints.get(&public_key);
     let change = |&endpoint| Change::Endpoint { name: name.clone(), public_key, endpoint };
     plan.widen.extend(endpoint.map(change));
+}
+
+/// After the endpoint: where there is none, nothing is sent.
+fn keepalive(peer: &DesiredPeer, present: Option<u16>, plan: &mut Plan) {
+    if let Some(seconds) = peer.keepalive.filter(|wanted| *wanted != present.unwrap_or(0)) {
+        let (name, public_key) = (peer.name.clone(), peer.public_key);
+        plan.widen.push(Change::Keepalive { name, public_key, seconds });
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(super) struct PeerUpdate<'a> {
     pub(super) replace: bool,
     pub(super) allowed_ips: &'a [IpNet],
     pub(super) endpoint: Option<SocketAddr>,
+    pub(super) keepalive: Option<u16>,
 }
 
 impl<'a> Update<'a> {
@@ -62,6 +63,10 @@ impl<'a> Update<'a> {
                     endpoint: Some(*endpoint),
                     ..PeerUpdate::none(*public_key)
                 }),
+                Change::Keepalive { public_key, seconds, .. } => update.peers.push(PeerUpdate {
+                    keepalive: Some(*seconds),
+                    ..PeerUpdate::none(*public_key)
+                }),
                 Change::AddAllowedIps { public_key, added, .. } => {
                     update.push(PeerUpdate::none(*public_key), added);
                 }
@@ -90,6 +95,7 @@ impl PeerUpdate<'_> {
             replace: false,
             allowed_ips: &[],
             endpoint: None,
+            keepalive: None,
         }
     }
 }
@@ -137,6 +143,7 @@ mod tests {
             public_key: PublicKey::from_bytes([2; 32]),
             preshared_key: None,
             allowed_ips: (0..count).map(prefix).collect(),
+            keepalive: None,
         }
     }
 }

@@ -84,6 +84,7 @@ mod tests {
         for (one, template) in [
             ("relay.service", "relay@.service"),
             ("relay-follow.service", "relay-follow@.service"),
+            ("relay-mesh.service", "relay-mesh@.service"),
             ("relay-quota.service", "relay-quota@.service"),
             ("relay-quota.timer", "relay-quota@.timer"),
             ("relay-serve.service", "relay-serve@.service"),
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_follower_may_do_no_more_than_the_relay() {
+    fn no_other_unit_with_capabilities_may_do_more_than_the_relay() {
         let sandbox = |name: &str| {
             let text = unit(name);
             let lines = text.lines().skip_while(|line| !line.starts_with("CapabilityBoundingSet"));
@@ -109,7 +110,9 @@ mod tests {
             lines.collect::<Vec<_>>().join("\n").replace(" -/etc/relay\n", "\n")
         };
         assert_eq!(sandbox("relay.service"), sandbox("relay-follow.service"));
-        assert_eq!(sandbox("relay-quota.service"), sandbox("relay-follow.service"));
+        for other in ["relay-quota.service", "relay-mesh.service"] {
+            assert_eq!(sandbox(other), sandbox("relay-follow.service"), "{other}");
+        }
     }
 
     #[test]

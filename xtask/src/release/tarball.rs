@@ -23,6 +23,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("deploy/systemd/relay@.service", "systemd/relay@.service"),
     ("deploy/systemd/relay-follow.service", "systemd/relay-follow.service"),
     ("deploy/systemd/relay-follow@.service", "systemd/relay-follow@.service"),
+    ("deploy/systemd/relay-mesh.service", "systemd/relay-mesh.service"),
+    ("deploy/systemd/relay-mesh@.service", "systemd/relay-mesh@.service"),
     ("deploy/systemd/relay-quota.service", "systemd/relay-quota.service"),
     ("deploy/systemd/relay-quota@.service", "systemd/relay-quota@.service"),
     ("deploy/systemd/relay-quota.timer", "systemd/relay-quota.timer"),

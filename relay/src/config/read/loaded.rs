@@ -24,6 +24,8 @@ pub struct Loaded {
     /// The files that it was read from, the main one first.
     pub(super) texts: Vec<(PathBuf, String)>,
     pub(super) private_key_file: Location,
+    /// The table `[mesh]`, or its `private_key_file`.
+    pub(super) mesh: Option<Location>,
     /// In the order of `relay.peers`.
     pub(super) peers: Vec<PeerLocations>,
     /// In the order of `relay.rules`.

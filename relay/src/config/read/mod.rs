@@ -64,13 +64,15 @@ pub use prefix::{address as parse_address, network as parse_network};
 pub use problem::{Problem, Problems};
 pub use reach::one_sided;
 pub use regular::{is_stream, read as read_regular, read_stream};
-pub use secrets::{Secrets, read_private_key, read_signing_secret, require_signing_secrets};
+pub use secrets::{
+    MeshKey, Secrets, read_private_key, read_signing_secret, require_signing_secrets,
+};
 pub use selector::{Named, named as parse_named};
 pub use services::{service as parse_service, services as parse_services};
 pub use stamp::Stamp;
 pub use value::{
     description as parse_description, group_name as parse_group_name, peer_name as parse_peer_name,
-    public_key as parse_public_key, rule_name as parse_rule_name,
+    public_key as parse_public_key, relay_name as parse_relay_name, rule_name as parse_rule_name,
     webhook_name as parse_webhook_name,
 };
 

@@ -65,6 +65,11 @@ pub(super) fn parse(sources: &[Source], options: Options) -> Result<Loaded, Prob
                 warnings: warnings.into_problems(&files),
                 texts: sources.iter().filter_map(Source::read_text).collect(),
                 private_key_file: files.locate(private_key_file),
+                mesh: tables.mesh.as_ref().map(|mesh| {
+                    let place =
+                        mesh.private_key_file.as_ref().map_or(mesh.place, |path| path.place);
+                    files.locate(place)
+                }),
                 peers: tables.peers.iter().map(|peer| locations(peer, &files)).collect(),
                 rules: tables.rules.iter().map(|rule| rule_locations(rule, &files)).collect(),
                 tests: tables.tests.iter().map(|test| test_locations(test, &files)).collect(),

@@ -29,7 +29,17 @@ const OTHERS: u32 = 0o077;
 #[derive(Default)]
 pub struct Secrets {
     private_key: Option<PrivateKey>,
+    mesh: Option<MeshKey>,
     preshared_keys: HashMap<PublicKey, PresharedKey>,
+}
+
+/// The key of a relay in the transit tunnels of its site.
+#[derive(Clone)]
+pub struct MeshKey {
+    /// The private key.
+    pub private_key: PrivateKey,
+    /// Place in the site's list of the relay that has it: this one.
+    pub place: usize,
 }
 
 impl Secrets {
@@ -37,8 +47,9 @@ impl Secrets {
     /// creates it.
     ///
     /// # Errors
-    /// A preshared key is absent, a file contains no key, or a peer has the relay's own key. Each
-    /// problem points to the line with the file name or the public key.
+    /// A preshared key or that of the transit tunnels is absent, a file contains no key, a peer has the
+    /// relay's own key, or no relay of the site has the key of the transit tunnels. Each problem points
+    /// to the line with the file name or the public key.
     pub fn read(loaded: &Loaded) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let path = &loaded.relay.private_key_file;
@@ -47,6 +58,10 @@ impl Secrets {
             None
         });
         let own = private_key.as_ref().map(PrivateKey::public_key);
+        let mesh = read_mesh_key(loaded, private_key.as_ref()).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         let mut preshared_keys = HashMap::new();
         for (peer, locations) in loaded.relay.peers.iter().zip(&loaded.peers) {
             if own == Some(peer.public_key) {
@@ -72,7 +87,7 @@ impl Secrets {
             }
         }
         if problems.is_empty() {
-            Ok(Self { private_key, preshared_keys })
+            Ok(Self { private_key, mesh, preshared_keys })
         } else {
             Err(Problems::new(problems))
         }
@@ -81,6 +96,11 @@ impl Secrets {
     /// The relay's private key; `None` if its file does not exist.
     pub const fn private_key(&self) -> Option<&PrivateKey> {
         self.private_key.as_ref()
+    }
+
+    /// This relay's key in the transit tunnels; `None` without a mesh.
+    pub const fn mesh(&self) -> Option<&MeshKey> {
+        self.mesh.as_ref()
     }
 
     /// The key shared with `peer`; `None` if it names no file.
@@ -93,6 +113,41 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
     }
+}
+
+fn read_mesh_key(loaded: &Loaded, own: Option<&PrivateKey>) -> Result<Option<MeshKey>, Problem> {
+    let (Some(mesh), Some(at)) = (&loaded.relay.mesh, &loaded.mesh) else { return Ok(None) };
+    let shown = mesh.private_key_file.display();
+    let problem = |fault| at.problem("mesh.private_key_file", fault);
+    let private_key = read_key::<PrivateKey>(&mesh.private_key_file, KEY).map_err(problem)?;
+    let private_key = private_key.ok_or_else(|| {
+        let remedy = format!("create it with (umask 077; relay genkey > {shown})");
+        problem(Fault::new(format!("{shown} does not exist"), remedy))
+    })?;
+    let public_key = private_key.public_key();
+    if own.is_some_and(|own| own.public_key() == public_key) {
+        let fault = Fault::new(
+            format!("{shown} holds the relay's own key, which all relays of the site have"),
+            format!("give each relay a key of its own: (umask 077; relay genkey > {shown})"),
+        );
+        return Err(problem(fault));
+    }
+    let Some(place) = mesh.place_of(&public_key) else {
+        let fault = Fault::new(
+            format!("{shown} holds the key with public key {public_key}, which no relay has"),
+            "write this public key into the [[mesh.relay]] of this host",
+        );
+        return Err(problem(fault));
+    };
+    let name = &mesh.relays[place].name;
+    if let Some(written) = mesh.name.as_ref().filter(|written| *written != name) {
+        let fault = Fault::new(
+            format!("{shown} holds the key of {name}, but name is {written}"),
+            format!("write name = \"{name}\", leave it out, or install the key of {written}"),
+        );
+        return Err(problem(fault));
+    }
+    Ok(Some(MeshKey { private_key, place }))
 }
 
 /// Reads a private key from its file.
@@ -144,7 +199,12 @@ pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
     let webhooks = relay.webhooks.iter().zip(&loaded.webhooks).map(|(webhook, at)| {
         (&webhook.secret_file, at, format!("webhook.{}.secret_file", webhook.name))
     });
-    let files = std::iter::once(own).chain(peers).chain(webhooks);
+    let mesh = relay
+        .mesh
+        .as_ref()
+        .zip(loaded.mesh.as_ref())
+        .map(|(mesh, at)| (&mesh.private_key_file, at, "mesh.private_key_file".into()));
+    let files = std::iter::once(own).chain(mesh).chain(peers).chain(webhooks);
     files
         .filter_map(|(path, at, key): (_, &Location, String)| {
             // A file that does not exist is not exposed; `Secrets::read` reports the rest.

@@ -75,7 +75,7 @@ pub fn webhook_name(text: &str) -> Result<WebhookName, Fault> {
 }
 
 /// The name of a relay of a mesh.
-pub(super) fn relay_name(text: &str) -> Result<RelayName, Fault> {
+pub fn relay_name(text: &str) -> Result<RelayName, Fault> {
     let remedy = "write 1 to 13 of a-z 0-9 -, a letter or digit first";
     text.parse().map_err(|error| Fault::new(invalid_name(text, error), remedy))
 }

@@ -86,8 +86,8 @@ pub(super) enum Place {
 }
 
 /// Priority and handle of our filters, which run before all others.
-pub(super) const PRIORITY: u16 = 1;
-pub(super) const HANDLE: TcHandle = TcHandle::new(0, 1);
+pub(in super::super) const PRIORITY: u16 = 1;
+pub(in super::super) const HANDLE: TcHandle = TcHandle::new(0, 1);
 /// Handle of the filter of a candidate.
 pub(super) const TRIAL_HANDLE: TcHandle = TcHandle::new(0, 2);
 

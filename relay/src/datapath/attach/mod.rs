@@ -8,6 +8,6 @@ mod trial;
 pub use hook::{Hook, Mode, StaleProgram, Trial};
 
 pub(super) use held::Counting;
-pub(super) use hook::{observe, place};
-pub(super) use switch::{detach_stale, program, switch};
+pub(super) use hook::{HANDLE, PRIORITY, observe, place};
+pub(super) use switch::{Seat, detach_stale, program, switch};
 pub(super) use trial::{attach_trial, detach_trials};

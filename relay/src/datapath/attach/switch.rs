@@ -1,6 +1,6 @@
 //! Switches the hooks to a generation, and detaches stale programs.
 
-use std::{io, os::fd::AsFd as _};
+use std::{fs, io, os::fd::AsFd as _, path::PathBuf};
 
 use aya::programs::{
     Link as _, LinkOrder, ProgramError, SchedClassifier,
@@ -31,14 +31,21 @@ pub(in super::super) fn switch(
                 program: program.clone(),
             });
         }
-        let program = loaded.program(direction)?;
-        match hook.mode {
-            Some(Mode::Tcx) => update_link(pins, direction, program)?,
-            Some(Mode::Netlink) => attach_filter(interface, direction, program, false)?,
-            None => attach(pins, interface, direction, program)?,
-        }
+        let seat =
+            Seat { interface, direction, program: direction.program(), link: pins.link(direction) };
+        seat.switch(hook.mode, loaded.program(direction)?)?;
     }
     Ok(())
+}
+
+/// Where a program of ours is attached, first of all.
+pub(in super::super) struct Seat<'a> {
+    pub(in super::super) interface: &'a str,
+    pub(in super::super) direction: Direction,
+    /// The program's name.
+    pub(in super::super) program: &'static str,
+    /// The pin of its link.
+    pub(in super::super) link: PathBuf,
 }
 
 /// Our attached program.
@@ -84,97 +91,93 @@ pub(in super::super) fn detach_stale(
     }
 }
 
-fn attach(
-    pins: &Pins,
-    interface: &str,
-    direction: Direction,
-    program: &mut SchedClassifier,
-) -> Result<(), DatapathError> {
-    let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-    match program.attach_with_options(interface, direction.attach_type(), options) {
-        Ok(id) => {
-            let failed = || DatapathError::program(direction.program(), "attach");
-            let link = program.take_link(id).map_err(failed())?;
-            pin(pins, direction, link)
+impl Seat<'_> {
+    /// Attaches a program, or switches from the one that is attached in this mode, atomically.
+    pub(in super::super) fn switch(
+        &self,
+        mode: Option<Mode>,
+        program: &mut SchedClassifier,
+    ) -> Result<(), DatapathError> {
+        match mode {
+            Some(Mode::Tcx) => self.update_link(program),
+            Some(Mode::Netlink) => self.attach_filter(program, false),
+            None => self.attach(program),
         }
-        // Kernels before 6.6 do not know the attach type. Only an attempt shows it, since
-        // distributions backport.
-        Err(error) if has_no_tcx(&error) => {
-            match tc::qdisc_add_clsact(interface) {
-                Ok(()) => {}
-                Err(error) if is_already_there(&error) => {}
-                Err(error) => {
-                    let failed = DatapathError::program(direction.program(), "add clsact for");
-                    return Err(failed(error.into()));
-                }
+    }
+
+    fn attach(&self, program: &mut SchedClassifier) -> Result<(), DatapathError> {
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        match program.attach_with_options(self.interface, self.direction.attach_type(), options) {
+            Ok(id) => {
+                let failed = || DatapathError::program(self.program, "attach");
+                let link = program.take_link(id).map_err(failed())?;
+                self.pin(link)
             }
-            attach_filter(interface, direction, program, true)
+            // Kernels before 6.6 do not know the attach type. Only an attempt shows it, since
+            // distributions backport.
+            Err(error) if has_no_tcx(&error) => {
+                match tc::qdisc_add_clsact(self.interface) {
+                    Ok(()) => {}
+                    Err(error) if is_already_there(&error) => {}
+                    Err(error) => {
+                        let failed = DatapathError::program(self.program, "add clsact for");
+                        return Err(failed(error.into()));
+                    }
+                }
+                self.attach_filter(program, true)
+            }
+            Err(error) => Err(DatapathError::program(self.program, "attach")(error)),
         }
-        Err(error) => Err(DatapathError::program(direction.program(), "attach")(error)),
     }
-}
 
-fn pin(pins: &Pins, direction: Direction, link: SchedClassifierLink) -> Result<(), DatapathError> {
-    let path = pins.link(direction);
-    let failed = |action| DatapathError::link(&path, action);
-    let link: FdLink = link.try_into().map_err(failed("take"))?;
-    if path.exists() {
-        // The link's interface is gone.
-        std::fs::remove_file(&path).map_err(|source| DatapathError::Pin {
-            path: path.clone(),
-            action: "remove orphaned link",
-            source,
-        })?;
+    fn pin(&self, link: SchedClassifierLink) -> Result<(), DatapathError> {
+        let path = &self.link;
+        let link: FdLink = link.try_into().map_err(DatapathError::link(path, "take"))?;
+        if path.exists() {
+            // The link's interface is gone.
+            fs::remove_file(path).map_err(|source| DatapathError::Pin {
+                path: path.clone(),
+                action: "remove orphaned link",
+                source,
+            })?;
+        }
+        let failed =
+            |source| DatapathError::Pinning { path: path.clone(), source: Box::new(source) };
+        link.pin(path).map(drop).map_err(failed)
     }
-    let pinned = link.pin(&path);
-    pinned.map_err(|source| DatapathError::Pinning { path, source: Box::new(source) })?;
-    Ok(())
-}
 
-fn update_link(
-    pins: &Pins,
-    direction: Direction,
-    program: &mut SchedClassifier,
-) -> Result<(), DatapathError> {
-    let path = pins.link(direction);
-    let failed = |action| DatapathError::link(&path, action);
-    let pinned = PinnedLink::from_pin(&path).map_err(failed("open"))?;
-    let link = SchedClassifierLink::try_from(FdLink::from(pinned)).map_err(failed("open"))?;
-    let updated = program.attach_to_link(link);
-    updated.map_err(DatapathError::program(direction.program(), "switch to"))?;
-    Ok(())
-}
+    fn update_link(&self, program: &mut SchedClassifier) -> Result<(), DatapathError> {
+        let failed = |action| DatapathError::link(&self.link, action);
+        let pinned = PinnedLink::from_pin(&self.link).map_err(failed("open"))?;
+        let link = SchedClassifierLink::try_from(FdLink::from(pinned)).map_err(failed("open"))?;
+        let updated = program.attach_to_link(link);
+        updated.map(drop).map_err(DatapathError::program(self.program, "switch to"))
+    }
 
-/// Adds our filter, or replaces the program of the existing one.
-fn attach_filter(
-    interface: &str,
-    direction: Direction,
-    program: &mut SchedClassifier,
-    create: bool,
-) -> Result<(), DatapathError> {
-    let failed = |action| DatapathError::program(direction.program(), action);
-    let id = if create {
-        let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
-        program.attach_with_options(
-            interface,
-            direction.attach_type(),
-            TcAttachOptions::Netlink(options),
-        )
-    } else {
-        let attached = SchedClassifierLink::attached(
-            interface,
-            direction.attach_type(),
-            PRIORITY,
-            HANDLE,
-            None,
-        );
-        let attached = attached.map_err(|error| failed("find")(TcError::IoError(error).into()))?;
-        program.attach_to_link(attached)
-    };
-    let id = id.map_err(failed("attach"))?;
-    // Dropping the link would remove the filter.
-    std::mem::forget(program.take_link(id).map_err(failed("keep"))?);
-    Ok(())
+    /// Adds our filter, or replaces the program of the existing one.
+    fn attach_filter(
+        &self,
+        program: &mut SchedClassifier,
+        create: bool,
+    ) -> Result<(), DatapathError> {
+        let failed = |action| DatapathError::program(self.program, action);
+        let attach_type = self.direction.attach_type();
+        let id = if create {
+            let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
+            let options = TcAttachOptions::Netlink(options);
+            program.attach_with_options(self.interface, attach_type, options)
+        } else {
+            let attached =
+                SchedClassifierLink::attached(self.interface, attach_type, PRIORITY, HANDLE, None);
+            let attached =
+                attached.map_err(|error| failed("find")(TcError::IoError(error).into()))?;
+            program.attach_to_link(attached)
+        };
+        let id = id.map_err(failed("attach"))?;
+        // Dropping the link would remove the filter.
+        std::mem::forget(program.take_link(id).map_err(failed("keep"))?);
+        Ok(())
+    }
 }
 
 fn has_no_tcx(error: &ProgramError) -> bool {

@@ -26,6 +26,8 @@ const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// Prefix of the pin of a link, before the name of its interface.
 const GUARD_LINK: &str = "guard_link_";
+/// What the name of the pin of a link on a transit interface begins with.
+const TRANSIT_LINK: &str = "transit_link_";
 
 /// The pins of one interface of one network namespace. Directories have mode 0700; names contain no
 /// dots, which bpffs does not allow.
@@ -161,6 +163,11 @@ impl Pins {
         self.dir.join("trial_link")
     }
 
+    /// The pin of the link on a transit interface.
+    pub(in super::super) fn transit_link(&self, interface: &str) -> PathBuf {
+        self.dir.join(format!("{TRANSIT_LINK}{}", without_dots(interface)))
+    }
+
     /// The pin of a new link of the guard.
     pub(in super::super) fn guard_link(&self, interface: &str) -> PathBuf {
         self.dir.join(format!("{GUARD_LINK}{}", without_dots(interface)))
@@ -246,7 +253,8 @@ impl Pins {
         names.sort_by_key(|name| name == "slots");
         for name in names {
             let (from, to) = (other.join(&name), self.dir.join(&name));
-            let is_link = name.ends_with("_link") || name.starts_with(GUARD_LINK);
+            let is_link = name.ends_with("_link")
+                || [GUARD_LINK, TRANSIT_LINK].iter().any(|start| name.starts_with(start));
             let takes = match is_link {
                 true => is_alive(&from) && !is_alive(&to),
                 false => self.inherits(&name, &from),

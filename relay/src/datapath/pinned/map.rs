@@ -129,6 +129,11 @@ impl PinnedMap {
         Self { pin, map, kind, key_size, value_size, flags, entries }
     }
 
+    /// Name of the map in the programs.
+    pub(in super::super) const fn name(&self) -> &'static str {
+        self.map
+    }
+
     /// `BPF_F_*` flags to create the map with.
     pub(in super::super) const fn flags(&self) -> u32 {
         self.flags

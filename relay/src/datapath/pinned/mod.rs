@@ -18,11 +18,11 @@ pub use directory::Pins;
 pub use heritage::Heritage;
 
 pub(super) use declared::{
-    COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOW_SEED, FLOWS, FRAGMENTS,
+    CLAIMS, COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOW_SEED, FLOWS, FRAGMENTS,
     GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, HELD, HELD_PLACES, HOLDERS, HOMES,
     MAX_PEERS, METERS, MOVES, PAIRS, RULE_COUNTERS, RULES, SLOTS, TRIED, USES,
 };
 pub(super) use directory::GuardLink;
-pub(super) use map::{Pin, Words, rows_per_processor};
+pub(super) use map::{Pin, PinnedMap, Words, rows_per_processor};
 pub(super) use mapped::Mapped;
 pub(super) use version::abi_version;

@@ -103,7 +103,7 @@ pub async fn explain(site: Site<'_>, subject: Subject, ends: Ends<'_>) -> Result
     if running.device.is_none() {
         return Err(HostError::NotUp { interface: relay.interface.clone() }.into());
     }
-    let host_addresses = desired::host_addresses(handle, &relay.interface).await?;
+    let host_addresses = desired::host_addresses(handle, relay).await?;
     let kernel = Kernel { context: &context, running, host_addresses };
     match context.subject() {
         Subject::Configured(loaded) => answer(loaded, ends, Some(&kernel)),

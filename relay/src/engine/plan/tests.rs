@@ -100,6 +100,7 @@ fn differences() -> Differences {
         public_key: PublicKey::from_bytes([2; 32]),
         preshared_key: None,
         allowed_ips: nets("10.3.2.3/32"),
+        keepalive: None,
     };
     let create = LinkChange::Create {
         interface: interface.clone(),

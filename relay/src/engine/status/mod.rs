@@ -10,6 +10,7 @@ use super::{
     desired::Desired,
     facts,
     instant::{local, rfc3339, seconds},
+    mesh,
     observe::Running,
     plan::Plan,
     quotas,
@@ -76,6 +77,9 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
         Err(why) => problems.insert(0, why.clone()),
     }
     problems.extend(running.guard_obstacles());
+    if running.link.is_some() && compared.is_ok() {
+        problems.extend(mesh::problems(context, &running.transits, now));
+    }
     problems.extend(guard_counts.err().map(|error| chain(&error)));
     problems.extend(guard_attempts.err().map(|error| chain(&error)));
     let mut findings = Findings {

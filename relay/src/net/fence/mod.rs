@@ -2,7 +2,7 @@
 //! WireGuard's messages out of the tunnel that they carry.
 //!
 //! `inet relay_<interface>` drops packets from the interface, and packets forwarded to it, that lack the
-//! mark of the programs. It matches the interface by name, so it works before the interface exists and
+//! mark of the programs; of the transit interfaces of a site, too. It matches interfaces by name, so it works before the interface exists and
 //! after it was created again. It covers IPv4 and IPv6. The table has no owner: it outlives the process
 //! that created it.
 
@@ -19,7 +19,7 @@ use super::{
     NetError,
     nftables::{INET, Ruleset, Scope, tables, transact},
 };
-use crate::model::{Egress, HostAccess, InterfaceName, Relay};
+use crate::model::{Egress, HostAccess, InterfaceName, Mesh, Relay};
 
 /// Marks of packets that pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Marks {
 pub struct Fence {
     /// Interface.
     pub interface: InterfaceName,
+    /// Transit interfaces of a site of relays.
+    pub transit: Vec<InterfaceName>,
     /// WireGuard's UDP port.
     pub port: u16,
     /// Networks of the overlay: a message to WireGuard from there has left a tunnel.
@@ -82,6 +84,7 @@ impl Fence {
     pub fn of(relay: &Relay, marks: Marks) -> Self {
         Self {
             interface: relay.interface.clone(),
+            transit: transit(relay),
             port: relay.listen_port,
             overlay: relay.addresses.iter().map(IpNet::trunc).collect(),
             marks,
@@ -89,6 +92,14 @@ impl Fence {
             replies: relay.egress == Egress::Stack,
         }
     }
+}
+
+/// The names that transit interfaces may have here; one of them is no interface of this host, as it
+/// would lead to itself.
+fn transit(relay: &Relay) -> Vec<InterfaceName> {
+    let relays = relay.mesh.iter().flat_map(|mesh| &mesh.relays);
+    // `config` has checked the names.
+    relays.filter_map(|other| Mesh::interface(&relay.interface, &other.name).ok()).collect()
 }
 
 impl Dropped {

@@ -12,8 +12,11 @@ use super::{
     },
     table_name,
 };
-use crate::net::nftables::{
-    Base, Chain, Expression, INET, IPV4, IPV6, Kind, Request, attribute, nested, string,
+use crate::{
+    model::InterfaceName,
+    net::nftables::{
+        Base, Chain, Expression, INET, IPV4, IPV6, Kind, Request, attribute, nested, string,
+    },
 };
 
 /// NF_INET_PRE_ROUTING, NF_INET_FORWARD and NF_INET_LOCAL_OUT of linux/netfilter.h.
@@ -104,13 +107,9 @@ fn dropping(fence: &Fence, why: Dropped) -> Vec<Rule> {
     let conditions = match why {
         // `iifname "<interface>" meta mark & <passed> != <passed>`; in a VRF later hooks see the
         // VRF's name.
-        Dropped::FromPeers => {
-            vec![[is_interface(META_INPUT_NAME, fence), is_unmarked(fence)].concat()]
-        }
+        Dropped::FromPeers => unmarked(META_INPUT_NAME, fence),
         // `oifname "<interface>" meta mark & <passed> != <passed>`
-        Dropped::ToPeers => {
-            vec![[is_interface(META_OUTPUT_NAME, fence), is_unmarked(fence)].concat()]
-        }
+        Dropped::ToPeers => unmarked(META_OUTPUT_NAME, fence),
         // `udp dport <port> ip saddr <network>`
         Dropped::OverlaySource => {
             let rule = |net| [is_udp(DESTINATION_PORT, fence.port), is_from(net)].concat();
@@ -149,14 +148,20 @@ fn accept_replies(fence: &Fence) -> Rule {
     rule
 }
 
-fn is_interface(key: u32, fence: &Fence) -> Rule {
-    vec![load(key), compare(EQUAL, &name(fence))]
+/// Without a mark, on the relay's interface and on each transit interface.
+fn unmarked(key: u32, fence: &Fence) -> Vec<Rule> {
+    let interfaces = std::iter::once(&fence.interface).chain(&fence.transit);
+    interfaces.map(|interface| [is_named(key, interface), is_unmarked(fence)].concat()).collect()
 }
 
-fn name(fence: &Fence) -> Vec<u8> {
-    let mut name = fence.interface.as_str().as_bytes().to_vec();
+fn is_interface(key: u32, fence: &Fence) -> Rule {
+    is_named(key, &fence.interface)
+}
+
+fn is_named(key: u32, interface: &InterfaceName) -> Rule {
+    let mut name = interface.as_str().as_bytes().to_vec();
     name.resize(NAME_FIELD_LEN, 0);
-    name
+    vec![load(key), compare(EQUAL, &name)]
 }
 
 /// Matches if a bit of the mark is missing. In the register a mark is in the host's byte order.

@@ -318,6 +318,7 @@ fn peer_owning(key: u8, preshared: Option<u8>, allowed_ips: Vec<IpNet>) -> Desir
         public_key: PublicKey::from_bytes([key; 32]),
         preshared_key: preshared.and_then(|byte| PresharedKey::from_bytes(&[byte; 32])),
         allowed_ips,
+        keepalive: None,
     }
 }
 

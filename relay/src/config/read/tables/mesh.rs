@@ -17,6 +17,7 @@ use crate::{
 
 /// `[mesh]`, as written.
 pub(in crate::config::read) struct MeshTable {
+    pub(in crate::config::read) place: Place,
     pub(in crate::config::read) name: Option<Located<RelayName>>,
     pub(in crate::config::read) port: Option<Located<u16>>,
     pub(in crate::config::read) private_key_file: Option<Located<PathBuf>>,
@@ -42,7 +43,7 @@ impl MeshTable {
                 relays.push(MeshRelayTable::read(table, place, findings));
             });
         }
-        Self { name, port, private_key_file, relays }
+        Self { place, name, port, private_key_file, relays }
     }
 }
 

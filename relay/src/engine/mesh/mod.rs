@@ -1,0 +1,14 @@
+//! A site of relays, as this one sees and serves it.
+
+mod drain;
+mod site;
+pub(super) mod state;
+mod status;
+mod takeover;
+pub(super) mod transit;
+
+pub(super) use status::problems;
+
+pub use drain::{drain, undrain};
+pub use status::mesh_status;
+pub use takeover::{TakenOver, takeover};

@@ -1,0 +1,126 @@
+//! This relay among those of its site.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use relay_common::mesh::{Claim, Home};
+
+use super::super::{Classified, Context, Kind, Result};
+use crate::{
+    config::{MeshKey, Secrets},
+    datapath::{self, Homes},
+    model::{InterfaceName, Mesh, MeshRelay, Relay, RelayName},
+    policy::{self, Sources},
+};
+
+/// The configuration has no `[mesh]`.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{interface} is the only relay of its site: found no [mesh] in its configuration; with one it \
+     shares its peers with others (docs/guides/mesh.md)"
+)]
+struct Alone {
+    interface: InterfaceName,
+}
+
+impl Classified for Alone {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+}
+
+/// The configuration has `[mesh]`, and the relay runs without.
+#[derive(Debug, thiserror::Error)]
+#[error("{interface} runs without the [mesh] of its configuration; `relay up` applies it")]
+struct NotApplied {
+    interface: InterfaceName,
+}
+
+impl Classified for NotApplied {}
+
+/// No relay of the site has the name.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is no relay of this site; its relays are {relays}")]
+struct Unknown {
+    name: RelayName,
+    relays: String,
+}
+
+impl Classified for Unknown {
+    fn kind(&self) -> Kind {
+        Kind::Usage
+    }
+}
+
+/// The site of a relay, and which of its relays this one is.
+pub(super) struct Site<'a> {
+    pub(super) interface: &'a InterfaceName,
+    pub(super) mesh: &'a Mesh,
+    pub(super) key: MeshKey,
+}
+
+impl<'a> Site<'a> {
+    /// The site of the configured relay.
+    ///
+    /// # Errors
+    /// It has none; its key cannot be read.
+    pub(super) fn of(context: &'a Context) -> Result<Self> {
+        let loaded = context.loaded()?;
+        let interface = &loaded.relay.interface;
+        let mesh = loaded.relay.mesh.as_ref();
+        let mesh = mesh.ok_or_else(|| Alone { interface: interface.clone() })?;
+        let secrets = Secrets::read(loaded)?;
+        let key = secrets.mesh().cloned();
+        let key = key.ok_or_else(|| Alone { interface: interface.clone() })?;
+        Ok(Self { interface, mesh, key })
+    }
+
+    /// This relay.
+    pub(super) fn own(&self) -> &'a MeshRelay {
+        &self.mesh.relays[self.key.place]
+    }
+
+    /// The relay of a name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn named(&self, name: &RelayName) -> Result<&'a MeshRelay> {
+        let found = self.mesh.relays.iter().find(|relay| relay.name == *name);
+        Ok(found.ok_or_else(|| {
+            let names: Vec<_> = self.mesh.relays.iter().map(|it| it.name.to_string()).collect();
+            Unknown { name: name.clone(), relays: names.join(", ") }
+        })?)
+    }
+
+    /// Where peers are at home.
+    ///
+    /// # Errors
+    /// The relay was not brought up with the mesh, or a pin cannot be read.
+    pub(super) fn homes(&self, context: &Context) -> Result<Homes> {
+        let homes = context.datapath().homes()?;
+        Ok(homes.ok_or_else(|| NotApplied { interface: self.interface.clone() })?)
+    }
+}
+
+/// What a policy is by itself: equal on relays with equal configurations, whatever slots their peers
+/// have and whichever addresses their hosts.
+///
+/// # Errors
+/// The policy is too large.
+pub(super) fn canonical_hash(relay: &Relay) -> Result<[u8; 16]> {
+    let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
+    let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
+    let sources = Sources { relay, host_addresses: &[], slots: &slots };
+    Ok(datapath::policy_hash(&policy::compile(&sources, &rules)?))
+}
+
+/// Whether a home is another relay.
+pub(super) const fn is_elsewhere(home: Home) -> bool {
+    home.interface != 0
+}
+
+/// Where a claim says that the peer is reached.
+pub(super) fn endpoint(claim: &Claim) -> Option<SocketAddr> {
+    let address = Ipv6Addr::from(claim.address);
+    let address = address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4);
+    (claim.port != 0).then(|| SocketAddr::new(address, claim.port))
+}

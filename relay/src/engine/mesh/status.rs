@@ -1,0 +1,171 @@
+//! A site of relays, as this one sees it.
+
+use std::time::SystemTime;
+
+use relay_common::mesh::Home;
+
+use super::{
+    super::{Context, Result, observe::hex},
+    drain::is_drained,
+    site::{Site, canonical_hash, is_elsewhere},
+    state::AgentState,
+    transit::{SeenTransit, is_dead},
+};
+use crate::{
+    model::MeshRelay,
+    stats::{Ignored, MeshRelayStatus, MeshStatus},
+};
+
+/// The relays of the site, with what is wrong.
+///
+/// # Errors
+/// The relay has no mesh or does not run with it, or the kernel does not answer.
+pub async fn mesh_status(context: &Context, now: SystemTime) -> Result<MeshStatus> {
+    let site = Site::of(context)?;
+    context.require_up()?;
+    let seen = SeenTransit::all(context.handle(), context.relay(), context.datapath()).await?;
+    of(context, &site, &seen, now)
+}
+
+/// What is wrong with the relays of the site; nothing without a mesh.
+pub(in crate::engine) fn problems(
+    context: &Context,
+    seen: &[SeenTransit],
+    now: SystemTime,
+) -> Vec<String> {
+    if context.relay().mesh.is_none() {
+        return Vec::new();
+    }
+    let status = Site::of(context).and_then(|site| of(context, &site, seen, now));
+    match status {
+        Ok(status) => status.problems,
+        Err(error) => vec![error.chain()],
+    }
+}
+
+fn of(
+    context: &Context,
+    site: &Site<'_>,
+    seen: &[SeenTransit],
+    now: SystemTime,
+) -> Result<MeshStatus> {
+    let (datapath, relay) = (context.datapath(), context.relay());
+    let homes = site.homes(context)?;
+    let slots = datapath.slots()?;
+    let counters = datapath.counters(&slots)?;
+    let agent = AgentState::read(site.interface)?;
+    let mut status = MeshStatus::new(site.interface.as_str(), site.own().name.as_str());
+    status.agent_running = agent.is_some();
+    status.drained = is_drained(site.interface);
+    status.policy_hash = hex(&canonical_hash(relay)?);
+    let at: Vec<Home> = relay
+        .peers
+        .iter()
+        .filter_map(|peer| Some(homes.home(*slots.get(&peer.public_key)?)))
+        .collect();
+    status.unknown_peers = at.iter().filter(|home| **home == Home::UNKNOWN).count();
+    let own = site.key.place;
+    for (place, other) in site.mesh.relays.iter().enumerate() {
+        let slot = slots.get(&other.public_key).copied();
+        let mut shown = MeshRelayStatus {
+            name: other.name.to_string(),
+            own: place == own,
+            peers: at
+                .iter()
+                .filter(|home| match place == own {
+                    true => **home == Home::HERE,
+                    false => is_elsewhere(**home) && Some(home.slot) == slot,
+                })
+                .count(),
+            ..MeshRelayStatus::default()
+        };
+        if place != own {
+            if let Some(slot) = slot {
+                let (traffic, _) = counters.of(slot);
+                shown.rx_packets = traffic.rx_packets;
+                shown.rx_bytes = traffic.rx_bytes;
+                shown.tx_packets = traffic.tx_packets;
+                shown.tx_bytes = traffic.tx_bytes;
+            }
+            let known = agent.iter().flat_map(|agent| &agent.relays);
+            if let Some(known) = known.into_iter().find(|known| known.name == shown.name) {
+                shown.alive = Some(known.alive);
+                shown.heard_age_milliseconds = known.heard_age_ms;
+                shown.delay_microseconds = known.delay_us;
+                shown.policy_hash = known.policy_hash.clone();
+            }
+            status.problems.extend(tunnel(&mut shown, other, seen, now));
+        }
+        status.relays.push(shown);
+    }
+    status.problems.extend(gossip(&status));
+    let ignored = agent.map(|agent| agent.ignored).unwrap_or_default();
+    status.ignored = ignored.into_iter().map(|(reason, count)| Ignored { reason, count }).collect();
+    Ok(status)
+}
+
+/// Fills in the tunnel to a relay, and says what is wrong with it.
+fn tunnel(
+    shown: &mut MeshRelayStatus,
+    other: &MeshRelay,
+    seen: &[SeenTransit],
+    now: SystemTime,
+) -> Option<String> {
+    let name = &other.name;
+    let found = seen.iter().find(|seen| seen.peer(&other.public_key).is_some());
+    let Some(found) = found else {
+        return Some(format!("transit to {name}: found no tunnel; `relay up` makes it"));
+    };
+    shown.interface = Some(found.interface.to_string());
+    let peer = found.peer(&other.public_key)?;
+    shown.endpoint = peer.endpoint.map(|endpoint| endpoint.to_string());
+    shown.handshake_age_seconds =
+        peer.latest_handshake.and_then(|at| now.duration_since(at).ok()).map(|age| age.as_secs());
+    if found.hook.settings_hash.is_none() {
+        return Some(format!(
+            "transit to {name}: its program is not attached to {}, so that what comes from there is \
+             dropped; `relay up` attaches it",
+            found.interface
+        ));
+    }
+    if !is_dead(peer, now) {
+        return None;
+    }
+    let since = match shown.handshake_age_seconds {
+        Some(age) => format!("the latest handshake is {age} seconds old"),
+        None => "there was no handshake yet".to_owned(),
+    };
+    let port = found.device.listen_port;
+    Some(format!(
+        "transit to {name} is down: {since}; check that {} is up, that its [[mesh.relay]] has the key of \
+         its mesh.key, and that UDP port {port} is open on the way from there",
+        other.host
+    ))
+}
+
+/// What is wrong with what the agents say.
+fn gossip(status: &MeshStatus) -> Vec<String> {
+    if !status.agent_running {
+        return vec![
+            "the agent does not run, so that the other relays do not hear who is at home here; \
+             `systemctl start relay-mesh` starts it"
+                .to_owned(),
+        ];
+    }
+    let others = status.relays.iter().filter(|relay| !relay.own);
+    let problem = |relay: &MeshRelayStatus| {
+        let name = &relay.name;
+        match (&relay.policy_hash, relay.alive) {
+            (Some(hash), _) if *hash != status.policy_hash => Some(format!(
+                "{name} has another policy ({hash}, this relay {}): what only one of them allows is \
+                 dropped between peers of both; bring the same files up on both",
+                status.policy_hash
+            )),
+            (_, Some(false) | None) => {
+                Some(format!("the agent of {name} is silent; `relay mesh status` there says more"))
+            }
+            _ => None,
+        }
+    };
+    others.filter_map(problem).collect()
+}
