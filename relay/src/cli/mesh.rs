@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Place, output, subject::Which};
 use crate::{
-    engine::{self, Context, Result},
+    engine::{self, Agent, Context, Result},
     stats::render_mesh_into,
 };
 
@@ -58,7 +58,17 @@ impl Mesh {
                     Ok(out.flush()?)
                 })
             }
-            Verb::Agent => Ok(()),
+            Verb::Agent => engine::block_on(async {
+                let mut terminate = signal(SignalKind::terminate())?;
+                let mut hangup = signal(SignalKind::hangup())?;
+                let agent = Agent::start(place.site("mesh agent")).await?;
+                tokio::select! {
+                    outcome = agent.run(|line| output::say(line)) => outcome,
+                    ended = tokio::signal::ctrl_c() => Ok(ended?),
+                    _ = terminate.recv() => Ok(()),
+                    _ = hangup.recv() => Ok(()),
+                }
+            }),
         }
     }
 }

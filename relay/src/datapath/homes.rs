@@ -4,13 +4,14 @@
 //! They have the epochs of the counters, but the state is in the latest one alone: a new epoch begins
 //! with what the one before it has.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::{io, os::fd::AsFd as _};
 
 use aya::maps::{Array, Map, MapData, RingBuf};
 use relay_common::{
     mesh::{Claim, Home},
     names,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     Datapath, DatapathError,
@@ -28,8 +29,7 @@ pub struct Homes {
     claims: Words,
 }
 
-/// Peers whose home became this relay by a packet: the ring, which one process reads. It becomes
-/// readable (`poll(2)`) with each of them.
+/// Peers whose home became this relay by a packet: the ring, which one process reads.
 pub struct Moves(RingBuf<MapData>);
 
 impl Datapath {
@@ -91,6 +91,18 @@ impl Homes {
 }
 
 impl Moves {
+    /// Waits until there is one, or for a second.
+    ///
+    /// # Errors
+    /// The kernel does not wait.
+    pub fn wait(&self) -> io::Result<()> {
+        const SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+        match poll(&mut [PollFd::new(&self.0.as_fd(), PollFlags::IN)], Some(&SECOND)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The slot of the next one; `None` if there is none now.
     pub fn next(&mut self) -> Option<u32> {
         while let Some(item) = self.0.next() {
@@ -99,12 +111,6 @@ impl Moves {
             }
         }
         None
-    }
-}
-
-impl AsRawFd for Moves {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
     }
 }
 

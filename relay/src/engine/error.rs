@@ -4,6 +4,7 @@ use crate::{
     config::{EditError, ImportError, NoFreeAddress, Problems, RenderedError, WriteError},
     datapath::DatapathError,
     history::HistoryError,
+    mesh::GossipError,
     net::NetError,
     policy::CompileError,
     wireguard::WireguardError,
@@ -249,6 +250,7 @@ impl Classified for ImportError {
 
 impl Classified for getrandom::Error {}
 impl Classified for fmt::Error {}
+impl Classified for GossipError {}
 impl Classified for CompileError {}
 impl Classified for RenderedError {}
 

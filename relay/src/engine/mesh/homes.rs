@@ -57,9 +57,9 @@ impl Roster {
         self.slots.get(peer).copied()
     }
 
-    /// The ways to the relays of the list.
-    pub(super) fn ways(&self) -> &[mesh::Home] {
-        &self.ways
+    /// The indices of the transit interfaces to the relays of the list.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = u32> {
+        self.ways.iter().map(|way| way.interface)
     }
 
     /// A home of the programs as one of the ledger.

@@ -1,6 +1,8 @@
 //! A site of relays, as this one sees and serves it.
 
+mod agent;
 mod drain;
+mod homes;
 mod site;
 pub(super) mod state;
 mod status;
@@ -9,6 +11,7 @@ pub(super) mod transit;
 
 pub(super) use status::problems;
 
+pub use agent::Agent;
 pub use drain::{drain, undrain};
 pub use status::mesh_status;
 pub use takeover::{TakenOver, takeover};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use relay_common::mesh::{Claim, Home};
 
-use super::super::{Classified, Context, Kind, Result};
+use super::super::{Classified, Context, Error, Kind, Result};
 use crate::{
     config::{MeshKey, Secrets},
     datapath::{self, Homes},
@@ -97,7 +97,12 @@ impl<'a> Site<'a> {
     /// The relay was not brought up with the mesh, or a pin cannot be read.
     pub(super) fn homes(&self, context: &Context) -> Result<Homes> {
         let homes = context.datapath().homes()?;
-        Ok(homes.ok_or_else(|| NotApplied { interface: self.interface.clone() })?)
+        Ok(homes.ok_or_else(|| Self::not_applied(self.interface))?)
+    }
+
+    /// The relay runs without the mesh of its configuration.
+    pub(super) fn not_applied(interface: &InterfaceName) -> Error {
+        NotApplied { interface: interface.clone() }.into()
     }
 }
 

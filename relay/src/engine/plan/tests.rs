@@ -140,6 +140,8 @@ fn differences() -> Differences {
 
 fn nothing() -> Differences {
     Differences {
+        transits: TransitPlan::default(),
+        mesh: None,
         table: "relay_relay0".to_owned(),
         fence: None,
         takes_down_fence: false,

@@ -292,6 +292,7 @@ mod tests {
     fn fence() -> Fence {
         Fence {
             interface: "relay0".parse().expect("a name"),
+            transit: vec!["relay0-fra2".parse().expect("a name")],
             port: 51820,
             overlay: ["10.3.2.0/24", "fd00::3:2:0/120"].map(|net| net.parse().expect("it")).into(),
             marks: MARKS,

@@ -125,6 +125,7 @@ impl Kernel {
             datapath: Ok(observed),
             has_pins: self.generation.is_some(),
             fence: Ok(fence),
+            transits: Vec::new(),
             drops: Drops::default(),
             guard: Guarding {
                 chosen: Chosen { interfaces, ..Chosen::default() },
@@ -176,8 +177,12 @@ impl Kernel {
                 Step::Routes { changes, .. } => {
                     changes.into_iter().for_each(|change| self.change_route(change));
                 }
-                Step::WritePrivateKey { .. } | Step::KeepCounters(_) | Step::Detach(_) => {
-                    unreachable!("the key is there, and nothing is lost")
+                Step::WritePrivateKey { .. }
+                | Step::KeepCounters(_)
+                | Step::Detach(_)
+                | Step::RemoveTransits(_)
+                | Step::Transits { .. } => {
+                    unreachable!("the key is there, nothing is lost, and there is no mesh")
                 }
             }
         }
@@ -255,6 +260,7 @@ fn change_device(device: &mut Device, change: Change) {
             device.peers[place].preshared_key = key;
         }
         Change::AddAllowedIps { public_key, added, .. } => given(device, public_key, added),
+        Change::Keepalive { .. } => unreachable!("no peer has a keepalive"),
         Change::Endpoint { public_key, endpoint, .. } => {
             let place = peer_of(device, public_key);
             device.peers[place].endpoint = Some(endpoint);

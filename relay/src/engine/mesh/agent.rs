@@ -1,0 +1,448 @@
+//! The agent: tells the other relays of the site who is at home here, and the programs of this one who
+//! is at home elsewhere.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use relay_common::mesh as kernel;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{
+    super::{
+        self as engine, Context, ErrorContext as _, Lock, Result, observe, observe::hex, record,
+    },
+    homes::{Roster, record as as_recorded, recorded},
+    site::{Site, canonical_hash},
+    state::{AgentRelay, AgentState},
+};
+use crate::{
+    config::{Loaded, MeshKey},
+    datapath::{Homes, Moves},
+    mesh::{self, Action, Beginning, Event, Gossip, Ledger, RELEASED, Refusal, Sight},
+    model::{InterfaceName, Mesh, PeerName, PublicKey, Relay},
+    net::link,
+    wireguard::{self, Change, Device},
+};
+
+/// How often homes that `relay takeover` has written are looked for.
+const SCAN: Duration = Duration::from_millis(100);
+
+/// How often WireGuard is asked for handshakes and endpoints. If that takes long, less often, so that
+/// it takes a twentieth of the time.
+const LOOK: Duration = Duration::from_secs(1);
+const PAUSE_FACTOR: u32 = 19;
+
+/// Changes of WireGuard in one message.
+const CHANGES_AT_ONCE: usize = 256;
+
+/// Peers that wait to be told of.
+const MOVES_AT_ONCE: usize = 1024;
+
+/// The agent of a relay.
+pub struct Agent<'a> {
+    site: engine::Site<'a>,
+    context: Context,
+    interface: InterfaceName,
+    mesh: Mesh,
+    own: usize,
+    ledger: Ledger,
+    gossip: Gossip,
+    moves: mpsc::Receiver<u32>,
+    view: View,
+    /// Peers that WireGuard is yet to forget.
+    released: BTreeSet<PublicKey>,
+    next_look: Instant,
+    latest_look: Instant,
+}
+
+/// What it works on, of the policy in force.
+struct View {
+    generation: Option<u64>,
+    names: HashMap<PublicKey, PeerName>,
+    roster: Roster,
+    homes: Homes,
+    /// The homes of the peers, as they were seen or written last.
+    seen: HashMap<u32, kernel::Home>,
+}
+
+impl<'a> Agent<'a> {
+    /// Reads what the kernel has, and begins to gossip.
+    ///
+    /// # Errors
+    /// The relay has no mesh or does not run with it, or the address of gossip cannot be bound.
+    pub async fn start(site: engine::Site<'a>) -> Result<Self> {
+        let context = Context::look(site, None).await?;
+        let (interface, mesh, MeshKey { place: own, .. }) = {
+            let Site { interface, mesh, key } = Site::of(&context)?;
+            (interface.clone(), mesh.clone(), key)
+        };
+        let names = mesh.relays.iter().map(|relay| relay.name.clone()).collect();
+        let mut ledger = Ledger::new(names, own);
+        let view = View::open(&context, &interface, &mesh, own).await?;
+        let moves = context.datapath().moves()?;
+        let moves = moves.ok_or_else(|| Site::not_applied(&interface))?;
+        let moves = follow_moves(moves)?;
+        let mut actions = ledger.set_peers(&view.peers());
+        for (slot, peer) in view.roster.peers() {
+            let home = view.roster.home(view.homes.home(slot));
+            actions.extend(ledger.begin(peer, home, recorded(&view.homes, slot)));
+        }
+        let claims = actions.iter().filter_map(|action| match action {
+            Action::Publish { peer, claim } => Some((*peer, *claim)),
+            _ => None,
+        });
+        let beginning = Beginning {
+            generation: milliseconds(
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            ),
+            policy: hex(&canonical_hash(&in_force(&context, &interface)?)?),
+            claims: claims.collect(),
+            peers: view.names.len(),
+        };
+        actions.retain(|action| !matches!(action, Action::Publish { .. }));
+        let site_of_gossip = mesh::Site::new(&mesh, own, kernel::GOSSIP_PORT);
+        let gossip = Gossip::start(site_of_gossip, beginning).await?;
+        let now = Instant::now();
+        let mut agent = Self {
+            site,
+            context,
+            interface,
+            mesh,
+            own,
+            ledger,
+            gossip,
+            moves,
+            view,
+            released: BTreeSet::new(),
+            next_look: now,
+            latest_look: now,
+        };
+        agent.carry_out(actions).await;
+        Ok(agent)
+    }
+
+    /// Works until it is stopped, or until the configuration has other relays.
+    ///
+    /// # Errors
+    /// The relay is down, or the kernel does not answer.
+    pub async fn run(mut self, say: impl Fn(&str)) -> Result<()> {
+        say(&format!("{}: telling {} other relays", self.interface, self.mesh.relays.len() - 1));
+        let mut tick = interval(SCAN);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                events = self.gossip.events() => self.hear(events).await,
+                ended = self.gossip.ended() => return Err(ended.into()),
+                slot = self.moves.recv() => {
+                    let slot = slot.ok_or_else(|| Site::not_applied(&self.interface))?;
+                    let mut came = vec![slot];
+                    while let Ok(slot) = self.moves.try_recv() {
+                        came.push(slot);
+                    }
+                    self.came(came).await;
+                }
+                _ = tick.tick() => {
+                    self.scan().await;
+                    if Instant::now() >= self.next_look && !self.look().await? {
+                        say("the relays of the site have changed; start the agent again");
+                        return Ok(());
+                    }
+                    self.release()?;
+                }
+            }
+        }
+    }
+
+    /// Packets of these peers made them at home here.
+    async fn came(&mut self, slots: impl IntoIterator<Item = u32>) {
+        let mut actions = Vec::new();
+        for slot in slots {
+            self.view.seen.insert(slot, kernel::Home::HERE);
+            if let Some(peer) = self.view.roster.peer(slot) {
+                actions.extend(self.ledger.moved(peer));
+            }
+        }
+        if !actions.is_empty() {
+            // Their endpoints are to be told soon.
+            self.next_look = self.next_look.min(self.latest_look + SCAN);
+        }
+        self.carry_out(actions).await;
+    }
+
+    /// Finds peers that were taken over.
+    async fn scan(&mut self) {
+        let View { roster, homes, seen, .. } = &self.view;
+        let is_new = |slot: &u32| {
+            homes.home(*slot) == kernel::Home::HERE && seen.get(slot) != Some(&kernel::Home::HERE)
+        };
+        let came: Vec<u32> = roster.peers().map(|(slot, _)| slot).filter(is_new).collect();
+        self.came(came).await;
+    }
+
+    async fn hear(&mut self, events: Vec<Event>) {
+        let mut actions = Vec::new();
+        for event in events {
+            match event {
+                Event::Began { relay } => self.ledger.began(relay),
+                Event::Heard { relay, peer, claim } => {
+                    actions.extend(self.ledger.heard(relay, peer, claim));
+                }
+                Event::Withdrawn { relay, peer } => {
+                    actions.extend(self.ledger.withdrawn(relay, peer));
+                }
+                Event::Told { relay } => actions.extend(self.ledger.told(relay)),
+            }
+        }
+        self.carry_out(actions).await;
+    }
+
+    /// Looks at WireGuard, at the policy in force and at the tunnels. Whether the site is the same.
+    async fn look(&mut self) -> Result<bool> {
+        let began = Instant::now();
+        if !self.follow().await? {
+            return Ok(false);
+        }
+        let device = wireguard::read(&self.interface)?;
+        let device = device.ok_or_else(|| Site::not_applied(&self.interface))?;
+        let actions = self.view.sights(&device, &mut self.ledger);
+        self.carry_out(actions).await;
+        self.write().await?;
+        self.latest_look = Instant::now();
+        let took = self.latest_look - began;
+        self.next_look = self.latest_look + LOOK.max(took * PAUSE_FACTOR);
+        Ok(true)
+    }
+
+    /// Takes up another policy in force, and tunnels that were made again. Whether the site is the same.
+    async fn follow(&mut self) -> Result<bool> {
+        let hooks =
+            observe::hooks(self.context.handle(), &self.interface, self.context.datapath()).await?;
+        let generation = hooks[0].generation.map(|generation| generation.number);
+        let ways = ways(&self.context, &self.interface, &self.mesh, self.own, None).await?;
+        let is_same = self.view.generation == generation
+            && self.view.homes.is_current(self.context.datapath())?;
+        if is_same && self.view.roster.interfaces().eq(ways.iter().map(|way| way.interface)) {
+            return Ok(true);
+        }
+        self.context = Context::look(self.site, None).await?;
+        let relay = in_force(&self.context, &self.interface)?;
+        if relay.mesh.as_ref().map(|mesh| &mesh.relays) != Some(&self.mesh.relays) {
+            return Ok(false);
+        }
+        self.view = View::open(&self.context, &self.interface, &self.mesh, self.own).await?;
+        self.gossip.set_peers(self.view.names.len());
+        let actions = self.ledger.set_peers(&self.view.peers());
+        self.carry_out(actions).await;
+        // What is said of new peers was ignored.
+        let standing = self.gossip.standing().await;
+        self.hear(standing).await;
+        self.rewrite();
+        self.gossip.set_policy(&hex(&canonical_hash(&relay)?)).await;
+        Ok(true)
+    }
+
+    /// Leads what goes to other relays into the tunnels that there are now.
+    fn rewrite(&mut self) {
+        let View { roster, homes, seen, .. } = &mut self.view;
+        for (slot, peer) in roster.peers() {
+            let way = roster.way(self.ledger.home(&peer));
+            if way.interface != 0 && homes.home(slot) != way {
+                homes.set_home(slot, way);
+                seen.insert(slot, way);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut news = BTreeMap::new();
+        for action in actions {
+            match action {
+                Action::Home { peer, home } => {
+                    if home == mesh::Home::Here {
+                        self.released.remove(&peer);
+                    }
+                    let Some(slot) = self.view.roster.slot(&peer) else { continue };
+                    let way = self.view.roster.way(home);
+                    self.view.homes.set_home(slot, way);
+                    self.view.seen.insert(slot, way);
+                }
+                Action::Record { peer, claim } => {
+                    let Some(slot) = self.view.roster.slot(&peer) else { continue };
+                    self.view.homes.set_claim(slot, as_recorded(&claim));
+                }
+                Action::Release { peer } => {
+                    self.released.insert(peer);
+                }
+                Action::Publish { peer, claim } => {
+                    news.insert(peer, Some(claim));
+                }
+                Action::Withdraw { peer } => {
+                    news.insert(peer, None);
+                }
+            }
+        }
+        self.gossip.publish(&news.into_iter().collect::<Vec<_>>()).await;
+    }
+
+    /// Keeps WireGuard from calling peers that are at home elsewhere, once no command changes the relay.
+    fn release(&mut self) -> Result<()> {
+        if self.released.is_empty() {
+            return Ok(());
+        }
+        let Some(_lock) = Lock::try_relay(&self.interface, self.site.verb)? else { return Ok(()) };
+        // One that is gone must not come back, with a key and nothing else.
+        let Some(device) = wireguard::read(&self.interface)? else { return Ok(()) };
+        let released = std::mem::take(&mut self.released);
+        let there = device.peers.iter().filter(|peer| released.contains(&peer.public_key));
+        let changes: Vec<_> = there
+            .filter_map(|peer| {
+                let (name, public_key) =
+                    (self.view.names.get(&peer.public_key)?.clone(), peer.public_key);
+                let keepalive = Change::Keepalive { name: name.clone(), public_key, seconds: 0 };
+                Some([keepalive, Change::Endpoint { name, public_key, endpoint: RELEASED }])
+            })
+            .flatten()
+            .collect();
+        for some in changes.chunks(CHANGES_AT_ONCE) {
+            wireguard::apply(&self.interface, some)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what it knows for `relay mesh status`.
+    async fn write(&self) -> Result<()> {
+        let status = self.gossip.status().await;
+        let relays = status.relays.iter().enumerate().filter(|(place, _)| *place != self.own);
+        let mut ignored: BTreeMap<Refusal, u64> = status.refused.iter().copied().collect();
+        ignored.retain(|_, count| *count > 0);
+        let mut state = AgentState {
+            written_ms: 0,
+            relays: relays
+                .map(|(place, relay)| AgentRelay {
+                    name: self.mesh.relays[place].name.to_string(),
+                    alive: relay.alive,
+                    heard_age_ms: relay.age.map(milliseconds),
+                    delay_us: relay.delay.map(microseconds),
+                    policy_hash: relay.policy.clone(),
+                })
+                .collect(),
+            ignored: ignored
+                .into_iter()
+                .map(|(why, count)| (why.label().to_owned(), count))
+                .collect(),
+        };
+        let strangers = self.ledger.strangers();
+        if strangers > 0 {
+            state.ignored.push(("unknown_peer".to_owned(), strangers));
+        }
+        state.write(&self.interface)
+    }
+}
+
+impl View {
+    async fn open(
+        context: &Context,
+        interface: &InterfaceName,
+        mesh: &Mesh,
+        own: usize,
+    ) -> Result<Self> {
+        let datapath = context.datapath();
+        let hooks = observe::hooks(context.handle(), interface, datapath).await?;
+        let generation = hooks[0].generation.map(|generation| generation.number);
+        let homes = datapath.homes()?.ok_or_else(|| Site::not_applied(interface))?;
+        let slots = datapath.slots()?;
+        let relay = in_force(context, interface)?;
+        let names: HashMap<_, _> =
+            relay.enabled().map(|peer| (peer.public_key, peer.name.clone())).collect();
+        let ways = ways(context, interface, mesh, own, Some(&slots)).await?;
+        let roster = Roster::new(names.keys().copied(), slots, ways);
+        let seen = roster.peers().map(|(slot, _)| (slot, homes.home(slot))).collect();
+        Ok(Self { generation, names, roster, homes, seen })
+    }
+
+    fn peers(&self) -> HashSet<PublicKey> {
+        self.names.keys().copied().collect()
+    }
+
+    /// What the kernel has of the peers: WireGuard's part was read before the homes.
+    fn sights(&self, device: &Device, ledger: &mut Ledger) -> Vec<Action> {
+        let sights = device.peers.iter().filter_map(|peer| {
+            let slot = self.roster.slot(&peer.public_key)?;
+            Some(Sight {
+                peer: peer.public_key,
+                home: self.roster.home(self.homes.home(slot)),
+                handshake: peer.latest_handshake.map_or(0, seconds),
+                endpoint: peer.endpoint,
+            })
+        });
+        ledger.look(sights)
+    }
+}
+
+/// The slots of the peers that come, by a thread that waits for them. It ends with the receiver, and the
+/// receiver with it.
+fn follow_moves(mut moves: Moves) -> Result<mpsc::Receiver<u32>> {
+    let (sender, receiver) = mpsc::channel(MOVES_AT_ONCE);
+    let follow = move || {
+        while moves.wait().is_ok() && !sender.is_closed() {
+            while let Some(slot) = moves.next() {
+                if sender.blocking_send(slot).is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("moves".to_owned()).spawn(follow);
+    thread.map(|_| receiver).context("follow the peers that come")
+}
+
+/// The configuration that was brought up, or else the one in the files.
+fn in_force(context: &Context, interface: &InterfaceName) -> Result<Relay> {
+    let recorded = record::read(interface)?;
+    Ok(match recorded {
+        Some(Loaded { relay, .. }) => relay,
+        None => context.loaded()?.relay.clone(),
+    })
+}
+
+/// The ways to the relays of the site: the indices of the transit interfaces, and slots.
+async fn ways(
+    context: &Context,
+    interface: &InterfaceName,
+    mesh: &Mesh,
+    own: usize,
+    slots: Option<&BTreeMap<PublicKey, u32>>,
+) -> Result<Vec<kernel::Home>> {
+    let mut ways = Vec::with_capacity(mesh.relays.len());
+    for (place, relay) in mesh.relays.iter().enumerate() {
+        let name = Mesh::interface(interface, &relay.name).ok().filter(|_| place != own);
+        let link = match name {
+            Some(name) => link::read(context.handle(), &name).await?,
+            None => None,
+        };
+        let slot = slots.and_then(|slots| slots.get(&relay.public_key).copied());
+        ways.push(kernel::Home {
+            interface: link.map_or(0, |link| link.index),
+            slot: slot.unwrap_or(0),
+        });
+    }
+    Ok(ways)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
