@@ -18,6 +18,7 @@ mod guard;
 mod host;
 mod learn;
 mod limits;
+mod mesh;
 mod missing;
 mod names;
 mod nat;

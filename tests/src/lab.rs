@@ -44,24 +44,39 @@ impl Lab {
 
     fn build_with(site: Site, present: &[String]) -> Result<Self> {
         let mut lab = Self::relay_alone(site)?;
-        let model = lab.model()?;
+        lab.populate(present)?;
+        Ok(lab)
+    }
+
+    /// Puts these peers on the internet, which has none yet.
+    pub(crate) fn populate(&mut self, present: &[String]) -> Result<()> {
+        let model = self.model()?;
         let identities = present
             .iter()
-            .map(|name| identity(lab.described(&model, name)?))
+            .map(|name| identity(self.described(&model, name)?))
             .collect::<Result<Vec<_>>>()?;
-        let (internet, directory) = (&lab.internet, lab.directory.path());
-        lab.peers =
+        let (internet, directory) = (&self.internet, self.directory.path());
+        self.peers =
             together(&identities, |identity| Peer::create(identity.clone(), internet, directory))?;
-        Ok(lab)
+        Ok(())
     }
 
     /// The relay's host with its configuration, and no peer on the internet.
     pub fn relay_alone(mut site: Site) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("relay-lab-").tempdir()?;
         site.live_in(directory.path())?;
+        Self::on(site, directory, RelayHost::create)
+    }
+
+    /// The same on a host that `create` makes.
+    pub(crate) fn on(
+        site: Site,
+        directory: TempDir,
+        create: impl FnOnce(&Namespace, &Path) -> Result<RelayHost>,
+    ) -> Result<Self> {
         let internet = Namespace::create("internet")?;
         internet.set_sysctl("ipv4/ip_forward", 1)?;
-        let relay = RelayHost::create(&internet, directory.path())?;
+        let relay = create(&internet, directory.path())?;
         let lab = Self { site, peers: Vec::new(), relay, internet, directory };
         lab.write_config()?;
         Ok(lab)

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -26,6 +28,12 @@ const VERSION: &str = "RELAY_ABI_VERSION";
 /// The relay's address on the underlay.
 pub const UNDERLAY: &str = "192.0.2.1";
 
+/// Where relays have their locks and what agents write.
+const RUN: &str = "/run/relay";
+
+/// Files beside the configuration whose content must never be printed.
+const SECRETS: [&str; 2] = ["private.key", "mesh.key"];
+
 /// The relay's host: a namespace, a directory with the configuration, and a bpffs.
 #[derive(Debug)]
 pub struct RelayHost {
@@ -34,6 +42,8 @@ pub struct RelayHost {
     version: u32,
     config: PathBuf,
     bpffs: PathBuf,
+    /// What its processes have at [`RUN`]; `None`: this machine's.
+    run: Option<PathBuf>,
 }
 
 /// The result of a command.
@@ -82,6 +92,18 @@ impl RelayHost {
             let link = namespace.run("ip", &["-j", "link", "show", "dev", "eth0"])?;
             Ok(link.contains("\"operstate\":\"UP\"").then_some(()))
         })?;
+        Self::on(namespace, directory, None)
+    }
+
+    /// One of several hosts: its processes have a /run/relay of their own, in `directory`.
+    pub fn apart(namespace: Namespace, directory: &Path) -> Result<Self> {
+        let run = directory.join("run");
+        fs::create_dir(&run)?;
+        fs::create_dir_all(RUN).with_context(|| format!("create {RUN}"))?;
+        Self::on(namespace, directory, Some(run))
+    }
+
+    fn on(namespace: Namespace, directory: &Path, run: Option<PathBuf>) -> Result<Self> {
         // Do not inherit settings of this machine.
         namespace.set_sysctl("ipv4/ip_forward", 0)?;
         namespace.set_sysctl("ipv6/conf/all/forwarding", 0)?;
@@ -90,7 +112,8 @@ impl RelayHost {
         mount("bpf", &bpffs, "bpf", MountFlags::empty(), c"mode=0700")
             .with_context(|| format!("mount a bpffs on {}", bpffs.display()))?;
         let config = directory.join("relay.toml");
-        Ok(Self { namespace, binary: binary()?, version: ABI_VERSION, config, bpffs })
+        let binary = binary()?;
+        Ok(Self { namespace, binary, version: ABI_VERSION, config, bpffs, run })
     }
 
     pub fn namespace(&self) -> &Namespace {
@@ -123,26 +146,50 @@ impl RelayHost {
 
     /// The `relay` command with configuration, bpffs and state set, for [`Namespace::output`].
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = self.program(&self.binary);
+        command.args(arguments);
         command
-            .arg("--config")
-            .arg(&self.config)
-            .arg("--bpffs")
-            .arg(&self.bpffs)
-            .args(arguments)
+    }
+
+    /// Any program as [`Self::command`] runs `relay`: with the same files, which `relay` finds when
+    /// that program starts it.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = match &self.run {
+            None => Command::new(program),
+            Some(run) => {
+                let mut command = Command::new("unshare");
+                command.args([
+                    "--mount",
+                    "sh",
+                    "-c",
+                    "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"",
+                ]);
+                command.arg(run).arg(RUN).arg(program);
+                command
+            }
+        };
+        command
+            .env("RELAY_CONFIG", &self.config)
+            .env("RELAY_BPFFS", &self.bpffs)
             .env("RELAY_STATE", self.config.with_file_name("state"))
             .env(VERSION, self.version.to_string())
             .env("NO_COLOR", "1");
         command
     }
 
+    /// The `relay` binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Runs the `relay` command on this host.
     pub fn relay(&self, arguments: &[&str]) -> Result<Outcome> {
         let outcome = Outcome::of(&self.namespace.output(&mut self.command(arguments))?)?;
-        if let Ok(key) = fs::read_to_string(self.config.with_file_name("private.key")) {
+        for secret in SECRETS {
+            let Ok(key) = fs::read_to_string(self.config.with_file_name(secret)) else { continue };
             let said =
                 [&outcome.stdout, &outcome.stderr].iter().any(|text| text.contains(key.trim()));
-            ensure!(!said, "relay {arguments:?} printed the private key");
+            ensure!(!said, "relay {arguments:?} printed {secret}");
         }
         Ok(outcome)
     }

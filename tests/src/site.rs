@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use relay::model::PrivateKey;
+use relay::model::{PrivateKey, PublicKey};
 use toml::{Table, Value};
 
 /// `examples/one-to-many.toml`: an administrator and three nodes.
@@ -55,6 +55,23 @@ impl Site {
 
     pub fn relay_mut(&mut self) -> Result<&mut Table> {
         self.table.get_mut("relay").and_then(Value::as_table_mut).context("no [relay]")
+    }
+
+    /// The `[mesh]` table, created if missing.
+    pub fn mesh_mut(&mut self) -> Result<&mut Table> {
+        let mesh = self.table.entry("mesh").or_insert_with(|| Table::new().into());
+        mesh.as_table_mut().context("mesh is no table")
+    }
+
+    /// Adds a relay to the mesh.
+    pub fn add_relay(&mut self, name: &str, key: &PublicKey, host: IpAddr) -> Result<()> {
+        let mut relay = Table::new();
+        relay.insert("name".to_owned(), name.into());
+        relay.insert("public_key".to_owned(), key.to_string().into());
+        relay.insert("host".to_owned(), host.to_string().into());
+        let relays = self.mesh_mut()?.entry("relay").or_insert_with(|| Value::Array(vec![]));
+        relays.as_array_mut().context("mesh.relay is no array")?.push(relay.into());
+        Ok(())
     }
 
     /// The `[guard]` table, created if missing.

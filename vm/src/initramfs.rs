@@ -28,6 +28,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("ping", "iputils-ping"),
     ("tracepath", "iputils-tracepath"),
     ("iperf3", "iperf3"),
+    ("keepalived", "keepalived"),
     ("mount", "mount"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::udp::{bind, receive_all};
+use super::{
+    silence::Silence,
+    udp::{bind, receive_all},
+};
 use crate::{Family, Peer, deadline};
 
 /// Time between two datagrams.
@@ -21,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Stream {
     shared: Arc<Shared>,
-    worker: JoinHandle<Result<Vec<u64>>>,
+    worker: JoinHandle<Result<(Vec<u64>, Silence)>>,
 }
 
 /// The result of a stream.
@@ -35,6 +38,8 @@ pub struct Flown {
     pub repeated: u64,
     /// The numbers of the first few that did not arrive.
     pub missing: Vec<u64>,
+    /// The longest time in which none arrived.
+    pub silence: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +75,8 @@ impl Stream {
     /// Stops it, and waits for the last datagrams unless none arrived.
     pub fn stop(self) -> Result<Flown> {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let times = self.worker.join().map_err(|_panic| anyhow!("the stream panicked"))??;
+        let (times, silence) =
+            self.worker.join().map_err(|_panic| anyhow!("the stream panicked"))??;
         let missing = |(number, times): (u64, &u64)| (*times == 0).then_some(number);
         let received = times.iter().filter(|&&times| times > 0).count() as u64;
         Ok(Flown {
@@ -78,6 +84,7 @@ impl Stream {
             received,
             repeated: times.iter().filter(|&&times| times > 1).count() as u64,
             missing: (0..).zip(&times).filter_map(missing).take(20).collect(),
+            silence: silence.longest(),
         })
     }
 }
@@ -90,8 +97,9 @@ impl Shared {
         sender: &UdpSocket,
         target: SocketAddr,
         receiver: &UdpSocket,
-    ) -> Result<Vec<u64>> {
+    ) -> Result<(Vec<u64>, Silence)> {
         let mut times: Vec<u64> = Vec::new();
+        let mut silence = Silence::begin();
         while !self.stop.load(Ordering::Relaxed) {
             let number = times.len() as u64;
             match sender.send_to(&number.to_be_bytes(), target) {
@@ -102,26 +110,28 @@ impl Shared {
             }
             self.sent.store(times.len() as u64, Ordering::Relaxed);
             deadline::pass(INTERVAL);
-            self.drain(receiver, &mut times)?;
+            self.drain(receiver, &mut times, &mut silence)?;
         }
+        silence.end();
         if self.received.load(Ordering::Relaxed) > 0 {
             let all = deadline::within(deadline::SETTLING, "the last datagrams", || {
-                self.drain(receiver, &mut times)?;
+                self.drain(receiver, &mut times, &mut silence)?;
                 Ok(times.iter().all(|&times| times > 0).then_some(()))
             });
             // Missing datagrams are a result, not an error.
             drop(all);
         }
-        Ok(times)
+        Ok((times, silence))
     }
 
-    fn drain(&self, receiver: &UdpSocket, times: &mut [u64]) -> Result<()> {
+    fn drain(&self, receiver: &UdpSocket, times: &mut [u64], silence: &mut Silence) -> Result<()> {
         receive_all(receiver, |datagram| {
             let number = datagram.try_into().map(u64::from_be_bytes);
             let number =
                 number.with_context(|| format!("a datagram of {} bytes", datagram.len()))?;
             *times.get_mut(usize::try_from(number)?).context("a number that was not sent")? += 1;
             self.received.fetch_add(1, Ordering::Relaxed);
+            silence.broken();
             Ok(())
         })
     }

@@ -217,7 +217,7 @@ const LONG: [&str; 1] = ["atomic::"];
 
 /// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
 /// instructions, and skips the time in which it waits.
-const TIMED: [&str; 3] = ["fairness::", "limits::tcp_", "rules::time::"];
+const TIMED: [&str; 4] = ["fairness::", "limits::tcp_", "mesh::address::", "rules::time::"];
 
 /// 2 ns per instruction: no work takes long by the guest's clock.
 const SHIFT: u8 = 1;

@@ -1,0 +1,3 @@
+//! Three relays that are one to their peers.
+
+mod address;
