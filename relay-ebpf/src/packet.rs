@@ -94,8 +94,10 @@ impl<'a> Packet<'a> {
     /// Where it leaves, by [`Self::set_way`].
     #[inline(always)]
     pub fn way(&self) -> u32 {
+        // VERIFIER: 6.12 rejects one load from either this word or the interface's (dereference of
+        // modified ctx ptr), which LLVM makes of two that are not volatile.
         // SAFETY: as above.
-        unsafe { (*self.ctx.skb.skb).cb[0] }
+        unsafe { (&raw const (*self.ctx.skb.skb).cb[0]).read_volatile() }
     }
 
     /// Whether `relay_ingress` has passed the packet up. Packets come from WireGuard without a mark.
