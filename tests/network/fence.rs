@@ -280,6 +280,7 @@ fn drops(host: &Namespace) -> impl Fn(Dropped) -> u64 {
 
 fn fence() -> Fence {
     Fence {
+        transit: Vec::new(),
         interface: relay0(),
         port: TUNNEL,
         overlay: ["10.77.0.0/24", "fd77::/64"].map(|net| net.parse().expect("a prefix")).into(),

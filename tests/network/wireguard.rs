@@ -183,6 +183,7 @@ fn peer(number: u32) -> DesiredPeer {
     let mut bytes = [1; 32];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     DesiredPeer {
+        keepalive: None,
         name: format!("peer-{number}").parse().expect("a name"),
         public_key: PublicKey::from_bytes(bytes),
         preshared_key: number.is_multiple_of(3).then(|| PresharedKey::from_bytes(&bytes)).flatten(),

@@ -174,6 +174,7 @@ pub(super) fn relay(
 pub(super) fn fence(namespace: &Namespace, compiled: &Compiled) -> Result<()> {
     let fence = Fence {
         interface: INTERFACE.parse()?,
+        transit: Vec::new(),
         port: compiled.listen_port,
         overlay: Fleet::overlay().into(),
         marks: Marks { passed: PASSED, answer: ANSWER },
