@@ -104,7 +104,7 @@ impl Moves {
     }
 
     /// The slot of the next one; `None` if there is none now.
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn take(&mut self) -> Option<u32> {
         while let Some(item) = self.0.next() {
             if let Ok(slot) = <[u8; 4]>::try_from(&item[..]) {
                 return Some(u32::from_ne_bytes(slot));

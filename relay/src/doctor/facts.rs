@@ -62,6 +62,8 @@ pub struct Facts {
     pub lost: Vec<String>,
     /// Why rules of a running relay do not end when they should.
     pub retimed: Option<String>,
+    /// What is wrong with the other relays of the site.
+    pub mesh: Vec<String>,
     /// UFW, where it is enabled.
     pub ufw: Option<Ufw>,
     /// What else is attached to the interface.

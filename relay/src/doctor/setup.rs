@@ -12,11 +12,22 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(key_files(facts));
     findings.push(interface(facts, relay));
     findings.extend(lost(facts));
+    findings.extend(mesh(facts, relay));
     findings.push(rule_ends(facts, relay));
     findings.extend(claims(facts, relay));
     findings.push(programs(facts, relay));
     findings.push(port(facts, relay));
     findings
+}
+
+fn mesh(facts: &Facts, relay: &Relay) -> Vec<Finding> {
+    let Some(mesh) = &relay.mesh else { return Vec::new() };
+    if facts.mesh.is_empty() {
+        let relays = mesh.relays.len();
+        return vec![Finding::ok("mesh", format!("{relays} relays, none with a problem"))];
+    }
+    let remedy = "`relay mesh status` shows all relays of the site";
+    facts.mesh.iter().map(|problem| Finding::problem("mesh", problem, remedy)).collect()
 }
 
 fn rule_ends(facts: &Facts, relay: &Relay) -> Finding {

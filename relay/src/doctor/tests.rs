@@ -227,6 +227,7 @@ fn sound() -> Facts {
         ipv6_off: None,
         lost: Vec::new(),
         retimed: None,
+        mesh: Vec::new(),
         ufw: None,
         programs: Programs::NoInterface,
         guard: GuardPlaces::Off,

@@ -18,6 +18,8 @@ use crate::model::{
 };
 
 pub(super) const INTERFACE: &str = "relay0";
+/// The first port of transit tunnels.
+pub(super) const MESH_PORT: u16 = 51830;
 
 /// The model. `None` if a required key is missing or a name is nobody's, which is reported.
 pub(super) fn build(tables: &Tables, names: &Names<'_>, base: &Path) -> Option<Relay> {
@@ -127,7 +129,7 @@ fn build_mesh(mesh: &MeshTable, base: &Path) -> Option<Mesh> {
     let private_key_file = mesh.private_key_file.as_ref().map(|path| base.join(&path.value));
     Some(Mesh {
         name: mesh.name.as_ref().map(|name| name.value.clone()),
-        port: or(&mesh.port, 51830),
+        port: or(&mesh.port, MESH_PORT),
         private_key_file: private_key_file.unwrap_or_else(|| "/etc/relay/mesh.key".into()),
         relays: relays.collect::<Option<_>>()?,
     })

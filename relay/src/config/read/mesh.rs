@@ -3,7 +3,7 @@
 use std::{collections::HashMap, hash::Hash};
 
 use super::{
-    build::INTERFACE,
+    build::{INTERFACE, MESH_PORT as PORT},
     fault::Fault,
     findings::Findings,
     place::{Files, Located},
@@ -62,8 +62,7 @@ fn check_interface(interface: &str, name: &Located<RelayName>, findings: &mut Fi
 /// The ports of the tunnels: as many as relays, and none of them the relay's own.
 fn check_ports(tables: &Tables, findings: &mut Findings) {
     let (Some(mesh), Some(relay)) = (&tables.mesh, &tables.relay) else { return };
-    let Some(port) = &mesh.port else { return };
-    let first = u32::from(port.value);
+    let first = mesh.port.as_ref().map_or(u32::from(PORT), |port| u32::from(port.value));
     let last = first + u32::try_from(mesh.relays.len()).unwrap_or(u32::MAX).saturating_sub(1);
     let listen_port = relay.listen_port.as_ref().map_or(51820, |port| u32::from(port.value));
     let fault = if last > u32::from(u16::MAX) {
@@ -76,7 +75,8 @@ fn check_ports(tables: &Tables, findings: &mut Findings) {
     } else {
         return;
     };
-    findings.present(port.place, "mesh.port", fault);
+    let place = mesh.port.as_ref().map_or(mesh.place, |port| port.place);
+    findings.present(place, "mesh.port", fault);
 }
 
 /// Reports a value that an earlier relay has.

@@ -3,7 +3,7 @@
 mod interface;
 mod system;
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, time::SystemTime};
 
 pub(super) use self::{
     interface::reaches_v6,
@@ -11,9 +11,14 @@ pub(super) use self::{
 };
 
 use self::interface::Interface;
-use super::{Error, Result, Site, guard::Guarding, host};
+use super::{
+    Error, Result, Site, chain,
+    guard::Guarding,
+    host,
+    mesh::{self, transit::SeenTransit},
+};
 use crate::{
-    config::{self, Options, Problem, Problems, Secrets},
+    config::{self, Loaded, Options, Problem, Problems, Secrets},
     datapath::{Datapath, DatapathError, MINIMUM_KERNEL, Obstacle, is_bpffs_open},
     doctor::{Configured, Facts, Firewall, GuardPlaces, Module, Occupant, PinPlace, Route},
     model::Relay,
@@ -28,10 +33,11 @@ pub async fn observe(site: Site<'_>) -> Result<Facts> {
     let Site { config, bpffs, .. } = site;
     let handle = net::connect()?;
     let (kernel, version) = host::kernel();
-    let (relay, configured) = configuration(config);
+    let (loaded, configured) = configuration(config);
+    let relay = loaded.as_ref().map(|loaded| loaded.relay.clone());
     let name = relay.as_ref().map(|relay| &relay.interface);
     let (routes, host_addresses) = network(&handle).await?;
-    let Interface { occupant, programs, has_port, lost, retimed } = match &relay {
+    let Interface { occupant, programs, has_port, lost, retimed, transits } = match &relay {
         Some(relay) => interface::interface(&handle, relay, bpffs).await,
         None => Interface::nobody(Occupant::Nobody),
     };
@@ -79,6 +85,7 @@ pub async fn observe(site: Site<'_>) -> Result<Facts> {
         ipv6_off: name.and_then(host::ipv6_off),
         lost,
         retimed,
+        mesh: mesh(loaded.as_ref(), bpffs, &transits),
         ufw: port.and_then(system::ufw),
         occupant,
         programs,
@@ -106,8 +113,20 @@ fn pin_place(bpffs: &Path) -> PinPlace {
     }
 }
 
+/// What is wrong with the other relays of the site of a relay that runs.
+fn mesh(loaded: Option<&Loaded>, bpffs: &Path, transits: &[SeenTransit]) -> Vec<String> {
+    let Some(loaded) = loaded.filter(|loaded| loaded.relay.mesh.is_some()) else {
+        return Vec::new();
+    };
+    match Datapath::open(bpffs, loaded.relay.interface.as_str()) {
+        Ok(datapath) if !datapath.exists() => Vec::new(),
+        Ok(datapath) => mesh::problems(loaded, &datapath, transits, SystemTime::now()),
+        Err(error) => vec![chain(&error)],
+    }
+}
+
 /// The configured relay, and the problems of its files.
-fn configuration(path: &Path) -> (Option<Relay>, Configured) {
+fn configuration(path: &Path) -> (Option<Loaded>, Configured) {
     let mut configured = Configured { path: path.to_owned(), ..Configured::default() };
     let lines = |problems: &Problems| problems.iter().map(ToString::to_string).collect();
     let loaded = match config::load(path, Options { allow_empty: true }) {
@@ -124,7 +143,7 @@ fn configuration(path: &Path) -> (Option<Relay>, Configured) {
     let (keys, others): (Vec<_>, Vec<_>) = loaded.warnings.iter().partition(of_key);
     configured.key_warnings = keys.iter().map(ToString::to_string).collect();
     configured.warnings = others.iter().map(ToString::to_string).collect();
-    (Some(loaded.relay), configured)
+    (Some(loaded), configured)
 }
 
 async fn network(handle: &Handle) -> Result<(Vec<Route>, Vec<IpAddr>)> {

@@ -95,7 +95,10 @@ impl<'a> Agent<'a> {
         }
         let claims = actions.iter().filter_map(|action| match action {
             Action::Publish { peer, claim } => Some((*peer, *claim)),
-            _ => None,
+            Action::Home { .. }
+            | Action::Record { .. }
+            | Action::Release { .. }
+            | Action::Withdraw { .. } => None,
         });
         let beginning = Beginning {
             generation: milliseconds(
@@ -132,7 +135,9 @@ impl<'a> Agent<'a> {
     /// # Errors
     /// The relay is down, or the kernel does not answer.
     pub async fn run(mut self, say: impl Fn(&str)) -> Result<()> {
-        say(&format!("{}: telling {} other relays", self.interface, self.mesh.relays.len() - 1));
+        let others = self.mesh.relays.iter().enumerate().filter(|(place, _)| *place != self.own);
+        let names: Vec<_> = others.map(|(_, relay)| relay.name.to_string()).collect();
+        say(&format!("{}: gossips with {}", self.interface, names.join(", ")));
         let mut tick = interval(SCAN);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -391,7 +396,7 @@ fn follow_moves(mut moves: Moves) -> Result<mpsc::Receiver<u32>> {
     let (sender, receiver) = mpsc::channel(MOVES_AT_ONCE);
     let follow = move || {
         while moves.wait().is_ok() && !sender.is_closed() {
-            while let Some(slot) = moves.next() {
+            while let Some(slot) = moves.take() {
                 if sender.blocking_send(slot).is_err() {
                     return;
                 }

@@ -41,7 +41,7 @@ pub async fn drain(
     timeout: Duration,
     mut progress: impl FnMut(usize),
 ) -> Result<()> {
-    let homes = Site::of(context)?.homes(context)?;
+    let homes = Site::of(context)?.homes(context.datapath())?;
     let slots = context.datapath().slots()?;
     let interface = context.relay().interface.clone();
     ask(&interface, true)?;

@@ -90,7 +90,7 @@ impl Roster {
 /// The claim that is recorded of a slot, if there is one.
 pub(super) fn recorded(homes: &Homes, slot: u32) -> Option<Claim> {
     let claim = homes.claim(slot);
-    let Some(version) = Some(claim.version).filter(|version| *version > 0) else { return None };
+    let version = Some(claim.version).filter(|version| *version > 0)?;
     Some(Claim::new(version, claim.handshake, endpoint(&claim)))
 }
 

@@ -6,8 +6,8 @@ use relay_common::mesh::{Claim, Home};
 
 use super::super::{Classified, Context, Error, Kind, Result};
 use crate::{
-    config::{MeshKey, Secrets},
-    datapath::{self, Homes},
+    config::{Loaded, MeshKey, Secrets},
+    datapath::{self, Datapath, Homes},
     model::{InterfaceName, Mesh, MeshRelay, Relay, RelayName},
     policy::{self, Sources},
 };
@@ -64,7 +64,14 @@ impl<'a> Site<'a> {
     /// # Errors
     /// It has none; its key cannot be read.
     pub(super) fn of(context: &'a Context) -> Result<Self> {
-        let loaded = context.loaded()?;
+        Self::of_loaded(context.loaded()?)
+    }
+
+    /// The site of a configuration.
+    ///
+    /// # Errors
+    /// It has none; its key cannot be read.
+    pub(super) fn of_loaded(loaded: &'a Loaded) -> Result<Self> {
         let interface = &loaded.relay.interface;
         let mesh = loaded.relay.mesh.as_ref();
         let mesh = mesh.ok_or_else(|| Alone { interface: interface.clone() })?;
@@ -95,9 +102,9 @@ impl<'a> Site<'a> {
     ///
     /// # Errors
     /// The relay was not brought up with the mesh, or a pin cannot be read.
-    pub(super) fn homes(&self, context: &Context) -> Result<Homes> {
-        let homes = context.datapath().homes()?;
-        Ok(homes.ok_or_else(|| Self::not_applied(self.interface))?)
+    pub(super) fn homes(&self, datapath: &Datapath) -> Result<Homes> {
+        let homes = datapath.homes()?;
+        homes.ok_or_else(|| Self::not_applied(self.interface))
     }
 
     /// The relay runs without the mesh of its configuration.

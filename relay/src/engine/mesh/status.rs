@@ -12,7 +12,9 @@ use super::{
     transit::{SeenTransit, is_dead},
 };
 use crate::{
-    model::MeshRelay,
+    config::Loaded,
+    datapath::Datapath,
+    model::{MeshRelay, Relay},
     stats::{Ignored, MeshRelayStatus, MeshStatus},
 };
 
@@ -24,19 +26,21 @@ pub async fn mesh_status(context: &Context, now: SystemTime) -> Result<MeshStatu
     let site = Site::of(context)?;
     context.require_up()?;
     let seen = SeenTransit::all(context.handle(), context.relay(), context.datapath()).await?;
-    of(context, &site, &seen, now)
+    of(context.relay(), context.datapath(), &site, &seen, now)
 }
 
 /// What is wrong with the relays of the site; nothing without a mesh.
 pub(in crate::engine) fn problems(
-    context: &Context,
+    loaded: &Loaded,
+    datapath: &Datapath,
     seen: &[SeenTransit],
     now: SystemTime,
 ) -> Vec<String> {
-    if context.relay().mesh.is_none() {
+    if loaded.relay.mesh.is_none() {
         return Vec::new();
     }
-    let status = Site::of(context).and_then(|site| of(context, &site, seen, now));
+    let status =
+        Site::of_loaded(loaded).and_then(|site| of(&loaded.relay, datapath, &site, seen, now));
     match status {
         Ok(status) => status.problems,
         Err(error) => vec![error.chain()],
@@ -44,13 +48,13 @@ pub(in crate::engine) fn problems(
 }
 
 fn of(
-    context: &Context,
+    relay: &Relay,
+    datapath: &Datapath,
     site: &Site<'_>,
     seen: &[SeenTransit],
     now: SystemTime,
 ) -> Result<MeshStatus> {
-    let (datapath, relay) = (context.datapath(), context.relay());
-    let homes = site.homes(context)?;
+    let homes = site.homes(datapath)?;
     let slots = datapath.slots()?;
     let counters = datapath.counters(&slots)?;
     let agent = AgentState::read(site.interface)?;

@@ -55,7 +55,7 @@ pub async fn takeover(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<TakenOver> {
     let site = Site::of(context)?;
-    let homes = site.homes(context)?;
+    let homes = site.homes(context.datapath())?;
     let slots = context.datapath().slots()?;
     let from = match from {
         Some(name) => slots.get(&site.named(name)?.public_key).copied(),

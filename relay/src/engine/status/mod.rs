@@ -77,8 +77,8 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
         Err(why) => problems.insert(0, why.clone()),
     }
     problems.extend(running.guard_obstacles());
-    if running.link.is_some() && compared.is_ok() {
-        problems.extend(mesh::problems(context, &running.transits, now));
+    if let (Some(_), Ok((loaded, _))) = (&running.link, &compared) {
+        problems.extend(mesh::problems(loaded, datapath, &running.transits, now));
     }
     problems.extend(guard_counts.err().map(|error| chain(&error)));
     problems.extend(guard_attempts.err().map(|error| chain(&error)));
@@ -126,7 +126,8 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
         }
     }
     findings.problems = problems;
-    if attendance.online == 0 && attendance.offline > 0 {
+    // Peers of a site may all be at home at its other relays.
+    if attendance.online == 0 && attendance.offline > 0 && relay.mesh.is_none() {
         // Sessions end after three minutes: who sends has had a handshake since.
         let now = self::received(wireguard::read(&relay.interface)?.as_ref());
         let sends =
