@@ -101,3 +101,46 @@ impl Mesh {
         self.port.saturating_add(u16::try_from(place).unwrap_or(u16::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mesh() -> Mesh {
+        let relay = |(name, byte): (&str, u8)| MeshRelay {
+            name: name.parse().expect("a name"),
+            public_key: PublicKey::from_bytes([byte; 32]),
+            host: format!("192.0.2.{byte}"),
+        };
+        Mesh {
+            name: None,
+            port: 51830,
+            private_key_file: "mesh.key".into(),
+            relays: [("a", 1), ("b", 2), ("c", 3)].map(relay).into(),
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_tunnel_agree() {
+        let (mesh, interface) = (mesh(), "relay0".parse().expect("a name"));
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            let of = |own: usize, to: usize| {
+                let all = mesh.transits(own, &interface);
+                all.into_iter().find(|it| it.relay == mesh.relays[to]).expect("a tunnel")
+            };
+            let (here, there) = (of(one, other), of(other, one));
+            assert_eq!((here.port_there, here.listen_port), (there.listen_port, there.port_there));
+            assert_eq!((here.address, here.address_there), (there.address_there, there.address));
+            assert!(mesh.network().contains(&here.address));
+        }
+        let names = mesh.transits(1, &interface);
+        let names: Vec<_> = names.iter().map(|it| it.interface.to_string()).collect();
+        assert_eq!(names, ["relay0-a", "relay0-c"]);
+    }
+
+    #[test]
+    fn a_relay_is_known_by_its_key() {
+        assert_eq!(mesh().place_of(&PublicKey::from_bytes([3; 32])), Some(2));
+        assert_eq!(mesh().place_of(&PublicKey::from_bytes([4; 32])), None);
+    }
+}

@@ -171,3 +171,61 @@ pub fn render_mesh_into(out: &mut impl Write, shown: &MeshStatus) -> io::Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> MeshStatus {
+        let own =
+            MeshRelayStatus { name: "fra1".to_owned(), own: true, peers: 41, ..Default::default() };
+        let other = MeshRelayStatus {
+            name: "fra2".to_owned(),
+            interface: Some("relay0-fra2".to_owned()),
+            endpoint: Some("192.0.2.12:51830".to_owned()),
+            handshake_age_seconds: Some(12),
+            alive: Some(true),
+            heard_age_milliseconds: Some(130),
+            delay_microseconds: Some(640),
+            policy_hash: Some("aa".to_owned()),
+            peers: 3,
+            rx_packets: 7,
+            rx_bytes: 4096,
+            tx_packets: 9,
+            tx_bytes: 8192,
+            ..Default::default()
+        };
+        let silent = MeshRelayStatus {
+            name: "fra3".to_owned(),
+            alive: Some(false),
+            policy_hash: Some("bb".to_owned()),
+            ..Default::default()
+        };
+        MeshStatus {
+            agent_running: true,
+            policy_hash: "aa".to_owned(),
+            relays: vec![own, other, silent],
+            unknown_peers: 2,
+            ignored: vec![Ignored { reason: "stranger".to_owned(), count: 4 }],
+            problems: vec!["transit to fra3 is down".to_owned()],
+            ..MeshStatus::new("relay0", "fra1")
+        }
+    }
+
+    #[test]
+    fn relays_are_lines_of_a_table() {
+        let mut text = Vec::new();
+        render_mesh_into(&mut text, &site()).expect("a Vec takes everything");
+        insta::assert_snapshot!(String::from_utf8(text).expect("UTF-8"));
+    }
+
+    #[test]
+    fn its_json_is_as_the_schema_says() {
+        let schema = include_str!("../../../docs/mesh.schema.json");
+        let schema = serde_json::from_str(schema).expect("a schema");
+        for status in [site(), MeshStatus::new("relay0", "fra1")] {
+            let json = serde_json::to_value(status).expect("numbers and names");
+            jsonschema::validate(&schema, &json).expect("as the schema says");
+        }
+    }
+}

@@ -34,6 +34,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("deploy/prometheus/relay.rules.yml", "prometheus/relay.rules.yml"),
     ("deploy/prometheus/relay.rules.test.yml", "prometheus/relay.rules.test.yml"),
     ("deploy/grafana/relay.json", "grafana/relay.json"),
+    ("deploy/keepalived/relay.conf", "keepalived/relay.conf"),
     ("examples/full.toml", "examples/full.toml"),
     ("examples/node-to-node.toml", "examples/node-to-node.toml"),
     ("examples/one-to-many.toml", "examples/one-to-many.toml"),

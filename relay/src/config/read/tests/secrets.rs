@@ -111,3 +111,41 @@ fn key_files_others_can_read_are_warned_about() {
     /etc/relay/relay.toml:8:22: node-b.preshared_key_file: /etc/relay/psk has mode 0640, which lets others use it; chmod 0600 /etc/relay/psk
     ");
 }
+
+#[test]
+fn the_key_of_the_transit_says_which_relay_this_is() {
+    let site = Site::new(KEYS[1]);
+    site.write("private.key", KEYS_OF_SITE[0], 0o600);
+    site.write("psk", PRESHARED, 0o600);
+    let path = site.0.path().join("relay.toml");
+    let text = fs::read_to_string(&path).expect("the file");
+    let mesh = |name: &str| {
+        format!(
+            "{text}[mesh]\n{name}private_key_file = \"mesh.key\"\n\
+             [[mesh.relay]]\nname = \"fra1\"\npublic_key = \"{}\"\nhost = \"192.0.2.11\"\n\
+             [[mesh.relay]]\nname = \"fra2\"\npublic_key = \"{PUBLIC}\"\nhost = \"192.0.2.12\"\n",
+            KEYS[2]
+        )
+    };
+    site.write("relay.toml", &mesh(""), 0o644);
+    let mut said = vec![site.problems()];
+    site.write("mesh.key", KEYS_OF_SITE[0], 0o600);
+    said.push(site.problems());
+    site.write("mesh.key", KEYS_OF_SITE[1], 0o600);
+    said.push(site.problems());
+    site.write("mesh.key", PRIVATE, 0o600);
+    let secrets = Secrets::read(&site.load()).expect("keys");
+    assert_eq!(secrets.mesh().expect("a key").place, 1);
+    site.write("relay.toml", &mesh("name = \"fra1\"\n"), 0o644);
+    said.push(site.problems());
+    site.write("mesh.key", PRIVATE, 0o644);
+    let warnings: Vec<_> = site.load().warnings.iter().map(ToString::to_string).collect();
+    said.push(warnings.join("\n").replace(&site.0.path().display().to_string(), "/etc/relay"));
+    insta::assert_snapshot!(said.concat());
+}
+
+/// Other private keys.
+const KEYS_OF_SITE: [&str; 2] = [
+    "qFlj1b4o0L8u1uW3hXq3pY0z0yG8m0m2hT5c6Tz4tVQ=",
+    "YAnz5TgDhqg0a8k3e0qv1G5t4m1Q5cJm6b2r9w8xZ0o=",
+];
