@@ -88,6 +88,7 @@ pub fn release(ctx: TcContext) -> bool {
     let kernel = Kernel::new(false);
     let now = u64::from(ticks(kernel.now_ns()));
     let first = first_place(seen.packet.source);
+    let way = way_of(&packet);
     let mut is_sent = false;
     for place in 0..PLACES {
         let Some(held) = maps::held(first + place) else { continue };
@@ -105,12 +106,12 @@ pub fn release(ctx: TcContext) -> bool {
             count::dropped_slot(held.slot.get(), Reason::BadFragment, 1);
         } else {
             if !is_sent {
-                send(&packet);
+                send(&packet, way);
                 is_sent = true;
             }
             if become_held(&packet, held).is_some() {
                 count_released(seen, held.len.get());
-                send(&packet);
+                send(&packet, way);
             } else {
                 count::dropped_slot(held.slot.get(), Reason::Inconsistent, 1);
             }
@@ -120,15 +121,19 @@ pub fn release(ctx: TcContext) -> bool {
     is_sent
 }
 
-/// Sends a copy of the packet on its way. Never with `BPF_F_INGRESS`.
+/// Where packets of its datagram leave.
 #[inline(always)]
-fn send(packet: &Packet<'_>) {
-    let interface = if has(MESH) {
-        packet.forget_transit();
-        packet.way()
-    } else {
-        packet.interface()
-    };
+fn way_of(packet: &Packet<'_>) -> u32 {
+    if !has(MESH) {
+        return packet.interface();
+    }
+    packet.forget_transit();
+    packet.way()
+}
+
+/// Sends a copy of the packet out of an interface. Never with `BPF_F_INGRESS`.
+#[inline(always)]
+fn send(packet: &Packet<'_>, interface: u32) {
     // SAFETY: the context is valid. A copy that the kernel cannot make is a lost packet.
     let _sent = unsafe { bpf_clone_redirect(packet.context().skb.skb, interface, 0) };
 }

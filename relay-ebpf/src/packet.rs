@@ -1,9 +1,10 @@
 //! The packet in its buffer: the only file with pointers into it.
 
-use core::arch::asm;
+use core::{arch::asm, mem::offset_of};
 
 use aya_ebpf::{
     EbpfContext as _,
+    bindings::__sk_buff,
     helpers::generated::{
         bpf_csum_diff, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
     },
@@ -31,6 +32,9 @@ use crate::{
 pub struct Packet<'a> {
     ctx: &'a TcContext,
 }
+
+/// Offset of the word that says where a packet leaves.
+const WAY: usize = offset_of!(__sk_buff, cb);
 
 /// Buffer for a quote, zeros behind its end.
 pub type QuoteBuffer = [u32; MAX_QUOTE as usize / 4];
@@ -86,18 +90,35 @@ impl<'a> Packet<'a> {
     /// Sets where it leaves: the index of an interface.
     #[inline(always)]
     pub fn set_way(&self, interface: u32) {
+        // VERIFIER: the compiler would compute the address of the field once for several accesses, and
+        // 6.18 reports "dereference of modified ctx ptr".
         // SAFETY: the context is valid while the program runs. The kernel leaves these words to
         // programs of traffic control.
-        unsafe { (*self.ctx.skb.skb).cb[0] = interface };
+        unsafe {
+            asm!(
+                "*(u32 *)({context} + {way}) = {interface}",
+                context = in(reg) self.ctx.skb.skb,
+                way = const WAY,
+                interface = in(reg) u64::from(interface),
+            );
+        }
     }
 
     /// Where it leaves, by [`Self::set_way`].
     #[inline(always)]
     pub fn way(&self) -> u32 {
-        // VERIFIER: 6.12 rejects one load from either this word or the interface's (dereference of
-        // modified ctx ptr), which LLVM makes of two that are not volatile.
+        let interface: u64;
+        // VERIFIER: as above.
         // SAFETY: as above.
-        unsafe { (&raw const (*self.ctx.skb.skb).cb[0]).read_volatile() }
+        unsafe {
+            asm!(
+                "{interface} = *(u32 *)({context} + {way})",
+                context = in(reg) self.ctx.skb.skb,
+                way = const WAY,
+                interface = out(reg) interface,
+            );
+        }
+        interface as u32
     }
 
     /// Whether `relay_ingress` has passed the packet up. Packets come from WireGuard without a mark.

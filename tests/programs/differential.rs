@@ -155,7 +155,7 @@ fn may_be_stricter(reason: Reason, packet: &[u8]) -> bool {
 }
 
 /// A packet between the two peers, mostly malformed.
-fn packet(random: &mut TestRng, from: &str, to: &str) -> Vec<u8> {
+pub(crate) fn packet(random: &mut TestRng, from: &str, to: &str) -> Vec<u8> {
     let mut below = |limit: u32| random.next_u32() % limit;
     let len = match below(8) {
         0 => 1300 + below(400),

@@ -13,6 +13,7 @@ mod host;
 mod learnt;
 mod limits;
 mod memory;
+mod mesh;
 mod meters;
 mod pairs;
 mod pins;

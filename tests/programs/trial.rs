@@ -167,7 +167,7 @@ fn ruled(ports: &[u16]) -> Relay {
     Relay { rules: vec![rule], ..relay(peers) }
 }
 
-fn start(host: &TunHost<'_>, candidate: &Relay) -> Result<()> {
+pub(crate) fn start(host: &TunHost<'_>, candidate: &Relay) -> Result<()> {
     let observed = host.observe()?;
     let (compiled, slots) = host.compile(candidate)?;
     let (in_force, assigned) = &host.in_force;
@@ -190,6 +190,6 @@ fn is_clean(host: &TunHost<'_>) -> Result<()> {
     Ok(())
 }
 
-fn found(host: &TunHost<'_>) -> Result<Found> {
+pub(crate) fn found(host: &TunHost<'_>) -> Result<Found> {
     host.enter(Datapath::differences)
 }

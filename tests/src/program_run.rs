@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use relay::{
-    datapath::{DatapathError, Direction, Loaded, Packet},
+    datapath::{DatapathError, Direction, Loaded, Packet, Run},
     model::{Peer, PublicKey, Relay},
     policy::{Compiled, Sources, compile},
 };
-use relay_common::{PeerCounters, Reason, counters::UNATTRIBUTED_SLOT, verdict::Verdict};
+use relay_common::{
+    PeerCounters, Reason, counters::UNATTRIBUTED_SLOT, mesh::arrived_on, names::MESH,
+    verdict::Verdict,
+};
 
 use crate::inner::Inner;
 
@@ -18,6 +21,10 @@ pub const SHOT: u32 = 2;
 /// `TC_ACT_REDIRECT`: sent out of the interface that it arrived on.
 pub const REDIRECT: u32 = 7;
 
+/// Other relays of a mesh, and the interface to the first of them.
+const RELAYS: u32 = 2;
+const FIRST_TRANSIT: u32 = 11;
+
 /// A policy with its loaded programs. Peer number n has slot n + 1.
 pub struct ProgramRun {
     /// The policy, for the oracle.
@@ -27,6 +34,16 @@ pub struct ProgramRun {
     /// Its compiled form.
     pub compiled: Compiled,
     loaded: Loaded,
+    relays: u32,
+}
+
+/// Another relay of a mesh: its slot, and the interface of the tunnel to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    /// Index of the interface.
+    pub interface: u32,
+    /// Slot.
+    pub slot: u32,
 }
 
 /// A snapshot of all counters.
@@ -54,6 +71,26 @@ impl ProgramRun {
         Self::load(relay, &[], 0, |compiled, slots| Loaded::load_learning(compiled, 1, slots))
     }
 
+    /// The same of a relay in a mesh, which learns or does not. Other relays have the slots behind those
+    /// of the peers.
+    pub fn in_mesh(relay: Relay, features: u32, learns: bool) -> Self {
+        let programs = Self::load(relay, &[], MESH | features, |compiled, slots| {
+            let slots = slots + RELAYS;
+            if learns {
+                Loaded::load_learning(compiled, 1, slots)
+            } else {
+                Loaded::load(compiled, 1, None, slots)
+            }
+        });
+        Self { relays: RELAYS, ..programs }
+    }
+
+    /// Another relay of the mesh, by its number from 0.
+    pub fn other(&self, number: u32) -> Other {
+        assert!(number < self.relays, "{number}: there are {} other relays", self.relays);
+        Other { interface: FIRST_TRANSIT + number, slot: self.peers() + 1 + number }
+    }
+
     /// The same on a host with more addresses than the relay's.
     pub fn on_host(relay: Relay, host_addresses: &[IpAddr], features: u32) -> Self {
         Self::load(relay, host_addresses, features, |compiled, slots| {
@@ -76,12 +113,25 @@ impl ProgramRun {
         let highest = slots.last().copied().unwrap_or(UNATTRIBUTED_SLOT);
         let loaded = load(&compiled, highest + 1)
             .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
-        Self { relay, interface: 0, compiled, loaded }
+        Self { relay, interface: 0, compiled, loaded, relays: 0 }
     }
 
     /// Runs the ingress program on a packet from a peer.
     pub fn ingress(&mut self, inner: &Inner) -> (u32, Vec<u8>) {
         self.run(Direction::Ingress, inner, 1, (0, 0))
+    }
+
+    /// Runs the ingress program on a packet from a peer, or from another relay.
+    pub fn arrive(&mut self, inner: &Inner, from: Option<Other>) -> Run {
+        let mark = from.map_or(0, |other| arrived_on(other.interface).expect("it fits"));
+        let packet = Packet {
+            bytes: inner.bytes(),
+            interface: self.interface,
+            ingress_interface: 1,
+            mark,
+            ..Packet::default()
+        };
+        self.loaded.run(Direction::Ingress, &packet).expect("the packet runs")
     }
 
     /// Runs the ingress program on an aggregate of segments with payloads of `gso_size` bytes.
@@ -107,7 +157,7 @@ impl ProgramRun {
 
     /// All counters.
     pub fn counts(&mut self) -> Counts {
-        let slots = 0..=u32::try_from(self.relay.peers.len()).expect("few peers");
+        let slots = 0..=self.peers() + self.relays;
         let loaded = &mut self.loaded;
         Counts {
             traffic: slots.clone().map(|slot| loaded.traffic(slot).expect("counters")).collect(),
@@ -125,6 +175,10 @@ impl ProgramRun {
         let before = self.counts();
         let result = step(self);
         (result, self.counts().since(&before))
+    }
+
+    fn peers(&self) -> u32 {
+        u32::try_from(self.relay.peers.len()).expect("few peers")
     }
 
     fn run(

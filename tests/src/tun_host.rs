@@ -72,6 +72,11 @@ impl<'a> TunHost<'a> {
         self.tun.write(inner.bytes())
     }
 
+    /// The next packet that it has sent, if any.
+    pub fn sent(&self) -> Result<Option<Vec<u8>>> {
+        self.tun.read()
+    }
+
     /// Whether the packet leaves again. One that does not is counted as dropped.
     pub fn passes(&self, inner: &Inner) -> Result<bool> {
         let dropped = || -> Result<u64> {

@@ -15,7 +15,7 @@ use relay_common::{
     counters::{DROPPED_STRIDE, MAX_PAIRS_COUNTED, MAX_RULES, RuleCounters},
     event::EVENTS_KEPT,
     flow::{DATAGRAM_SETS, SETS},
-    mesh::MOVES_LEN,
+    mesh::{Home, MOVES_LEN},
     meter::Used,
     names,
     trial::MAX_DIFFERENCES,
@@ -30,7 +30,7 @@ use super::{
     events::Recorder,
     flows::{self, LiveFlow},
     hash::policy_hash,
-    load, meters,
+    homes, load, meters,
     object::{self, OBJECT},
     pairs,
     pinned::{
@@ -298,6 +298,31 @@ impl Loaded {
     /// The map cannot be read.
     pub fn used(&self, slot: u32) -> Result<Used, DatapathError> {
         meters::of(self.array(names::METERS)?, slot)
+    }
+
+    /// Where the peer of a slot is at home, in the map of a generation with a mesh.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn home(&self, slot: u32) -> Result<Home, DatapathError> {
+        homes::of(self.array(names::HOMES)?, slot)
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    pub fn set_home(&mut self, slot: u32, home: Home) -> Result<(), DatapathError> {
+        homes::set(self.array(names::HOMES)?, slot, home)
+    }
+
+    /// The slots of peers that have come home, in the ring of a generation with a mesh that was loaded
+    /// without pins.
+    ///
+    /// # Errors
+    /// The ring cannot be read.
+    pub fn moved(&mut self) -> Result<Vec<u32>, DatapathError> {
+        homes::moved(self.map(names::MOVES)?)
     }
 
     /// What peers have used of each other, in the maps of a generation loaded without pins.

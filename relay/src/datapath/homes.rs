@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{
     Datapath, DatapathError,
     counters::Epoch,
-    pinned::{CLAIMS, HOMES, MOVES, PinnedMap, Pins, Words},
+    pinned::{CLAIMS, HOMES, MOVES, Mapped, PinnedMap, Pins, Words},
 };
 
 /// Words of a [`Claim`].
@@ -167,4 +167,27 @@ fn latest(pins: &Pins, map: &'static PinnedMap) -> Result<Option<(u32, Words)>, 
         }
     }
     Ok(None)
+}
+
+/// Where the peer of a slot is at home, in one map.
+pub(super) fn of(map: &MapData, slot: u32) -> Result<Home, DatapathError> {
+    let words = Mapped::<u64>::new(names::HOMES, map, slot as usize + 1)?;
+    Ok(Home::from_word(words.get(slot as usize).unwrap_or(0)))
+}
+
+/// Sets where the peer of a slot is at home, in one map.
+pub(super) fn set(map: &MapData, slot: u32, home: Home) -> Result<(), DatapathError> {
+    let words = Mapped::<u64>::new(names::HOMES, map, slot as usize + 1)?;
+    words.set(slot as usize, home.word());
+    Ok(())
+}
+
+/// The slots of peers that have come home since a ring was last read.
+pub(super) fn moved(ring: &mut Map) -> Result<Vec<u32>, DatapathError> {
+    let mut ring = RingBuf::try_from(ring).map_err(DatapathError::map(names::MOVES, "read"))?;
+    let mut slots = Vec::new();
+    while let Some(item) = ring.next() {
+        slots.extend(item.first_chunk().map(|slot| u32::from_ne_bytes(*slot)));
+    }
+    Ok(slots)
 }

@@ -24,7 +24,7 @@ use crate::possible;
 
 /// Peers 1, 3 and 4 may begin ssh, DNS and ping with peer 2, and nothing else. Slots are these
 /// numbers.
-fn one_way() -> Relay {
+pub(crate) fn one_way() -> Relay {
     let services = vec![
         Services::Ports { transport: Transport::Tcp, first: 22, last: 22 },
         Services::Ports { transport: Transport::Udp, first: 53, last: 53 },
@@ -50,7 +50,7 @@ fn one_way_programs(test: &str) -> Option<ProgramRun> {
 }
 
 /// Addresses of peers 1 and 2, in each family.
-fn families() -> [[IpAddr; 2]; 2] {
+pub(crate) fn families() -> [[IpAddr; 2]; 2] {
     [ends_of(1, true), ends_of(1, false)]
 }
 
@@ -60,7 +60,7 @@ fn ends_of(number: u32, is_v4: bool) -> [IpAddr; 2] {
     [number + 1, 3].map(|host| address(&format!("{prefix}{host}")))
 }
 
-fn back([from, to]: [IpAddr; 2]) -> [IpAddr; 2] {
+pub(crate) fn back([from, to]: [IpAddr; 2]) -> [IpAddr; 2] {
     [to, from]
 }
 
