@@ -167,8 +167,12 @@ pub const RELAY_V6_LOW: &str = "RELAY_V6_LOW";
 pub const LISTEN_PORT: &str = "LISTEN_PORT";
 /// MTU of the WireGuard interface, bytes.
 pub const MTU: &str = "MTU";
-/// Longest packet that takes the fast path, bytes; 0 turns the fast path off.
+/// Longest packet that takes the fast path, bytes; 0 turns the fast path off. In a mesh
+/// [`MESHED`] more.
 pub const DIRECT_MTU: &str = "DIRECT_MTU";
+/// Added to [`DIRECT_MTU`] in a mesh: more than any MTU. So the fast path tells by a number that it has
+/// read anyway, and without a mesh the verifier leaves nothing of the test.
+pub const MESHED: u32 = 1 << 16;
 /// [`FAST_PATH`] and the other feature bits.
 pub const FEATURES: &str = "FEATURES";
 /// Number of a [`crate::host_access::HostPolicy`].

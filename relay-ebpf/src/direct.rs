@@ -10,7 +10,7 @@ use relay_common::{
 
 use crate::{
     home, limits,
-    packet::Packet,
+    packet::{Packet, Single},
     settings::has,
     tables::{Place, RangeV4, RangeV6, opaque},
     tried::{self, TRIAL},
@@ -18,8 +18,10 @@ use crate::{
 
 /// What the fast path made of a packet.
 pub enum Glance {
-    /// It is ready for the redirect to the other peer.
+    /// It is ready for the redirect to the other peer, out of the interface that it came from.
     Relayed,
+    /// It is ready for the redirect to the other peer, on its way through a mesh.
+    Routed,
     /// Unchanged: its IPv4 header is right, and other things decide than lists.
     LeftV4(Left),
     /// The same for IPv6.
@@ -55,25 +57,14 @@ pub fn relay<const ROLE: u32>(packet: &Packet<'_>) -> Option<Glance> {
         return None;
     }
     let place = Place::of(source, destination)?;
-    if !packet.is_single() {
-        return None;
+    let ends = [source, destination];
+    let store = || words.store_ttl_word(header.decremented());
+    let left = |bits| Glance::LeftV4(Left { source, destination, place, bits });
+    match packet.single() {
+        Single::No => None,
+        Single::Alone => judged::<ROLE, false>(packet, ends, place, store, left),
+        Single::Meshed => judged::<ROLE, true>(packet, ends, place, store, left),
     }
-    let bits = cell::bits(opaque(place.cell().number()), source);
-    if !cell::is_mutual(bits) {
-        if !cell::is_limited_mutual(bits) || !has(LIMITED) {
-            return Some(Glance::LeftV4(Left { source, destination, place, bits }));
-        }
-        limits::account::<ROLE>(packet, source, destination)?;
-        if ROLE != TRIAL {
-            words.store_ttl_word(header.decremented());
-        }
-        return Some(Glance::Relayed);
-    }
-    account::<ROLE>(packet, source, destination)?;
-    if ROLE != TRIAL {
-        words.store_ttl_word(header.decremented());
-    }
-    Some(Glance::Relayed)
 }
 
 #[inline(always)]
@@ -91,33 +82,50 @@ fn relay_v6<const ROLE: u32>(packet: &Packet<'_>) -> Option<Glance> {
         return None;
     }
     let place = Place::of(source, destination)?;
-    if !packet.is_single() {
-        return None;
+    let ends = [source, destination];
+    let store = || words.store_hop_limit(header.hop_limit() - 1);
+    let left = |bits| Glance::LeftV6(Left { source, destination, place, bits });
+    match packet.single() {
+        Single::No => None,
+        Single::Alone => judged::<ROLE, false>(packet, ends, place, store, left),
+        Single::Meshed => judged::<ROLE, true>(packet, ends, place, store, left),
     }
+}
+
+/// Decides by the cell, and counts a packet that is relayed. `store` writes its TTL.
+#[inline(always)]
+fn judged<const ROLE: u32, const MESHED: bool>(
+    packet: &Packet<'_>,
+    [source, destination]: [&Leaf; 2],
+    place: Place,
+    store: impl FnOnce(),
+    left: impl FnOnce(u64) -> Glance,
+) -> Option<Glance> {
     let bits = cell::bits(opaque(place.cell().number()), source);
-    if !cell::is_mutual(bits) {
+    if cell::is_mutual(bits) {
+        account::<ROLE, MESHED>(packet, source, destination)?;
+    } else {
         if !cell::is_limited_mutual(bits) || !has(LIMITED) {
-            return Some(Glance::LeftV6(Left { source, destination, place, bits }));
+            return Some(left(bits));
         }
-        limits::account::<ROLE>(packet, source, destination)?;
-        if ROLE != TRIAL {
-            words.store_hop_limit(header.hop_limit() - 1);
-        }
-        return Some(Glance::Relayed);
+        limits::account::<ROLE, MESHED>(packet, source, destination)?;
     }
-    account::<ROLE>(packet, source, destination)?;
     if ROLE != TRIAL {
-        words.store_hop_limit(header.hop_limit() - 1);
+        store();
     }
-    Some(Glance::Relayed)
+    Some(if MESHED { Glance::Routed } else { Glance::Relayed })
 }
 
 /// Counts the packet, if the fast path relays it.
 #[inline(always)]
-fn account<const ROLE: u32>(packet: &Packet<'_>, source: &Leaf, destination: &Leaf) -> Option<()> {
+fn account<const ROLE: u32, const MESHED: bool>(
+    packet: &Packet<'_>,
+    source: &Leaf,
+    destination: &Leaf,
+) -> Option<()> {
     if source.slot() == destination.slot() {
         return None;
     }
-    let slots = home::route(packet, source.slot(), destination.slot()).ok()?;
+    let slots = home::routed::<MESHED>(packet, source.slot(), destination.slot())?;
     tried::counted::<ROLE>(packet, slots)
 }

@@ -9,18 +9,51 @@ use relay_common::{
     transport::Transport,
 };
 
-use crate::{count, ingress, maps, packet::Packet, policy, settings::has};
+use crate::{again, count, ingress, maps, packet::Packet, policy, settings::has};
 
-/// Decides where a packet between the peers of two slots leaves, and brings a peer home whose packet
-/// this is. The slots that it counts for: of a peer that is at home at another relay, that of the relay.
+/// [`cross`], if there is a mesh; otherwise these slots.
 ///
 /// # Errors
-/// Another relay may not send it.
+/// Another relay may not send the packet.
 #[inline(always)]
 pub fn route(packet: &Packet<'_>, source: u32, destination: u32) -> Result<[u32; 2], Reason> {
     if !has(MESH) {
         return Ok([source, destination]);
     }
+    // By then `admit` has passed it.
+    crossing(packet, source, destination).ok_or(Reason::Inconsistent)
+}
+
+/// The same where it is known whether there is a mesh.
+#[inline(always)]
+pub fn routed<const MESHED: bool>(
+    packet: &Packet<'_>,
+    source: u32,
+    destination: u32,
+) -> Option<[u32; 2]> {
+    if MESHED { crossing(packet, source, destination) } else { Some([source, destination]) }
+}
+
+#[inline(always)]
+fn crossing(packet: &Packet<'_>, source: u32, destination: u32) -> Option<[u32; 2]> {
+    match cross(again(packet.context()), source, destination) {
+        0 => None,
+        slots => Some([(slots >> 32) as u32, slots as u32]),
+    }
+}
+
+/// Decides where a packet between the peers of two slots leaves, and brings a peer home whose packet
+/// this is. The slots that it counts for, the sender's in the upper half: of a peer that is at home at
+/// another relay, that of the relay. 0 if another relay may not send it.
+#[inline(never)]
+fn cross(ctx: TcContext, source: u32, destination: u32) -> u64 {
+    let packet = Packet::new(&ctx);
+    let [from, to] = decided(&packet, source, destination).unwrap_or([0; 2]);
+    u64::from(from) << 32 | u64::from(to)
+}
+
+#[inline(always)]
+fn decided(packet: &Packet<'_>, source: u32, destination: u32) -> Result<[u32; 2], Reason> {
     let own = maps::home(source).ok_or(Reason::Inconsistent)?;
     let home = maps::home(destination).ok_or(Reason::Inconsistent)?;
     if let Some(transit) = packet.transit() {
@@ -51,7 +84,7 @@ fn check(transit: u32, source: Home, destination: Home) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Checks what another relay sends, as [`route`] does it for packets between peers. Whatever a peer
+/// Checks what another relay sends, as [`cross`] does it for packets between peers. Whatever a peer
 /// sends passes.
 ///
 /// # Errors

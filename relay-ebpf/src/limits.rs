@@ -16,7 +16,7 @@ pub const NO_PEER: u32 = relay_common::counters::UNATTRIBUTED_SLOT;
 
 /// Charges and counts a packet between two peers that [`crate::direct`] is about to relay.
 #[inline(always)]
-pub fn account<const ROLE: u32>(
+pub fn account<const ROLE: u32, const MESHED: bool>(
     packet: &Packet<'_>,
     source: &Leaf,
     destination: &Leaf,
@@ -25,7 +25,7 @@ pub fn account<const ROLE: u32>(
     if from == to {
         return None;
     }
-    let slots = home::route(packet, source.slot(), destination.slot()).ok()?;
+    let slots = home::routed::<MESHED>(packet, source.slot(), destination.slot())?;
     if pass(from, to, bytes) == 0 {
         return None;
     }

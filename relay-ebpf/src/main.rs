@@ -83,7 +83,7 @@ pub fn relay_learn(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn relay_trial(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    if relay_fast::<TRIAL>(&ctx, &packet) {
+    if relay_fast::<TRIAL>(&ctx, &packet) != Fast::Left {
         return PASS;
     }
     if let Done::AskRules = from_peer::<TRIAL>(again(&ctx)) {
@@ -104,9 +104,16 @@ pub fn relay_egress(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     let packet = Packet::new(&ctx);
-    if relay_fast::<ROLE>(&ctx, &packet) {
-        tried::end::<ROLE>(&ctx, trial::RELAYED);
-        return redirect_on(&packet);
+    match relay_fast::<ROLE>(&ctx, &packet) {
+        Fast::Left => {}
+        Fast::Relayed => {
+            tried::end::<ROLE>(&ctx, trial::RELAYED);
+            return redirect(packet.interface());
+        }
+        Fast::Routed => {
+            tried::end::<ROLE>(&ctx, trial::RELAYED);
+            return redirect_on(&packet);
+        }
     }
     let done = match from_peer::<ROLE>(again(&ctx)) {
         Done::AskRules => ruled::decide::<ROLE>(&ctx),
@@ -132,30 +139,136 @@ fn decide<const ROLE: u32>(ctx: TcContext) -> i32 {
     }
 }
 
+/// What the fast paths made of a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fast {
+    /// Nothing: it is unchanged.
+    Left,
+    /// It is ready for the redirect out of the interface that it came from.
+    Relayed,
+    /// It is ready for the redirect on its way through a mesh.
+    Routed,
+}
+
 /// Prepares the packet for the redirect to the other peer by a fast path, or leaves it unchanged.
 #[inline(always)]
-fn relay_fast<const ROLE: u32>(ctx: &TcContext, packet: &Packet<'_>) -> bool {
+fn relay_fast<const ROLE: u32>(ctx: &TcContext, packet: &Packet<'_>) -> Fast {
     match direct::relay::<ROLE>(packet) {
-        Some(Glance::Relayed) => true,
-        Some(Glance::LeftV4(Left { source, destination, place, bits })) => {
-            if cell::is_ruled(bits) && has(RULES) {
-                steady::relay_v4::<false, ROLE>(again(ctx), source, destination, place)
-            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
-                steady::relay_v4::<true, ROLE>(again(ctx), source, destination, place)
-            } else {
-                false
+        Some(Glance::Relayed) => Fast::Relayed,
+        Some(Glance::Routed) => Fast::Routed,
+        Some(Glance::LeftV4(left)) => {
+            let Some(path) = Path::of(left.bits) else { return Fast::Left };
+            let Left { source, destination, place, .. } = left;
+            match path {
+                Path { is_limited: false, is_meshed: false } => {
+                    relayed(steady::relay_v4::<false, ROLE, false>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
+                Path { is_limited: true, is_meshed: false } => {
+                    relayed(steady::relay_v4::<true, ROLE, false>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
+                Path { is_limited: false, is_meshed: true } => {
+                    routed(steady::relay_v4::<false, ROLE, true>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
+                Path { is_limited: true, is_meshed: true } => {
+                    routed(steady::relay_v4::<true, ROLE, true>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
             }
         }
-        Some(Glance::LeftV6(Left { source, destination, place, bits })) => {
-            if cell::is_ruled(bits) && has(RULES) {
-                steady::relay_v6::<false, ROLE>(again(ctx), source, destination, place)
-            } else if cell::is_limited_ruled(bits) && has(RULES | LIMITED) {
-                steady::relay_v6::<true, ROLE>(again(ctx), source, destination, place)
-            } else {
-                false
+        Some(Glance::LeftV6(left)) => {
+            let Some(path) = Path::of(left.bits) else { return Fast::Left };
+            let Left { source, destination, place, .. } = left;
+            match path {
+                Path { is_limited: false, is_meshed: false } => {
+                    relayed(steady::relay_v6::<false, ROLE, false>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
+                Path { is_limited: true, is_meshed: false } => {
+                    relayed(steady::relay_v6::<true, ROLE, false>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
+                Path { is_limited: false, is_meshed: true } => {
+                    routed(steady::relay_v6::<false, ROLE, true>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
+                Path { is_limited: true, is_meshed: true } => {
+                    routed(steady::relay_v6::<true, ROLE, true>(
+                        again(ctx),
+                        source,
+                        destination,
+                        place,
+                    ))
+                }
             }
         }
-        None => false,
+        None => Fast::Left,
+    }
+}
+
+#[inline(always)]
+fn relayed(by_a_flow: bool) -> Fast {
+    if by_a_flow { Fast::Relayed } else { Fast::Left }
+}
+
+#[inline(always)]
+fn routed(by_a_flow: bool) -> Fast {
+    if by_a_flow { Fast::Routed } else { Fast::Left }
+}
+
+/// Which copy of [`steady`] a packet takes.
+struct Path {
+    is_limited: bool,
+    is_meshed: bool,
+}
+
+impl Path {
+    /// By the bits of the cell; `None` if rules decide nothing.
+    #[inline(always)]
+    fn of(bits: u64) -> Option<Self> {
+        let (is_limited, needs) = if cell::is_ruled(bits) {
+            (false, RULES)
+        } else if cell::is_limited_ruled(bits) {
+            (true, RULES | LIMITED)
+        } else {
+            return None;
+        };
+        let features = settings::features();
+        match features & (needs | MESH) {
+            found if found == needs => Some(Self { is_limited, is_meshed: false }),
+            found if found == needs | MESH => Some(Self { is_limited, is_meshed: true }),
+            _ => None,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use relay_common::{
     header::{Headers, IPV4_LEN, IPV6_LEN, Ipv4Header, Ipv6Header},
     icmp::{MAX_QUOTE, Quoted},
     mesh::transit_interface,
-    names::{ANSWER, MESH, PASSED},
+    names::{ANSWER, MESH, MESHED, PASSED},
     probe::PROBE,
     transport::Transport,
 };
@@ -35,6 +35,17 @@ pub struct Packet<'a> {
 
 /// Offset of the word that says where a packet leaves.
 const WAY: usize = offset_of!(__sk_buff, cb);
+
+/// Whether a packet is a single one for the fast path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Single {
+    /// It is not.
+    No,
+    /// It is, and there is no mesh.
+    Alone,
+    /// It is, and peers may be at home at other relays.
+    Meshed,
+}
 
 /// Buffer for a quote, zeros behind its end.
 pub type QuoteBuffer = [u32; MAX_QUOTE as usize / 4];
@@ -158,7 +169,23 @@ impl<'a> Packet<'a> {
     /// Whether it is no aggregate, and not too long for the fast path.
     #[inline(always)]
     pub fn is_single(&self) -> bool {
-        self.len() <= settings::direct_mtu() && self.segments() == 1
+        self.len() <= settings::direct_mtu() & (MESHED - 1) && self.segments() == 1
+    }
+
+    /// The same, apart for a relay in a mesh.
+    #[inline(always)]
+    pub fn single(&self) -> Single {
+        let most = opaque(settings::direct_mtu().into());
+        if self.segments() != 1 {
+            Single::No
+        } else if most >= MESHED.into() {
+            let fits = u64::from(self.len()) <= most - u64::from(MESHED);
+            if fits { Single::Meshed } else { Single::No }
+        } else if u64::from(self.len()) <= most {
+            Single::Alone
+        } else {
+            Single::No
+        }
     }
 
     /// Packets and bytes on the wire.

@@ -64,7 +64,8 @@ settings! {
     LISTEN_PORT, listen_port: u32;
     /// MTU of the interface, bytes.
     MTU, mtu: u32;
-    /// Longest packet that takes the fast path, bytes; 0 turns the fast path off.
+    /// Longest packet that takes the fast path, bytes; 0 turns the fast path off. In a mesh
+    /// `MESHED` more.
     DIRECT_MTU, direct_mtu: u32;
     /// Feature bits of `relay_common::names`.
     FEATURES, features: u32;

@@ -24,7 +24,7 @@ use crate::{
 /// and its IP header; or leaves it unchanged. Of a pair with limits the packet is charged. For a trial
 /// it only tells whether it would.
 #[inline(never)]
-pub fn relay_v4<const LIMITED: bool, const ROLE: u32>(
+pub fn relay_v4<const LIMITED: bool, const ROLE: u32, const MESHED: bool>(
     ctx: TcContext,
     source: &Leaf,
     destination: &Leaf,
@@ -55,7 +55,7 @@ pub fn relay_v4<const LIMITED: bool, const ROLE: u32>(
             let (header, ports) = headers();
             Key::of(&Headers::V4(header), ports, header.protocol())
         };
-        account::<LIMITED, ROLE>(&packet, key, [source, destination], place, lifetime)?;
+        account::<LIMITED, ROLE, MESHED>(&packet, key, [source, destination], place, lifetime)?;
         if ROLE != TRIAL {
             words.head().store_ttl_word(headers().0.decremented());
         }
@@ -66,7 +66,7 @@ pub fn relay_v4<const LIMITED: bool, const ROLE: u32>(
 
 /// The same for IPv6.
 #[inline(never)]
-pub fn relay_v6<const LIMITED: bool, const ROLE: u32>(
+pub fn relay_v6<const LIMITED: bool, const ROLE: u32, const MESHED: bool>(
     ctx: TcContext,
     source: &Leaf,
     destination: &Leaf,
@@ -94,7 +94,7 @@ pub fn relay_v6<const LIMITED: bool, const ROLE: u32>(
             let (header, ports) = headers();
             Key::of(&Headers::V6(header), ports, header.next_header())
         };
-        account::<LIMITED, ROLE>(&packet, key, [source, destination], place, lifetime)?;
+        account::<LIMITED, ROLE, MESHED>(&packet, key, [source, destination], place, lifetime)?;
         if ROLE != TRIAL {
             words.head().store_hop_limit(headers().0.hop_limit() - 1);
         }
@@ -131,7 +131,7 @@ fn read(ports: u32) -> Ports {
 
 /// Counts the packet, if it is one of a flow.
 #[inline(always)]
-fn account<const LIMITED: bool, const ROLE: u32>(
+fn account<const LIMITED: bool, const ROLE: u32, const MESHED: bool>(
     packet: &Packet<'_>,
     key: impl Fn() -> Key,
     [source, destination]: [&Leaf; 2],
@@ -150,7 +150,7 @@ fn account<const LIMITED: bool, const ROLE: u32>(
         flow = steady(&kernel, &key(), Side::Beginner, source.slot(), lifetime);
     }
     let flow = flow?;
-    let [from, to] = home::route(packet, source.slot(), destination.slot()).ok()?;
+    let [from, to] = home::routed::<MESHED>(packet, source.slot(), destination.slot())?;
     if LIMITED {
         let (from, to) = (source.slot().into(), destination.slot().into());
         if limits::pass(from, to, packet.len().into()) == 0 {

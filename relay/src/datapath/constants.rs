@@ -24,6 +24,7 @@ impl Constants {
     ) -> Self {
         let decisive = names::FAST_PATH | names::TRACE | names::PAIR_STATS;
         let is_direct = features & decisive == names::FAST_PATH;
+        let meshed = if features & names::MESH != 0 { names::MESHED } else { 0 };
         let v6_base = compiled.range_v6.base();
         let relay_v6 = compiled.relay_v6.map_or(0, Ipv6Addr::to_bits);
         Self {
@@ -40,7 +41,7 @@ impl Constants {
                 (names::RELAY_V4, compiled.relay_v4.map_or(0, Ipv4Addr::to_bits)),
                 (names::LISTEN_PORT, compiled.listen_port.into()),
                 (names::MTU, compiled.mtu),
-                (names::DIRECT_MTU, if is_direct { compiled.mtu } else { 0 }),
+                (names::DIRECT_MTU, if is_direct { compiled.mtu + meshed } else { 0 }),
                 (names::FEATURES, features),
                 (names::HOST_POLICY, compiled.host_policy as u32),
             ],
