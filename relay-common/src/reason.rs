@@ -9,6 +9,8 @@ pub enum Disposition {
     Packet,
     /// The relay's own state is wrong; `relay up` repairs it.
     Relay,
+    /// The relays of a mesh do not agree where a peer is at home; their agents settle it.
+    Mesh,
 }
 
 labelled! {
@@ -79,7 +81,7 @@ labelled! {
     /// More than the quota of the sender or of the receiver leaves in this period.
     Quota = 29, "quota", Disposition::Policy;
     /// Another relay sent it, and its source is no peer that is at home there.
-    WrongHome = 30, "wrong_home", Disposition::Relay;
+    WrongHome = 30, "wrong_home", Disposition::Mesh;
     /// Another relay or the host sent it, and its destination is no peer that is at home here.
-    NotHere = 31, "not_here", Disposition::Relay;
+    NotHere = 31, "not_here", Disposition::Mesh;
 }

@@ -62,6 +62,7 @@ fn every_reason_raises_an_alert_of_its_kind() -> Result<()> {
         ("RelayPolicyDropsHigh", Disposition::Policy),
         ("RelayMalformedDropsHigh", Disposition::Packet),
         ("RelayStateInconsistent", Disposition::Relay),
+        ("RelayMeshDisagrees", Disposition::Mesh),
     ] {
         let apart = |reason: &Reason| limits.contains(reason) || *reason == Reason::FlowLimit;
         let reasons = Reason::ALL.iter().filter(|reason| reason.disposition() == which);

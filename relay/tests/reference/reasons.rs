@@ -20,6 +20,7 @@ fn the_page_of_reasons_is_current() {
             Disposition::Policy => "policy",
             Disposition::Packet => "packet",
             Disposition::Relay => "relay",
+            Disposition::Mesh => "mesh",
         };
         [code(reason.label()), reason.describe().to_owned(), kind.to_owned(), error.to_owned()]
     });
