@@ -17,8 +17,9 @@ use relay_common::{
 use crate::{
     count,
     flows::Kernel,
-    ingress, limits, maps,
+    limits, maps,
     packet::{Packet, bounded},
+    router,
     seen::{Seen, Subject, code},
     settings::{self, has},
 };
@@ -152,7 +153,7 @@ fn become_held(packet: &Packet<'_>, held: &Held) -> Option<()> {
         }
     }
     let headers = packet.headers().ok()?;
-    ingress::decrement_ttl(packet, &headers).ok()
+    router::decrement_ttl(packet, &headers).ok()
 }
 
 #[inline(always)]

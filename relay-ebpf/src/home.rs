@@ -9,7 +9,7 @@ use relay_common::{
     transport::Transport,
 };
 
-use crate::{again, count, ingress, maps, packet::Packet, policy, settings::has};
+use crate::{again, count, maps, packet::Packet, policy, router, settings::has};
 
 /// [`cross`], if there is a mesh; otherwise these slots.
 ///
@@ -131,8 +131,8 @@ fn prepare_error(packet: &Packet<'_>) -> Result<(), Reason> {
     if source.owner() != Owner::Host || !is_here || !is_error || transport.is_later_fragment {
         return Err(Reason::WrongHome);
     }
-    ingress::may_leave(packet, &headers, &transport)?;
+    router::may_leave(packet, &headers, &transport)?;
     count::from_host_to_peer(&destination, packet.on_the_wire(&transport))?;
     packet.set_way(packet.interface());
-    ingress::decrement_ttl(packet, &headers)
+    router::decrement_ttl(packet, &headers)
 }

@@ -15,9 +15,9 @@ use crate::{
     limits::{self, NO_PEER},
     maps,
     packet::Packet,
-    policy,
+    policy, router,
     seen::decoded,
-    settings, tables,
+    tables,
 };
 
 /// What becomes of a packet that is not dropped.
@@ -72,7 +72,7 @@ pub fn judge<const ROLE: u32>(
     };
     // Of a packet that a rule has yet to allow, nobody learns how far it came.
     if verdict == Verdict::Relay && fast_path {
-        may_leave(packet, &headers, &transport)?;
+        router::may_leave(packet, &headers, &transport)?;
     }
     if features & LIMITED != 0 && verdict != Verdict::ByRule {
         let (_, bytes) = packet.on_the_wire(&transport);
@@ -95,29 +95,6 @@ pub fn may_answer_a_flow<const ROLE: u32>(packet: &Packet<'_>, reason: Reason) -
         Some(service::is_error(&Payload::read(&headers, &transport, packet)))
     };
     is_by_lists && is_error() == Some(true)
-}
-
-/// The checks of a router. Without the fast path the host's stack makes them.
-///
-/// # Errors
-/// The packet does not leave.
-#[inline(always)]
-pub fn may_leave(
-    packet: &Packet<'_>,
-    headers: &Headers,
-    transport: &Transport,
-) -> Result<(), Reason> {
-    let (hops, may_fragment) = match headers {
-        Headers::V4(header) => (header.ttl(), !header.dont_fragment()),
-        Headers::V6(header) => (header.hop_limit(), false),
-    };
-    if hops <= 1 {
-        return Err(Reason::TtlExceeded);
-    }
-    if packet.len() > settings::mtu() && !may_fragment && !packet.segments_fit(transport) {
-        return Err(Reason::TooBig);
-    }
-    Ok(())
 }
 
 /// Counts a packet that passes, and decrements its TTL unless the host's stack does.
@@ -145,7 +122,7 @@ pub fn carry_out(
     if features & FAST_PATH == 0 {
         return Ok(Outcome::Passed);
     }
-    decrement_ttl(packet, &passing.headers)?;
+    router::decrement_ttl(packet, &passing.headers)?;
     Ok(Outcome::Redirected)
 }
 
@@ -164,23 +141,4 @@ pub fn charge(packet: &Packet<'_>, features: u32, source: &Leaf, passing: &Passi
 #[inline(always)]
 fn receiver(verdict: Verdict, destination: &Leaf) -> u32 {
     if verdict == Verdict::Relay { destination.slot() } else { NO_PEER }
-}
-
-/// Decrements TTL or hop limit, which is not 0.
-///
-/// # Errors
-/// The header is no longer in the linear part.
-#[inline(always)]
-pub fn decrement_ttl(packet: &Packet<'_>, headers: &Headers) -> Result<(), Reason> {
-    match headers {
-        Headers::V4(header) => {
-            let words = packet.linear::<[u32; 5]>().ok_or(Reason::Inconsistent)?;
-            words.store_ttl_word(header.decremented());
-        }
-        Headers::V6(header) => {
-            let words = packet.linear::<[u64; 5]>().ok_or(Reason::Inconsistent)?;
-            words.store_hop_limit(header.hop_limit() - 1);
-        }
-    }
-    Ok(())
 }

@@ -24,6 +24,7 @@ mod maps;
 mod packet;
 mod part;
 mod policy;
+mod router;
 mod ruled;
 mod seen;
 mod settings;

@@ -31,10 +31,10 @@ use crate::{
     flows::Kernel,
     hold::{hold, release, waits},
     home,
-    ingress::{self, Outcome},
+    ingress::Outcome,
     limits, maps,
     packet::Packet,
-    policy,
+    policy, router,
     seen::{Seen, Subject, code, decoded},
     settings, tables, tried,
 };
@@ -99,7 +99,7 @@ fn read_into(packet: &Packet<'_>, seen: &mut Seen) -> Result<(), Reason> {
     seen.on_the_wire = packet.on_the_wire(&transport);
     let leaving = match settings::features() & FAST_PATH {
         0 => Ok(()),
-        _ => ingress::may_leave(packet, &headers, &transport),
+        _ => router::may_leave(packet, &headers, &transport),
     };
     seen.leaving = code(leaving);
     let len = packet.len();
@@ -300,7 +300,7 @@ fn finish_seen<const ROLE: u32>(ctx: TcContext) -> Done {
         if features & FAST_PATH == 0 {
             return Ok(Outcome::Passed);
         }
-        ingress::decrement_ttl(&packet, &packet.headers()?)?;
+        router::decrement_ttl(&packet, &packet.headers()?)?;
         Ok(Outcome::Redirected)
     });
     if tried::leaves(ROLE)

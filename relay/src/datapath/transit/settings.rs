@@ -34,7 +34,6 @@ impl TransitSettings {
     }
 
     /// Upper half of the relays' addresses.
-    #[expect(clippy::cast_possible_truncation, reason = "takes the upper half")]
     pub(super) fn transit_high(&self) -> u64 {
         (self.network.network().to_bits() >> 64) as u64
     }
