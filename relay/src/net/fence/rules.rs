@@ -289,10 +289,28 @@ mod tests {
         assert_eq!(plain(read), sent);
     }
 
+    #[test]
+    fn transit_interfaces_are_fenced_as_the_relays_own() {
+        let transit = ["relay0-fra1", "relay0-fra2"].map(|name| name.parse().expect("a name"));
+        let fence = Fence { transit: transit.into(), ..fence() };
+        let drops = |hook: &str| {
+            let chains = chains(&fence);
+            let chain = chains.iter().find(|chain| chain.name == hook).expect("a chain");
+            let of = |interface: &InterfaceName| {
+                let named = is_named(META_INPUT_NAME, interface);
+                let also = is_named(META_OUTPUT_NAME, interface);
+                let is_its = |rule: &&Rule| rule.starts_with(&named) || rule.starts_with(&also);
+                chain.rules.iter().filter(is_its).count()
+            };
+            fence.transit.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!((drops("prerouting"), drops("forward")), (vec![1, 1], vec![1, 1]));
+    }
+
     fn fence() -> Fence {
         Fence {
             interface: "relay0".parse().expect("a name"),
-            transit: vec!["relay0-fra2".parse().expect("a name")],
+            transit: Vec::new(),
             port: 51820,
             overlay: ["10.3.2.0/24", "fd00::3:2:0/120"].map(|net| net.parse().expect("it")).into(),
             marks: MARKS,
