@@ -29,6 +29,9 @@ pub(super) fn check(message: &Message<'_>, site: &Site) -> Result<(), Refusal> {
         Kind::BadCluster => return Err(Refusal::OtherSite),
         Kind::Syn(_) | Kind::SynAck | Kind::Ack => {}
     }
+    if message.digest.len() > site.relays.len() * LIVES {
+        return Err(Refusal::TooManyLives);
+    }
     for node in nodes(message) {
         let place = site.place(node.name).ok_or(Refusal::UnknownRelay)?;
         if site.relays[place].1 != node.address {
@@ -81,9 +84,8 @@ impl Limits {
         sender: usize,
         site: &Site,
     ) -> Result<(), Refusal> {
-        let new: HashSet<&Node<'_>> = nodes(message)
-            .filter(|node| lives(known, node.name).all(|it| it.generation_id != node.generation))
-            .collect();
+        let new: HashSet<&Node<'_>> =
+            nodes(message).filter(|node| known.node_state(&id(node)).is_none()).collect();
         for node in &new {
             let by_itself = site.relays[sender].0.as_str() == node.name;
             let most = if by_itself { LIVES } else { LIVES_BY_OTHERS };
@@ -94,8 +96,7 @@ impl Limits {
         }
         let most = self.keys.load(Ordering::Relaxed);
         for changes in &message.changes {
-            let Node { name, generation, address } = changes.node;
-            let id = ChitchatId::new(name, generation, address);
+            let id = id(&changes.node);
             if id == *known.self_chitchat_id() {
                 return Err(Refusal::Forged);
             }
@@ -109,6 +110,10 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+fn id(node: &Node<'_>) -> ChitchatId {
+    ChitchatId::new(node.name, node.generation, node.address)
 }
 
 /// The lives of a relay's agent that are known.

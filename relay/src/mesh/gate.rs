@@ -15,7 +15,10 @@ use chitchat::{
     Chitchat, ChitchatEnvelope, ChitchatMessage,
     transport::{self, RecvOutcome, SendOutcome, Socket, Transport},
 };
-use tokio::{net::UdpSocket, time::Instant};
+use tokio::{
+    net::UdpSocket,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 
 use super::{
     admission::{self, Limits},
@@ -28,8 +31,8 @@ use super::{
 
 /// Longest payload of UDP.
 const MAX_DATAGRAM: usize = 65_507;
-/// How long chitchat may take to read what was admitted; it is there already.
-const DECODE: Duration = Duration::from_secs(1);
+/// How long the codec may take: what it is asked for is there already.
+const CODEC: Duration = Duration::from_secs(1);
 /// Until somebody listens to what is heard.
 const BEGIN: Duration = Duration::from_millis(5);
 /// After an error of the socket, which is one of the host's.
@@ -125,7 +128,7 @@ impl Socket for GateSocket {
     ) -> anyhow::Result<SendOutcome> {
         let asks = matches!(envelope.message, ChitchatMessage::Syn { .. });
         self.codec.send(self.codec_address, envelope).await?;
-        let len = self.feeder.recv(&mut self.buffer).await?;
+        let len = timeout(CODEC, self.feeder.recv(&mut self.buffer)).await??;
         // A relay that cannot be reached is nothing new: its age shows it.
         if self.outer.send_to(&self.buffer[..len], to).await.is_ok()
             && let Some(place) = self.desk.site.other(to)
@@ -138,11 +141,11 @@ impl Socket for GateSocket {
     /// Can be cancelled: a datagram that was not admitted yet is then lost, and one that was is kept.
     async fn recv(&mut self) -> anyhow::Result<RecvOutcome> {
         while self.desk.known.get().is_none() {
-            tokio::time::sleep(BEGIN).await;
+            sleep(BEGIN).await;
         }
         loop {
             if let Some((from_addr, deadline)) = self.admitted {
-                match tokio::time::timeout_at(deadline, self.codec.recv()).await {
+                match timeout_at(deadline, self.codec.recv()).await {
                     Ok(decoded) => {
                         let decoded = decoded?;
                         if decoded.from_addr == self.codec_address {
@@ -158,13 +161,13 @@ impl Socket for GateSocket {
                 continue;
             }
             let Ok((len, from)) = self.outer.recv_from(&mut self.buffer).await else {
-                tokio::time::sleep(AGAIN).await;
+                sleep(AGAIN).await;
                 continue;
             };
             match self.admit(len, from).await {
                 Ok(()) => {
                     self.feeder.send(&self.buffer[..len]).await?;
-                    self.admitted = Some((from, Instant::now() + DECODE));
+                    self.admitted = Some((from, Instant::now() + CODEC));
                 }
                 Err(refusal) => self.desk.meter().refuse(refusal),
             }

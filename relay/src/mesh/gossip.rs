@@ -30,6 +30,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 const PUSH_INTERVAL: Duration = Duration::from_millis(25);
 /// Claims that one exchange certainly carries; a datagram has room for 800.
 const CLAIMS_PER_PUSH: usize = 500;
+/// An agent is not alive when it was silent for this many times of what is usual: two seconds or so.
+const SILENCE: f64 = 20.0;
 /// How long a withdrawn claim is kept: who was away for longer gets everything anew.
 const WITHDRAWN_GRACE: Duration = Duration::from_secs(600);
 /// How long the state of an agent is kept that is not heard anymore; the ledger keeps its claims.
@@ -174,12 +176,11 @@ impl Gossip {
 
     /// Publishes claims, or withdraws those of peers without one, and tells the others at once.
     pub async fn publish(&self, claims: &[(PublicKey, Option<Claim>)]) {
-        if claims.is_empty() {
-            return;
-        }
-        self.handle
+        let changed = self
+            .handle
             .with_chitchat(|chitchat| {
                 let state = chitchat.self_node_state();
+                let before = state.max_version();
                 for (peer, claim) in claims {
                     let key = claim::key_text(peer);
                     match claim {
@@ -188,9 +189,10 @@ impl Gossip {
                         None => {}
                     }
                 }
+                state.max_version() - before
             })
             .await;
-        self.news.tell(claims.len());
+        self.news.tell(usize::try_from(changed).unwrap_or(usize::MAX));
     }
 
     /// Publishes the hash of the policy in force.
@@ -290,6 +292,9 @@ impl Drop for Gossip {
 
 impl News {
     fn tell(&self, claims: usize) {
+        if claims == 0 {
+            return;
+        }
         self.claims.fetch_add(claims, Ordering::Relaxed);
         self.bell.notify_one();
     }
@@ -325,6 +330,7 @@ fn config(site: &Site, generation: u64) -> ChitchatConfig {
         listen_addr: *address,
         seed_nodes: site.other_addresses().map(|address| address.to_string()).collect(),
         failure_detector_config: FailureDetectorConfig {
+            phi_threshold: SILENCE,
             initial_interval: INTERVAL,
             dead_node_grace_period: DEAD_GRACE,
             ..FailureDetectorConfig::default()

@@ -9,6 +9,9 @@ use super::refusal::Refusal;
 const DATAGRAMS_PER_SECOND: f64 = 256.0;
 const BURST: f64 = 1_024.0;
 
+/// After which a question was lost, or its answer.
+const LOST: Duration = Duration::from_secs(1);
+
 /// What is counted of gossip.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -88,8 +91,8 @@ impl Meter {
     pub(super) fn sent(&mut self, place: usize, bytes: usize, asks: bool) {
         let link = &mut self.links[place];
         link.sent.add(bytes);
-        if asks {
-            // Of several that are under way, an answer is to the latest, or it shows a shorter delay.
+        // Of several questions that are under way, the first is answered first.
+        if asks && link.asked.is_none_or(|asked| asked.elapsed() > LOST) {
             link.asked = Some(Instant::now());
         }
     }

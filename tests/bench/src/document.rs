@@ -6,7 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::rows::{Alone, Command, Excuse, Flow, Guard, Host, Instructions, Memory, Native, Pace};
+use crate::rows::{
+    Alone, Command, Excuse, Flow, Guard, Host, Instructions, Memory, Mesh, Native, Pace,
+};
 
 /// Version of the format.
 const SCHEMA_VERSION: u32 = 1;
@@ -43,6 +45,9 @@ pub struct Document {
     /// Instructions of the guard.
     #[serde(default)]
     pub guard: Guard,
+    /// Gossip between relays.
+    #[serde(default)]
+    pub mesh: Vec<Mesh>,
 
     pub excuses: Vec<Excuse>,
 }

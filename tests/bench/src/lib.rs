@@ -13,6 +13,7 @@ mod guide;
 mod layers;
 #[cfg(feature = "measure")]
 pub mod measure;
+mod mesh;
 mod rows;
 mod runs;
 mod table;

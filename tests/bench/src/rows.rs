@@ -126,6 +126,44 @@ pub struct Pace {
     pub ms: f64,
 }
 
+/// What gossip costs one relay of a site, on average, and how fast it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mesh {
+    /// Relays of the site.
+    pub relays: u32,
+    /// Peers of the site.
+    pub peers: u32,
+    /// Datagrams of a thousand that a channel lost; `None` over UDP.
+    pub lost: Option<u32>,
+    /// Resident memory when all know all.
+    pub memory_bytes: u64,
+    /// From the beginning of all relays until all know all.
+    pub start: Phase,
+    /// A second in which nothing happens.
+    pub rest: Phase,
+    /// A second in which peers move.
+    pub moving: Phase,
+    /// Moves that were measured.
+    pub moves: u32,
+    /// Until all know a move: median, 99th percentile, worst.
+    pub known_ms: [f64; 3],
+    /// From the loss of a relay until all know that its peers are at home at another.
+    pub loss: Phase,
+}
+
+/// What one relay did in a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase {
+    /// The time.
+    pub ms: f64,
+    /// Payload that it sent.
+    pub bytes: u64,
+    /// Processor time.
+    pub processor_ms: f64,
+}
+
 /// A figure that was not measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

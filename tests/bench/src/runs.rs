@@ -53,12 +53,21 @@ pub enum Subject {
     Commands,
     /// Guest instructions of the guard, alone and in a flood.
     Guard,
+    /// Memory, bytes and time of the gossip between relays.
+    Mesh,
 }
 
 impl Subject {
     /// All of them, in the order measured.
-    pub const ALL: [Self; 6] =
-        [Self::Instructions, Self::Flows, Self::Native, Self::Memory, Self::Commands, Self::Guard];
+    pub const ALL: [Self; 7] = [
+        Self::Instructions,
+        Self::Flows,
+        Self::Native,
+        Self::Memory,
+        Self::Commands,
+        Self::Guard,
+        Self::Mesh,
+    ];
 }
 
 /// Measures all subjects of the plan.
@@ -76,6 +85,7 @@ pub fn measure(plan: &Plan<'_>) -> Result<Document> {
             Subject::Memory => memory(&mut document, bench)?,
             Subject::Commands => commands(&mut document, bench, relay)?,
             Subject::Guard => guard(&mut document, bench, relay)?,
+            Subject::Mesh => mesh(&mut document, bench)?,
         }
     }
     Ok(document)
@@ -193,6 +203,31 @@ fn guard(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
             } else {
                 keep(row, &subject, &mut guard.sieges, excuses)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Relays and peers of sites, and of a thousand datagrams those that are lost; over UDP without it.
+const SITES: [(&str, &str, Option<&str>); 7] = [
+    ("3", "30000", None),
+    ("3", "30000", Some("0")),
+    ("50", "10000", Some("0")),
+    ("50", "100000", Some("0")),
+    ("50", "100000", Some("10")),
+    ("50", "200000", Some("0")),
+    ("50", "400000", Some("0")),
+];
+
+fn mesh(document: &mut Document, bench: &Path) -> Result<()> {
+    let sites = if document.quick { &SITES[..2] } else { &SITES[..] };
+    for (relays, peers, lost) in sites {
+        let subject = format!("gossip of {relays} relays with {peers} peers");
+        // A process each: memory is counted from its start.
+        let mut arguments = vec!["mesh", "--relays", relays, "--peers", peers];
+        arguments.extend(lost.iter().flat_map(|lost| ["--lost", lost]));
+        for row in on_host(bench, &subject, &arguments)? {
+            keep(row, "mesh", &mut document.mesh, &mut document.excuses)?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use crate::grid::{grid, number};
-use crate::{flows, goals, guard, layers, rows};
+use crate::{flows, goals, guard, layers, mesh, rows};
 
 /// How the figures were measured.
 const INSTRUCTIONS: &str = "\
@@ -61,6 +61,7 @@ pub(crate) fn sections(document: &Document) -> Vec<(String, String)> {
         sections.push((title, format!("{COMMANDS}\n\n{}", commands(document))));
     }
     sections.extend(guard::section(&document.guard));
+    sections.extend(mesh::section(document));
     let goals = goals::judge(document);
     if !goals.is_empty() {
         let rows = goals.iter().map(|goal| {

@@ -69,7 +69,6 @@ impl Ledger {
         let mut actions = Vec::new();
         let Some(record) = self.peers.get_mut(&peer) else { return actions };
         record.highest = recorded.map_or(0, |claim| claim.version);
-        record.recorded = recorded;
         match (home, recorded) {
             (Home::Here, Some(claim)) => {
                 record.home = Home::Here;
@@ -121,8 +120,8 @@ impl Ledger {
         if place == self.own {
             record.remember(peer, claim, names, &mut actions);
         } else if let Some(life) = self.lives.get(place) {
-            record.hear(Standing { place, life: *life, claim });
-            record.settle(peer, names, &mut actions);
+            let heard = Standing { place, life: *life, claim };
+            record.change(peer, names, |record| record.hear(heard), &mut actions);
         }
         actions
     }
@@ -131,8 +130,9 @@ impl Ledger {
     pub fn withdrawn(&mut self, place: usize, peer: PublicKey) -> Vec<Action> {
         let mut actions = Vec::new();
         if let Some(record) = self.peers.get_mut(&peer) {
-            record.others.retain(|standing| standing.place != place);
-            record.settle(peer, Names { relays: &self.relays, own: self.own }, &mut actions);
+            let names = Names { relays: &self.relays, own: self.own };
+            let withdraw = |record: &mut Record| record.others.retain(|it| it.place != place);
+            record.change(peer, names, withdraw, &mut actions);
         }
         actions
     }
@@ -150,10 +150,9 @@ impl Ledger {
         let Some(life) = self.lives.get(place) else { return actions };
         let names = Names { relays: &self.relays, own: self.own };
         for (peer, record) in &mut self.peers {
-            let stood = record.others.len();
-            record.others.retain(|it| it.place != place || it.life == *life);
-            if record.others.len() < stood {
-                record.settle(*peer, names, &mut actions);
+            let stands = |it: &Standing| it.place != place || it.life == *life;
+            if !record.others.iter().all(stands) {
+                record.change(*peer, names, |record| record.others.retain(stands), &mut actions);
             }
         }
         actions

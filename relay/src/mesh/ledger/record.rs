@@ -23,8 +23,6 @@ pub(super) struct Record {
     pub(super) others: Vec<Standing>,
     /// The highest version that was heard or published.
     pub(super) highest: u32,
-    /// What was recorded last.
-    pub(super) recorded: Option<Claim>,
     /// WireGuard's latest handshake at the last look.
     handshake: Option<u64>,
 }
@@ -65,14 +63,7 @@ impl Names<'_> {
 
 impl Default for Record {
     fn default() -> Self {
-        Self {
-            home: Home::Unknown,
-            own: None,
-            others: Vec::new(),
-            highest: 0,
-            recorded: None,
-            handshake: None,
-        }
+        Self { home: Home::Unknown, own: None, others: Vec::new(), highest: 0, handshake: None }
     }
 }
 
@@ -93,7 +84,7 @@ impl Record {
         self.home = Home::Here;
         self.own = Some(claim);
         actions.push(Action::Home { peer, home: Home::Here });
-        self.record(peer, claim, actions);
+        actions.push(Action::Record { peer, claim });
         actions.push(Action::Publish { peer, claim });
     }
 
@@ -140,7 +131,7 @@ impl Record {
                 endpoint: seen.endpoint.or(own.endpoint),
             };
             self.own = Some(claim);
-            self.record(peer, claim, actions);
+            actions.push(Action::Record { peer, claim });
             actions.push(Action::Publish { peer, claim });
         }
     }
@@ -160,7 +151,7 @@ impl Record {
             Some(own) => {
                 let claim = Claim { version: claim.version, ..own };
                 self.own = Some(claim);
-                self.record(peer, claim, actions);
+                actions.push(Action::Record { peer, claim });
                 actions.push(Action::Publish { peer, claim });
             }
             None => {
@@ -183,21 +174,33 @@ impl Record {
                     *it = heard;
                 }
             }
-            None => self.others.push(heard),
+            None => {
+                // Mostly one relay claims a peer.
+                self.others.reserve_exact(1);
+                self.others.push(heard);
+            }
         }
     }
 
-    /// Draws the consequences of the claims that stand.
-    pub(super) fn settle(&mut self, peer: PublicKey, names: Names<'_>, actions: &mut Vec<Action>) {
+    /// Changes which claims stand, and draws the consequences.
+    pub(super) fn change(
+        &mut self,
+        peer: PublicKey,
+        names: Names<'_>,
+        change: impl FnOnce(&mut Self),
+        actions: &mut Vec<Action>,
+    ) {
+        let before = names.best(&self.others);
+        change(self);
         let Some(best) = names.best(&self.others) else { return };
         let home = Home::At(best.place);
         match self.own {
-            Some(own) if !names.prevails((best.place, &best.claim), (names.own, &own)) => return,
+            Some(own) if !names.prevails((best.place, &best.claim), (names.own, &own)) => {}
             Some(_) => {
                 self.own = None;
                 self.home = home;
                 actions.push(Action::Home { peer, home });
-                self.record(peer, best.claim, actions);
+                actions.push(Action::Record { peer, claim: best.claim });
                 actions.push(Action::Release { peer });
                 actions.push(Action::Withdraw { peer });
             }
@@ -206,14 +209,10 @@ impl Record {
                     self.home = home;
                     actions.push(Action::Home { peer, home });
                 }
-                self.record(peer, best.claim, actions);
+                if before.is_none_or(|it| it.claim != best.claim) {
+                    actions.push(Action::Record { peer, claim: best.claim });
+                }
             }
-        }
-    }
-
-    fn record(&mut self, peer: PublicKey, claim: Claim, actions: &mut Vec<Action>) {
-        if self.recorded.replace(claim) != Some(claim) {
-            actions.push(Action::Record { peer, claim });
         }
     }
 }

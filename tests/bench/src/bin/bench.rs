@@ -14,7 +14,9 @@ use relay_bench::measure::{
     fleet::{Fleet, Shape},
     flows, guard, instructions,
     layer::Layer,
-    memory, native, siege,
+    memory,
+    mesh::{self, Case, Phase, Way},
+    native, siege,
 };
 use relay_tests::Family;
 use serde_json::{Value, json};
@@ -70,6 +72,18 @@ enum Arguments {
         #[arg(long, default_value_t = 5)]
         times: u32,
     },
+    /// What gossip costs and how fast it is: over UDP, or with --lost over channels.
+    Mesh {
+        /// Relays of the site.
+        #[arg(long)]
+        relays: usize,
+        /// Peers of the site.
+        #[arg(long)]
+        peers: u32,
+        /// Datagrams of a thousand that a channel loses.
+        #[arg(long)]
+        lost: Option<u32>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,6 +105,10 @@ fn main() -> ExitCode {
         Arguments::Guard { shift } => count_guard(shift),
         Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
+        Arguments::Mesh { relays, peers, lost } => {
+            let way = lost.map_or(Way::Udp, |lost| Way::Channels { lost });
+            gossip(Case { relays, peers, way })
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -249,6 +267,35 @@ fn weigh(fleet: Fleet, times: u32) -> Result<()> {
         "loadMs": cost.load.as_secs_f64() * 1e3,
         "mapBytes": cost.map_bytes,
         "peakRssBytes": cost.peak_rss_bytes,
+    }))
+}
+
+fn gossip(case: Case) -> Result<()> {
+    let Case { relays, peers, way } = case;
+    let lost = match way {
+        Way::Udp => None,
+        Way::Channels { lost } => Some(lost),
+    };
+    let cost = match mesh::measure(case)? {
+        Ok(cost) => cost,
+        Err(excuse) => {
+            let layer = format!("gossip of {relays} relays");
+            return say(&json!({ "layer": layer, "peers": peers, "excuse": excuse }));
+        }
+    };
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let phase = |phase: Phase| json!({ "ms": ms(phase.time), "bytes": phase.bytes, "processorMs": ms(phase.processor) });
+    say(&json!({
+        "relays": relays,
+        "peers": peers,
+        "lost": lost,
+        "memoryBytes": cost.memory_bytes,
+        "start": phase(cost.start),
+        "rest": phase(cost.rest),
+        "moving": phase(cost.moving),
+        "moves": cost.moves,
+        "knownMs": cost.known.map(ms),
+        "loss": phase(cost.loss),
     }))
 }
 

@@ -69,6 +69,12 @@ fn peak_rss_bytes() -> Result<u64> {
     Ok(field(&text, "VmHWM:").context("no VmHWM in /proc/self/status")? * 1024)
 }
 
+/// Resident memory of this process now, bytes.
+pub(super) fn rss_bytes() -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    Ok(field(&text, "VmRSS:").context("no VmRSS in /proc/self/status")? * 1024)
+}
+
 /// The number after a name at the start of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;

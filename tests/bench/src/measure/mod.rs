@@ -2,6 +2,7 @@
 
 mod assembler;
 mod caller;
+mod channels;
 pub mod commands;
 pub mod fleet;
 pub mod flows;
@@ -11,6 +12,7 @@ pub mod guard;
 pub mod instructions;
 pub mod layer;
 pub mod memory;
+pub mod mesh;
 pub mod native;
 pub mod program;
 pub mod siege;
