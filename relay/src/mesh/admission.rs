@@ -19,6 +19,9 @@ const MAX_VALUE_LEN: usize = claim::MAX_TEXT_LEN;
 /// may tell of, all of them the relay itself.
 const LIVES_BY_OTHERS: usize = 8;
 const LIVES: usize = 2 * LIVES_BY_OTHERS;
+/// Nodes that are known at once. chitchat panics when a digest leaves less than 16 KiB of a datagram,
+/// and one of them takes up to 66 bytes of it.
+const NODES: usize = 700;
 /// Keys of a relay beyond two for each configured peer: while its own configuration is newer.
 const MORE_KEYS: usize = 1_024;
 
@@ -86,6 +89,9 @@ impl Limits {
     ) -> Result<(), Refusal> {
         let new: HashSet<&Node<'_>> =
             nodes(message).filter(|node| known.node_state(&id(node)).is_none()).collect();
+        if known.node_states().len() + new.len() > NODES {
+            return Err(Refusal::TooManyLives);
+        }
         for node in &new {
             let by_itself = site.relays[sender].0.as_str() == node.name;
             let most = if by_itself { LIVES } else { LIVES_BY_OTHERS };
@@ -100,11 +106,13 @@ impl Limits {
             if id == *known.self_chitchat_id() {
                 return Err(Refusal::Forged);
             }
-            let Some(state) = known.node_state(&id) else { continue };
+            // A node that is not known yet begins with this message.
+            let state = known.node_state(&id);
             // Exact for what is counted here.
-            let (kept, _) = state.key_values_including_deleted().size_hint();
-            let new = || changes.entries.iter().filter(|(it, _)| state.get_versioned(it).is_none());
-            if kept + changes.entries.len() > most && kept + new().count() > most {
+            let kept = state.map_or(0, |it| it.key_values_including_deleted().size_hint().0);
+            let is_new = |key: &str| state.is_none_or(|it| it.get_versioned(key).is_none());
+            let new = || changes.entries.iter().filter(|(key, _)| is_new(key)).count();
+            if kept + changes.entries.len() > most && kept + new() > most {
                 return Err(Refusal::TooManyKeys);
             }
         }
