@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +18,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{channels::Channels, memory};
+use super::{
+    channels::Channels,
+    memory,
+    site::{addresses, claim, mix, peer},
+};
 
 /// Of one way between two relays over channels.
 pub const DELAY: Duration = Duration::from_millis(10);
@@ -158,7 +161,7 @@ impl Bench {
             random: 1,
             began: Reading { now: Instant::now(), bytes: 0, processor: processor() },
         };
-        let relays = addresses(case)?;
+        let relays = addresses(case.relays, case.way == Way::Udp)?;
         let configured: HashSet<PublicKey> = (0..case.peers).map(peer).collect();
         for own in 0..case.relays {
             let site = Site { cluster: "fd00::/64".to_owned(), relays: relays.clone(), own };
@@ -402,50 +405,6 @@ async fn follow(
         }
         gossip.publish(&withdrawn).await;
     }
-}
-
-fn addresses(case: Case) -> Result<Vec<(relay::model::RelayName, SocketAddr)>> {
-    let mut held = Vec::new();
-    let mut relays = Vec::new();
-    for place in 0..case.relays {
-        let address = match case.way {
-            Way::Udp => {
-                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("find a port")?;
-                let address = socket.local_addr().context("find a port")?;
-                held.push(socket);
-                address
-            }
-            Way::Channels { .. } => {
-                let place = u16::try_from(place).context("count the relays")?;
-                SocketAddr::from((Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, place + 1), 7946))
-            }
-        };
-        relays.push((format!("relay{place}").parse()?, address));
-    }
-    Ok(relays)
-}
-
-/// A key that does not compress.
-fn peer(number: u32) -> PublicKey {
-    let mut key = [0; 32];
-    for (word, chunk) in (1_u64..).zip(key.chunks_exact_mut(8)) {
-        let seed = u64::from(number) << 8 | word;
-        chunk.copy_from_slice(&mix(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes());
-    }
-    PublicKey::from_bytes(key)
-}
-
-fn claim(number: u32, version: u32) -> Claim {
-    let [_, a, b, c] = number.to_be_bytes();
-    let port = 1_024 + (mix(u64::from(number)) % 60_000) as u16;
-    let endpoint = SocketAddr::from((Ipv4Addr::new(198, a, b, c), port));
-    Claim::new(version, 1_764_250_000 + u64::from(number % 120), Some(endpoint))
-}
-
-fn mix(seed: u64) -> u64 {
-    let seed = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let seed = (seed ^ seed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    seed ^ seed >> 31
 }
 
 fn processor() -> Duration {

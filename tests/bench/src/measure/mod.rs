@@ -16,6 +16,7 @@ pub mod mesh;
 pub mod native;
 pub mod program;
 pub mod siege;
+mod site;
 mod spoofer;
 mod trace;
 mod trial;
