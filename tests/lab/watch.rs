@@ -2,8 +2,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use relay_tests::{
-    Family, Lab, Ledger, Peer, Tally, deadline,
+    Family, Lab, Ledger, MeshLab, Peer, RelayHost, Tally, deadline,
     peer::Counts,
+    relay_host::{ledger, settled},
     traffic::{
         Echo, Udp,
         tcp::{Attempt, Connection},
@@ -21,8 +22,11 @@ const STREAM_LEN: usize = 48 * 1024;
 /// Byte counts are comparable since the peers do not aggregate: their nftables counters see each
 /// inner packet as on the wire. The relay keeps GRO, so it must count the segments of aggregates.
 /// Its counts must equal what the sender sent and the receiver got, in packets and bytes.
+///
+/// Those of a mesh's relays are added up: the first relay of a packet counts its sender, the last one
+/// its receiver.
 pub(crate) struct Watch<'a> {
-    lab: &'a Lab,
+    relays: Vec<&'a RelayHost>,
     ledger: Ledger,
     counts: BTreeMap<String, Counts>,
 }
@@ -37,12 +41,21 @@ pub(crate) struct Passed {
 impl<'a> Watch<'a> {
     /// Reads the counters.
     pub(crate) fn start(lab: &'a Lab) -> Result<Self> {
+        Self::of(lab, vec![lab.relay()])
+    }
+
+    /// Reads the counters of all relays of a mesh.
+    pub(crate) fn over(mesh: &'a MeshLab) -> Result<Self> {
+        Self::of(mesh.lab(), mesh.relays().collect())
+    }
+
+    fn of(lab: &'a Lab, relays: Vec<&'a RelayHost>) -> Result<Self> {
         let counts = lab
             .peers()
             .iter()
             .map(|peer| Ok((peer.name().to_owned(), peer.counts()?)))
             .collect::<Result<_>>()?;
-        Ok(Self { lab, ledger: lab.relay().ledger()?, counts })
+        Ok(Self { ledger: ledger(&relays)?, relays, counts })
     }
 
     /// Sends pings, datagrams and a TCP stream in parallel, all of which must arrive.
@@ -115,7 +128,7 @@ impl<'a> Watch<'a> {
 
     /// Waits until the relay's counters have moved by exactly this.
     pub(crate) fn settle(&mut self, expected: &Ledger) -> Result<()> {
-        self.ledger = self.lab.relay().settled(&self.ledger, expected)?;
+        self.ledger = settled(&self.relays, &self.ledger, expected)?;
         Ok(())
     }
 

@@ -46,6 +46,13 @@ impl Ledger {
         Ok(moved)
     }
 
+    /// Adds another's movements.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        other.0.into_iter().for_each(|(name, amount)| self.move_by(name, amount));
+        self
+    }
+
     /// Adds packets relayed between two peers: the sender's rx and the receiver's tx.
     #[must_use]
     pub fn relayed(mut self, from: &str, to: &str, tally: Tally) -> Self {

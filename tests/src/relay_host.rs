@@ -223,13 +223,7 @@ impl RelayHost {
 
     /// Waits until the counters have moved by exactly `expected` since `before`, and returns them.
     pub fn settled(&self, before: &Ledger, expected: &Ledger) -> Result<Ledger> {
-        let mut moved = Ledger::default();
-        deadline::within(deadline::SETTLING, "the counters", || {
-            let now = self.ledger()?;
-            moved = now.since(before)?;
-            Ok((moved == *expected).then_some(now))
-        })
-        .with_context(|| format!("counters moved:\n{moved}expected:\n{expected}"))
+        settled(&[self], before, expected)
     }
 
     /// The output of `wg show INTERFACE KEYWORD` for each peer, by public key.
@@ -262,6 +256,23 @@ impl RelayHost {
         };
         read("rx").zip(read("tx")).with_context(|| format!("no counters in {text}"))
     }
+}
+
+/// The counters of several relays, added up.
+pub fn ledger(relays: &[&RelayHost]) -> Result<Ledger> {
+    relays.iter().try_fold(Ledger::default(), |sum, relay| Ok(sum.with(relay.ledger()?)))
+}
+
+/// Waits until the counters of several relays have moved by exactly `expected` since `before`, and
+/// returns them.
+pub fn settled(relays: &[&RelayHost], before: &Ledger, expected: &Ledger) -> Result<Ledger> {
+    let mut moved = Ledger::default();
+    deadline::within(deadline::SETTLING, "the counters", || {
+        let now = ledger(relays)?;
+        moved = now.since(before)?;
+        Ok((moved == *expected).then_some(now))
+    })
+    .with_context(|| format!("counters moved:\n{moved}expected:\n{expected}"))
 }
 
 impl Drop for RelayHost {

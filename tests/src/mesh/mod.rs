@@ -19,13 +19,16 @@
 mod agent;
 mod keepalived;
 mod lan;
+mod status;
 
 use std::{
+    fmt::Write as _,
     fs::{self, OpenOptions},
     io::Write as _,
     net::IpAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -33,8 +36,11 @@ use relay::model::PrivateKey;
 
 pub use agent::Agent;
 pub use keepalived::Keepalived;
+pub use status::{MeshStatus, RelayStatus};
 
-use crate::{Lab, Namespace, Peer, RelayHost, Site, relay_host::UNDERLAY};
+use crate::{
+    Family, Lab, Namespace, Peer, RelayHost, Site, deadline, relay_host::UNDERLAY, traffic::Echo,
+};
 
 /// Names of the relays.
 pub const NAMES: [&str; 3] = ["r1", "r2", "r3"];
@@ -135,6 +141,21 @@ impl MeshLab {
         Keepalived::start(self.relay(place)?, place)
     }
 
+    /// Starts keepalived on all relays. The first one gets the address.
+    pub fn keepalived_everywhere(&self) -> Result<Vec<Keepalived>> {
+        let first = self.keepalived(0)?;
+        self.await_address(0)?;
+        let others = (1..NAMES.len()).map(|place| self.keepalived(place));
+        [Ok(first)].into_iter().chain(others).collect()
+    }
+
+    /// Waits until this relay alone has the peers' address.
+    pub fn await_address(&self, place: usize) -> Result<()> {
+        deadline::until(&format!("the address at {}", NAMES[place]), || {
+            Ok((self.holder()? == Some(place)).then_some(()))
+        })
+    }
+
     /// Gives the peers' address to this relay alone, by hand.
     pub fn hold(&self, place: usize) -> Result<()> {
         for (other, relay) in self.relays().enumerate() {
@@ -177,14 +198,42 @@ impl MeshLab {
         lan::heal(self.lab.internet())
     }
 
-    /// Has a peer dial a relay's own address.
-    pub fn dial(&self, peer: &Peer, place: usize) -> Result<()> {
-        dial(peer, address(place))
+    /// Has a peer dial a relay's own address, and send a packet there.
+    pub fn move_to(&self, peer: &Peer, place: usize) -> Result<()> {
+        dial(peer, address(place))?;
+        self.await_session(peer)
     }
 
-    /// Has a peer dial the address that moves.
-    pub fn dial_all(&self, peer: &Peer) -> Result<()> {
-        dial(peer, UNDERLAY.parse()?)
+    /// Has a peer dial the address that moves, and send a packet there.
+    pub fn move_to_any(&self, peer: &Peer) -> Result<()> {
+        dial(peer, UNDERLAY.parse()?)?;
+        self.await_session(peer)
+    }
+
+    /// What `relay mesh status` shows of a relay.
+    pub fn status(&self, place: usize) -> Result<MeshStatus> {
+        MeshStatus::read(self.relay(place)?)
+    }
+
+    /// Waits, up to `limit`, until all relays know that so many peers are at home at each.
+    pub fn await_homes(&self, limit: Duration, expected: [usize; NAMES.len()]) -> Result<()> {
+        let mut seen = Vec::new();
+        deadline::within(limit, &format!("{expected:?} peers at each relay"), || {
+            seen.clear();
+            for relay in self.relays() {
+                let status = MeshStatus::read(relay)?;
+                seen.push(status.relays.iter().map(|relay| relay.peers).collect::<Vec<_>>());
+            }
+            Ok(seen.iter().all(|peers| peers[..] == expected[..]).then_some(()))
+        })
+        .with_context(|| format!("they know of {seen:?}"))
+    }
+
+    fn await_session(&self, peer: &Peer) -> Result<()> {
+        self.lab.await_handshake(peer)?;
+        // It may be dropped: it is the relay's own address.
+        let own = self.lab.relay_address(Family::V4)?;
+        Echo::open(peer.namespace(), peer.address(Family::V4), own)?.send(1).map(drop)
     }
 }
 
@@ -201,11 +250,25 @@ fn host(internet: &Namespace, directory: &Path, place: usize) -> Result<RelayHos
     RelayHost::apart(namespace, &directory.join(name))
 }
 
+/// Has a peer forget its session and call this address.
 fn dial(peer: &Peer, address: IpAddr) -> Result<()> {
-    let relay = peer.namespace().run("wg", &["show", peer.name(), "peers"])?;
-    let endpoint = format!("{address}:{PORT}");
-    let arguments = ["set", peer.name(), "peer", relay.trim(), "endpoint", &endpoint];
-    peer.namespace().run("wg", &arguments).map(drop)
+    let (namespace, name) = (peer.namespace(), peer.name());
+    let config = namespace.run("wg", &["showconf", name])?;
+    let (_own, relay) = config.split_once("[Peer]").context("a peer without a relay")?;
+    let mut section = "[Peer]".to_owned();
+    let mut key = String::new();
+    for line in relay.lines() {
+        match line.split_once(" = ") {
+            Some(("Endpoint", _)) => writeln!(section, "Endpoint = {address}:{PORT}")?,
+            Some(("PublicKey", value)) => {
+                key = value.to_owned();
+                writeln!(section, "{line}")?;
+            }
+            _ => writeln!(section, "{line}")?,
+        }
+    }
+    namespace.run("wg", &["set", name, "peer", &key, "remove"])?;
+    namespace.feed("wg", &["addconf", name, "/dev/stdin"], &section)
 }
 
 fn generate() -> Result<PrivateKey> {
