@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use relay_tests::{Family, Lab, Peer, Site, scenario, skip, traffic::tcp::Connection};
 
 /// MTU of the peers, larger than the relay's.
-const PEER_MTU: usize = 1420;
-const RELAY_MTU: usize = 1280;
+pub(crate) const PEER_MTU: usize = 1420;
+pub(crate) const RELAY_MTU: usize = 1280;
 
 /// Enough for aggregates of many segments that are too big.
 const STREAM_LEN: usize = 256 * 1024;
@@ -100,7 +100,11 @@ fn time_exceeded_comes_from_an_address_that_the_sender_accepts() {
 
 /// Two peers with a larger MTU than the relay.
 fn narrow() -> Result<Site> {
-    let mut site = Site::node_to_node()?;
+    narrowed(Site::node_to_node()?)
+}
+
+/// A site whose peers have a larger MTU than the relay.
+pub(crate) fn narrowed(mut site: Site) -> Result<Site> {
     site.relay_mut()?.insert("mtu".to_owned(), i64::try_from(RELAY_MTU)?.into());
     for name in site.names()? {
         site.set(&name, "mtu", i64::try_from(PEER_MTU)?)?;
@@ -110,7 +114,7 @@ fn narrow() -> Result<Site> {
 
 /// Pings once with `len` bytes, IP header included: the output of `ping`, and whether there was a
 /// reply.
-fn ping(
+pub(crate) fn ping(
     from: &Peer,
     to: &Peer,
     family: Family,

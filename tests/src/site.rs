@@ -74,6 +74,16 @@ impl Site {
         Ok(())
     }
 
+    /// Removes a relay from the mesh.
+    pub fn remove_relay(&mut self, name: &str) -> Result<()> {
+        let relays = self.mesh_mut()?.get_mut("relay").and_then(Value::as_array_mut);
+        let relays = relays.context("no [[mesh.relay]]")?;
+        let before = relays.len();
+        relays.retain(|relay| name_of(relay) != Some(name));
+        ensure!(before > relays.len(), "no relay {name}");
+        Ok(())
+    }
+
     /// The `[guard]` table, created if missing.
     pub fn guard_mut(&mut self) -> Result<&mut Table> {
         let guard = self.table.entry("guard").or_insert_with(|| Table::new().into());

@@ -2,7 +2,12 @@
 
 mod across;
 mod address;
+mod failover;
+mod moves;
+mod repeated;
+mod split;
 mod up;
+mod wrong;
 
 use std::time::Duration;
 

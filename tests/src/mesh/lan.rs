@@ -103,6 +103,7 @@ pub(super) fn split(internet: &Namespace, one: usize, other: usize) -> Result<()
         )
     };
     let chains = chain(one, other) + &chain(other, one);
+    // Another split of the same table adds to it.
     internet.feed("nft", &["-f", "-"], &format!("table netdev split {{ {chains} }}\n"))
 }
 

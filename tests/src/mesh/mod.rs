@@ -268,7 +268,7 @@ fn dial(peer: &Peer, address: IpAddr) -> Result<()> {
         }
     }
     namespace.run("wg", &["set", name, "peer", &key, "remove"])?;
-    namespace.feed("wg", &["addconf", name, "/dev/stdin"], &section)
+    namespace.feed("wg", &["addconf", name, "/proc/self/fd/0"], &section)
 }
 
 fn generate() -> Result<PrivateKey> {

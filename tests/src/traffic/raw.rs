@@ -29,6 +29,15 @@ impl Raw {
         Ok(Self { socket, target: SockAddr::from(SocketAddr::new(target, 0)) })
     }
 
+    /// The same through this interface, whatever the routes say.
+    pub fn through(from: &Namespace, interface: &str, target: IpAddr) -> Result<Self> {
+        let raw = Self::open(from, target)?;
+        raw.socket
+            .bind_device(Some(interface.as_bytes()))
+            .with_context(|| format!("bind a socket to {interface}"))?;
+        Ok(raw)
+    }
+
     /// Sends a packet with its header.
     pub fn send(&self, packet: &Inner) -> Result<()> {
         self.socket.send_to(packet.bytes(), &self.target).map(drop).context("send a packet")

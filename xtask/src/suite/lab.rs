@@ -213,11 +213,20 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 1] = ["atomic::"];
+const LONG: [&str; 2] = ["atomic::", "mesh::repeated::"];
 
 /// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
 /// instructions, and skips the time in which it waits.
-const TIMED: [&str; 4] = ["fairness::", "limits::tcp_", "mesh::address::", "rules::time::"];
+const TIMED: [&str; 8] = [
+    "fairness::",
+    "limits::tcp_",
+    "mesh::address::",
+    "mesh::failover::",
+    "mesh::moves::",
+    "mesh::repeated::",
+    "mesh::split::",
+    "rules::time::",
+];
 
 /// 2 ns per instruction: no work takes long by the guest's clock.
 const SHIFT: u8 = 1;
@@ -381,7 +390,7 @@ mod tests {
             words.truncate(words.len() - FLAGS.len());
             words.join(" ")
         };
-        let long = "--skip atomic::";
+        let long = "--skip atomic:: --skip mesh::repeated::";
         assert_eq!(names(3, &[], Kernels::One), long);
         assert_eq!(names(3, &[], Kernels::Newest), long);
         let skipped = names(3, &[], Kernels::Other);
@@ -390,7 +399,7 @@ mod tests {
             assert!(skipped.contains(&format!("--skip {module}")), "{skipped}");
             assert!(run.contains(module), "{run}");
         }
-        assert_eq!(names(4, &[], Kernels::Newest), "atomic::");
+        assert_eq!(names(4, &[], Kernels::Newest), "atomic:: mesh::repeated::");
         // What is asked for runs on each.
         assert_eq!(names(3, &["guard::"], Kernels::Other), format!("guard:: {long}"));
         assert_eq!(names(4, &["guard::"], Kernels::Other), "guard::");
