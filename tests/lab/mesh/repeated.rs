@@ -12,7 +12,7 @@ fn peers_are_back_within_three_seconds_every_time() {
     scenario(skip::TIMED, || {
         let running = Running::start()?;
         let silences = (0..RUNS)
-            .map(|run| running.host_goes().with_context(|| format!("run {run}")))
+            .map(|run| running.host_goes_and_comes().with_context(|| format!("run {run}")))
             .collect::<Result<Vec<_>>>()?;
         let all = |what: &str, mut all: Vec<u128>| {
             all.sort_unstable();
