@@ -65,6 +65,11 @@ const REASONS = {
   disabled: ["policy", "Sender or receiver is disabled (enabled = false)."],
   rate: ["policy", "Faster than rate_from of the sender or rate_to of the receiver."],
   quota: ["policy", "More than the quota of the sender or of the receiver leaves in this period."],
+  wrong_home: ["mesh", "Another relay sent it, and its source is no peer that is at home there."],
+  not_here: [
+    "mesh",
+    "Another relay or the host sent it, and its destination is no peer that is at home here.",
+  ],
 };
 
 /** The meaning of a reason; empty for one that this page does not know. */
@@ -76,6 +81,7 @@ export function meaning(label) {
 export function mender(label) {
   const kind = Object.hasOwn(REASONS, label) ? REASONS[label][0] : "";
   if (kind === "packet") return "No router would forward such a packet.";
+  if (kind === "mesh") return "The relays of a site do not agree yet; `relay mesh status` shows them.";
   return kind === "relay" ? "The relay's own state is wrong; `relay up` repairs it." : "";
 }
 
