@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use relay_tests::{
     Family, Site, deadline, scenario, skip,
     traffic::{Pings, Stream, Transfer},
