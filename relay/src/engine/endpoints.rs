@@ -14,7 +14,6 @@ use tokio::{
 };
 
 use crate::{
-    mesh::RELEASED,
     model::{Peer, PublicKey, Relay},
     wireguard::{Change, Device, DevicePeer},
 };
@@ -74,9 +73,7 @@ pub(super) fn stale<'r>(relay: &'r Relay, device: &Device, now: SystemTime) -> V
             Some(latest) => now.duration_since(latest).is_ok_and(|age| age > OLD),
             None => true,
         };
-        // One that is at home at another relay of the site is dialled there.
-        let is_here = |peer: &&DevicePeer| peer.endpoint != Some(RELEASED);
-        known(device, &peer.public_key).filter(is_here).is_some_and(latest)
+        known(device, &peer.public_key).is_some_and(latest)
     };
     dialled(relay).filter(is_stale).collect()
 }

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::{
     Classified, Error, Lock, Result, Site, desired, endpoints,
     guard::{GuardPlan, Guarding, Rekeyed},
+    mesh,
     observe::Running,
     require_capabilities,
 };
@@ -123,7 +124,10 @@ impl<'a> Follower<'a> {
             return Ok(());
         }
         let Some(device) = wireguard::read(&known.interface)? else { return Ok(()) };
-        let stale = endpoints::stale(known, &device, SystemTime::now());
+        // Those that are at home at other relays are dialled there.
+        let away = mesh::away(&self.datapath(known)?)?;
+        let mut stale = endpoints::stale(known, &device, SystemTime::now());
+        stale.retain(|(peer, _)| !away.contains(&peer.public_key));
         let (found, unknown) = endpoints::look_up(endpoints::wanted(&stale)).await;
         if self.unknown != unknown {
             done.extend(unknown.iter().cloned());

@@ -19,7 +19,6 @@ use crate::{
     datapath::{Counters, GuardAttempt, GuardCounts},
     graph::Traffic,
     learnt::RuleUses,
-    mesh::RELEASED,
     model::{Peer, PublicKey, Relay, Rule},
     stats::{Dropped, HIDDEN, Observation, Pairs, PeerObservation, RuleTraffic, RuleUse, Snapshot},
     wireguard::DevicePeer,
@@ -180,8 +179,7 @@ impl Running {
                 public_key: show(&peer.public_key),
                 enabled: true,
                 has_preshared_key: peer.preshared_key.is_some(),
-                // One that is at home at another relay of the site has none here.
-                endpoint: peer.endpoint.filter(|endpoint| *endpoint != RELEASED),
+                endpoint: peer.endpoint,
                 allowed_ips: peer.allowed_ips.clone(),
                 latest_handshake: peer.latest_handshake,
                 transfer_rx: peer.rx_bytes,

@@ -12,7 +12,7 @@ use super::{
     facts,
     host::{ipv6_off, require_kernel, require_port},
     instant::now,
-    mesh::transit,
+    mesh::{self, transit},
     observe::Running,
     plan::Plan,
     record, wg_quick,
@@ -92,7 +92,11 @@ impl Up {
         warnings.extend(running.warnings());
         warnings.extend(doctor::unforwarded(facts::forwarding(), relay));
         warnings.extend(running.guard_obstacles());
-        let mut wanted = endpoints::wanted(&endpoints::silent(relay, running.device.as_ref()));
+        // Those that are at home at other relays are dialled there.
+        let away = mesh::away(context.datapath())?;
+        let mut silent = endpoints::silent(relay, running.device.as_ref());
+        silent.retain(|(peer, _)| !away.contains(&peer.public_key));
+        let mut wanted = endpoints::wanted(&silent);
         let now = SystemTime::now();
         wanted.extend(transit::silent(relay, secrets.mesh(), &running.transits, now));
         let (endpoints, unknown) = endpoints::look_up(wanted).await;

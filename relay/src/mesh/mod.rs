@@ -21,7 +21,7 @@ pub use claim::{Claim, ClaimError};
 pub use error::GossipError;
 pub use gossip::{Beginning, Gossip, RelayStatus, Status};
 pub use inbox::Event;
-pub use ledger::{Action, Home, Ledger, RELEASED, Sight, Tally};
+pub use ledger::{Action, Home, Ledger, Sight, Tally};
 pub use meter::Traffic;
 pub use refusal::Refusal;
 pub use site::Site;

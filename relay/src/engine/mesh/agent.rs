@@ -18,16 +18,17 @@ use super::{
         self as engine, Context, ErrorContext as _, Lock, Result, observe, observe::hex, record,
     },
     homes::{Roster, record as as_recorded, recorded},
+    session::forget,
     site::{Site, canonical_hash},
     state::{AgentRelay, AgentState},
 };
 use crate::{
     config::{Loaded, MeshKey},
     datapath::{Homes, Moves},
-    mesh::{self, Action, Beginning, Event, Gossip, Ledger, RELEASED, Refusal, Sight},
+    mesh::{self, Action, Beginning, Event, Gossip, Ledger, Refusal, Sight},
     model::{InterfaceName, Mesh, PeerName, PublicKey, Relay},
     net::link,
-    wireguard::{self, Change, Device},
+    wireguard::{self, Device},
 };
 
 /// How often homes that `relay takeover` has written are looked for.
@@ -38,8 +39,8 @@ const SCAN: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
 const PAUSE_FACTOR: u32 = 19;
 
-/// Changes of WireGuard in one message.
-const CHANGES_AT_ONCE: usize = 256;
+/// Peers that WireGuard forgets at once: for each the kernel waits until no processor uses it any more.
+const FORGOTTEN_AT_ONCE: usize = 16;
 
 /// Peers that wait to be told of.
 const MOVES_AT_ONCE: usize = 1024;
@@ -295,27 +296,20 @@ impl<'a> Agent<'a> {
         self.gossip.publish(&news.into_iter().collect::<Vec<_>>()).await;
     }
 
-    /// Keeps WireGuard from calling peers that are at home elsewhere, once no command changes the relay.
+    /// Lets WireGuard forget peers that are at home elsewhere, once no command changes the relay.
     fn release(&mut self) -> Result<()> {
         if self.released.is_empty() {
             return Ok(());
         }
         let Some(_lock) = Lock::try_relay(&self.interface, self.site.verb)? else { return Ok(()) };
-        // One that is gone must not come back, with a key and nothing else.
+        // One that is gone must not come back.
         let Some(device) = wireguard::read(&self.interface)? else { return Ok(()) };
         let released = std::mem::take(&mut self.released);
         let there = device.peers.iter().filter(|peer| released.contains(&peer.public_key));
-        let changes: Vec<_> = there
-            .filter_map(|peer| {
-                let (name, public_key) =
-                    (self.view.names.get(&peer.public_key)?.clone(), peer.public_key);
-                let keepalive = Change::Keepalive { name: name.clone(), public_key, seconds: 0 };
-                Some([keepalive, Change::Endpoint { name, public_key, endpoint: RELEASED }])
-            })
-            .flatten()
-            .collect();
-        for some in changes.chunks(CHANGES_AT_ONCE) {
-            wireguard::apply(&self.interface, some)?;
+        let names = &self.view.names;
+        let changes = there.filter_map(|peer| Some(forget(names.get(&peer.public_key)?, peer)));
+        for some in changes.collect::<Vec<_>>().chunks(FORGOTTEN_AT_ONCE) {
+            wireguard::apply(&self.interface, some.as_flattened())?;
         }
         Ok(())
     }

@@ -2,15 +2,18 @@
 //! slots, the other places in the list of the site.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
 use relay_common::mesh;
 
-use super::site::endpoint;
+use super::{
+    super::Result,
+    site::{endpoint, is_elsewhere},
+};
 use crate::{
-    datapath::Homes,
+    datapath::{Datapath, Homes},
     mesh::{Claim, Home},
     model::PublicKey,
 };
@@ -85,6 +88,17 @@ impl Roster {
             },
         }
     }
+}
+
+/// The peers that are at home at other relays of the site; none without a mesh.
+///
+/// # Errors
+/// A pin cannot be read.
+pub(in crate::engine) fn away(datapath: &Datapath) -> Result<BTreeSet<PublicKey>> {
+    let Some(homes) = datapath.homes()? else { return Ok(BTreeSet::new()) };
+    let slots = datapath.slots()?.into_iter();
+    let away = slots.filter(|(_, slot)| is_elsewhere(homes.home(*slot)));
+    Ok(away.map(|(peer, _)| peer).collect())
 }
 
 /// The claim that is recorded of a slot, if there is one.

@@ -3,12 +3,14 @@
 mod agent;
 mod drain;
 mod homes;
+mod session;
 mod site;
 pub(super) mod state;
 mod status;
 mod takeover;
 pub(super) mod transit;
 
+pub(super) use homes::away;
 pub(super) use status::problems;
 
 pub use agent::Agent;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -10,16 +11,17 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     super::{Context, Result},
+    session::forget,
     site::{Site, endpoint, is_elsewhere},
 };
 use crate::{
     model::{Peer, PublicKey, RelayName},
-    wireguard::{self, Change},
+    wireguard::{self, Change, DevicePeer},
 };
 
 /// Keepalives keep the address translation on the way to a peer open, whose own keepalives may be off:
 /// it has not called this relay.
-pub(super) const KEEPALIVE_S: u16 = 25;
+const KEEPALIVE_S: u16 = 25;
 
 /// Peers that are called at once, and how often: the kernel computes four Curve25519 products for a
 /// handshake (WireGuard paper, section 5.4), so that this occupies about a third of one processor.
@@ -62,10 +64,10 @@ pub async fn takeover(
         None => None,
     };
     let device = wireguard::read(site.interface)?;
-    let known: HashMap<PublicKey, _> = device
+    let known: HashMap<PublicKey, &DevicePeer> = device
         .iter()
         .flat_map(|device| &device.peers)
-        .map(|peer| (peer.public_key, peer.persistent_keepalive))
+        .map(|peer| (peer.public_key, peer))
         .collect();
     let mut coming = Vec::new();
     for peer in context.relay().enabled() {
@@ -75,8 +77,8 @@ pub async fn takeover(
             continue;
         }
         let claim = homes.claim(slot);
-        let keepalive = known.get(&peer.public_key).copied().flatten();
-        let changes = endpoint(&claim).map(|endpoint| calling(peer, endpoint, keepalive));
+        let known = known.get(&peer.public_key).copied();
+        let changes = endpoint(&claim).map(|endpoint| calling(peer, endpoint, known));
         let changes = changes.unwrap_or_default();
         coming.push(Coming { peer, slot, handshake: claim.handshake, changes });
     }
@@ -102,17 +104,16 @@ pub async fn takeover(
 }
 
 /// What makes the kernel call a peer at once: the first keepalive (set_peer(),
-/// drivers/net/wireguard/netlink.c, 6.12).
-fn calling(peer: &Peer, endpoint: std::net::SocketAddr, keepalive: Option<u16>) -> Vec<Change> {
-    let keepalive_of = |seconds| Change::Keepalive {
-        name: peer.name.clone(),
-        public_key: peer.public_key,
-        seconds,
-    };
-    let name = peer.name.clone();
-    let endpoint = Change::Endpoint { name, public_key: peer.public_key, endpoint };
-    let off = keepalive.map(|_| keepalive_of(0));
-    off.into_iter().chain([endpoint, keepalive_of(KEEPALIVE_S)]).collect()
+/// drivers/net/wireguard/netlink.c, 6.12). With a session from before the peer was at home elsewhere it
+/// would use that, which the peer has forgotten.
+fn calling(peer: &Peer, endpoint: SocketAddr, known: Option<&DevicePeer>) -> Vec<Change> {
+    let (name, public_key) = (peer.name.clone(), peer.public_key);
+    let keepalive = Change::Keepalive { name: name.clone(), public_key, seconds: KEEPALIVE_S };
+    let is_fresh =
+        |peer: &&DevicePeer| peer.latest_handshake.is_none() && peer.persistent_keepalive.is_none();
+    let stale = known.filter(|known| !is_fresh(known)).map(|known| forget(&peer.name, known));
+    let call = [Change::Endpoint { name, public_key, endpoint }, keepalive];
+    stale.into_iter().flatten().chain(call).collect()
 }
 
 /// How many peers are at home here.

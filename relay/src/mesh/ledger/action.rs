@@ -18,7 +18,8 @@ pub enum Action {
         /// The claim.
         claim: Claim,
     },
-    /// Let WireGuard no longer call a peer: its endpoint becomes [`RELEASED`](super::RELEASED), its keepalive 0.
+    /// Let WireGuard forget its session with a peer and its endpoint: it neither calls the peer nor
+    /// takes an old session for one when the peer is taken over again.
     Release {
         /// The peer.
         peer: PublicKey,

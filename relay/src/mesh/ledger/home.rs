@@ -1,10 +1,6 @@
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
 use crate::model::PublicKey;
-
-/// The endpoint of a peer that is at home at another relay: nobody listens there, so WireGuard's timers
-/// call nobody.
-pub const RELEASED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
 /// Where a peer is at home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use self::record::{Names, Record, Standing};
 pub use self::{
     action::Action,
-    home::{Home, RELEASED, Sight},
+    home::{Home, Sight},
 };
 use super::claim::Claim;
 use crate::model::{PublicKey, RelayName};

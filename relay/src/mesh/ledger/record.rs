@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use super::{
     action::Action,
-    home::{Home, RELEASED, Sight},
+    home::{Home, Sight},
 };
 use crate::{
     mesh::claim::Claim,
@@ -112,7 +112,7 @@ impl Record {
                     if home != self.home {
                         actions.push(Action::Home { peer, home: self.home });
                     }
-                    if endpoint.is_some_and(|endpoint| endpoint != RELEASED) {
+                    if endpoint.is_some() {
                         actions.push(Action::Release { peer });
                     }
                 }

@@ -149,7 +149,7 @@ fn a_peer_at_another_relay_is_released_until_wireguard_shows_it() {
     ledger.heard(1, PEER, Claim::new(1, 60, None));
     let release = [Action::Release { peer: PEER }];
     assert_eq!(ledger.look(sight(Home::At(1), 0, endpoint("192.0.2.1:1000"))), release);
-    assert_eq!(ledger.look(sight(Home::At(1), 0, Some(RELEASED))), []);
+    assert_eq!(ledger.look(sight(Home::At(1), 0, None)), []);
 }
 
 #[test]
@@ -292,10 +292,10 @@ impl Relay {
             match action {
                 Action::Home { peer, home } => drop(self.homes.insert(peer, home)),
                 Action::Record { peer, claim } => drop(self.claims.insert(peer, claim)),
-                Action::Release { peer } => drop(self.endpoints.insert(peer, RELEASED)),
+                Action::Release { peer } => drop(self.endpoints.remove(&peer)),
                 Action::Withdraw { peer } => {
                     assert!(self.published.remove(&peer).is_some(), "what was published");
-                    assert_eq!(self.endpoints.get(&peer), Some(&RELEASED));
+                    assert_eq!(self.endpoints.get(&peer), None);
                 }
                 Action::Publish { peer, claim } => {
                     let highest = self.highest.entry(peer).or_default();
@@ -388,7 +388,7 @@ fn agreed(site: &[Relay], peer: PublicKey) -> Option<usize> {
         let expected = if relay.place == home { Home::Here } else { Home::At(home) };
         assert_eq!(relay.ledger.home(&peer), expected);
         assert_eq!(relay.homes.get(&peer), Some(&expected));
-        let released = relay.endpoints.get(&peer).is_none_or(|it| *it == RELEASED);
+        let released = !relay.endpoints.contains_key(&peer);
         assert!(relay.place == home || released, "who is not home cannot call");
     }
     Some(home)
