@@ -9,8 +9,8 @@ use crate::{
 const MESH: &str = "\
 What one relay of a site does, on average, all of them in one process. Over UDP: loopback addresses and
 real time, with the ledger of each relay. Over channels: each way takes 10 ms, and the clock stands while
-something is computed, so times are those of the protocol. Bytes are payload that a relay sends, 48 and 60
-less than what UDP and WireGuard make of a datagram. 1 % of all peers move a minute. \"Known\" is the time
+something is computed, so times are those of the protocol. Bytes are what a relay sends without headers,
+which are 48 bytes a datagram (IPv6, UDP) and 60 a packet (WireGuard over IPv4). 1 % of all peers move a minute. \"Known\" is the time
 until the last relay has heard of a move. At last a relay is gone and another claims its peers, all at once.";
 
 /// Title and text; `None` if gossip was not measured.

@@ -232,8 +232,10 @@ impl Bench {
         let at =
             |percent: usize| took.get((took.len() * percent).div_ceil(100).max(1) - 1).copied();
         cost.known = [50, 99, 100].map(|percent| at(percent).unwrap_or_default());
+        let lost = self.lose_one().await;
+        // What the lost one sent is gone with it.
         let began = self.reading().await;
-        self.lose_one().await;
+        self.take_over(lost).await;
         if let Err(excuse) = self.until(|watch| watch.open.is_empty()).await? {
             return Ok(Err(format!("after the loss of a relay: {excuse}")));
         }
@@ -252,14 +254,18 @@ impl Bench {
         self.agents[to].gossip.publish(&claims).await;
     }
 
-    /// The last relay is gone, and the first takes its peers over.
-    async fn lose_one(&mut self) {
+    /// The last relay is gone. Returns its place.
+    async fn lose_one(&mut self) -> usize {
         if let Some(agent) = self.agents.pop() {
             agent.follower.abort();
             // It ends where it waits.
             let _aborted = agent.follower.await;
         }
-        let lost = self.agents.len();
+        self.agents.len()
+    }
+
+    /// The first relay claims all peers of another.
+    async fn take_over(&mut self, lost: usize) {
         let numbers: Vec<usize> =
             (0..self.homes.len()).filter(|number| self.homes[*number].0 == lost).collect();
         let claims = self.claim_at(0, &numbers);
