@@ -213,7 +213,14 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 2] = ["atomic::", "mesh::repeated::"];
+const LONG: [&str; 6] = [
+    "atomic::",
+    "mesh::failover::",
+    "mesh::moves::",
+    "mesh::repeated::",
+    "mesh::split::",
+    "mesh::wrong::",
+];
 
 /// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
 /// instructions, and skips the time in which it waits.
@@ -390,7 +397,7 @@ mod tests {
             words.truncate(words.len() - FLAGS.len());
             words.join(" ")
         };
-        let long = "--skip atomic:: --skip mesh::repeated::";
+        let long = LONG.map(|module| format!("--skip {module}")).join(" ");
         assert_eq!(names(3, &[], Kernels::One), long);
         assert_eq!(names(3, &[], Kernels::Newest), long);
         let skipped = names(3, &[], Kernels::Other);
@@ -399,7 +406,7 @@ mod tests {
             assert!(skipped.contains(&format!("--skip {module}")), "{skipped}");
             assert!(run.contains(module), "{run}");
         }
-        assert_eq!(names(4, &[], Kernels::Newest), "atomic:: mesh::repeated::");
+        assert_eq!(names(4, &[], Kernels::Newest), LONG.join(" "));
         // What is asked for runs on each.
         assert_eq!(names(3, &["guard::"], Kernels::Other), format!("guard:: {long}"));
         assert_eq!(names(4, &["guard::"], Kernels::Other), "guard::");
