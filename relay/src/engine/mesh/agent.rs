@@ -154,6 +154,10 @@ impl<'a> Agent<'a> {
                     self.came(came).await;
                 }
                 _ = tick.tick() => {
+                    // Taken down: what this process holds keeps maps in memory.
+                    if !self.context.datapath().exists() {
+                        return Err(Site::not_applied(&self.interface));
+                    }
                     self.scan().await;
                     if Instant::now() >= self.next_look && !self.look().await? {
                         say("the relays of the site have changed; start the agent again");
