@@ -1,7 +1,7 @@
 //! Relays that live and do not see each other.
 
-use anyhow::{Result, ensure};
-use relay_tests::{Family, Site, deadline, scenario, skip, traffic::Stream};
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{Family, MeshLab, Site, deadline, scenario, skip, traffic::Stream};
 
 use super::{KNOWN, await_health, spread};
 
@@ -24,16 +24,13 @@ fn a_split_lets_nothing_through_that_is_denied_and_heals() {
         // B goes to the first relay, which the second does not hear.
         mesh.split(0, 1)?;
         mesh.move_to(b, 0)?;
-        flow(&allowed)?;
-        let believes = |place: usize| -> Result<Vec<usize>> {
-            Ok(mesh.status(place)?.relays.iter().map(|relay| relay.peers).collect())
-        };
+        flow(&mesh, &allowed).context("while two are split")?;
         deadline::until("the first relay to have it", || {
-            Ok((believes(0)? == [3, 0, 1]).then_some(()))
+            Ok((believes(&mesh, 0)? == [3, 0, 1]).then_some(()))
         })?;
         mesh.heal()?;
         mesh.await_homes(KNOWN, [3, 0, 1])?;
-        flow(&allowed)?;
+        flow(&mesh, &allowed).context("after that")?;
 
         // Nobody sees anybody, and each has all the peers that call it.
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
@@ -44,7 +41,7 @@ fn a_split_lets_nothing_through_that_is_denied_and_heals() {
         }
         mesh.heal()?;
         mesh.await_homes(KNOWN, [1, 2, 1])?;
-        flow(&allowed)?;
+        flow(&mesh, &allowed).context("after all were split")?;
         await_health(&mesh)?;
         for stream in denied {
             let flown = stream.stop()?;
@@ -55,10 +52,19 @@ fn a_split_lets_nothing_through_that_is_denied_and_heals() {
 }
 
 /// Waits until all of them flow.
-fn flow(streams: &[Stream]) -> Result<()> {
-    for stream in streams {
+fn flow(mesh: &MeshLab, streams: &[Stream]) -> Result<()> {
+    for (place, stream) in streams.iter().enumerate() {
         let before = stream.received();
-        deadline::until("the stream to flow", || Ok((stream.received() > before).then_some(())))?;
+        let flows = deadline::until("flowing", || Ok((stream.received() > before).then_some(())));
+        if flows.is_err() {
+            let known = (0..3).map(|place| believes(mesh, place)).collect::<Result<Vec<_>>>()?;
+            return flows.with_context(|| format!("stream {place}; peers at relays: {known:?}"));
+        }
     }
     Ok(())
+}
+
+/// How many peers a relay believes to be at home at each.
+fn believes(mesh: &MeshLab, place: usize) -> Result<Vec<usize>> {
+    Ok(mesh.status(place)?.relays.iter().map(|relay| relay.peers).collect())
 }

@@ -242,7 +242,7 @@ pub(super) const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 26] = [
+const ONCE: [&str; 27] = [
     "another::",
     "authority::",
     "beside::",
@@ -254,6 +254,7 @@ const ONCE: [&str; 26] = [
     "host::",
     "learn::",
     "limits::",
+    "mesh::",
     "missing::",
     "names::",
     "nat::",
@@ -273,7 +274,7 @@ const ONCE: [&str; 26] = [
 ];
 
 /// Of [`ONCE`], the modules before this one take about as long as those from it on.
-const HALF: usize = 15;
+const HALF: usize = 16;
 
 /// On how many kernels the scenarios run, and which of them this one is.
 #[derive(Clone, Copy, PartialEq, Eq)]
