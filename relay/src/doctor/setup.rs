@@ -21,7 +21,9 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 fn mesh(facts: &Facts, relay: &Relay) -> Vec<Finding> {
-    let Some(mesh) = &relay.mesh else { return Vec::new() };
+    let Some(mesh) = &relay.mesh else {
+        return vec![Finding::ok("mesh", "the only relay of its site")];
+    };
     if facts.mesh.is_empty() {
         let relays = mesh.relays.len();
         return vec![Finding::ok("mesh", format!("{relays} relays, none with a problem"))];
