@@ -151,88 +151,46 @@ enum Fast {
     Routed,
 }
 
+/// Calls the copy of a fast path of [`steady`] that a packet takes.
+macro_rules! by_flow {
+    ($relay:ident, $ctx:expr, $left:expr) => {{
+        let Some(path) = Path::of($left.bits) else { return Fast::Left };
+        let Left { source, destination, place, .. } = $left;
+        match path {
+            Path { is_limited: false, is_meshed: false } => {
+                relayed(steady::$relay::<false, ROLE, false>(
+                    again($ctx),
+                    source,
+                    destination,
+                    place,
+                ))
+            }
+            Path { is_limited: true, is_meshed: false } => {
+                relayed(steady::$relay::<true, ROLE, false>(
+                    again($ctx),
+                    source,
+                    destination,
+                    place,
+                ))
+            }
+            Path { is_limited: false, is_meshed: true } => {
+                routed(steady::$relay::<false, ROLE, true>(again($ctx), source, destination, place))
+            }
+            Path { is_limited: true, is_meshed: true } => {
+                routed(steady::$relay::<true, ROLE, true>(again($ctx), source, destination, place))
+            }
+        }
+    }};
+}
+
 /// Prepares the packet for the redirect to the other peer by a fast path, or leaves it unchanged.
 #[inline(always)]
 fn relay_fast<const ROLE: u32>(ctx: &TcContext, packet: &Packet<'_>) -> Fast {
     match direct::relay::<ROLE>(packet) {
         Some(Glance::Relayed) => Fast::Relayed,
         Some(Glance::Routed) => Fast::Routed,
-        Some(Glance::LeftV4(left)) => {
-            let Some(path) = Path::of(left.bits) else { return Fast::Left };
-            let Left { source, destination, place, .. } = left;
-            match path {
-                Path { is_limited: false, is_meshed: false } => {
-                    relayed(steady::relay_v4::<false, ROLE, false>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-                Path { is_limited: true, is_meshed: false } => {
-                    relayed(steady::relay_v4::<true, ROLE, false>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-                Path { is_limited: false, is_meshed: true } => {
-                    routed(steady::relay_v4::<false, ROLE, true>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-                Path { is_limited: true, is_meshed: true } => {
-                    routed(steady::relay_v4::<true, ROLE, true>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-            }
-        }
-        Some(Glance::LeftV6(left)) => {
-            let Some(path) = Path::of(left.bits) else { return Fast::Left };
-            let Left { source, destination, place, .. } = left;
-            match path {
-                Path { is_limited: false, is_meshed: false } => {
-                    relayed(steady::relay_v6::<false, ROLE, false>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-                Path { is_limited: true, is_meshed: false } => {
-                    relayed(steady::relay_v6::<true, ROLE, false>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-                Path { is_limited: false, is_meshed: true } => {
-                    routed(steady::relay_v6::<false, ROLE, true>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-                Path { is_limited: true, is_meshed: true } => {
-                    routed(steady::relay_v6::<true, ROLE, true>(
-                        again(ctx),
-                        source,
-                        destination,
-                        place,
-                    ))
-                }
-            }
-        }
+        Some(Glance::LeftV4(left)) => by_flow!(relay_v4, ctx, left),
+        Some(Glance::LeftV6(left)) => by_flow!(relay_v6, ctx, left),
         None => Fast::Left,
     }
 }
