@@ -310,12 +310,10 @@ fn check_guard(tables: &Tables, findings: &mut Findings) {
 }
 
 fn check_webhooks(tables: &Tables, files: &Files<'_>, findings: &mut Findings) {
-    let mut first = HashMap::new();
-    for name in tables.webhooks.iter().filter_map(|webhook| webhook.name.as_ref()) {
-        if let Some(other) = first.insert(&name.value, name.place) {
-            let problem = format!("is already that of another ({})", files.file_and_line(other));
-            let fault = Fault::new(problem, "give each webhook its own name");
-            findings.present(name.place, format!("webhook.{}.name", name.value), fault);
-        }
+    let names = tables.webhooks.iter().filter_map(|webhook| webhook.name.as_ref());
+    for (name, at) in files.repeated(names) {
+        let problem = format!("is already that of another ({at})");
+        let fault = Fault::new(problem, "give each webhook its own name");
+        findings.present(name.place, format!("webhook.{}.name", name.value), fault);
     }
 }

@@ -1,6 +1,6 @@
 //! What `[mesh]` must be as a whole.
 
-use std::{collections::HashMap, hash::Hash};
+use std::hash::Hash;
 
 use super::{
     build::{INTERFACE, MESH_PORT as PORT},
@@ -87,14 +87,11 @@ fn check_unique<T: Eq + Hash>(
     key: &str,
     value: impl Fn(&MeshRelayTable) -> Option<&Located<T>>,
 ) {
-    let mut first = HashMap::new();
-    for relay in relays {
-        let Some(located) = value(relay) else { continue };
-        if let Some(other) = first.insert(&located.value, located.place) {
-            let problem = format!("is already that of another ({})", files.file_and_line(other));
-            let remedy = format!("give each relay its own {}", key.replace('_', " "));
-            let key = format!("{}.{key}", relay.label);
-            findings.present(located.place, key, Fault::new(problem, remedy));
-        }
+    for (repeated, at) in files.repeated(relays.iter().filter_map(&value)) {
+        let has_it = |it: &&MeshRelayTable| value(it).is_some_and(|it| it.place == repeated.place);
+        let label = relays.iter().find(has_it).map_or("mesh.relay", |relay| &relay.label);
+        let problem = format!("is already that of another ({at})");
+        let remedy = format!("give each relay its own {}", key.replace('_', " "));
+        findings.present(repeated.place, format!("{label}.{key}"), Fault::new(problem, remedy));
     }
 }

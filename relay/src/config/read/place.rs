@@ -1,4 +1,8 @@
-use std::path::PathBuf;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    path::PathBuf,
+};
 
 use super::{fault::Fault, problem::Problem, source::Source};
 
@@ -60,6 +64,24 @@ impl<'s> Files<'s> {
             File { source, text, is_ascii: text.is_ascii(), lines }
         });
         Self { files: files.collect() }
+    }
+
+    /// Values that are there before, and where they are first.
+    pub(super) fn repeated<'n, T: Eq + Hash>(
+        &self,
+        values: impl Iterator<Item = &'n Located<T>>,
+    ) -> Vec<(&'n Located<T>, String)> {
+        let mut first: HashMap<&T, Place> = HashMap::new();
+        let mut repeated = Vec::new();
+        for value in values {
+            match first.entry(&value.value) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value.place);
+                }
+                Entry::Occupied(entry) => repeated.push((value, self.file_and_line(*entry.get()))),
+            }
+        }
+        repeated
     }
 
     pub(super) fn locate(&self, place: Place) -> Location {

@@ -1,15 +1,10 @@
 //! Errors of groups, rules and tests: names that nobody has, and values that contradict each other.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::Hash,
-};
-
 use super::{
     fault::Fault,
     findings::Findings,
     names::Names,
-    place::{Files, Located, Place},
+    place::{Files, Located},
     selector::{Member, Named, NamedEnd},
     tables::{Tables, TestTable},
 };
@@ -134,33 +129,15 @@ fn check_cycles(tables: &Tables, names: &Names<'_>, findings: &mut Findings) {
 }
 
 fn check_unique(tables: &Tables, files: &Files<'_>, findings: &mut Findings) {
-    for (name, at) in repeated(tables.rules.iter().filter_map(|rule| rule.name.as_ref()), files) {
+    for (name, at) in files.repeated(tables.rules.iter().filter_map(|rule| rule.name.as_ref())) {
         let problem = format!("is already that of another rule ({at})");
         let fault = Fault::new(problem, "give each rule its own name");
         findings.present(name.place, format!("rule.{}.name", name.value), fault);
     }
-    for (name, at) in repeated(tables.groups.iter().map(|group| &group.name), files) {
+    for (name, at) in files.repeated(tables.groups.iter().map(|group| &group.name)) {
         let fault = Fault::new(format!("is already a group ({at})"), "join both lists in one");
         findings.present(name.place, format!("groups.{}", name.value), fault);
     }
-}
-
-/// Names that are there before, and where.
-fn repeated<'n, T: Eq + Hash>(
-    names: impl Iterator<Item = &'n Located<T>>,
-    files: &Files<'_>,
-) -> Vec<(&'n Located<T>, String)> {
-    let mut first: HashMap<&T, Place> = HashMap::new();
-    let mut repeated = Vec::new();
-    for name in names {
-        match first.entry(&name.value) {
-            Entry::Vacant(entry) => {
-                entry.insert(name.place);
-            }
-            Entry::Occupied(entry) => repeated.push((name, files.file_and_line(*entry.get()))),
-        }
-    }
-    repeated
 }
 
 fn check_test(test: &TestTable, files: &Files<'_>, findings: &mut Findings) {
