@@ -93,8 +93,8 @@ pub(super) struct Target<'a> {
     pub(super) state: &'a Path,
 }
 
-/// Removes what a step created. In order: the interfaces first, since policy and fence hold while it
-/// goes.
+/// Removes what a step created. In order: the interfaces first, since policy and fence hold while they
+/// go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Undo {
     DeleteTransits,
@@ -109,17 +109,7 @@ impl Step {
         let Target { interface, listen_port, handle, datapath, observed, state } = *target;
         match self {
             Self::PutUpFence { fence, .. } => fence::put_up(fence)?,
-            Self::Link(change) => match change {
-                LinkChange::Create { mtu, alias, .. } => {
-                    link::create(handle, interface, *mtu).await?;
-                    link::set_alias(handle, interface, alias).await?;
-                }
-                LinkChange::Alias { alias, .. } => {
-                    link::set_alias(handle, interface, alias).await?;
-                }
-                LinkChange::Mtu { mtu, .. } => link::set_mtu(handle, interface, *mtu).await?,
-                LinkChange::Up { .. } => link::set_up(handle, interface, listen_port).await?,
-            },
+            Self::Link(change) => link::apply(handle, change, listen_port).await?,
             Self::WritePrivateKey { path, key } => create_private_key(path, key)?,
             Self::Narrow(changes) | Self::Widen(changes) => wireguard::apply(interface, changes)?,
             Self::KeepCounters(_) => datapath.keep_counters(observed)?,

@@ -181,6 +181,22 @@ pub async fn create(handle: &Handle, interface: &InterfaceName, mtu: u16) -> Res
     }
 }
 
+/// Applies a change. `port` is that on which WireGuard listens once the link is up.
+///
+/// # Errors
+/// As the one thing that it does.
+pub async fn apply(handle: &Handle, change: &LinkChange, port: u16) -> Result<(), NetError> {
+    match change {
+        LinkChange::Create { interface, mtu, alias } => {
+            create(handle, interface, *mtu).await?;
+            set_alias(handle, interface, alias).await
+        }
+        LinkChange::Alias { interface, alias } => set_alias(handle, interface, alias).await,
+        LinkChange::Mtu { interface, mtu, .. } => set_mtu(handle, interface, *mtu).await,
+        LinkChange::Up { interface } => set_up(handle, interface, port).await,
+    }
+}
+
 /// Deletes the WireGuard interface with its peers, addresses and routes. Whether there was one.
 ///
 /// # Errors
