@@ -1,14 +1,11 @@
 //! The maps of an attached program: the policy that it enforces, and what it counts in.
 
-use aya::{
-    maps::{MapData, MapInfo},
-    programs::ProgramInfo,
-};
+use aya::{maps::MapInfo, programs::ProgramInfo};
 use relay_common::{Generation, names};
 
 use super::super::{
     DatapathError,
-    pinned::{COUNTERS, DROPPED, Mapped},
+    pinned::{COUNTERS, DROPPED, only},
 };
 
 /// What the maps of a program tell about it; nothing of a foreign program.
@@ -71,13 +68,8 @@ impl Held {
 }
 
 fn read(info: &MapInfo) -> Result<Option<Generation>, DatapathError> {
-    const WORDS: usize = size_of::<Generation>() / size_of::<u64>();
     if info.value_size() as usize != size_of::<Generation>() {
         return Ok(None);
     }
-    let failed = DatapathError::map(names::GENERATION, "read");
-    let map = MapData::from_id(info.id()).map_err(failed)?;
-    let mapped = Mapped::<u64>::new(names::GENERATION, &map, WORDS)?;
-    let words: [u64; WORDS] = std::array::from_fn(|word| mapped.get(word).unwrap_or(0));
-    Ok(Some(bytemuck::cast(words)))
+    only(names::GENERATION, info.id()).map(Some)
 }

@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 use aya::{
-    maps::{MapData, MapInfo},
+    maps::MapInfo,
     programs::{
         ProgramError, Xdp,
         links::{FdLink, PinnedLink},
@@ -20,9 +20,7 @@ use super::{
     super::{
         DatapathError, Obstacle,
         link::{self, Link},
-        pinned::{
-            GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, GuardLink, Mapped, Pins,
-        },
+        pinned::{GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, GuardLink, Pins, only},
     },
     obstacle::{self, index},
     settings::GuardSettings,
@@ -161,7 +159,7 @@ fn held(hook: &mut GuardHook, program_id: u32, version: u32) -> Result<(), Datap
         let info = MapInfo::from_id(id).map_err(DatapathError::map("of a program", "inspect"))?;
         match info.name_as_str() {
             Some(names::GUARD) if info.value_size() as usize == size_of::<Identity>() => {
-                let identity = identity(id)?;
+                let identity: Identity = only(names::GUARD, id)?;
                 let is_ours = identity.abi_version == version;
                 hook.settings_hash = is_ours.then_some(identity.settings_hash);
             }
@@ -172,14 +170,6 @@ fn held(hook: &mut GuardHook, program_id: u32, version: u32) -> Result<(), Datap
         }
     }
     Ok(())
-}
-
-fn identity(id: u32) -> Result<Identity, DatapathError> {
-    const WORDS: usize = size_of::<Identity>() / size_of::<u64>();
-    let map = MapData::from_id(id).map_err(DatapathError::map(names::GUARD, "read"))?;
-    let mapped = Mapped::<u64>::new(names::GUARD, &map, WORDS)?;
-    let words: [u64; WORDS] = std::array::from_fn(|word| mapped.get(word).unwrap_or(0));
-    Ok(bytemuck::cast(words))
 }
 
 /// Pins lost counts of attached guards again, so that the next guard counts there.

@@ -46,6 +46,15 @@ impl<T: Pod> Mapped<T> {
     }
 }
 
+/// The one element of an array map with this id of the kernel, in whole words.
+pub(in super::super) fn only<T: Pod>(name: &'static str, id: u32) -> Result<T, DatapathError> {
+    const { assert!(size_of::<T>().is_multiple_of(size_of::<u64>())) };
+    let map = MapData::from_id(id).map_err(DatapathError::map(name, "read"))?;
+    let mapped = Mapped::<u64>::new(name, &map, size_of::<T>() / size_of::<u64>())?;
+    let words: Vec<u64> = (0..mapped.len).filter_map(|word| mapped.get(word)).collect();
+    Ok(bytemuck::pod_read_unaligned(bytemuck::cast_slice(&words)))
+}
+
 impl Mapped<u64> {
     /// A word, which programs may change meanwhile.
     pub(in super::super) fn get(&self, index: usize) -> Option<u64> {

@@ -24,5 +24,5 @@ pub(super) use declared::{
 };
 pub(super) use directory::GuardLink;
 pub(super) use map::{Pin, PinnedMap, Words, rows_per_processor};
-pub(super) use mapped::Mapped;
+pub(super) use mapped::{Mapped, only};
 pub(super) use version::abi_version;
