@@ -16,5 +16,6 @@ pub use read::{
     Stamp, TABLES, Table, is_stream, load, load_texts, one_sided, parse_address, parse_description,
     parse_group_name, parse_instant, parse_named, parse_network, parse_peer_name, parse_public_key,
     parse_relay_name, parse_rule_name, parse_service, parse_services, parse_webhook_name,
-    read_private_key, read_regular, read_signing_secret, read_stream, require_signing_secrets,
+    read_mesh_key, read_private_key, read_regular, read_signing_secret, read_stream,
+    require_signing_secrets,
 };

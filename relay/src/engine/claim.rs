@@ -6,10 +6,15 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
-use super::{Classified, Error, ErrorContext as _, Kind, Result, observe};
+use super::{
+    Classified, Error, ErrorContext as _, Kind, Result,
+    mesh::transit::{SeenTransit, transits},
+    observe,
+};
 use crate::{
+    config::MeshKey,
     datapath::{Datapath, Hook},
-    model::{InterfaceName, PublicKey},
+    model::{InterfaceName, PublicKey, Relay},
     net::{
         Handle, NetError, fence,
         link::{self, Link},
@@ -87,10 +92,43 @@ pub(super) fn require_consent(
     device: Option<&Device>,
     key: Option<PublicKey>,
 ) -> Result<(), ClaimError> {
-    let (Some(link), Some(device)) = (link, device) else { return Ok(()) };
+    match (link, device) {
+        (Some(link), Some(device)) if !is_ours(link, hooks) => {
+            blank_or_keyed(interface, device, key)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the same of the interfaces of tunnels to other relays. `key` is this relay's there.
+///
+/// # Errors
+/// One of them is somebody else's.
+pub(super) fn require_consent_for_transits(
+    relay: &Relay,
+    key: Option<&MeshKey>,
+    seen: &[SeenTransit],
+) -> Result<(), ClaimError> {
+    let wanted = transits(relay, key);
+    let key = key.map(|key| key.private_key.public_key());
+    let is_wanted = |seen: &&SeenTransit| wanted.iter().any(|it| it.interface == seen.interface);
+    let mut foreign = seen.iter().filter(is_wanted).filter(|seen| !seen.is_ours(&relay.interface));
+    foreign.try_for_each(|seen| blank_or_keyed(&seen.interface, &seen.device, key))
+}
+
+/// Checks that an interface that is not relay's has the key of the configuration already, or neither key
+/// nor peers.
+///
+/// # Errors
+/// It is somebody else's.
+fn blank_or_keyed(
+    interface: &InterfaceName,
+    device: &Device,
+    key: Option<PublicKey>,
+) -> Result<(), ClaimError> {
     let is_blank = device.public_key.is_none() && device.peers.is_empty();
     let has_key = device.public_key.is_some() && device.public_key == key;
-    if is_ours(link, hooks) || is_blank || has_key {
+    if is_blank || has_key {
         return Ok(());
     }
     let key = device.public_key.map_or("no key".to_owned(), |key| format!("public key {key}"));

@@ -31,6 +31,12 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A time as milliseconds since 1970-01-01T00:00:00Z.
+pub(super) fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The time now, seconds since 1970-01-01T00:00:00Z.
 pub fn now() -> u64 {
     seconds(SystemTime::now())

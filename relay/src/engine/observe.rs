@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Result, desired, guard::Guarding, mesh::transit::SeenTransit};
+use super::{Result, desired, guard::Guarding};
 use crate::{
     datapath::{Classifier, Datapath, DatapathError, Hook, Observed},
     model::{InterfaceName, PublicKey, Relay},
@@ -37,8 +37,6 @@ pub(super) struct Running {
     pub(super) drops: Drops,
     /// The guard on the underlay.
     pub(super) guard: Guarding,
-    /// The tunnels to other relays of the site.
-    pub(super) transits: Vec<SeenTransit>,
 }
 
 impl Running {
@@ -71,7 +69,6 @@ impl Running {
             drops: fence.as_ref().map(|(_, drops)| *drops).unwrap_or_default(),
             fence: fence.map(|(state, _)| state),
             guard: Guarding::observe(handle, relay, datapath).await?,
-            transits: SeenTransit::all(handle, relay, datapath).await?,
         })
     }
 

@@ -8,7 +8,7 @@ use super::{
     Result,
     desired::{self, Desired},
     guard::{GuardPlan, Rekeyed},
-    mesh::transit::TransitPlan,
+    mesh::transit::{SeenTransit, TransitPlan},
     observe::Running,
     step::Step,
 };
@@ -66,16 +66,21 @@ struct Contested {
 }
 
 impl Plan {
-    /// Compares what is running, and the routes of the main table, with what is desired.
+    /// Compares what is running, the tunnels to other relays, and the routes of the main table with what
+    /// is desired.
     ///
     /// # Errors
     /// Something that has to be known could not be observed; the configuration is invalid on this
     /// host.
-    pub(super) fn new(desired: &Desired<'_>, running: Running, routes: &[Route]) -> Result<Self> {
+    pub(super) fn new(
+        desired: &Desired<'_>,
+        running: Running,
+        transits: &[SeenTransit],
+        routes: &[Route],
+    ) -> Result<Self> {
         let relay = desired.relay;
         let interface = &relay.interface;
-        let Running { link, device, datapath: observed, fence, guard, has_pins, transits, .. } =
-            running;
+        let Running { link, device, datapath: observed, fence, guard, has_pins, .. } = running;
         let link_changes = link::plan(interface, relay.mtu, desired.mark, link.as_ref())?;
 
         let (private_key, is_new) = desired.private_key();
@@ -98,7 +103,7 @@ impl Plan {
         let is_fence_wrong = !desired::is_fence_desired(fence, relay)?;
         let observed_addresses = link.as_ref().map_or(&[][..], |link| &link.addresses);
         let addresses = address::plan(interface, &relay.addresses, observed_addresses);
-        let transits = TransitPlan::new(&desired.transits(), &transits, link.as_ref(), routes)?;
+        let transits = TransitPlan::new(&desired.transits(), transits, link.as_ref(), routes)?;
         let desired_routes = route::desired(relay);
         let routes = route::plan(interface, &desired_routes, routes)?;
 

@@ -12,7 +12,10 @@ use super::{
     facts,
     host::{ipv6_off, require_kernel, require_port},
     instant::now,
-    mesh::{self, transit},
+    mesh::{
+        self,
+        transit::{self, SeenTransit},
+    },
     observe::Running,
     plan::Plan,
     record, wg_quick,
@@ -78,6 +81,7 @@ impl Up {
         let mut warnings: Vec<_> =
             loaded.warnings.iter().chain(&ended).map(ToString::to_string).collect();
         let running = Running::observe(handle, relay, context.datapath()).await?;
+        let transits = SeenTransit::all(handle, relay, context.datapath()).await?;
         if must_run && running.link.is_none() {
             return Err(HostError::NotUp { interface: interface.clone() }.into());
         }
@@ -86,6 +90,7 @@ impl Up {
             let Running { link, device, hooks, .. } = &running;
             let (link, device) = (link.as_ref(), device.as_ref());
             claim::require_consent(interface, link, hooks, device, key)?;
+            claim::require_consent_for_transits(relay, secrets.mesh(), &transits)?;
         }
         warnings.extend(wg_quick::warning(interface));
         warnings.extend(others(handle, site.config, interface).await?);
@@ -98,12 +103,12 @@ impl Up {
         silent.retain(|(peer, _)| !away.contains(&peer.public_key));
         let mut wanted = endpoints::wanted(&silent);
         let now = SystemTime::now();
-        wanted.extend(transit::silent(relay, secrets.mesh(), &running.transits, now));
+        wanted.extend(transit::silent(relay, secrets.mesh(), &transits, now));
         let (endpoints, unknown) = endpoints::look_up(wanted).await;
         warnings.extend(unknown);
         let desired = Desired::of(handle, loaded, &secrets, context.mark()).await?;
         let desired = desired.with_endpoints(endpoints);
-        let plan = Plan::new(&desired, running, &route::read(handle).await?);
+        let plan = Plan::new(&desired, running, &transits, &route::read(handle).await?);
         // What does not compile has a place in the files, which the plan does not know.
         let plan = plan.or_else(|error| compile(loaded).and(Err(error)))?;
         if plan.opens_port() {

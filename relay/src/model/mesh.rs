@@ -2,7 +2,7 @@ use std::{net::Ipv6Addr, path::PathBuf};
 
 use ipnet::Ipv6Net;
 
-use super::{InterfaceName, NameError, PublicKey, RelayName};
+use super::{InterfaceName, PublicKey, RelayName};
 
 /// The relays of a site, which are one to their peers: the table `[mesh]`. Equal on all of them but
 /// for `name`.
@@ -47,12 +47,16 @@ pub struct Transit {
 }
 
 impl Mesh {
-    /// The interface of the transit tunnel to a relay.
-    ///
-    /// # Errors
-    /// It would be too long.
-    pub fn interface(relay: &InterfaceName, other: &RelayName) -> Result<InterfaceName, NameError> {
-        format!("{relay}-{other}").parse()
+    /// The relays, each with the interface of the tunnel to it on a relay with this interface of its
+    /// own. The one to itself is only a name.
+    pub fn interfaces(
+        &self,
+        own: &InterfaceName,
+    ) -> impl Iterator<Item = (&MeshRelay, InterfaceName)> {
+        self.relays.iter().filter_map(move |relay| {
+            // `config` has checked that it is not too long.
+            Some((relay, format!("{own}-{}", relay.name).parse().ok()?))
+        })
     }
 
     /// Which of the relays has this public key: its place in the list.
@@ -63,19 +67,16 @@ impl Mesh {
     /// The tunnels of the relay of this place to all others, in the order of the list. `interface` is
     /// the relay's own.
     pub fn transits(&self, own: usize, interface: &InterfaceName) -> Vec<Transit> {
-        let others = self.relays.iter().enumerate().filter(|(place, _)| *place != own);
-        let transit = |(place, relay): (usize, &MeshRelay)| {
-            Some(Transit {
-                // `config` has checked that it is not too long.
-                interface: Self::interface(interface, &relay.name).ok()?,
-                relay: relay.clone(),
-                listen_port: self.port_for(place),
-                port_there: self.port_for(own),
-                address: self.address(own),
-                address_there: self.address(place),
-            })
+        let all = self.interfaces(interface).enumerate();
+        let transit = |(place, (relay, interface)): (usize, (&MeshRelay, InterfaceName))| Transit {
+            interface,
+            relay: relay.clone(),
+            listen_port: self.port_for(place),
+            port_there: self.port_for(own),
+            address: self.address(own),
+            address_there: self.address(place),
         };
-        others.filter_map(transit).collect()
+        all.filter(|(place, _)| *place != own).map(transit).collect()
     }
 
     /// The network of the addresses on transit interfaces: a unique local one (RFC 4193), whose 40

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::columns::columns;
+use super::{columns::columns, snapshot::Traffic};
 use crate::units::bytes;
 
 /// Version of the JSON.
@@ -59,14 +59,9 @@ pub struct MeshRelayStatus {
     pub policy_hash: Option<String>,
     /// Peers at home there, as this relay knows.
     pub peers: usize,
-    /// Packets from it.
-    pub rx_packets: u64,
-    /// Their bytes.
-    pub rx_bytes: u64,
-    /// Packets to it.
-    pub tx_packets: u64,
-    /// Their bytes.
-    pub tx_bytes: u64,
+    /// What came from it, and what went to it.
+    #[serde(flatten)]
+    pub transit: Traffic,
 }
 
 /// Messages of gossip that were ignored.
@@ -147,10 +142,10 @@ pub fn render_mesh_into(out: &mut impl Write, shown: &MeshStatus) -> io::Result<
             heard.map_or_else(dash, |ms| format!("{}.{} s", ms / 1000, ms % 1000 / 100)),
             delay.map_or_else(dash, |us| format!("{}.{} ms", us / 1000, us % 1000 / 100)),
             relay.handshake_age_seconds.map_or_else(dash, |seconds| format!("{seconds} s")),
-            count(relay.rx_packets),
-            size(relay.rx_bytes),
-            count(relay.tx_packets),
-            size(relay.tx_bytes),
+            count(relay.transit.rx_packets),
+            size(relay.transit.rx_bytes),
+            count(relay.transit.tx_packets),
+            size(relay.transit.tx_bytes),
         ]
     }));
     columns(out, &rows, 3)?;
@@ -189,10 +184,7 @@ mod tests {
             delay_microseconds: Some(640),
             policy_hash: Some("aa".to_owned()),
             peers: 3,
-            rx_packets: 7,
-            rx_bytes: 4096,
-            tx_packets: 9,
-            tx_bytes: 8192,
+            transit: Traffic { rx_packets: 7, rx_bytes: 4096, tx_packets: 9, tx_bytes: 8192 },
             ..Default::default()
         };
         let silent = MeshRelayStatus {

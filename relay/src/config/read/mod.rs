@@ -65,7 +65,7 @@ pub use problem::{Problem, Problems};
 pub use reach::one_sided;
 pub use regular::{is_stream, read as read_regular, read_stream};
 pub use secrets::{
-    MeshKey, Secrets, read_private_key, read_signing_secret, require_signing_secrets,
+    MeshKey, Secrets, read_mesh_key, read_private_key, read_signing_secret, require_signing_secrets,
 };
 pub use selector::{Named, named as parse_named};
 pub use services::{service as parse_service, services as parse_services};

@@ -58,7 +58,7 @@ impl Secrets {
             None
         });
         let own = private_key.as_ref().map(PrivateKey::public_key);
-        let mesh = read_mesh_key(loaded, private_key.as_ref()).unwrap_or_else(|problem| {
+        let mesh = mesh_key(loaded, private_key.as_ref()).unwrap_or_else(|problem| {
             problems.push(problem);
             None
         });
@@ -115,7 +115,16 @@ impl fmt::Debug for Secrets {
     }
 }
 
-fn read_mesh_key(loaded: &Loaded, own: Option<&PrivateKey>) -> Result<Option<MeshKey>, Problem> {
+/// Reads this relay's key in the transit tunnels, and no other; `None` without a mesh.
+///
+/// # Errors
+/// It is absent, its file contains no key, or no relay of the site has it. The problem points to the
+/// line with the file name.
+pub fn read_mesh_key(loaded: &Loaded) -> Result<Option<MeshKey>, Problems> {
+    mesh_key(loaded, None).map_err(|problem| Problems::new(vec![problem]))
+}
+
+fn mesh_key(loaded: &Loaded, own: Option<&PrivateKey>) -> Result<Option<MeshKey>, Problem> {
     let (Some(mesh), Some(at)) = (&loaded.relay.mesh, &loaded.mesh) else { return Ok(None) };
     let shown = mesh.private_key_file.display();
     let problem = |fault| at.problem("mesh.private_key_file", fault);

@@ -2,7 +2,7 @@
 //! a filter of its clsact qdisc.
 
 use aya::{
-    maps::{MapData, MapInfo},
+    maps::MapInfo,
     programs::{ProgramInfo, loaded_programs},
 };
 use relay_common::{
@@ -15,7 +15,7 @@ use super::{
         Datapath, DatapathError,
         attach::{HANDLE, Mode, PRIORITY, Seat},
         link::{self, LinkKind},
-        pinned::{Mapped, Pins},
+        pinned::{Pins, only},
         tcx,
     },
     loaded::LoadedTransit,
@@ -55,27 +55,25 @@ impl Datapath {
         Ok(TransitHook { mode: Some(mode), settings_hash: identity.map(|it| it.settings_hash) })
     }
 
-    /// Attaches the transit program to interfaces, each given with what is observed there.
+    /// Attaches the transit program to an interface, given with what is observed there.
     ///
     /// # Errors
-    /// The program is not loaded, or not attached to one of them.
-    pub fn attach_transit<'a>(
+    /// The program is not loaded or not attached.
+    pub fn attach_transit(
         &self,
         settings: &TransitSettings,
-        interfaces: impl IntoIterator<Item = (&'a str, TransitHook)>,
+        interface: &str,
+        hook: TransitHook,
     ) -> Result<(), DatapathError> {
         self.pins.make()?;
         let mut loaded = LoadedTransit::load(settings, Some(&self.pins))?;
-        for (interface, hook) in interfaces {
-            let seat = Seat {
-                interface,
-                direction: Direction::Ingress,
-                program: TRANSIT_PROGRAM,
-                link: self.pins.transit_link(interface),
-            };
-            seat.switch(hook.mode, loaded.program()?)?;
-        }
-        Ok(())
+        let seat = Seat {
+            interface,
+            direction: Direction::Ingress,
+            program: TRANSIT_PROGRAM,
+            link: self.pins.transit_link(interface),
+        };
+        seat.switch(hook.mode, loaded.program()?)
     }
 
     /// Removes the pin of the link on a transit interface that is gone.
@@ -113,17 +111,13 @@ fn attached(
 
 /// What a program was loaded for; `None` for another program.
 fn identity(program: &ProgramInfo) -> Result<Option<Identity>, DatapathError> {
-    const WORDS: usize = size_of::<Identity>() / size_of::<u64>();
     let ids = program.map_ids().map_err(DatapathError::program(TRANSIT_PROGRAM, "inspect"))?;
     for id in ids.unwrap_or_default() {
         let info = MapInfo::from_id(id).map_err(DatapathError::map("of a program", "inspect"))?;
         if info.name_as_str() == Some(names::TRANSIT)
             && info.value_size() as usize == size_of::<Identity>()
         {
-            let map = MapData::from_id(id).map_err(DatapathError::map(names::TRANSIT, "read"))?;
-            let mapped = Mapped::<u64>::new(names::TRANSIT, &map, WORDS)?;
-            let words: [u64; WORDS] = std::array::from_fn(|word| mapped.get(word).unwrap_or(0));
-            return Ok(Some(bytemuck::cast(words)));
+            return only(names::TRANSIT, id).map(Some);
         }
     }
     Ok(None)

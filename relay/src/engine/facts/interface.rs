@@ -2,7 +2,7 @@ use std::{net::IpAddr, path::Path};
 
 use relay_common::names::ANSWER;
 
-use super::super::{Result, chain, mesh::transit::SeenTransit, observe::Running};
+use super::super::{Result, chain, observe::Running};
 use crate::{
     datapath::{Datapath, Observed},
     doctor::{Firewall, MarkWriter, Occupant, Programs},
@@ -28,22 +28,13 @@ pub(super) struct Interface {
     pub(super) lost: Vec<String>,
     /// Why rules of a running relay do not end when they should.
     pub(super) retimed: Option<String>,
-    /// The tunnels to other relays of the site.
-    pub(super) transits: Vec<SeenTransit>,
 }
 
 impl Interface {
     /// One without programs.
     pub(super) fn nobody(occupant: Occupant) -> Self {
         let programs = Programs::NoInterface;
-        Self {
-            occupant,
-            programs,
-            has_port: false,
-            lost: Vec::new(),
-            retimed: None,
-            transits: Vec::new(),
-        }
+        Self { occupant, programs, has_port: false, lost: Vec::new(), retimed: None }
     }
 }
 
@@ -80,7 +71,7 @@ async fn look(handle: &Handle, relay: &Relay, bpffs: &Path) -> Result<Interface>
     let retimed = observed.and_then(Observed::retimed).map(|why| why.to_string());
     let port = running.device.map(|device| device.listen_port);
     let has_port = link.up && port == Some(relay.listen_port);
-    Ok(Interface { occupant, programs, has_port, lost, retimed, transits: running.transits })
+    Ok(Interface { occupant, programs, has_port, lost, retimed })
 }
 
 /// What enforces the policy and is gone.

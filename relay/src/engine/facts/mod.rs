@@ -12,7 +12,7 @@ pub(super) use self::{
 
 use self::interface::Interface;
 use super::{
-    Error, Result, Site, chain,
+    Error, Result, Site,
     guard::Guarding,
     host,
     mesh::{self, transit::SeenTransit},
@@ -37,7 +37,7 @@ pub async fn observe(site: Site<'_>) -> Result<Facts> {
     let relay = loaded.as_ref().map(|loaded| loaded.relay.clone());
     let name = relay.as_ref().map(|relay| &relay.interface);
     let (routes, host_addresses) = network(&handle).await?;
-    let Interface { occupant, programs, has_port, lost, retimed, transits } = match &relay {
+    let Interface { occupant, programs, has_port, lost, retimed } = match &relay {
         Some(relay) => interface::interface(&handle, relay, bpffs).await,
         None => Interface::nobody(Occupant::Nobody),
     };
@@ -85,7 +85,9 @@ pub async fn observe(site: Site<'_>) -> Result<Facts> {
         ipv6_off: name.and_then(host::ipv6_off),
         lost,
         retimed,
-        mesh: mesh(loaded.as_ref(), bpffs, &transits),
+        mesh: mesh(&handle, loaded.as_ref(), bpffs)
+            .await
+            .unwrap_or_else(|error| vec![error.chain()]),
         ufw: port.and_then(system::ufw),
         occupant,
         programs,
@@ -114,15 +116,16 @@ fn pin_place(bpffs: &Path) -> PinPlace {
 }
 
 /// What is wrong with the other relays of the site of a relay that runs.
-fn mesh(loaded: Option<&Loaded>, bpffs: &Path, transits: &[SeenTransit]) -> Vec<String> {
+async fn mesh(handle: &Handle, loaded: Option<&Loaded>, bpffs: &Path) -> Result<Vec<String>> {
     let Some(loaded) = loaded.filter(|loaded| loaded.relay.mesh.is_some()) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    match Datapath::open(bpffs, loaded.relay.interface.as_str()) {
-        Ok(datapath) if !datapath.exists() => Vec::new(),
-        Ok(datapath) => mesh::problems(loaded, &datapath, transits, SystemTime::now()),
-        Err(error) => vec![chain(&error)],
+    let datapath = Datapath::open(bpffs, loaded.relay.interface.as_str())?;
+    if !datapath.exists() {
+        return Ok(Vec::new());
     }
+    let transits = SeenTransit::all(handle, &loaded.relay, &datapath).await?;
+    Ok(mesh::problems(loaded, &datapath, &transits, SystemTime::now()))
 }
 
 /// The configured relay, and the problems of its files.

@@ -15,7 +15,11 @@ use tokio::{
 
 use super::{
     super::{
-        self as engine, Context, ErrorContext as _, Lock, Result, observe, observe::hex, record,
+        self as engine, Context, ErrorContext as _, Lock, Result,
+        instant::{milliseconds, seconds},
+        observe,
+        observe::hex,
+        record,
     },
     homes::{Roster, record as as_recorded, recorded},
     session::forget,
@@ -68,8 +72,6 @@ struct View {
     names: HashMap<PublicKey, PeerName>,
     roster: Roster,
     homes: Homes,
-    /// The homes of the peers, as they were seen or written last.
-    seen: HashMap<u32, kernel::Home>,
 }
 
 impl<'a> Agent<'a> {
@@ -85,7 +87,8 @@ impl<'a> Agent<'a> {
         };
         let names = mesh.relays.iter().map(|relay| relay.name.clone()).collect();
         let mut ledger = Ledger::new(names, own);
-        let view = View::open(&context, &interface, &mesh, own).await?;
+        let relay = in_force(&context, &interface)?;
+        let view = View::open(&context, &relay, &mesh, own).await?;
         let moves = context.datapath().moves()?;
         let moves = moves.ok_or_else(|| Site::not_applied(&interface))?;
         let moves = follow_moves(moves)?;
@@ -102,10 +105,8 @@ impl<'a> Agent<'a> {
             | Action::Withdraw { .. } => None,
         });
         let beginning = Beginning {
-            generation: milliseconds(
-                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-            ),
-            policy: hex(&canonical_hash(&in_force(&context, &interface)?)?),
+            generation: milliseconds(SystemTime::now()),
+            policy: hex(&canonical_hash(&relay)?),
             claims: claims.collect(),
             peers: view.names.len(),
         };
@@ -173,7 +174,6 @@ impl<'a> Agent<'a> {
     async fn came(&mut self, slots: impl IntoIterator<Item = u32>) {
         let mut actions = Vec::new();
         for slot in slots {
-            self.view.seen.insert(slot, kernel::Home::HERE);
             if let Some(peer) = self.view.roster.peer(slot) {
                 actions.extend(self.ledger.moved(peer));
             }
@@ -187,11 +187,11 @@ impl<'a> Agent<'a> {
 
     /// Finds peers that were taken over.
     async fn scan(&mut self) {
-        let View { roster, homes, seen, .. } = &self.view;
-        let is_new = |slot: &u32| {
-            homes.home(*slot) == kernel::Home::HERE && seen.get(slot) != Some(&kernel::Home::HERE)
+        let Self { view: View { roster, homes, .. }, ledger, .. } = &*self;
+        let is_new = |(slot, peer): &(u32, PublicKey)| {
+            homes.home(*slot) == kernel::Home::HERE && ledger.home(peer) != mesh::Home::Here
         };
-        let came: Vec<u32> = roster.peers().map(|(slot, _)| slot).filter(is_new).collect();
+        let came: Vec<u32> = roster.peers().filter(is_new).map(|(slot, _)| slot).collect();
         self.came(came).await;
     }
 
@@ -245,7 +245,7 @@ impl<'a> Agent<'a> {
         if relay.mesh.as_ref().map(|mesh| &mesh.relays) != Some(&self.mesh.relays) {
             return Ok(false);
         }
-        self.view = View::open(&self.context, &self.interface, &self.mesh, self.own).await?;
+        self.view = View::open(&self.context, &relay, &self.mesh, self.own).await?;
         self.gossip.set_peers(self.view.names.len());
         let actions = self.ledger.set_peers(&self.view.peers());
         self.carry_out(actions).await;
@@ -258,13 +258,12 @@ impl<'a> Agent<'a> {
     }
 
     /// Leads what goes to other relays into the tunnels that there are now.
-    fn rewrite(&mut self) {
-        let View { roster, homes, seen, .. } = &mut self.view;
+    fn rewrite(&self) {
+        let View { roster, homes, .. } = &self.view;
         for (slot, peer) in roster.peers() {
             let way = roster.way(self.ledger.home(&peer));
-            if way.interface != 0 && homes.home(slot) != way {
+            if way.is_elsewhere() {
                 homes.set_home(slot, way);
-                seen.insert(slot, way);
             }
         }
     }
@@ -278,9 +277,7 @@ impl<'a> Agent<'a> {
                         self.released.remove(&peer);
                     }
                     let Some(slot) = self.view.roster.slot(&peer) else { continue };
-                    let way = self.view.roster.way(home);
-                    self.view.homes.set_home(slot, way);
-                    self.view.seen.insert(slot, way);
+                    self.view.homes.set_home(slot, self.view.roster.way(home));
                 }
                 Action::Record { peer, claim } => {
                     let Some(slot) = self.view.roster.slot(&peer) else { continue };
@@ -330,8 +327,8 @@ impl<'a> Agent<'a> {
                 .map(|(place, relay)| AgentRelay {
                     name: self.mesh.relays[place].name.to_string(),
                     alive: relay.alive,
-                    heard_age_ms: relay.age.map(milliseconds),
-                    delay_us: relay.delay.map(microseconds),
+                    heard_age_ms: relay.age.map(whole(Duration::as_millis)),
+                    delay_us: relay.delay.map(whole(Duration::as_micros)),
                     policy_hash: relay.policy.clone(),
                 })
                 .collect(),
@@ -349,24 +346,18 @@ impl<'a> Agent<'a> {
 }
 
 impl View {
-    async fn open(
-        context: &Context,
-        interface: &InterfaceName,
-        mesh: &Mesh,
-        own: usize,
-    ) -> Result<Self> {
-        let datapath = context.datapath();
+    /// Of the configuration in force.
+    async fn open(context: &Context, relay: &Relay, mesh: &Mesh, own: usize) -> Result<Self> {
+        let (datapath, interface) = (context.datapath(), &relay.interface);
         let hooks = observe::hooks(context.handle(), interface, datapath).await?;
         let generation = hooks[0].generation.map(|generation| generation.number);
         let homes = datapath.homes()?.ok_or_else(|| Site::not_applied(interface))?;
         let slots = datapath.slots()?;
-        let relay = in_force(context, interface)?;
         let names: HashMap<_, _> =
             relay.enabled().map(|peer| (peer.public_key, peer.name.clone())).collect();
         let ways = ways(context, interface, mesh, own, Some(&slots)).await?;
         let roster = Roster::new(names.keys().copied(), slots, ways);
-        let seen = roster.peers().map(|(slot, _)| (slot, homes.home(slot))).collect();
-        Ok(Self { generation, names, roster, homes, seen })
+        Ok(Self { generation, names, roster, homes })
     }
 
     fn peers(&self) -> HashSet<PublicKey> {
@@ -423,11 +414,10 @@ async fn ways(
     slots: Option<&BTreeMap<PublicKey, u32>>,
 ) -> Result<Vec<kernel::Home>> {
     let mut ways = Vec::with_capacity(mesh.relays.len());
-    for (place, relay) in mesh.relays.iter().enumerate() {
-        let name = Mesh::interface(interface, &relay.name).ok().filter(|_| place != own);
-        let link = match name {
-            Some(name) => link::read(context.handle(), &name).await?,
-            None => None,
+    for (place, (relay, transit)) in mesh.interfaces(interface).enumerate() {
+        let link = match place == own {
+            true => None,
+            false => link::read(context.handle(), &transit).await?,
         };
         let slot = slots.and_then(|slots| slots.get(&relay.public_key).copied());
         ways.push(kernel::Home {
@@ -438,14 +428,7 @@ async fn ways(
     Ok(ways)
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn microseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+/// A time in whole units.
+fn whole(unit: fn(&Duration) -> u128) -> impl Fn(Duration) -> u64 {
+    move |time| u64::try_from(unit(&time)).unwrap_or(u64::MAX)
 }

@@ -6,9 +6,9 @@ use relay_common::mesh::Home;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{Classified, Context, Result, record},
+    super::{Classified, Context, Result, lock::DIRECTORY, record},
+    homes::of_peers,
     site::Site,
-    takeover::at_home,
 };
 use crate::model::InterfaceName;
 
@@ -49,7 +49,8 @@ pub async fn drain(
     context.unlock();
     let end = Instant::now() + timeout;
     loop {
-        let peers = at_home(&slots, &context.relay().peers, |slot| homes.home(slot) == Home::HERE);
+        let here = of_peers(&context.relay().peers, &slots, &homes);
+        let peers = here.filter(|home| *home == Home::HERE).count();
         progress(peers);
         if peers == 0 {
             return Ok(());
@@ -85,5 +86,5 @@ fn name(interface: &InterfaceName) -> String {
 }
 
 fn file(interface: &InterfaceName) -> String {
-    format!("/run/relay/{}", name(interface))
+    format!("{DIRECTORY}/{}", name(interface))
 }

@@ -3,19 +3,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
 use relay_common::mesh;
 
-use super::{
-    super::Result,
-    site::{endpoint, is_elsewhere},
-};
+use super::super::Result;
 use crate::{
     datapath::{Datapath, Homes},
     mesh::{Claim, Home},
-    model::PublicKey,
+    model::{Peer, PublicKey},
 };
 
 /// The peers and relays of a site, by their slots.
@@ -69,7 +66,7 @@ impl Roster {
     pub(super) fn home(&self, home: mesh::Home) -> Home {
         match home {
             mesh::Home::HERE => Home::Here,
-            home if home.interface == 0 => Home::Unknown,
+            home if !home.is_elsewhere() => Home::Unknown,
             home => {
                 let place = self.ways.iter().position(|way| way.slot == home.slot);
                 place.map_or(Home::Unknown, Home::At)
@@ -83,7 +80,7 @@ impl Roster {
             Home::Here => mesh::Home::HERE,
             Home::Unknown => mesh::Home::UNKNOWN,
             Home::At(place) => match self.ways.get(place) {
-                Some(way) if way.interface != 0 => *way,
+                Some(way) if way.is_elsewhere() => *way,
                 Some(_) | None => mesh::Home::UNKNOWN,
             },
         }
@@ -97,8 +94,23 @@ impl Roster {
 pub(in crate::engine) fn away(datapath: &Datapath) -> Result<BTreeSet<PublicKey>> {
     let Some(homes) = datapath.homes()? else { return Ok(BTreeSet::new()) };
     let slots = datapath.slots()?.into_iter();
-    let away = slots.filter(|(_, slot)| is_elsewhere(homes.home(*slot)));
+    let away = slots.filter(|(_, slot)| homes.home(*slot).is_elsewhere());
     Ok(away.map(|(peer, _)| peer).collect())
+}
+
+/// Where the peers of a configuration that have slots are at home.
+pub(super) fn of_peers<'a>(
+    peers: &'a [Peer],
+    slots: &'a BTreeMap<PublicKey, u32>,
+    homes: &'a Homes,
+) -> impl Iterator<Item = mesh::Home> + 'a {
+    peers.iter().filter_map(|peer| Some(homes.home(*slots.get(&peer.public_key)?)))
+}
+
+/// Where a claim says that the peer is reached.
+pub(super) fn endpoint(claim: &mesh::Claim) -> Option<SocketAddr> {
+    let address = IpAddr::from(Ipv6Addr::from(claim.address)).to_canonical();
+    (claim.port != 0).then(|| SocketAddr::new(address, claim.port))
 }
 
 /// The claim that is recorded of a slot, if there is one.

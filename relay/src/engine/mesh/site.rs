@@ -1,12 +1,8 @@
 //! This relay among those of its site.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
-use relay_common::mesh::{Claim, Home};
-
 use super::super::{Classified, Context, Error, Kind, Result};
 use crate::{
-    config::{Loaded, MeshKey, Secrets},
+    config::{Loaded, MeshKey, read_mesh_key},
     datapath::{self, Datapath, Homes},
     model::{InterfaceName, Mesh, MeshRelay, Relay, RelayName},
     policy::{self, Sources},
@@ -75,8 +71,7 @@ impl<'a> Site<'a> {
         let interface = &loaded.relay.interface;
         let mesh = loaded.relay.mesh.as_ref();
         let mesh = mesh.ok_or_else(|| Alone { interface: interface.clone() })?;
-        let secrets = Secrets::read(loaded)?;
-        let key = secrets.mesh().cloned();
+        let key = read_mesh_key(loaded)?;
         let key = key.ok_or_else(|| Alone { interface: interface.clone() })?;
         Ok(Self { interface, mesh, key })
     }
@@ -123,16 +118,4 @@ pub(super) fn canonical_hash(relay: &Relay) -> Result<[u8; 16]> {
     let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
     let sources = Sources { relay, host_addresses: &[], slots: &slots };
     Ok(datapath::policy_hash(&policy::compile(&sources, &rules)?))
-}
-
-/// Whether a home is another relay.
-pub(super) const fn is_elsewhere(home: Home) -> bool {
-    home.interface != 0
-}
-
-/// Where a claim says that the peer is reached.
-pub(super) fn endpoint(claim: &Claim) -> Option<SocketAddr> {
-    let address = Ipv6Addr::from(claim.address);
-    let address = address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4);
-    (claim.port != 0).then(|| SocketAddr::new(address, claim.port))
 }

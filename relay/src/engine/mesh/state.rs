@@ -2,13 +2,14 @@
 
 use std::{
     path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::super::{
     ErrorContext as _, Result,
+    instant::milliseconds,
     lock::{DIRECTORY, namespace},
     record,
 };
@@ -80,11 +81,6 @@ impl AgentState {
 /// The file cannot be removed.
 pub(in crate::engine) fn forget(interface: &InterfaceName) -> Result<()> {
     record::discard(&name(interface)?)
-}
-
-fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn name(interface: &InterfaceName) -> Result<String> {

@@ -7,7 +7,8 @@ use relay_common::mesh::Home;
 use super::{
     super::{Context, Result, observe::hex},
     drain::is_drained,
-    site::{Site, canonical_hash, is_elsewhere},
+    homes::of_peers,
+    site::{Site, canonical_hash},
     state::AgentState,
     transit::{SeenTransit, is_dead},
 };
@@ -15,7 +16,7 @@ use crate::{
     config::Loaded,
     datapath::Datapath,
     model::{MeshRelay, Relay},
-    stats::{Ignored, MeshRelayStatus, MeshStatus},
+    stats::{Ignored, MeshRelayStatus, MeshStatus, Traffic},
 };
 
 /// The relays of the site, with what is wrong.
@@ -62,11 +63,7 @@ fn of(
     status.agent_running = agent.is_some();
     status.drained = is_drained(site.interface);
     status.policy_hash = hex(&canonical_hash(relay)?);
-    let at: Vec<Home> = relay
-        .peers
-        .iter()
-        .filter_map(|peer| Some(homes.home(*slots.get(&peer.public_key)?)))
-        .collect();
+    let at: Vec<Home> = of_peers(&relay.peers, &slots, &homes).collect();
     status.unknown_peers = at.iter().filter(|home| **home == Home::UNKNOWN).count();
     let own = site.key.place;
     for (place, other) in site.mesh.relays.iter().enumerate() {
@@ -78,18 +75,14 @@ fn of(
                 .iter()
                 .filter(|home| match place == own {
                     true => **home == Home::HERE,
-                    false => is_elsewhere(**home) && Some(home.slot) == slot,
+                    false => home.is_elsewhere() && Some(home.slot) == slot,
                 })
                 .count(),
             ..MeshRelayStatus::default()
         };
         if place != own {
             if let Some(slot) = slot {
-                let (traffic, _) = counters.of(slot);
-                shown.rx_packets = traffic.rx_packets;
-                shown.rx_bytes = traffic.rx_bytes;
-                shown.tx_packets = traffic.tx_packets;
-                shown.tx_bytes = traffic.tx_bytes;
+                shown.transit = Traffic::relayed(&counters.of(slot).0);
             }
             let known = agent.iter().flat_map(|agent| &agent.relays);
             if let Some(known) = known.into_iter().find(|known| known.name == shown.name) {

@@ -1,18 +1,15 @@
 //! Peers that are at home at another relay become at home here.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use relay_common::mesh::Home;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     super::{Context, Result},
+    homes::endpoint,
     session::forget,
-    site::{Site, endpoint, is_elsewhere},
+    site::Site,
 };
 use crate::{
     model::{Peer, PublicKey, RelayName},
@@ -73,7 +70,7 @@ pub async fn takeover(
     for peer in context.relay().enabled() {
         let Some(&slot) = slots.get(&peer.public_key) else { continue };
         let home = homes.home(slot);
-        if !is_elsewhere(home) || from.is_some_and(|from| home.slot != from) {
+        if !home.is_elsewhere() || from.is_some_and(|from| home.slot != from) {
             continue;
         }
         let claim = homes.claim(slot);
@@ -114,14 +111,4 @@ fn calling(peer: &Peer, endpoint: SocketAddr, known: Option<&DevicePeer>) -> Vec
     let stale = known.filter(|known| !is_fresh(known)).map(|known| forget(&peer.name, known));
     let call = [Change::Endpoint { name, public_key, endpoint }, keepalive];
     stale.into_iter().flatten().chain(call).collect()
-}
-
-/// How many peers are at home here.
-pub(super) fn at_home(
-    slots: &BTreeMap<PublicKey, u32>,
-    peers: &[Peer],
-    is_here: impl Fn(u32) -> bool,
-) -> usize {
-    let at_home = |peer: &&Peer| slots.get(&peer.public_key).is_some_and(|slot| is_here(*slot));
-    peers.iter().filter(at_home).count()
 }

@@ -21,7 +21,7 @@ use crate::{
         link::{self, Link, LinkChange},
         route::{self, Route, RouteChange},
     },
-    wireguard::{self, DesiredPeer, Device, DevicePeer},
+    wireguard::{self, Change, DesiredPeer, Device, DevicePeer},
 };
 
 /// What the alias of a transit interface begins with; the relay's interface follows.
@@ -93,6 +93,11 @@ impl SeenTransit {
         Ok(found)
     }
 
+    /// Whether `up` has made it for a tunnel of the relay on this interface.
+    pub(in crate::engine) fn is_ours(&self, interface: &InterfaceName) -> bool {
+        self.link.alias.as_ref() == Some(&mark(interface))
+    }
+
     /// The other relay.
     pub(super) fn peer(&self, key: &PublicKey) -> Option<&DevicePeer> {
         self.device.peers.iter().find(|peer| peer.public_key == *key)
@@ -102,9 +107,9 @@ impl SeenTransit {
 /// The names of those that there are.
 async fn interfaces(handle: &Handle, relay: &Relay) -> Result<Vec<InterfaceName>> {
     let mark = mark(&relay.interface);
-    let relays = relay.mesh.iter().flat_map(|mesh| &mesh.relays);
-    let names: Vec<_> =
-        relays.filter_map(|other| Mesh::interface(&relay.interface, &other.name).ok()).collect();
+    let mesh = relay.mesh.iter();
+    let names = mesh.flat_map(|mesh| mesh.interfaces(&relay.interface));
+    let names: Vec<_> = names.map(|(_, interface)| interface).collect();
     let links = link::wireguards(handle).await?.into_iter();
     let ours = links
         .filter(|(interface, alias)| alias.as_ref() == Some(&mark) || names.contains(interface));
@@ -190,9 +195,10 @@ impl TransitPlan {
         own: Option<&Link>,
         routes: &[Route],
     ) -> Result<Self> {
+        let interface = &desired.relay.interface;
         let transits = transits(desired.relay, desired.key);
         let is_gone = |seen: &&SeenTransit| {
-            transits.iter().all(|transit| transit.interface != seen.interface)
+            seen.is_ours(interface) && transits.iter().all(|it| it.interface != seen.interface)
         };
         let gone = seen.iter().filter(is_gone).map(|seen| seen.interface.clone()).collect();
         let mut tunnels = Vec::new();
@@ -216,22 +222,8 @@ impl Tunnel {
         let Desired { relay, key, endpoints } = *desired;
         let interface = &transit.interface;
         let link = found.map(|found| &found.link);
-        let mut endpoints = endpoints.clone();
-        endpoints.retain(|key, _| *key == transit.relay.public_key);
         let wireguard = match key {
-            Some(key) => {
-                let peer = DesiredPeer {
-                    name: (&transit.relay.name).into(),
-                    public_key: transit.relay.public_key,
-                    preshared_key: None,
-                    allowed_ips: vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
-                    keepalive: Some(KEEPALIVE_S),
-                };
-                let desired =
-                    wireguard::Desired::new(&key.private_key, transit.listen_port, vec![peer])?;
-                let desired = desired.with_endpoints(endpoints);
-                wireguard::plan(&desired, found.map(|found| &found.device))
-            }
+            Some(key) => plan(key, &transit, found, endpoints.get(&transit.relay.public_key))?,
             None => wireguard::Plan::default(),
         };
         let settings = own.zip(relay.mesh.as_ref()).map(|(own, mesh)| settings(own, mesh).hash());
@@ -283,32 +275,53 @@ impl Tunnel {
         datapath: &Datapath,
     ) -> Result<()> {
         let Transit { interface, listen_port, .. } = &self.transit;
-        for change in &self.link {
-            match change {
-                LinkChange::Create { mtu, alias, .. } => {
-                    link::create(handle, interface, *mtu).await?;
-                    link::set_alias(handle, interface, alias).await?;
-                }
-                LinkChange::Alias { alias, .. } => {
-                    link::set_alias(handle, interface, alias).await?;
-                }
-                LinkChange::Mtu { mtu, .. } => link::set_mtu(handle, interface, *mtu).await?,
-                LinkChange::Up { .. } => {}
-            }
+        let is_up = |change: &&LinkChange| matches!(change, LinkChange::Up { .. });
+        for change in self.link.iter().filter(|change| !is_up(change)) {
+            link::apply(handle, change, *listen_port).await?;
         }
         if let Some(hook) = self.attach
             && let Some(own) = link::read(handle, own).await?
         {
-            datapath.attach_transit(&settings(&own, mesh), [(interface.as_str(), hook)])?;
+            datapath.attach_transit(&settings(&own, mesh), interface.as_str(), hook)?;
         }
         wireguard::apply(interface, &self.wireguard.narrow)?;
         wireguard::apply(interface, &self.wireguard.widen)?;
         address::apply(handle, interface, &[own_address(&self.transit)]).await?;
-        if self.link.iter().any(|change| matches!(change, LinkChange::Up { .. })) {
-            link::set_up(handle, interface, *listen_port).await?;
+        for change in self.link.iter().filter(is_up) {
+            link::apply(handle, change, *listen_port).await?;
         }
         Ok(route::apply(handle, interface, &[address_there(&self.transit)]).await?)
     }
+}
+
+/// What differs of WireGuard. `endpoint` is where the relay is reached, if that was looked up: there is
+/// none, or one that leads nowhere.
+fn plan(
+    key: &MeshKey,
+    transit: &Transit,
+    found: Option<&SeenTransit>,
+    endpoint: Option<&SocketAddr>,
+) -> Result<wireguard::Plan> {
+    let public_key = transit.relay.public_key;
+    let peer = DesiredPeer {
+        name: (&transit.relay.name).into(),
+        public_key,
+        preshared_key: None,
+        allowed_ips: vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
+        keepalive: Some(KEEPALIVE_S),
+    };
+    let name = peer.name.clone();
+    let desired = wireguard::Desired::new(&key.private_key, transit.listen_port, vec![peer])?;
+    let endpoints = endpoint.map(|&endpoint| (public_key, endpoint)).into_iter().collect();
+    let desired = desired.with_endpoints(endpoints);
+    let mut plan = wireguard::plan(&desired, found.map(|found| &found.device));
+    let known = found.and_then(|found| found.peer(&public_key)).and_then(|peer| peer.endpoint);
+    if let (Some(known), Some(&endpoint)) = (known, endpoint)
+        && known != endpoint
+    {
+        plan.widen.push(Change::Endpoint { name, public_key, endpoint });
+    }
+    Ok(plan)
 }
 
 /// Removes interfaces with their peers and programs.
@@ -341,3 +354,6 @@ fn own_address(transit: &Transit) -> IpNet {
 fn address_there(transit: &Transit) -> IpNet {
     Ipv6Net::from(transit.address_there).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::{
     desired::Desired,
     facts,
     instant::{local, rfc3339, seconds},
-    mesh,
+    mesh::{self, transit::SeenTransit},
     observe::Running,
     plan::Plan,
     quotas,
@@ -32,6 +32,7 @@ use crate::{
 pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     let (relay, handle, datapath) = (context.relay(), context.handle(), context.datapath());
     let running = Running::observe(handle, relay, datapath).await?;
+    let transits = SeenTransit::all(handle, relay, datapath).await?;
     // What cannot be read is a problem of the counters, which are pinned beside it.
     let slots = running.slots(datapath).unwrap_or_default();
     let counters = datapath.counters(&slots).unwrap_or_default();
@@ -69,6 +70,8 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
             let (link, device) = (link.as_ref(), device.as_ref());
             let foreign = claim::require_consent(&relay.interface, link, hooks, device, key);
             problems.extend(foreign.err().map(|error| error.to_string()));
+            let foreign = claim::require_consent_for_transits(relay, secrets.mesh(), &transits);
+            problems.extend(foreign.err().map(|error| error.to_string()));
             warnings.splice(0..0, loaded.warnings.iter().map(ToString::to_string));
             problems.extend(misplaced(&running, relay));
             problems.extend(fence_problem(&running, relay));
@@ -78,7 +81,7 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     }
     problems.extend(running.guard_obstacles());
     if let (Some(_), Ok((loaded, _))) = (&running.link, &compared) {
-        problems.extend(mesh::problems(loaded, datapath, &running.transits, now));
+        problems.extend(mesh::problems(loaded, datapath, &transits, now));
     }
     problems.extend(guard_counts.err().map(|error| chain(&error)));
     problems.extend(guard_attempts.err().map(|error| chain(&error)));
@@ -101,7 +104,7 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     let received = received(running.device.as_ref());
     if let Ok((loaded, secrets)) = &compared {
         let (exists, in_force) = (running.link.is_some(), running.policy());
-        match plan(context, loaded, secrets, running).await {
+        match plan(context, loaded, secrets, running, &transits).await {
             Ok(plan) => {
                 findings.as_configured = !plan.changes_policy();
                 let retimed = plan.retimed().map(|why| format!("{why}; `relay up` corrects it"));
@@ -166,10 +169,11 @@ async fn plan(
     loaded: &Loaded,
     secrets: &Secrets,
     running: Running,
+    transits: &[SeenTransit],
 ) -> Result<Plan> {
     let handle = context.handle();
     let desired = Desired::of(handle, loaded, secrets, context.mark()).await?;
-    Plan::new(&desired, running, &route::read(handle).await?)
+    Plan::new(&desired, running, transits, &route::read(handle).await?)
 }
 
 /// Bytes received from each peer.

@@ -19,7 +19,7 @@ use super::{
     NetError,
     nftables::{INET, Ruleset, Scope, tables, transact},
 };
-use crate::model::{Egress, HostAccess, InterfaceName, Mesh, Relay};
+use crate::model::{Egress, HostAccess, InterfaceName, Relay};
 
 /// Marks of packets that pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,9 +82,11 @@ pub enum FenceState {
 impl Fence {
     /// The fence of a relay.
     pub fn of(relay: &Relay, marks: Marks) -> Self {
+        // One of them is no interface of this host.
+        let transit = relay.mesh.iter().flat_map(|mesh| mesh.interfaces(&relay.interface));
         Self {
             interface: relay.interface.clone(),
-            transit: transit(relay),
+            transit: transit.map(|(_, interface)| interface).collect(),
             port: relay.listen_port,
             overlay: relay.addresses.iter().map(IpNet::trunc).collect(),
             marks,
@@ -92,14 +94,6 @@ impl Fence {
             replies: relay.egress == Egress::Stack,
         }
     }
-}
-
-/// The names that transit interfaces may have here; one of them is no interface of this host, as it
-/// would lead to itself.
-fn transit(relay: &Relay) -> Vec<InterfaceName> {
-    let relays = relay.mesh.iter().flat_map(|mesh| &mesh.relays);
-    // `config` has checked the names.
-    relays.filter_map(|other| Mesh::interface(&relay.interface, &other.name).ok()).collect()
 }
 
 impl Dropped {

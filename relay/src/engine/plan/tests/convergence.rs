@@ -94,7 +94,7 @@ impl Configured {
         let secrets = Secrets::default();
         let key = (self.private_key.clone(), false);
         let desired = Desired::new(&self.relay, &secrets, ALIAS, key, self.host_addresses.clone());
-        Plan::new(&desired, kernel.observed_for(&self.relay), &kernel.routes).expect("a plan")
+        Plan::new(&desired, kernel.observed_for(&self.relay), &[], &kernel.routes).expect("a plan")
     }
 }
 
@@ -125,7 +125,6 @@ impl Kernel {
             datapath: Ok(observed),
             has_pins: self.generation.is_some(),
             fence: Ok(fence),
-            transits: Vec::new(),
             drops: Drops::default(),
             guard: Guarding {
                 chosen: Chosen { interfaces, ..Chosen::default() },
