@@ -7,13 +7,13 @@ use chitchat::{Chitchat, ChitchatId};
 
 use super::{
     claim,
-    inbox::{POLICY, TOLD},
+    inbox::{POLICY, PUBLIC_KEY, TOLD},
     refusal::Refusal,
     site::Site,
     wire::{Kind, Message, Node},
 };
 
-/// Longest value, bytes: a claim. The hash of a policy is shorter.
+/// Longest value, bytes: a claim. The hash of a policy and a public key are shorter.
 const MAX_VALUE_LEN: usize = claim::MAX_TEXT_LEN;
 /// Lives of one agent that are kept at once; one that restarts in a loop has more. The first ones anybody
 /// may tell of, all of them the relay itself.
@@ -53,7 +53,7 @@ pub(super) fn check(message: &Message<'_>, site: &Site) -> Result<(), Refusal> {
 }
 
 fn is_known(key: &str) -> bool {
-    key == TOLD || key == POLICY || claim::parse_key(key).is_ok()
+    [TOLD, POLICY, PUBLIC_KEY].contains(&key) || claim::parse_key(key).is_ok()
 }
 
 /// All nodes of a message.

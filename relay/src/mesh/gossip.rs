@@ -17,7 +17,7 @@ use super::{
     claim::{self, Claim},
     error::GossipError,
     gate::{Desk, Gate},
-    inbox::{Event, Inbox, POLICY, TOLD, WITHDRAWN},
+    inbox::{Event, Inbox, POLICY, PUBLIC_KEY, TOLD, WITHDRAWN},
     meter::Traffic,
     refusal::Refusal,
     site::Site,
@@ -84,6 +84,8 @@ pub struct RelayStatus {
     pub delay: Option<Duration>,
     /// The hash of its policy.
     pub policy: Option<String>,
+    /// Its public key towards peers, in base64.
+    pub public_key: Option<String>,
     /// Peers that it claims.
     pub claims: usize,
     /// What came from it since this agent began.
@@ -197,7 +199,16 @@ impl Gossip {
 
     /// Publishes the hash of the policy in force.
     pub async fn set_policy(&self, hash: &str) {
-        self.handle.with_chitchat(|chitchat| chitchat.self_node_state().set(POLICY, hash)).await;
+        self.set(POLICY, hash).await;
+    }
+
+    /// Publishes the relay's public key towards peers.
+    pub async fn set_public_key(&self, key: &PublicKey) {
+        self.set(PUBLIC_KEY, &key.to_string()).await;
+    }
+
+    async fn set(&self, key: &str, value: &str) {
+        self.handle.with_chitchat(|chitchat| chitchat.self_node_state().set(key, value)).await;
         self.news.tell(1);
     }
 
@@ -250,6 +261,7 @@ impl Gossip {
                 age: link.last_heard.map(|heard| heard.elapsed()),
                 delay: link.delay,
                 policy: state.and_then(|it| it.get(POLICY)).map(str::to_owned),
+                public_key: state.and_then(|it| it.get(PUBLIC_KEY)).map(str::to_owned),
                 claims: state.map_or(0, |it| claims(it).count()),
                 received,
                 sent,

@@ -14,6 +14,8 @@ pub(super) const WITHDRAWN: &str = "-";
 pub(super) const TOLD: &str = "told";
 /// The key of the policy's hash.
 pub(super) const POLICY: &str = "policy";
+/// The key of the relay's public key towards peers.
+pub(super) const PUBLIC_KEY: &str = "public_key";
 
 /// News of the other relays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -136,13 +136,16 @@ async fn an_agent_hears_of_its_earlier_life_from_the_others() {
 }
 
 #[tokio::test]
-async fn an_unequal_policy_is_seen() {
+async fn an_unequal_policy_and_key_are_seen() {
     let [a, b, _] = sites().await;
     let (a, b) = (start(&a, 1, &[]).await, start(&b, 1, &[]).await);
     status_until(&b, |it| it.relays[0].policy.as_deref() == Some("equal")).await;
     a.set_policy("another").await;
     let status = status_until(&b, |it| it.relays[0].policy.as_deref() == Some("another")).await;
     assert_eq!(status.relays[1].policy.as_deref(), Some("equal"));
+    let key = PublicKey::from_bytes([5; 32]);
+    a.set_public_key(&key).await;
+    status_until(&b, |it| it.relays[0].public_key == Some(key.to_string())).await;
 }
 
 #[tokio::test]

@@ -59,6 +59,8 @@ pub struct Agent<'a> {
     ledger: Ledger,
     gossip: Gossip,
     moves: mpsc::Receiver<u32>,
+    /// The relay's public key towards peers, as the others were told.
+    public_key: Option<PublicKey>,
     view: View,
     /// Peers that WireGuard is yet to forget.
     released: BTreeSet<PublicKey>,
@@ -123,6 +125,7 @@ impl<'a> Agent<'a> {
             ledger,
             gossip,
             moves,
+            public_key: None,
             view,
             released: BTreeSet::new(),
             next_look: now,
@@ -220,6 +223,10 @@ impl<'a> Agent<'a> {
         }
         let device = wireguard::read(&self.interface)?;
         let device = device.ok_or_else(|| Site::not_applied(&self.interface))?;
+        if let Some(key) = device.public_key.filter(|key| self.public_key != Some(*key)) {
+            self.gossip.set_public_key(&key).await;
+            self.public_key = Some(key);
+        }
         let actions = self.view.sights(&device, &mut self.ledger);
         self.carry_out(actions).await;
         self.write().await?;
@@ -323,6 +330,7 @@ impl<'a> Agent<'a> {
         ignored.retain(|_, count| *count > 0);
         let mut state = AgentState {
             written_ms: 0,
+            public_key: self.public_key.map(|key| key.to_string()),
             relays: relays
                 .map(|(place, relay)| AgentRelay {
                     name: self.mesh.relays[place].name.to_string(),
@@ -330,6 +338,7 @@ impl<'a> Agent<'a> {
                     heard_age_ms: relay.age.map(whole(Duration::as_millis)),
                     delay_us: relay.delay.map(whole(Duration::as_micros)),
                     policy_hash: relay.policy.clone(),
+                    public_key: relay.public_key.clone(),
                 })
                 .collect(),
             ignored: ignored

@@ -23,6 +23,8 @@ const OLD: Duration = Duration::from_secs(5);
 pub(super) struct AgentState {
     /// When it was written, milliseconds since 1970-01-01.
     pub(super) written_ms: u64,
+    /// This relay's public key towards peers.
+    pub(super) public_key: Option<String>,
     pub(super) relays: Vec<AgentRelay>,
     /// What was ignored of gossip, by reason.
     pub(super) ignored: Vec<(String, u64)>,
@@ -39,6 +41,8 @@ pub(super) struct AgentRelay {
     pub(super) delay_us: Option<u64>,
     /// Hash of its policy.
     pub(super) policy_hash: Option<String>,
+    /// Its public key towards peers.
+    pub(super) public_key: Option<String>,
 }
 
 impl AgentState {

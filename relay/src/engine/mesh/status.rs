@@ -9,7 +9,7 @@ use super::{
     drain::is_drained,
     homes::of_peers,
     site::{Site, canonical_hash},
-    state::AgentState,
+    state::{AgentRelay, AgentState},
     transit::{SeenTransit, is_dead},
 };
 use crate::{
@@ -95,6 +95,7 @@ fn of(
         }
         status.relays.push(shown);
     }
+    status.problems.extend(agent.iter().flat_map(keys));
     status.problems.extend(gossip(&status));
     let ignored = agent.map(|agent| agent.ignored).unwrap_or_default();
     status.ignored = ignored.into_iter().map(|(reason, count)| Ignored { reason, count }).collect();
@@ -138,6 +139,22 @@ fn tunnel(
          its mesh.key, and that UDP port {port} is open on the way from there",
         other.host
     ))
+}
+
+/// Relays with another key than this one, which peers take for another relay.
+fn keys(agent: &AgentState) -> Vec<String> {
+    let is_other = |relay: &&AgentRelay| {
+        let keys = agent.public_key.as_ref().zip(relay.public_key.as_ref());
+        keys.is_some_and(|(own, theirs)| own != theirs)
+    };
+    let problem = |relay: &AgentRelay| {
+        format!(
+            "{} has another key towards peers, so that a peer of one cannot be at home at the other; \
+             copy relay.private_key_file of one to the other, and run `relay up` there",
+            relay.name
+        )
+    };
+    agent.relays.iter().filter(is_other).map(problem).collect()
 }
 
 /// What is wrong with what the agents say.
