@@ -89,7 +89,7 @@ fn keys_that_do_not_fit_are_named() {
 fn named(mesh: &MeshLab, place: usize, problem: &str) -> Result<()> {
     let relay = mesh.relay(place)?;
     for (verb, code) in
-        [(&["mesh", "status"][..], 0), (&["status", "--check"][..], 1), (&["doctor"][..], 1)]
+        [(&["mesh", "status"][..], 0), (&["status", "--check"][..], 1), (&["doctor"][..], 3)]
     {
         let mut said = String::new();
         deadline::until(problem, || {
