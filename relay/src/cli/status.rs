@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Place, exit::NotAsConfigured, output, subject::Which};
 use crate::{
-    engine::{self, Context, Result},
+    engine::{self, Context, Extent, Result},
     stats::{Style, render_status_into},
 };
 
@@ -22,6 +22,9 @@ pub(super) struct Status {
     /// and exit with 1.
     #[arg(long)]
     check: bool,
+    /// Look at this relay alone, not at the others of its site.
+    #[arg(long)]
+    local: bool,
     #[command(flatten)]
     which: Which,
 }
@@ -29,10 +32,11 @@ pub(super) struct Status {
 impl Status {
     pub(super) fn run(&self, place: Place<'_>) -> Result<()> {
         let now = SystemTime::now();
+        let extent = if self.local { Extent::Relay } else { Extent::Site };
         let interface = self.which.interface.as_ref();
         let status = engine::block_on(async {
             let context = Context::look(place.site("status"), interface).await?;
-            engine::status(&context, now).await
+            engine::status(&context, now, extent).await
         })?;
         let mut out = output::stdout();
         if self.json {

@@ -87,7 +87,7 @@ pub use scrape::scrape;
 pub use sight::{Sight, Source};
 pub use site::{Notice, Site};
 pub use stats::{pairs, rules, snapshot, traffic};
-pub use status::status;
+pub use status::{Extent, status};
 pub use subject::Subject;
 pub use suggest::suggest;
 pub use trace::{Log, Tracing};

@@ -14,7 +14,7 @@ use super::{Served, failure::Failure};
 use crate::{
     config,
     engine::{
-        self, Classified, Comparison, Diffed, DroppedReader, Ends, Filter, FlowFilter,
+        self, Classified, Comparison, Diffed, DroppedReader, Ends, Extent, Filter, FlowFilter,
         HistorySubject, Kind, Result, Sight, Subject,
     },
     graph::{Drawing, Graph},
@@ -92,7 +92,8 @@ pub(super) async fn status(
     _: Asked<Nothing>,
 ) -> Result<Response, Failure> {
     let read = async |sight: &mut Sight| {
-        encode(&engine::status(sight.context().await?, SystemTime::now()).await?)
+        let now = SystemTime::now();
+        encode(&engine::status(sight.context().await?, now, Extent::Site).await?)
     };
     served.json(read).await
 }

@@ -23,6 +23,8 @@ fn what_does_not_fit_is_named_by_status_and_doctor() {
         named(&mesh, 0, "r2 has another policy")?;
         named(&mesh, 2, "r2 has another policy")?;
         named(&mesh, 1, "r1 has another policy")?;
+        sound_alone(&mesh, 0)?;
+        sound_alone(&mesh, 1)?;
         mesh.up()?;
         await_health(&mesh)?;
 
@@ -31,6 +33,9 @@ fn what_does_not_fit_is_named_by_status_and_doctor() {
         agents.next().context("an agent")?.kill()?;
         named(&mesh, 0, "the agent does not run")?;
         named(&mesh, 1, "the agent of r1 is silent")?;
+        sound_alone(&mesh, 1)?;
+        let said = mesh.relay(0)?.relay(&["status", "--check", "--local"])?;
+        ensure!(said.code == 1 && said.stderr.contains("the agent does not run"), "{said:?}");
         let again = mesh.agent(0)?;
         await_health(&mesh)?;
 
@@ -61,6 +66,7 @@ fn keys_that_do_not_fit_are_named() {
         let agents = mesh.agents()?;
         named(&mesh, 0, "transit to r2 is down")?;
         named(&mesh, 2, "transit to r2 is down")?;
+        sound_alone(&mesh, 2)?;
         drop(agents);
         fs::write(file("r2/mesh.key"), key)?;
         mesh.relay(1)?.up()?;
@@ -100,4 +106,10 @@ fn named(mesh: &MeshLab, place: usize, problem: &str) -> Result<()> {
         .with_context(|| format!("relay {place}: {verb:?}: {said}"))?;
     }
     Ok(())
+}
+
+/// Checks that `status --check --local` of a relay finds nothing wrong.
+fn sound_alone(mesh: &MeshLab, place: usize) -> Result<()> {
+    let said = mesh.relay(place)?.relay(&["status", "--check", "--local"])?;
+    said.success("relay status --check --local").map(drop)
 }

@@ -12,7 +12,7 @@ pub(super) use self::{
 
 use self::interface::Interface;
 use super::{
-    Error, Result, Site,
+    Error, Extent, Result, Site,
     guard::Guarding,
     host,
     mesh::{self, transit::SeenTransit},
@@ -125,7 +125,7 @@ async fn mesh(handle: &Handle, loaded: Option<&Loaded>, bpffs: &Path) -> Result<
         return Ok(Vec::new());
     }
     let transits = SeenTransit::all(handle, &loaded.relay, &datapath).await?;
-    Ok(mesh::problems(loaded, &datapath, &transits, SystemTime::now()))
+    Ok(mesh::problems(loaded, &datapath, &transits, SystemTime::now(), Extent::Site))
 }
 
 /// The configured relay, and the problems of its files.

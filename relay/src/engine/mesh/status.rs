@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use relay_common::mesh::Home;
 
 use super::{
-    super::{Context, Result, observe::hex},
+    super::{Context, Extent, Result, observe::hex},
     drain::is_drained,
     homes::of_peers,
     site::{Site, canonical_hash},
@@ -19,6 +19,23 @@ use crate::{
     stats::{Ignored, MeshRelayStatus, MeshStatus, Traffic},
 };
 
+/// What is wrong in a site.
+struct Problem {
+    text: String,
+    /// Where the cause may be: at this relay alone, or also at another.
+    cause: Extent,
+}
+
+impl Problem {
+    const fn here(text: String) -> Self {
+        Self { text, cause: Extent::Relay }
+    }
+
+    const fn elsewhere(text: String) -> Self {
+        Self { text, cause: Extent::Site }
+    }
+}
+
 /// The relays of the site, with what is wrong.
 ///
 /// # Errors
@@ -27,23 +44,30 @@ pub async fn mesh_status(context: &Context, now: SystemTime) -> Result<MeshStatu
     let site = Site::of(context)?;
     context.require_up()?;
     let seen = SeenTransit::all(context.handle(), context.relay(), context.datapath()).await?;
-    of(context.relay(), context.datapath(), &site, &seen, now)
+    let (mut status, problems) = of(context.relay(), context.datapath(), &site, &seen, now)?;
+    status.problems = problems.into_iter().map(|problem| problem.text).collect();
+    Ok(status)
 }
 
-/// What is wrong with the relays of the site; nothing without a mesh.
+/// What is wrong with the relays of the site, or with this one's part in it; nothing without a mesh.
 pub(in crate::engine) fn problems(
     loaded: &Loaded,
     datapath: &Datapath,
     seen: &[SeenTransit],
     now: SystemTime,
+    extent: Extent,
 ) -> Vec<String> {
     if loaded.relay.mesh.is_none() {
         return Vec::new();
     }
-    let status =
+    let found =
         Site::of_loaded(loaded).and_then(|site| of(&loaded.relay, datapath, &site, seen, now));
-    match status {
-        Ok(status) => status.problems,
+    match found {
+        Ok((_, problems)) => problems
+            .into_iter()
+            .filter(|problem| extent == Extent::Site || problem.cause == Extent::Relay)
+            .map(|problem| problem.text)
+            .collect(),
         Err(error) => vec![error.chain()],
     }
 }
@@ -54,7 +78,7 @@ fn of(
     site: &Site<'_>,
     seen: &[SeenTransit],
     now: SystemTime,
-) -> Result<MeshStatus> {
+) -> Result<(MeshStatus, Vec<Problem>)> {
     let homes = site.homes(datapath)?;
     let slots = datapath.slots()?;
     let counters = datapath.counters(&slots)?;
@@ -66,6 +90,7 @@ fn of(
     let at: Vec<Home> = of_peers(&relay.peers, &slots, &homes).collect();
     status.unknown_peers = at.iter().filter(|home| **home == Home::UNKNOWN).count();
     let own = site.key.place;
+    let mut problems = Vec::new();
     for (place, other) in site.mesh.relays.iter().enumerate() {
         let slot = slots.get(&other.public_key).copied();
         let mut shown = MeshRelayStatus {
@@ -91,15 +116,15 @@ fn of(
                 shown.delay_microseconds = known.delay_us;
                 shown.policy_hash = known.policy_hash.clone();
             }
-            status.problems.extend(tunnel(&mut shown, other, seen, now));
+            problems.extend(tunnel(&mut shown, other, seen, now));
         }
         status.relays.push(shown);
     }
-    status.problems.extend(agent.iter().flat_map(keys));
-    status.problems.extend(gossip(&status));
+    problems.extend(agent.iter().flat_map(keys).map(Problem::elsewhere));
+    problems.extend(gossip(&status));
     let ignored = agent.map(|agent| agent.ignored).unwrap_or_default();
     status.ignored = ignored.into_iter().map(|(reason, count)| Ignored { reason, count }).collect();
-    Ok(status)
+    Ok((status, problems))
 }
 
 /// Fills in the tunnel to a relay, and says what is wrong with it.
@@ -108,11 +133,12 @@ fn tunnel(
     other: &MeshRelay,
     seen: &[SeenTransit],
     now: SystemTime,
-) -> Option<String> {
+) -> Option<Problem> {
     let name = &other.name;
     let found = seen.iter().find(|seen| seen.peer(&other.public_key).is_some());
     let Some(found) = found else {
-        return Some(format!("transit to {name}: found no tunnel; `relay up` makes it"));
+        let text = format!("transit to {name}: found no tunnel; `relay up` makes it");
+        return Some(Problem::here(text));
     };
     shown.interface = Some(found.interface.to_string());
     let peer = found.peer(&other.public_key)?;
@@ -120,11 +146,11 @@ fn tunnel(
     shown.handshake_age_seconds =
         peer.latest_handshake.and_then(|at| now.duration_since(at).ok()).map(|age| age.as_secs());
     if found.hook.settings_hash.is_none() {
-        return Some(format!(
+        return Some(Problem::here(format!(
             "transit to {name}: its program is not attached to {}, so that what comes from there is \
              dropped; `relay up` attaches it",
             found.interface
-        ));
+        )));
     }
     if !is_dead(peer, now) {
         return None;
@@ -134,11 +160,11 @@ fn tunnel(
         None => "there was no handshake yet".to_owned(),
     };
     let port = found.device.listen_port;
-    Some(format!(
+    Some(Problem::elsewhere(format!(
         "transit to {name} is down: {since}; check that {} is up, that its [[mesh.relay]] has the key of \
          its mesh.key, and that UDP port {port} is open on the way from there",
         other.host
-    ))
+    )))
 }
 
 /// Relays with another key than this one, which peers take for another relay.
@@ -158,13 +184,11 @@ fn keys(agent: &AgentState) -> Vec<String> {
 }
 
 /// What is wrong with what the agents say.
-fn gossip(status: &MeshStatus) -> Vec<String> {
+fn gossip(status: &MeshStatus) -> Vec<Problem> {
     if !status.agent_running {
-        return vec![
-            "the agent does not run, so that the other relays do not hear who is at home here; \
-             `systemctl start relay-mesh` starts it"
-                .to_owned(),
-        ];
+        let text = "the agent does not run, so that the other relays do not hear who is at home here; \
+                    `systemctl start relay-mesh` starts it";
+        return vec![Problem::here(text.to_owned())];
     }
     let others = status.relays.iter().filter(|relay| !relay.own);
     let problem = |relay: &MeshRelayStatus| {
@@ -181,5 +205,5 @@ fn gossip(status: &MeshStatus) -> Vec<String> {
             _ => None,
         }
     };
-    others.filter_map(problem).collect()
+    others.filter_map(problem).map(Problem::elsewhere).collect()
 }

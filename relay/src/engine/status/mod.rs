@@ -25,11 +25,21 @@ use crate::{
     wireguard::{self, Device},
 };
 
-/// The status of a relay.
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The relay alone.
+    Relay,
+    /// All relays of its site.
+    Site,
+}
+
+/// The status of a relay. With [`Extent::Relay`], problems that other relays of its site may have caused
+/// are left out.
 ///
 /// # Errors
 /// The kernel does not answer. What else cannot be read is a problem of the status.
-pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
+pub async fn status(context: &Context, now: SystemTime, extent: Extent) -> Result<Status> {
     let (relay, handle, datapath) = (context.relay(), context.handle(), context.datapath());
     let running = Running::observe(handle, relay, datapath).await?;
     let transits = SeenTransit::all(handle, relay, datapath).await?;
@@ -81,7 +91,7 @@ pub async fn status(context: &Context, now: SystemTime) -> Result<Status> {
     }
     problems.extend(running.guard_obstacles());
     if let (Some(_), Ok((loaded, _))) = (&running.link, &compared) {
-        problems.extend(mesh::problems(loaded, datapath, &transits, now));
+        problems.extend(mesh::problems(loaded, datapath, &transits, now, extent));
     }
     problems.extend(guard_counts.err().map(|error| chain(&error)));
     problems.extend(guard_attempts.err().map(|error| chain(&error)));
