@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::machine::Machine;
 
 /// Time limit of a play on two hosts, one after the other, on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(900);
+const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// Numbers of tasks on one host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -24,6 +24,7 @@ const PACKAGES: &[&str] = &[
     "python3-apt",
     "iproute2",
     "iputils-ping",
+    "keepalived",
     "nftables",
     "wireguard-tools",
     "man-db",

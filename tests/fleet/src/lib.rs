@@ -7,6 +7,7 @@ mod machine;
 mod objects;
 mod peers;
 mod scenarios;
+mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,10 @@ use serde_json::{Value, json};
 
 use self::ansible::{Ansible, Play};
 use self::image::Image;
-use self::machine::Machine;
+use self::machine::{Machine, udp_ports};
 pub use self::objects::change_objects;
 use self::peers::{ENDPOINT, Peer, key_pair};
-pub use self::scenarios::{SCENARIOS, Scenario};
+pub use self::scenarios::{Scenario, chosen};
 
 /// Runs ansible-lint on the role; `programs` is the directory of Ansible's programs.
 ///
@@ -69,8 +70,10 @@ pub struct Fleet {
     peers: [Peer; 3],
     /// Between the administrator and the relay.
     preshared_key: String,
-    /// Private and public key of the second machine, from a vault.
+    /// Private and public key of the second machine, from a vault; in a site, of both.
     vaulted: (String, String),
+    /// Private and public keys of both machines in the tunnel between them.
+    transit: [(String, String); 2],
 }
 
 impl Fleet {
@@ -84,8 +87,9 @@ impl Fleet {
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let image = Image::fetch()?;
-        let mut one = Machine::start("one", &image, &directory)?;
-        let mut two = Machine::start("two", &image, &directory)?;
+        let [first, second] = udp_ports()?;
+        let mut one = Machine::start("one", &image, &directory, [first, second])?;
+        let mut two = Machine::start("two", &image, &directory, [second, first])?;
         let packages = build(&directory)?;
         let peers = [
             Peer::new("node-a", 1, &packages.relay)?,
@@ -95,6 +99,7 @@ impl Fleet {
         // Any 32 bytes are a preshared key.
         let (preshared_key, _) = key_pair(&packages.relay)?;
         let vaulted = key_pair(&packages.relay)?;
+        let transit = [key_pair(&packages.relay)?, key_pair(&packages.relay)?];
 
         let step = Step::start("fleet: waiting for the machines");
         let up = one.wait().and_then(|()| two.wait());
@@ -107,7 +112,7 @@ impl Fleet {
                 peer.plug_in(machine)?;
             }
         }
-        Ok(Self { one, two, ansible, directory, packages, peers, preshared_key, vaulted })
+        Ok(Self { one, two, ansible, directory, packages, peers, preshared_key, vaulted, transit })
     }
 
     /// # Errors
@@ -166,6 +171,7 @@ impl Fleet {
         let play = self.ansible.play(variables, arguments)?;
         let secrets = self.peers.iter().map(Peer::secret);
         let secrets = secrets.chain([self.preshared_key.as_str(), self.vaulted.0.as_str()]);
+        let secrets = secrets.chain(self.transit.iter().map(|(private, _)| private.as_str()));
         for secret in secrets {
             if play.text.contains(secret) {
                 bail!("a play wrote a private or preshared key");

@@ -20,6 +20,22 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Any free port.
 const LOOPBACK: (&str, u16) = ("127.0.0.1", 0);
 
+/// Ports of 127.0.0.1 that nobody uses yet.
+///
+/// # Errors
+/// There are none.
+pub(super) fn udp_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut sockets = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let socket = UdpSocket::bind(LOOPBACK).context("no port on 127.0.0.1")?;
+        *port = socket.local_addr().context("no port on 127.0.0.1")?.port();
+        // Another has to have another.
+        sockets.push(socket);
+    }
+    Ok(ports)
+}
+
 /// A machine. It ends on drop, and its changes are lost.
 pub(super) struct Machine {
     /// Host name and name in the inventory.
@@ -34,16 +50,21 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts to boot; [`Self::wait`] returns when it is up.
+    /// Starts to boot; [`Self::wait`] returns when it is up. Its second network card sends each frame as
+    /// a datagram from the first of these ports of 127.0.0.1 to the other, and receives there.
     ///
     /// # Errors
     /// QEMU does not start.
-    pub(super) fn start(name: &'static str, image: &Image, directory: &Path) -> Result<Self> {
+    pub(super) fn start(
+        name: &'static str,
+        image: &Image,
+        directory: &Path,
+        [here, there]: [u16; 2],
+    ) -> Result<Self> {
         // Both ports are free again here; QEMU fails if another process takes one before it.
         let port = TcpListener::bind(LOOPBACK).and_then(|listener| listener.local_addr());
-        let relay = UdpSocket::bind(LOOPBACK).and_then(|socket| socket.local_addr());
-        let [port, relay] = [port, relay].map(|address| address.context("no port on 127.0.0.1"));
-        let (port, relay) = (port?.port(), relay?.port());
+        let port = port.context("no port on 127.0.0.1")?.port();
+        let [relay] = udp_ports()?;
         let console = directory.join(format!("{name}.console.log"));
         // The emulator ends with its parent, however that ends.
         let mut command = Command::new("setpriv");
@@ -63,6 +84,12 @@ impl Machine {
              hostfwd=udp:127.0.0.1:{relay}-:51820"
         );
         command.arg("-nic").arg(nic);
+        command
+            .arg("-netdev")
+            .arg(format!("socket,id=lan,udp=127.0.0.1:{there},localaddr=127.0.0.1:{here}"));
+        // Of a locally administered range, and another on each machine.
+        let mac = format!("mac=52:54:00:51:{:02x}:{:02x}", here >> 8, here & 0xff);
+        command.arg("-device").arg(format!("virtio-net-pci,netdev=lan,{mac}"));
         command.arg("-serial").arg(format!("file:{}", console.display()));
         let child = command
             .stdin(Stdio::null())

@@ -22,8 +22,8 @@ pub fn change_objects(relay: &Path) -> Result<()> {
     fs::write(relay, bytes).with_context(|| format!("cannot write {}", relay.display()))
 }
 
-/// Those of relay and guard.
-const OBJECTS: usize = 2;
+/// Those of relay, transit and guard.
+const OBJECTS: usize = 3;
 
 /// Offsets of the last byte of `e_ident` and of `e_machine` in an ELF header (ELF-64 Object File
 /// Format, version 1.5, figures 3 and 4).

@@ -19,6 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use relay_vm::process;
 
 use crate::machine::Machine;
+use crate::site::{BRIDGE, LAN};
 
 /// The endpoint in the configurations of clients.
 pub(super) const ENDPOINT: &str = "198.18.0.1:51820";
@@ -71,6 +72,23 @@ impl Peer {
                  ip -n {name} link set lo up\n\
                  ip -n {name} link set eth0 up\n\
                  ip -n {name} route add default via 198.18.{number}.1"
+            ))
+            .map(drop)
+    }
+
+    /// Plugs its namespace into the machine's bridge to the LAN of both machines.
+    ///
+    /// # Errors
+    /// A command failed.
+    pub(super) fn join_lan(&self, machine: &Machine) -> Result<()> {
+        let Self { name, number, .. } = self;
+        machine
+            .run(&format!(
+                "ip link add l-{name} type veth peer name lan netns {name}\n\
+                 ip link set l-{name} master {BRIDGE} up\n\
+                 ip -n {name} address add {LAN}{}/24 dev lan\n\
+                 ip -n {name} link set lan up",
+                100 + number
             ))
             .map(drop)
     }

@@ -1,4 +1,4 @@
-//! The scenarios, in order: each starts from the state that the previous one left.
+//! The scenarios, in order: each starts from the state that the previous one of its group left.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::Fleet;
 use crate::machine::Machine;
 use crate::peers::Stream;
+use crate::site;
 
 /// Time limit for a datagram to reach the machine and be counted.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,12 +21,28 @@ pub struct Scenario {
     pub run: fn(&mut Fleet) -> Result<()>,
 }
 
-const fn scenario(name: &'static str, run: fn(&mut Fleet) -> Result<()>) -> Scenario {
+pub(super) const fn scenario(name: &'static str, run: fn(&mut Fleet) -> Result<()>) -> Scenario {
     Scenario { name, run }
 }
 
-/// All of them.
-pub const SCENARIOS: &[Scenario] = &[
+/// All of them. A group begins with machines on which nothing is installed.
+const SCENARIOS: &[&[Scenario]] = &[ALONE, site::SCENARIOS];
+
+/// Those with one of these texts in their names, and those before them in their groups, from which they
+/// start; all without a text.
+pub fn chosen(texts: &[String]) -> Vec<&'static Scenario> {
+    let is_meant = |scenario: &Scenario| {
+        texts.is_empty() || texts.iter().any(|text| scenario.name.contains(text.as_str()))
+    };
+    let of_group = |group: &&'static [Scenario]| {
+        let last = group.iter().rposition(is_meant);
+        group.iter().take(last.map_or(0, |last| last + 1))
+    };
+    SCENARIOS.iter().flat_map(of_group).collect()
+}
+
+/// Relays that know nothing of each other.
+const ALONE: &[Scenario] = &[
     scenario("a fresh install of two relays, over which peers talk", fresh_install),
     scenario("what a relay counts is shown by a user who may do little else", served),
     scenario("a second run changes nothing", second_run),
@@ -561,23 +578,29 @@ fn removal(fleet: &mut Fleet) -> Result<()> {
     require_same(&before, &trace_of(&fleet.one)?)?;
     fleet.play(&variables, &[])?.went_well_on(&["one", "two"])?;
     for machine in [&fleet.one, &fleet.two] {
-        // man caches pages.
-        let left = machine.run(
-            "find / -xdev -name '*relay*' -not -path '/var/log/*' -not -path '/var/cache/man/*'\n\
-             find /sys/fs/bpf -mindepth 1\n\
-             ip -o link show type wireguard\n\
-             ip -o link show eth0 | grep xdp || true\n\
-             nft list ruleset\n\
-             systemctl list-units --all --plain --no-legend 'relay*'\n\
-             dpkg-query -W -f '${Status}\\n' relay 2>/dev/null | grep -v not-installed || true",
-        )?;
-        if !left.trim().is_empty() {
-            bail!("{} still has:\n{}", machine.name, left.trim_end());
-        }
+        require_nothing_left(machine)?;
     }
     let changed = fleet.play(&variables, &["--limit", "one"])?.went_well_on(&["one"])?;
     if changed != [0] {
         bail!("found {changed:?} changed tasks in a second removal, expected none");
+    }
+    Ok(())
+}
+
+/// Checks that a machine has no trace of relay.
+fn require_nothing_left(machine: &Machine) -> Result<()> {
+    // man caches pages.
+    let left = machine.run(
+        "find / -xdev -name '*relay*' -not -path '/var/log/*' -not -path '/var/cache/man/*'\n\
+         find /sys/fs/bpf -mindepth 1\n\
+         ip -o link show type wireguard\n\
+         ip -o link show eth0 | grep xdp || true\n\
+         nft list ruleset\n\
+         systemctl list-units --all --plain --no-legend 'relay*'\n\
+         dpkg-query -W -f '${Status}\\n' relay 2>/dev/null | grep -v not-installed || true",
+    )?;
+    if !left.trim().is_empty() {
+        bail!("{} still has:\n{}", machine.name, left.trim_end());
     }
     Ok(())
 }
@@ -659,4 +682,22 @@ fn require_same(before: &str, after: &str) -> Result<()> {
         bail!("expected no change from:\n{}\nfound:\n{}", before.trim_end(), after.trim_end());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chosen_scenario_comes_with_those_before_it_in_its_group() {
+        let chosen = |text: &str| -> Vec<_> {
+            super::chosen(&[text.to_owned()]).iter().map(|scenario| scenario.name).collect()
+        };
+        let [first, second, ..] = ALONE else { panic!("there are scenarios") };
+        assert_eq!(chosen(second.name), [first.name, second.name]);
+        assert_eq!(chosen(ALONE[0].name), [ALONE[0].name]);
+        assert_eq!(chosen("a site").len(), site::SCENARIOS.len());
+        assert!(chosen("no such scenario").is_empty());
+        assert_eq!(super::chosen(&[]).len(), ALONE.len() + site::SCENARIOS.len());
+    }
 }

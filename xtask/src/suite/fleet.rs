@@ -3,18 +3,23 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Result;
-use relay_fleet::{Fleet, Packages, SCENARIOS, Scenario};
+use anyhow::{Result, ensure};
+use relay_fleet::{Fleet, Packages, Scenario};
 use relay_vm::apt;
 use relay_vm::progress::Step;
 
 use super::report::{Counts, Report, Row};
-use super::{FLEET, Required};
+use super::{FLEET, Plan, Required};
 use crate::release::Contents;
 use crate::setup::{self, Missing};
 
 /// Runs the linter and the scenarios; `lacking` is a part of the setup that is missing.
-pub(super) fn run(report: &mut Report, required: &Required, lacking: Option<&Missing>) {
+pub(super) fn run(
+    report: &mut Report,
+    required: &Required,
+    plan: &Plan,
+    lacking: Option<&Missing>,
+) {
     if let Some(piece) = lacking {
         report.push(required.skip(FLEET, "fleet", "fleet", &piece.what));
         return;
@@ -36,9 +41,13 @@ pub(super) fn run(report: &mut Report, required: &Required, lacking: Option<&Mis
     }
     let started = Instant::now();
     let what = "fleet of two Debian machines".to_owned();
-    let fleet = setup::fleet::ansible().and_then(|programs| Fleet::start(&programs, build));
+    let scenarios = relay_fleet::chosen(&plan.filter);
+    let fleet = setup::fleet::ansible().and_then(|programs| {
+        ensure!(!scenarios.is_empty(), "no scenario is called like {:?}", plan.filter);
+        Fleet::start(&programs, build)
+    });
     let counts = match fleet {
-        Ok(mut fleet) => run_scenarios(&mut fleet, report, &what),
+        Ok(mut fleet) => run_scenarios(&scenarios, &mut fleet, report, &what),
         Err(error) => Counts::of(Err(error.context(what.clone()))),
     };
     report.push(Row { tier: FLEET, what, counts, took: started.elapsed() });
@@ -55,9 +64,14 @@ fn build(directory: &Path) -> Result<Packages> {
 
 /// Runs the scenarios. Each starts from the state that the previous one left, so a failure skips
 /// the rest.
-fn run_scenarios(fleet: &mut Fleet, report: &mut Report, what: &str) -> Counts {
+fn run_scenarios(
+    scenarios: &[&Scenario],
+    fleet: &mut Fleet,
+    report: &mut Report,
+    what: &str,
+) -> Counts {
     let mut counts = Counts::default();
-    for Scenario { name, run } in SCENARIOS {
+    for Scenario { name, run } in scenarios {
         if counts.failed > 0 {
             println!("skip: {name}: an earlier scenario failed");
             counts.skipped += 1;

@@ -86,7 +86,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
     }
     if plan.tiers.contains(&FLEET) {
         let lacking = [Part::Ebpf, Part::Dist, Part::Fleet].into_iter().find_map(lacks);
-        fleet::run(&mut report, required, lacking);
+        fleet::run(&mut report, required, plan, lacking);
     }
     report
 }
