@@ -78,7 +78,7 @@ pub use loan::{
 };
 pub use lock::Lock;
 pub use look::Look;
-pub use mesh::{Agent, TakenOver, drain, mesh_status, takeover, undrain};
+pub use mesh::{Agent, Extent, TakenOver, drain, mesh_status, takeover, undrain};
 pub use peers::{PeerList, StaleClients, groups};
 pub use period::{Period, PeriodError};
 pub use quotas::{quotas, reset_quotas, save_quotas};
@@ -87,7 +87,7 @@ pub use scrape::scrape;
 pub use sight::{Sight, Source};
 pub use site::{Notice, Site};
 pub use stats::{pairs, rules, snapshot, traffic};
-pub use status::{Extent, status};
+pub use status::status;
 pub use subject::Subject;
 pub use suggest::suggest;
 pub use trace::{Log, Tracing};

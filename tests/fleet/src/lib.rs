@@ -6,6 +6,7 @@ mod image;
 mod machine;
 mod objects;
 mod peers;
+mod scenario;
 mod scenarios;
 mod site;
 
@@ -23,7 +24,8 @@ use self::image::Image;
 use self::machine::{Machine, udp_ports};
 pub use self::objects::change_objects;
 use self::peers::{ENDPOINT, Peer, key_pair};
-pub use self::scenarios::{Scenario, chosen};
+pub use self::scenario::Scenario;
+pub use self::scenarios::chosen;
 
 /// Runs ansible-lint on the role; `programs` is the directory of Ansible's programs.
 ///

@@ -19,10 +19,15 @@ use anyhow::{Context as _, Result, bail};
 use relay_vm::process;
 
 use crate::machine::Machine;
-use crate::site::{BRIDGE, LAN};
 
 /// The endpoint in the configurations of clients.
 pub(super) const ENDPOINT: &str = "198.18.0.1:51820";
+
+/// The bridge of each machine to the LAN.
+pub(super) const BRIDGE: &str = "br0";
+
+/// The first three bytes of addresses on the LAN.
+pub(super) const LAN: &str = "192.0.2.";
 
 /// A peer, the same on both machines.
 #[derive(Debug)]

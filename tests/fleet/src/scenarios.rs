@@ -9,21 +9,11 @@ use serde_json::{Value, json};
 use crate::Fleet;
 use crate::machine::Machine;
 use crate::peers::Stream;
+use crate::scenario::{Scenario, scenario};
 use crate::site;
 
 /// Time limit for a datagram to reach the machine and be counted.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A scenario.
-pub struct Scenario {
-    /// What it shows.
-    pub name: &'static str,
-    pub run: fn(&mut Fleet) -> Result<()>,
-}
-
-pub(super) const fn scenario(name: &'static str, run: fn(&mut Fleet) -> Result<()>) -> Scenario {
-    Scenario { name, run }
-}
 
 /// All of them. A group begins with machines on which nothing is installed.
 const SCENARIOS: &[&[Scenario]] = &[ALONE, site::SCENARIOS];

@@ -15,13 +15,8 @@ use serde_json::{Value, json};
 
 use crate::Fleet;
 use crate::machine::Machine;
-use crate::scenarios::{Scenario, scenario};
-
-/// The bridge of each machine to the LAN.
-pub(super) const BRIDGE: &str = "br0";
-
-/// The first three bytes of addresses on the LAN.
-pub(super) const LAN: &str = "192.0.2.";
+use crate::peers::{BRIDGE, LAN};
+use crate::scenario::{Scenario, scenario};
 
 const NAMES: [&str; 2] = ["one", "two"];
 

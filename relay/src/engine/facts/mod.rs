@@ -12,10 +12,10 @@ pub(super) use self::{
 
 use self::interface::Interface;
 use super::{
-    Error, Extent, Result, Site,
+    Error, Result, Site,
     guard::Guarding,
     host,
-    mesh::{self, transit::SeenTransit},
+    mesh::{self, Extent, transit::SeenTransit},
 };
 use crate::{
     config::{self, Loaded, Options, Problem, Problems, Secrets},

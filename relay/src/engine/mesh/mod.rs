@@ -15,5 +15,5 @@ pub(super) use status::problems;
 
 pub use agent::Agent;
 pub use drain::{drain, undrain};
-pub use status::mesh_status;
+pub use status::{Extent, mesh_status};
 pub use takeover::{TakenOver, takeover};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use relay_common::mesh::Home;
 
 use super::{
-    super::{Context, Extent, Result, observe::hex},
+    super::{Context, Result, observe::hex},
     drain::is_drained,
     homes::of_peers,
     site::{Site, canonical_hash},
@@ -18,6 +18,15 @@ use crate::{
     model::{MeshRelay, Relay},
     stats::{Ignored, MeshRelayStatus, MeshStatus, Traffic},
 };
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The relay alone.
+    Relay,
+    /// All relays of its site.
+    Site,
+}
 
 /// What is wrong in a site.
 struct Problem {

@@ -10,7 +10,7 @@ use super::{
     desired::Desired,
     facts,
     instant::{local, rfc3339, seconds},
-    mesh::{self, transit::SeenTransit},
+    mesh::{self, Extent, transit::SeenTransit},
     observe::Running,
     plan::Plan,
     quotas,
@@ -24,15 +24,6 @@ use crate::{
     stats::{Findings, Hooks, RuleEnd, RuleEnds, Snapshot, Status},
     wireguard::{self, Device},
 };
-
-/// What is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// The relay alone.
-    Relay,
-    /// All relays of its site.
-    Site,
-}
 
 /// The status of a relay. With [`Extent::Relay`], problems that other relays of its site may have caused
 /// are left out.
