@@ -42,7 +42,9 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended.
+        if let Ok(Some(status)) = self.process.try_wait() {
+            eprintln!("the agent ended by itself, {status}:\n{}", self.log().unwrap_or_default());
+        }
         let _killed = self.process.kill();
         let _reaped = self.process.wait();
     }

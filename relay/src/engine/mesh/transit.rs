@@ -197,17 +197,32 @@ impl TransitPlan {
     ) -> Result<Self> {
         let interface = &desired.relay.interface;
         let transits = transits(desired.relay, desired.key);
-        let is_gone = |seen: &&SeenTransit| {
-            seen.is_ours(interface) && transits.iter().all(|it| it.interface != seen.interface)
+        let network = desired.relay.mesh.as_ref().map(Mesh::network);
+        let is_kept = |seen: &SeenTransit| {
+            let same = transits.iter().find(|it| it.interface == seen.interface);
+            // A relay that has another place in the list than before has the address of another one.
+            same.is_some_and(|it| {
+                let is_own = |address: &IpNet| *address == own_address(it);
+                let is_transit = |address: &IpNet| match address {
+                    IpNet::V6(address) => network.is_some_and(|network| network.contains(address)),
+                    IpNet::V4(_) => false,
+                };
+                seen.link.addresses.iter().all(|address| is_own(address) || !is_transit(address))
+            })
         };
-        let gone = seen.iter().filter(is_gone).map(|seen| seen.interface.clone()).collect();
+        let (gone, seen): (Vec<_>, Vec<_>) =
+            seen.iter().partition(|seen| seen.is_ours(interface) && !is_kept(seen));
+        let is_left = |route: &&Route| {
+            gone.iter().all(|gone| route.interface.as_deref() != Some(gone.interface.as_str()))
+        };
+        let routes: Vec<Route> = routes.iter().filter(is_left).cloned().collect();
         let mut tunnels = Vec::new();
         for transit in transits {
-            let found = seen.iter().find(|seen| seen.interface == transit.interface);
-            let tunnel = Tunnel::new(desired, transit, found, own, routes)?;
+            let found = seen.iter().find(|seen| seen.interface == transit.interface).copied();
+            let tunnel = Tunnel::new(desired, transit, found, own, &routes)?;
             tunnels.extend((!tunnel.is_empty()).then_some(tunnel));
         }
-        Ok(Self { gone, tunnels })
+        Ok(Self { gone: gone.into_iter().map(|gone| gone.interface.clone()).collect(), tunnels })
     }
 }
 

@@ -153,6 +153,32 @@ fn tunnels_of_relays_that_left_go_and_those_of_others_stay() {
 }
 
 #[test]
+fn a_relay_with_another_place_in_the_list_makes_its_tunnels_again() {
+    let (mut relay, key) = (relay(), key());
+    let seen = seen(&relay, &key, Some(60));
+    let mesh = relay.mesh.as_mut().expect("a mesh");
+    let first = MeshRelay { name: "fra0".parse().expect("a name"), ..mesh.relays[0].clone() };
+    mesh.relays = vec![first, mesh.relays[0].clone(), mesh.relays[1].clone()];
+    let key = MeshKey { place: 1, ..key };
+    let address = own_address(&transits(&relay, Some(&key))[0]);
+    assert!(!seen.link.addresses.contains(&address));
+    // The kernel's route of the address that this relay had before.
+    let route = Route {
+        destination: seen.link.addresses[0],
+        interface: Some("relay0-fra2".to_owned()),
+        protocol: 2,
+    };
+    let endpoints = BTreeMap::new();
+    let desired = Desired { relay: &relay, key: Some(&key), endpoints: &endpoints };
+    let plan = TransitPlan::new(&desired, &[seen], Some(&link(None)), &[route]).expect("a plan");
+    assert_eq!(plan.gone, ["relay0-fra2".parse().expect("a name")]);
+    let lines = lines(&plan).join("\n");
+    for created in ["interface relay0-fra0 (", "interface relay0-fra2 ("] {
+        assert!(lines.contains(created), "{lines}");
+    }
+}
+
+#[test]
 fn an_interface_of_somebody_else_is_not_taken_over() {
     let (relay, key) = (relay(), key());
     let consent = |seen| require_consent_for_transits(&relay, Some(&key), &[seen]);
