@@ -2,9 +2,9 @@
 //! WireGuard's messages out of the tunnel that they carry.
 //!
 //! `inet relay_<interface>` drops packets from the interface, and packets forwarded to it, that lack the
-//! mark of the programs; of the transit interfaces of a site, too. It matches interfaces by name, so it works before the interface exists and
-//! after it was created again. It covers IPv4 and IPv6. The table has no owner: it outlives the process
-//! that created it.
+//! mark of the programs; of the transit interfaces of a site, too. It matches interfaces by name, so it
+//! works before the interface exists and after it was created again. It covers IPv4 and IPv6. The table
+//! has no owner: it outlives the process that created it.
 
 mod expression;
 mod fenced;
