@@ -38,6 +38,9 @@ use crate::{
 /// How often homes that `relay takeover` has written are looked for.
 const SCAN: Duration = Duration::from_millis(100);
 
+/// How often is written what `relay mesh status` shows.
+const WRITE: Duration = Duration::from_secs(1);
+
 /// How often WireGuard is asked for handshakes and endpoints. If that takes long, less often, so that
 /// it takes a twentieth of the time.
 const LOOK: Duration = Duration::from_secs(1);
@@ -66,6 +69,7 @@ pub struct Agent<'a> {
     released: BTreeSet<PublicKey>,
     next_look: Instant,
     latest_look: Instant,
+    next_write: Instant,
 }
 
 /// What it works on, of the policy in force.
@@ -130,6 +134,7 @@ impl<'a> Agent<'a> {
             released: BTreeSet::new(),
             next_look: now,
             latest_look: now,
+            next_write: now,
         };
         agent.carry_out(actions).await;
         Ok(agent)
@@ -168,6 +173,10 @@ impl<'a> Agent<'a> {
                         return Ok(());
                     }
                     self.release()?;
+                    if Instant::now() >= self.next_write {
+                        self.write().await?;
+                        self.next_write = Instant::now() + WRITE;
+                    }
                 }
             }
         }
@@ -229,7 +238,6 @@ impl<'a> Agent<'a> {
         }
         let actions = self.view.sights(&device, &mut self.ledger);
         self.carry_out(actions).await;
-        self.write().await?;
         self.latest_look = Instant::now();
         let took = self.latest_look - began;
         self.next_look = self.latest_look + LOOK.max(took * PAUSE_FACTOR);
@@ -285,6 +293,9 @@ impl<'a> Agent<'a> {
                     }
                     let Some(slot) = self.view.roster.slot(&peer) else { continue };
                     self.view.homes.set_home(slot, self.view.roster.way(home));
+                    if let Some(name) = self.view.names.get(&peer) {
+                        tracing::debug!("{name} is at home {}", self.named(home));
+                    }
                 }
                 Action::Record { peer, claim } => {
                     let Some(slot) = self.view.roster.slot(&peer) else { continue };
@@ -302,6 +313,14 @@ impl<'a> Agent<'a> {
             }
         }
         self.gossip.publish(&news.into_iter().collect::<Vec<_>>()).await;
+    }
+
+    fn named(&self, home: mesh::Home) -> String {
+        match home {
+            mesh::Home::Unknown => "nowhere".to_owned(),
+            mesh::Home::Here => "here".to_owned(),
+            mesh::Home::At(place) => format!("at {}", self.mesh.relays[place].name),
+        }
     }
 
     /// Lets WireGuard forget peers that are at home elsewhere, once no command changes the relay.
