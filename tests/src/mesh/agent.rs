@@ -22,6 +22,7 @@ impl Agent {
         let file = File::options().append(true).create(true).open(&log)?;
         let mut command = relay.command(&["mesh", "agent"]);
         command.stdout(file.try_clone()?).stderr(file);
+        command.env("RELAY_LOG", "relay=debug");
         let process = relay.namespace().enter(|| command.spawn())?.context("start the agent")?;
         Ok(Self { process, log })
     }

@@ -229,11 +229,11 @@ impl MeshLab {
         .with_context(|| format!("they know of {seen:?}"))
     }
 
+    /// Waits for a session, and sends a packet that is in the peer's AllowedIPs.
     fn await_session(&self, peer: &Peer) -> Result<()> {
         self.lab.await_handshake(peer)?;
-        // It may be dropped: it is the relay's own address.
-        let own = self.lab.relay_address(Family::V4)?;
-        Echo::open(peer.namespace(), peer.address(Family::V4), own)?.send(1).map(drop)
+        let other = self.lab.peers().iter().find(|other| other.name() != peer.name());
+        Echo::between(peer, other.context("another peer")?, Family::V4)?.send(1).map(drop)
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use rustix::io::Errno;
 
 use super::{
     silence::Silence,
@@ -106,6 +107,8 @@ impl Shared {
                 Ok(_) => times.push(0),
                 // The sender's queue is full.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // WireGuard has no peer for it: the sender's tunnel is being set up again.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::NOKEY) => {}
                 Err(error) => return Err(error).context("send a datagram"),
             }
             self.sent.store(times.len() as u64, Ordering::Relaxed);
