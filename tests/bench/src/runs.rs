@@ -162,7 +162,7 @@ fn memory(document: &mut Document, bench: &Path) -> Result<()> {
 /// Counts instructions in the virtual machine, which has WireGuard, and times one command on this
 /// host.
 fn commands(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
-    let sizes = if document.quick { "4" } else { "4,10000,100000" };
+    let sizes = if document.quick { "4" } else { "4,1000,10000,100000" };
     let mut machine = Machine::new(Kernel::fetch(Series::ALL[0])?);
     machine.clock = Clock::Instructions { shift: SHIFT };
     // 100 000 peers, in the kernel and in the configuration.

@@ -22,7 +22,8 @@ them; RSS is the process's peak, configuration included.";
 
 const COMMANDS: &str = "\
 Guest instructions of the optimised binary on kernel WireGuard, from the start of its process to its end,
-the kernel's included. Time here: that of `relay check` on this machine, the least of 10, in proportion.";
+the kernel's included; of `relay takeover`, without its pauses. Time here: that of `relay check` on this
+machine, the least of 10, in proportion.";
 
 pub fn render(document: &Document) -> String {
     let mut out = String::new();

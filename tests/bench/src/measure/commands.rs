@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::mount::{MountFlags, mount};
 
-use super::fleet::Fleet;
+use super::{fleet::Fleet, takeover};
 
 /// The command that is timed: it needs no kernel support.
 pub const PACE: &str = "check";
@@ -31,7 +31,10 @@ const WG: [&str; 4] = ["wg", "show", INTERFACE, "dump"];
 const SCRAPE: &str = "serve: GET /metrics";
 
 /// The interface of a configuration that names none.
-const INTERFACE: &str = "relay0";
+pub(super) const INTERFACE: &str = "relay0";
+
+/// What calls the peers of another relay.
+const TAKEOVER: &str = "takeover";
 
 /// Number of runs; the minimum counts.
 const TIMES: u32 = 10;
@@ -73,8 +76,9 @@ impl Commands {
                 Fleet::v4(peer)
             )?;
         }
-        fs::write(directory.path().join("relay.toml"), text)?;
-        Ok(Self { relay, directory })
+        let commands = Self { relay, directory };
+        fs::write(commands.config(), text)?;
+        Ok(commands)
     }
 
     /// Brings the relay up and counts the instructions of each command and of wg(8), from the start of
@@ -135,6 +139,19 @@ impl Commands {
         Ok((took, most.trim().parse()?))
     }
 
+    /// The instructions of `relay takeover` of all peers, which are called and do not answer, the
+    /// kernel's part included. The relay gets a site for that.
+    pub fn take_over(&self, shift: u32) -> Result<Cost> {
+        takeover::join_site(&self.config())?;
+        self.run(&["up"])?;
+        takeover::all_elsewhere(&self.bpffs())?;
+        let before = takeover::idle()?;
+        let took = self.run(&[TAKEOVER])?;
+        let busy = took.saturating_sub(takeover::idle()? - before);
+        let instructions = u64::try_from(busy.as_nanos())? >> shift;
+        Ok(Cost { verb: TAKEOVER.to_owned(), instructions, resident_kib: None })
+    }
+
     /// Minimum time of [`PACE`].
     pub fn pace(&self) -> Result<Duration> {
         let mut least = Duration::MAX;
@@ -153,6 +170,10 @@ impl Commands {
         self.directory.path().join("bpf")
     }
 
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("relay.toml")
+    }
+
     fn run(&self, words: &[&str]) -> Result<Duration> {
         timed(&mut self.relay(words))
     }
@@ -160,7 +181,7 @@ impl Commands {
     fn relay(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.relay);
         command
-            .args([Path::new("--config"), &self.directory.path().join("relay.toml")])
+            .args([Path::new("--config"), &self.config()])
             .args([Path::new("--bpffs"), &self.bpffs()])
             .args(words);
         command

@@ -18,5 +18,6 @@ pub mod program;
 pub mod siege;
 mod site;
 mod spoofer;
+mod takeover;
 mod trace;
 mod trial;
