@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
-use relay_common::mesh::Home;
+use relay_common::mesh::{Claim, Home};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
@@ -60,26 +60,14 @@ pub async fn takeover(
         Some(name) => slots.get(&site.named(name)?.public_key).copied(),
         None => None,
     };
+    let is_away = |home: Home| home.is_elsewhere() && from.is_none_or(|from| home.slot == from);
+    let away = context.relay().enabled().filter_map(|peer| {
+        let slot = *slots.get(&peer.public_key)?;
+        is_away(homes.home(slot)).then(|| (peer, slot, homes.claim(slot)))
+    });
     let device = wireguard::read(site.interface)?;
-    let known: HashMap<PublicKey, &DevicePeer> = device
-        .iter()
-        .flat_map(|device| &device.peers)
-        .map(|peer| (peer.public_key, peer))
-        .collect();
-    let mut coming = Vec::new();
-    for peer in context.relay().enabled() {
-        let Some(&slot) = slots.get(&peer.public_key) else { continue };
-        let home = homes.home(slot);
-        if !home.is_elsewhere() || from.is_some_and(|from| home.slot != from) {
-            continue;
-        }
-        let claim = homes.claim(slot);
-        let known = known.get(&peer.public_key).copied();
-        let changes = endpoint(&claim).map(|endpoint| calling(peer, endpoint, known));
-        let changes = changes.unwrap_or_default();
-        coming.push(Coming { peer, slot, handshake: claim.handshake, changes });
-    }
-    coming.sort_by_key(|coming| std::cmp::Reverse(coming.handshake));
+    let known = device.iter().flat_map(|device| &device.peers);
+    let coming = coming(away, known);
     let (mut done, all) = (TakenOver::default(), coming.len());
     let mut pace = interval(PAUSE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,6 +88,25 @@ pub async fn takeover(
     Ok(done)
 }
 
+/// Those with the latest handshakes first. `away` are peers that are at home elsewhere, with their slots
+/// and what is claimed of them; `known` is what WireGuard has of peers.
+fn coming<'a, 'b>(
+    away: impl Iterator<Item = (&'a Peer, u32, Claim)>,
+    known: impl Iterator<Item = &'b DevicePeer>,
+) -> Vec<Coming<'a>> {
+    let known: HashMap<PublicKey, &DevicePeer> =
+        known.map(|peer| (peer.public_key, peer)).collect();
+    let of = |(peer, slot, claim): (&'a Peer, u32, Claim)| {
+        let known = known.get(&peer.public_key).copied();
+        let changes = endpoint(&claim).map(|endpoint| calling(peer, endpoint, known));
+        let changes = changes.unwrap_or_default();
+        Coming { peer, slot, handshake: claim.handshake, changes }
+    };
+    let mut coming: Vec<_> = away.map(of).collect();
+    coming.sort_by_key(|coming| std::cmp::Reverse(coming.handshake));
+    coming
+}
+
 /// What makes the kernel call a peer at once: the first keepalive (set_peer(),
 /// drivers/net/wireguard/netlink.c, 6.12). With a session from before the peer was at home elsewhere it
 /// would use that, which the peer has forgotten.
@@ -111,4 +118,60 @@ fn calling(peer: &Peer, endpoint: SocketAddr, known: Option<&DevicePeer>) -> Vec
     let stale = known.filter(|known| !is_fresh(known)).map(|known| forget(&peer.name, known));
     let call = [Change::Endpoint { name, public_key, endpoint }, keepalive];
     stale.into_iter().flatten().chain(call).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::{super::homes::record, *};
+    use crate::mesh;
+
+    fn peer(byte: u8) -> Peer {
+        Peer::new(
+            format!("peer-{byte}").parse().expect("a name"),
+            PublicKey::from_bytes([byte; 32]),
+        )
+    }
+
+    fn claim(handshake: u64, endpoint: &str) -> Claim {
+        record(&mesh::Claim::new(1, handshake, endpoint.parse().ok()))
+    }
+
+    #[test]
+    fn recently_active_peers_are_called_first_and_those_that_nobody_has_seen_wait() {
+        let peers = [peer(1), peer(2), peer(3)];
+        let claims = [claim(10, "192.0.2.1:1"), claim(0, ""), claim(30, "[2001:db8::3]:3")];
+        let away =
+            peers.iter().zip(7..).zip(claims).map(|((peer, slot), claim)| (peer, slot, claim));
+        let coming = coming(away, [].into_iter());
+        let order: Vec<_> = coming.iter().map(|coming| coming.slot).collect();
+        assert_eq!(order, [9, 7, 8]);
+        let name = |coming: &Coming<'_>| coming.peer.name.clone();
+        let expected = |coming: &Coming<'_>, endpoint: &str| {
+            let (name, public_key) = (name(coming), coming.peer.public_key);
+            let endpoint = endpoint.parse().expect("an endpoint");
+            let call = Change::Endpoint { name: name.clone(), public_key, endpoint };
+            vec![call, Change::Keepalive { name, public_key, seconds: KEEPALIVE_S }]
+        };
+        assert_eq!(coming[0].changes, expected(&coming[0], "[2001:db8::3]:3"));
+        assert_eq!(coming[1].changes, expected(&coming[1], "192.0.2.1:1"));
+        assert!(coming[2].changes.is_empty());
+    }
+
+    #[test]
+    fn a_session_from_before_is_forgotten_before_the_peer_is_called() {
+        let peer = peer(1);
+        let before = DevicePeer {
+            latest_handshake: Some(SystemTime::UNIX_EPOCH),
+            ..DevicePeer::new(peer.public_key)
+        };
+        let away = [(&peer, 1, claim(10, "192.0.2.1:1"))].into_iter();
+        let coming = coming(away, [&before].into_iter());
+        let [Change::RemovePeer { .. }, Change::AddPeer(_), Change::Endpoint { .. }, ..] =
+            &coming[0].changes[..]
+        else {
+            panic!("{:?}", coming[0].changes)
+        };
+    }
 }
