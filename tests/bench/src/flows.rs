@@ -13,9 +13,10 @@ flow, < is the answer. 10 000 peers; each rule allows one peer a TCP and a UDP p
 nftables has source, destination, protocol and port, and comes after `ct state established,related accept`.";
 
 /// Ways in the order of the table.
-const WAYS: [(&str, &str); 10] = [
+const WAYS: [(&str, &str); 11] = [
     ("lists", "relay, pair by lists"),
     ("lists-learnt", "relay, pair by lists while it learns"),
+    ("lists-meshed", "relay of a site, pair by lists at home there"),
     ("lists-beside-limits", "relay, pair by lists beside limited peers"),
     ("lists-rates", "relay, pair by lists with rates"),
     ("lists-quotas", "relay, pair by lists with rates and quotas"),

@@ -135,6 +135,9 @@ fn ruled(document: &Document) -> Vec<Goal> {
             "instructions",
             &|row| (row.way == "lists-beside-limits").then(|| more(row, "lists", row.rules))?,
         );
+        judge("a pair at home at one relay of a site above no site", 0.0, "instructions", &|row| {
+            (row.way == "lists-meshed").then(|| more(row, "lists", row.rules))?
+        });
         judge("a pair by lists beside rules above no rules", 0.0, "instructions", &|row| {
             (row.way == "lists" && row.rules > 0).then(|| more(row, "lists", 0))?
         });

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use relay::{
     datapath::Loaded,
-    model::{Limits, Period, Quota, Rate, Relay, Rule, Selector, Services, Transport},
+    model::{
+        Limits, Mesh, MeshRelay, Period, PublicKey, Quota, Rate, Relay, Rule, Selector, Services,
+        Transport,
+    },
 };
 
 use super::{
@@ -49,6 +52,8 @@ pub enum Way {
     Lists,
     /// The same while it is learnt what peers use.
     ListsLearnt,
+    /// The same at a relay of a site, where both are at home.
+    ListsMeshed,
     /// The same, and all other peers have rates.
     ListsBesideLimits,
     /// The same with rates of all peers.
@@ -69,9 +74,10 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Lists,
         Self::ListsLearnt,
+        Self::ListsMeshed,
         Self::ListsBesideLimits,
         Self::ListsWithRates,
         Self::ListsWithQuotas,
@@ -87,6 +93,7 @@ impl Way {
         match self {
             Self::Lists => "lists",
             Self::ListsLearnt => "lists-learnt",
+            Self::ListsMeshed => "lists-meshed",
             Self::ListsBesideLimits => "lists-beside-limits",
             Self::ListsWithRates => "lists-rates",
             Self::ListsWithQuotas => "lists-quotas",
@@ -107,6 +114,7 @@ impl Way {
         match self {
             Self::Lists
             | Self::ListsLearnt
+            | Self::ListsMeshed
             | Self::ListsTried
             | Self::Rule
             | Self::RuleTried
@@ -117,11 +125,12 @@ impl Way {
         }
     }
 
-    /// Whether it is measured beside so many rules: limits, learning and trials do not
-    /// depend on their number.
+    /// Whether it is measured beside so many rules: limits, learning, meshes and trials do not depend
+    /// on their number.
     pub fn is_measured_beside(self, rules: u32) -> bool {
         let is_limited = self.limits().iter().any(Limits::exist);
-        !(is_limited || self.is_tried() || self == Self::ListsLearnt) || rules == RULES[0]
+        let is_other = matches!(self, Self::ListsLearnt | Self::ListsMeshed);
+        !(is_limited || self.is_tried() || is_other) || rules == RULES[0]
     }
 
     const fn is_by_lists(self) -> bool {
@@ -200,7 +209,23 @@ fn relay(way: Way, rules: u32) -> Relay {
         ..Rule::new(format!("r{port}").parse().expect("a name"))
     };
     relay.rules = openings(rules).map(rule).collect();
+    relay.mesh = (way == Way::ListsMeshed).then(site);
     relay
+}
+
+/// A site of two relays.
+fn site() -> Mesh {
+    let relay = |number: u8| MeshRelay {
+        name: format!("r{number}").parse().expect("a name"),
+        public_key: PublicKey::from_bytes([0xff - number; 32]),
+        host: format!("192.0.2.{number}"),
+    };
+    Mesh {
+        name: None,
+        port: 51830,
+        private_key_file: "mesh.key".into(),
+        relays: [1, 2].map(relay).into(),
+    }
 }
 
 /// Who may begin something with whom on which port; first the measured pair, [`ACTIVE`] to its
