@@ -2,7 +2,7 @@
 //! is at home elsewhere.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     thread,
     time::{Duration, SystemTime},
 };
@@ -15,24 +15,21 @@ use tokio::{
 
 use super::{
     super::{
-        self as engine, Context, ErrorContext as _, Lock, Result,
-        instant::{milliseconds, seconds},
-        observe,
+        self as engine, Context, ErrorContext as _, Lock, Result, instant::milliseconds, observe,
         observe::hex,
-        record,
     },
-    homes::{Roster, record as as_recorded, recorded},
+    homes::{record as as_recorded, recorded},
     session::forget,
     site::{Site, canonical_hash},
     state::{AgentRelay, AgentState},
+    view::{View, in_force, ways},
 };
 use crate::{
-    config::{Loaded, MeshKey},
-    datapath::{Homes, Moves},
-    mesh::{self, Action, Beginning, Event, Gossip, Ledger, Refusal, Sight},
-    model::{InterfaceName, Mesh, PeerName, PublicKey, Relay},
-    net::link,
-    wireguard::{self, Device},
+    config::MeshKey,
+    datapath::Moves,
+    mesh::{self, Action, Beginning, Event, Gossip, Ledger, Refusal},
+    model::{InterfaceName, Mesh, PublicKey},
+    wireguard,
 };
 
 /// How often homes that `relay takeover` has written are looked for.
@@ -72,14 +69,6 @@ pub struct Agent<'a> {
     next_write: Instant,
 }
 
-/// What it works on, of the policy in force.
-struct View {
-    generation: Option<u64>,
-    names: HashMap<PublicKey, PeerName>,
-    roster: Roster,
-    homes: Homes,
-}
-
 impl<'a> Agent<'a> {
     /// Reads what the kernel has, and begins to gossip.
     ///
@@ -93,8 +82,11 @@ impl<'a> Agent<'a> {
         };
         let names = mesh.relays.iter().map(|relay| relay.name.clone()).collect();
         let mut ledger = Ledger::new(names, own);
+        // A command that changes the policy records last what is in force.
+        let lock = Lock::relay(&interface, site.verb, site.notice)?;
         let relay = in_force(&context, &interface)?;
         let view = View::open(&context, &relay, &mesh, own).await?;
+        drop(lock);
         let moves = context.datapath().moves()?;
         let moves = moves.ok_or_else(|| Site::not_applied(&interface))?;
         let moves = follow_moves(moves)?;
@@ -255,6 +247,10 @@ impl<'a> Agent<'a> {
         if is_same && self.view.roster.interfaces().eq(ways.iter().map(|way| way.interface)) {
             return Ok(true);
         }
+        // A command that changes the policy records last what is in force.
+        let Some(_lock) = Lock::try_relay(&self.interface, self.site.verb)? else {
+            return Ok(true);
+        };
         self.context = Context::look(self.site, None).await?;
         let relay = in_force(&self.context, &self.interface)?;
         if relay.mesh.as_ref().map(|mesh| &mesh.relays) != Some(&self.mesh.relays) {
@@ -373,40 +369,6 @@ impl<'a> Agent<'a> {
     }
 }
 
-impl View {
-    /// Of the configuration in force.
-    async fn open(context: &Context, relay: &Relay, mesh: &Mesh, own: usize) -> Result<Self> {
-        let (datapath, interface) = (context.datapath(), &relay.interface);
-        let hooks = observe::hooks(context.handle(), interface, datapath).await?;
-        let generation = hooks[0].generation.map(|generation| generation.number);
-        let homes = datapath.homes()?.ok_or_else(|| Site::not_applied(interface))?;
-        let slots = datapath.slots()?;
-        let names: HashMap<_, _> =
-            relay.enabled().map(|peer| (peer.public_key, peer.name.clone())).collect();
-        let ways = ways(context, interface, mesh, own, Some(&slots)).await?;
-        let roster = Roster::new(names.keys().copied(), slots, ways);
-        Ok(Self { generation, names, roster, homes })
-    }
-
-    fn peers(&self) -> HashSet<PublicKey> {
-        self.names.keys().copied().collect()
-    }
-
-    /// What the kernel has of the peers: WireGuard's part was read before the homes.
-    fn sights(&self, device: &Device, ledger: &mut Ledger) -> Vec<Action> {
-        let sights = device.peers.iter().filter_map(|peer| {
-            let slot = self.roster.slot(&peer.public_key)?;
-            Some(Sight {
-                peer: peer.public_key,
-                home: self.roster.home(self.homes.home(slot)),
-                handshake: peer.latest_handshake.map_or(0, seconds),
-                endpoint: peer.endpoint,
-            })
-        });
-        ledger.look(sights)
-    }
-}
-
 /// The slots of the peers that come, by a thread that waits for them. It ends with the receiver, and the
 /// receiver with it.
 fn follow_moves(mut moves: Moves) -> Result<mpsc::Receiver<u32>> {
@@ -422,38 +384,6 @@ fn follow_moves(mut moves: Moves) -> Result<mpsc::Receiver<u32>> {
     };
     let thread = thread::Builder::new().name("moves".to_owned()).spawn(follow);
     thread.map(|_| receiver).context("follow the peers that come")
-}
-
-/// The configuration that was brought up, or else the one in the files.
-fn in_force(context: &Context, interface: &InterfaceName) -> Result<Relay> {
-    let recorded = record::read(interface)?;
-    Ok(match recorded {
-        Some(Loaded { relay, .. }) => relay,
-        None => context.loaded()?.relay.clone(),
-    })
-}
-
-/// The ways to the relays of the site: the indices of the transit interfaces, and slots.
-async fn ways(
-    context: &Context,
-    interface: &InterfaceName,
-    mesh: &Mesh,
-    own: usize,
-    slots: Option<&BTreeMap<PublicKey, u32>>,
-) -> Result<Vec<kernel::Home>> {
-    let mut ways = Vec::with_capacity(mesh.relays.len());
-    for (place, (relay, transit)) in mesh.interfaces(interface).enumerate() {
-        let link = match place == own {
-            true => None,
-            false => link::read(context.handle(), &transit).await?,
-        };
-        let slot = slots.and_then(|slots| slots.get(&relay.public_key).copied());
-        ways.push(kernel::Home {
-            interface: link.map_or(0, |link| link.index),
-            slot: slot.unwrap_or(0),
-        });
-    }
-    Ok(ways)
 }
 
 /// A time in whole units.

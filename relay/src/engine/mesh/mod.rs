@@ -9,6 +9,7 @@ pub(super) mod state;
 mod status;
 mod takeover;
 pub(super) mod transit;
+mod view;
 
 pub(super) use homes::away;
 pub(super) use status::problems;
