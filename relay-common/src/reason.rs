@@ -54,7 +54,8 @@ labelled! {
     Broadcast = 15, "broadcast", Disposition::Packet;
     /// A link-local address.
     LinkLocal = 16, "link_local", Disposition::Packet;
-    /// A loopback, unspecified, IPv4-mapped or reserved address.
+    /// A loopback, unspecified, IPv4-mapped or reserved address, or one of translated IPv4 (NAT64, 6to4,
+    /// Teredo) that no list and no route names.
     ReservedAddress = 17, "reserved_address", Disposition::Packet;
     /// Program and counters disagree about a slot.
     Inconsistent = 18, "inconsistent", Disposition::Relay;

@@ -49,6 +49,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::engine::{Kind, Site, Source};
 
@@ -202,6 +203,12 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Keeps keys out of core files, of this process and of those that it starts (getrlimit(2)).
+fn without_core() -> io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(setrlimit(Resource::Core, none)?)
+}
+
 /// The definition of the command line, for completions, manual pages and references.
 pub fn command() -> clap::Command {
     Cli::command()
@@ -209,6 +216,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    let no_core = without_core();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -222,6 +230,11 @@ pub fn main() -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
+    if let Err(error) = no_core {
+        tracing::warn!(
+            "a crash may write keys to a core file: cannot set RLIMIT_CORE to 0: {error}"
+        );
+    }
     let place = Place { config: &cli.config, bpffs: &cli.bpffs, state: &cli.state };
     let outcome = match &cli.verb {
         Verb::Up(up) => up.run(place),

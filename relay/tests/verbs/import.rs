@@ -35,6 +35,24 @@ fn a_hub_is_converted_and_what_is_not_is_reported() {
 }
 
 #[test]
+fn a_key_of_a_file_is_shown_without_control_characters_and_never_if_it_may_be_secret() {
+    let site = Site::with("");
+    let hub = format!(
+        "[Interface]\nAddress = 10.8.0.1/24\n\x1b]0;x\x07Fancy = 1\nPrivateKey {}\n[Peer]\n\
+         PublicKey = {}\nAllowedIPs = 10.8.0.2\n\x1b[2JOdd = 1\nPresharedKey {PRESHARED}\n",
+        PRIVATE[0], OTHERS[0]
+    );
+    site.write("wg0.conf", &hub, 0o600);
+    let run = site.relay("import wg0.conf");
+    let said = format!("{}{}", run.out, run.err);
+    assert!(said.contains(r"Fancy"), "{said}");
+    assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+    for secret in [PRIVATE[0], PRESHARED] {
+        assert!(!said.contains(secret.trim_end_matches('=')), "a key was printed");
+    }
+}
+
+#[test]
 fn what_is_written_passes_the_check_and_keeps_the_keys_to_itself() {
     let site = Site::with("");
     site.write("wg0.conf", &hub(), 0o600);

@@ -1,5 +1,13 @@
 //! Private and preshared keys are only where they must be.
 
+use std::{
+    fs,
+    io::Write as _,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
 use super::site::{OTHERS, PRESHARED, PRIVATE, Run, Site};
 
 /// The output of a run, and all files after it except key files.
@@ -98,4 +106,30 @@ fn a_key_that_was_made_is_not_lost_when_its_picture_cannot_be_written() {
     site.relay("peer rotate a --png no/such/directory/a.png").ended(1);
     site.relay("peer add c --generate --png no/such/directory/c.png").ended(1);
     assert_eq!(site.tree(), before, "the peers keep their keys");
+}
+
+#[test]
+fn a_process_that_has_a_key_leaves_no_core() {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let site = Site::new();
+    let mut command = site.command("genkey --public");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("relay runs");
+    // It waits for the rest of the key.
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(&PRIVATE[0].as_bytes()[..20]).expect("written");
+    let limits = format!("/proc/{}/limits", child.id());
+    let started = Instant::now();
+    let soft_and_hard = || {
+        let text = fs::read_to_string(&limits).expect("its limits");
+        let line = text.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        let words = line.expect("a limit").split_whitespace().take(2).map(str::to_owned);
+        words.collect::<Vec<_>>()
+    };
+    while soft_and_hard() != ["0", "0"] {
+        assert!(started.elapsed() < PATIENCE, "found {:?}", soft_and_hard());
+        thread::yield_now();
+    }
+    drop(input);
+    child.wait().expect("relay ends");
 }

@@ -7,7 +7,9 @@ use super::{
     wg_quick::{Entry, Section, prefix},
 };
 use crate::{
-    config::read::{MTU_MAX, MTU_MIN, MTU_MIN_V6, overlay_address, shown, taken_by_network},
+    config::read::{
+        MTU_MAX, MTU_MIN, MTU_MIN_V6, overlay_address, shown, shown_key, taken_by_network,
+    },
     model::PrivateKey,
 };
 
@@ -168,5 +170,5 @@ fn not_carried_over(Entry { key, value, .. }: &Entry<'_>) -> Option<String> {
         }
         (_, _) => "unknown to relay",
     };
-    Some(format!("{key} is not converted: {why}"))
+    Some(format!("{} is not converted: {why}", shown_key(key)))
 }

@@ -15,7 +15,9 @@ use super::{
 use crate::{
     config::{
         edit::Free,
-        read::{endpoint, endpoint_address, parse_network, short, shown, taken_by_network},
+        read::{
+            endpoint, endpoint_address, parse_network, short, shown, shown_key, taken_by_network,
+        },
     },
     model::{PeerName, PresharedKey, PublicKey, host_prefix},
 };
@@ -363,5 +365,5 @@ fn not_carried_over(Entry { key, value, .. }: &Entry<'_>) -> Option<String> {
         }
         (_, _) => "unknown to relay",
     };
-    Some(format!("{key} is not converted: {why}"))
+    Some(format!("{} is not converted: {why}", shown_key(key)))
 }

@@ -79,7 +79,7 @@ pub use value::{
 pub(super) use endpoint::{endpoint, endpoint_address};
 pub(super) use keys::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
 pub(super) use prefix::{overlay_address, short, taken_by_network};
-pub(super) use shown::{looks_secret, shown};
+pub(super) use shown::{looks_secret, shown, shown_key};
 pub(super) use source::{Source, read as read_sources};
 pub(super) use value::DESCRIPTION_MAX;
 

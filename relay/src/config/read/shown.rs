@@ -14,7 +14,7 @@ pub(in crate::config) fn shown(text: &str) -> String {
 }
 
 /// A TOML key: bare if it can be, otherwise as [`shown`].
-pub(super) fn shown_key(name: &str) -> String {
+pub(in crate::config) fn shown_key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.len() < 40 && name.chars().all(bare) {
         name.to_owned()
