@@ -39,9 +39,10 @@ const SCAN: Duration = Duration::from_millis(100);
 const WRITE: Duration = Duration::from_secs(1);
 
 /// How often WireGuard is asked for handshakes and endpoints. If that takes long, less often, so that
-/// it takes a twentieth of the time.
+/// it takes a twentieth of the time; on a host that is busy or has very many peers, more of it.
 const LOOK: Duration = Duration::from_secs(1);
 const PAUSE_FACTOR: u32 = 19;
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Peers that WireGuard forgets at once: for each the kernel waits until no processor uses it any more.
 const FORGOTTEN_AT_ONCE: usize = 16;
@@ -232,7 +233,7 @@ impl<'a> Agent<'a> {
         self.carry_out(actions).await;
         self.latest_look = Instant::now();
         let took = self.latest_look - began;
-        self.next_look = self.latest_look + LOOK.max(took * PAUSE_FACTOR);
+        self.next_look = self.latest_look + (took * PAUSE_FACTOR).clamp(LOOK, LONGEST_PAUSE);
         Ok(true)
     }
 
