@@ -151,6 +151,24 @@ impl Play {
         Ok(self.hosts.values().map(|recap| recap.changed).collect())
     }
 
+    /// Tasks that changed something, and the host, in their order.
+    pub(super) fn changes(&self) -> Vec<(&str, &str)> {
+        let mut task = "";
+        let mut changes = Vec::new();
+        for line in self.text.lines() {
+            if let Some((name, _)) =
+                line.strip_prefix("TASK [").and_then(|line| line.split_once(']'))
+            {
+                task = name;
+            } else if let Some((host, _)) =
+                line.strip_prefix("changed: [").and_then(|line| line.split_once(']'))
+            {
+                changes.push((task, host));
+            }
+        }
+        changes
+    }
+
     /// # Errors
     /// The play did not fail on this host with `reason`, or ran on another host; quotes its output.
     pub(super) fn stopped_on(&self, name: &str, reason: &str) -> Result<()> {
@@ -188,6 +206,15 @@ fn recap(text: &str) -> BTreeMap<String, Recap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_task_changed_is_known_by_task_and_host() {
+        let text = "TASK [relay : Drain the relay] ***\nchanged: [one]\n\nTASK [relay : x] ***\nok: [one]\n\n\
+            TASK [relay : y] ***\nchanged: [two] => (item=z)\n"
+            .to_owned();
+        let play = Play { text, hosts: BTreeMap::new() };
+        assert_eq!(play.changes(), [("relay : Drain the relay", "one"), ("relay : y", "two")]);
+    }
 
     #[test]
     fn a_recap_has_a_line_for_each_host() {

@@ -9,6 +9,8 @@ mod peers;
 mod scenario;
 mod scenarios;
 mod site;
+mod trace;
+mod traffic;
 
 use std::fs;
 use std::path::{Path, PathBuf};

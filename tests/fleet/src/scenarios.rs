@@ -11,6 +11,7 @@ use crate::machine::Machine;
 use crate::peers::Stream;
 use crate::scenario::{Scenario, scenario};
 use crate::site;
+use crate::trace::{files, require_nothing_left, require_same};
 
 /// Time limit for a datagram to reach the machine and be counted.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -577,24 +578,6 @@ fn removal(fleet: &mut Fleet) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a machine has no trace of relay.
-fn require_nothing_left(machine: &Machine) -> Result<()> {
-    // man caches pages.
-    let left = machine.run(
-        "find / -xdev -name '*relay*' -not -path '/var/log/*' -not -path '/var/cache/man/*'\n\
-         find /sys/fs/bpf -mindepth 1\n\
-         ip -o link show type wireguard\n\
-         ip -o link show eth0 | grep xdp || true\n\
-         nft list ruleset\n\
-         systemctl list-units --all --plain --no-legend 'relay*'\n\
-         dpkg-query -W -f '${Status}\\n' relay 2>/dev/null | grep -v not-installed || true",
-    )?;
-    if !left.trim().is_empty() {
-        bail!("{} still has:\n{}", machine.name, left.trim_end());
-    }
-    Ok(())
-}
-
 fn json_text(text: &str) -> Value {
     Value::String(text.to_owned())
 }
@@ -602,14 +585,6 @@ fn json_text(text: &str) -> Value {
 /// Extracts the relay's public key from `relay stats --json`.
 const PUBLIC_KEY: &str =
     "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"publicKey\"])'";
-
-/// All files of the configuration, with mode, time and hash.
-fn files(machine: &Machine) -> Result<String> {
-    machine.run(
-        "find /etc/relay -printf '%p %m %y %u:%g ' -a \\( -type f -printf '%T@\\n' -o -printf '\\n' \\) \
-         | sort; find /etc/relay -type f -exec sha256sum {} + | sort; ls -A /var/lib/relay 2>/dev/null || true",
-    )
-}
 
 /// The files, and the generation and guard in force.
 fn trace_of(machine: &Machine) -> Result<String> {
@@ -665,13 +640,6 @@ fn transferred(machine: &Machine) -> Result<Vec<(String, u64)>> {
             Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
         })
         .collect())
-}
-
-fn require_same(before: &str, after: &str) -> Result<()> {
-    if before != after {
-        bail!("expected no change from:\n{}\nfound:\n{}", before.trim_end(), after.trim_end());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //!                  192.0.2.1, which peers dial, is at one of both
 //! ```
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use relay_vm::workspace;
 use serde_json::{Value, json};
@@ -17,12 +19,23 @@ use crate::Fleet;
 use crate::machine::Machine;
 use crate::peers::{BRIDGE, LAN};
 use crate::scenario::{Scenario, scenario};
+use crate::trace::{files, require_nothing_left, require_same};
+use crate::traffic::{Silences, Traffic};
 
 const NAMES: [&str; 2] = ["one", "two"];
 
-/// They begin with machines on which nothing is installed.
-pub(super) const SCENARIOS: &[Scenario] =
-    &[scenario("a site of two relays is set up, after one named the key that it made", set_up)];
+/// The longest time without an answer that may be seen while peers are handed over.
+const DRAINED: Duration = Duration::from_secs(1);
+
+/// They begin with machines on which nothing is installed, and leave them so.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario("a site of two relays is set up, after one named the key that it made", set_up),
+    scenario("both relays of a site are upgraded under traffic, one after the other", upgrade),
+    scenario("a second run over a site changes nothing", second_run),
+    scenario("a relay of a site that fails its gate leaves the other serving", failed_gate),
+    scenario("a relay of a site is not touched if nobody takes its peers", failed_drain),
+    scenario("removal of a site leaves nothing", removal),
+];
 
 fn set_up(fleet: &mut Fleet) -> Result<()> {
     for (machine, last) in [&fleet.one, &fleet.two].into_iter().zip([11, 12]) {
@@ -64,6 +77,85 @@ fn set_up(fleet: &mut Fleet) -> Result<()> {
     require_example(&fleet.one)
 }
 
+fn upgrade(fleet: &mut Fleet) -> Result<()> {
+    let mut variables = variables(fleet);
+    variables["relay_deb"] = json!(fleet.packages.second);
+    let before = [programs(&fleet.one)?, programs(&fleet.two)?];
+    let (play, silences) = under_traffic(fleet, |fleet| fleet.play(&variables, &[]))?;
+    play.went_well_on(&NAMES)?;
+    let steps = ["relay : Drain the relay", "relay : End the drain"];
+    let drained: Vec<_> =
+        play.changes().into_iter().filter(|(task, _)| steps.contains(task)).collect();
+    let [drain, end] = steps;
+    let expected = [(drain, "one"), (end, "one"), (drain, "two"), (end, "two")];
+    ensure!(drained == expected, "found {drained:?}, expected {expected:?}");
+    for (machine, before) in [&fleet.one, &fleet.two].into_iter().zip(&before) {
+        require_version(machine, 2)?;
+        ensure!(programs(machine)? != *before, "{} has its old programs", machine.name);
+    }
+    require_health(fleet)?;
+    require_homes(&fleet.one, 2)?;
+    println!("fleet: two hand-overs: {silences:?}");
+    ensure!(silences.longest() < DRAINED, "{silences:?}");
+    Ok(())
+}
+
+fn second_run(fleet: &mut Fleet) -> Result<()> {
+    let mut variables = variables(fleet);
+    variables["relay_deb"] = json!(fleet.packages.second);
+    let (play, silences) = under_traffic(fleet, |fleet| fleet.play(&variables, &[]))?;
+    let changed = play.went_well_on(&NAMES)?;
+    ensure!(changed == [0, 0], "found {changed:?} changed tasks, expected none");
+    println!("fleet: without a hand-over: {silences:?}");
+    ensure!(silences.lost == 0, "{silences:?}");
+    Ok(())
+}
+
+fn failed_gate(fleet: &mut Fleet) -> Result<()> {
+    let mut variables = variables(fleet);
+    variables["relay_gate_command"] = json!(["false"]);
+    variables["relay_gate_retries"] = json!(1);
+    let before = [trace_of(&fleet.one)?, trace_of(&fleet.two)?];
+    let (play, silences) = under_traffic(fleet, |fleet| fleet.play(&variables, &[]))?;
+    play.stopped_on("one", "Run the gate command")?;
+    require_same(&before[1], &trace_of(&fleet.two)?)?;
+    require_version(&fleet.one, 1)?;
+    require_health(fleet)?;
+    require_homes(&fleet.two, 2)?;
+    println!("fleet: one hand-over: {silences:?}");
+    ensure!(silences.longest() < DRAINED, "{silences:?}");
+    Ok(())
+}
+
+fn failed_drain(fleet: &mut Fleet) -> Result<()> {
+    let before = trace_of(&fleet.two)?;
+    fleet.one.run("systemctl stop keepalived")?;
+    let play = fleet.play(&variables(fleet), &["--limit", "two"])?;
+    play.stopped_on("two", "are still at home here")?;
+    require_same(&before, &trace_of(&fleet.two)?)?;
+    fleet.one.run("systemctl start keepalived")?;
+    require_health(fleet)?;
+    let [a, b, _] = &fleet.peers;
+    a.require_reach(b, &fleet.one)?;
+    require_homes(&fleet.two, 2)
+}
+
+fn removal(fleet: &mut Fleet) -> Result<()> {
+    let mut variables = variables(fleet);
+    variables["relay_state"] = json!("absent");
+    fleet.play(&variables, &[])?.went_well_on(&NAMES)?;
+    for machine in [&fleet.one, &fleet.two] {
+        require_nothing_left(machine)?;
+        let left = machine.run(&format!(
+            "ip -o address show dev {BRIDGE} to {LAN}1\n\
+             ls /etc/keepalived/keepalived.conf 2>/dev/null || true\n\
+             systemctl is-active keepalived || true"
+        ))?;
+        ensure!(left == "inactive\n", "{} still has:\n{left}", machine.name);
+    }
+    Ok(())
+}
+
 /// Of the role, for a site of both machines and the first two peers.
 fn variables(fleet: &Fleet) -> Value {
     let mut variables = fleet.variables(&[&fleet.peers[1]]);
@@ -90,6 +182,17 @@ fn variables(fleet: &Fleet) -> Value {
         variables[key] = value.clone();
     }
     variables
+}
+
+/// What happens while both peers talk, and what they noticed of it.
+fn under_traffic<T>(
+    fleet: &mut Fleet,
+    happens: impl FnOnce(&mut Fleet) -> Result<T>,
+) -> Result<(T, Silences)> {
+    let [a, b, _] = &fleet.peers;
+    let traffic = Traffic::start([&fleet.one, &fleet.two], [a, b])?;
+    let result = happens(fleet)?;
+    Ok((result, traffic.stop([&fleet.one, &fleet.two])?))
 }
 
 /// Waits until each relay finds nothing wrong with the site, and nobody is drained.
@@ -147,4 +250,23 @@ fn require_example(machine: &Machine) -> Result<()> {
         bail!("keepalived.conf is {found:#?}, expected {expected:#?}");
     }
     Ok(())
+}
+
+fn require_version(machine: &Machine, revision: u8) -> Result<()> {
+    let version = machine.run("dpkg-query --show --showformat '${Version}' relay")?;
+    ensure!(version.ends_with(&format!("-{revision}")), "{} has {version}", machine.name);
+    Ok(())
+}
+
+/// The hash of the policy in force, which is also that of the programs.
+fn programs(machine: &Machine) -> Result<Value> {
+    let stats: Value = serde_json::from_str(&machine.run("relay stats --json")?)?;
+    Ok(stats["policyHash"].clone())
+}
+
+/// The files, the package and the policy in force.
+fn trace_of(machine: &Machine) -> Result<String> {
+    let package =
+        machine.run("dpkg-query --show relay; sha256sum /etc/keepalived/keepalived.conf")?;
+    Ok(format!("{}{package}{}\n", files(machine)?, programs(machine)?))
 }
