@@ -31,7 +31,7 @@ const WG: [&str; 4] = ["wg", "show", INTERFACE, "dump"];
 const SCRAPE: &str = "serve: GET /metrics";
 
 /// The interface of a configuration that names none.
-pub(super) const INTERFACE: &str = "relay0";
+const INTERFACE: &str = "relay0";
 
 /// What calls the peers of another relay.
 const TAKEOVER: &str = "takeover";
@@ -144,7 +144,7 @@ impl Commands {
     pub fn take_over(&self, shift: u32) -> Result<Cost> {
         takeover::join_site(&self.config())?;
         self.run(&["up"])?;
-        takeover::all_elsewhere(&self.bpffs())?;
+        takeover::all_elsewhere(&self.bpffs(), INTERFACE)?;
         let before = takeover::idle()?;
         let took = self.run(&[TAKEOVER])?;
         let busy = took.saturating_sub(takeover::idle()? - before);
