@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Machine::PROCESSORS,
           value_parser = clap::value_parser!(u8).range(1..))]
     processors: u8,
+    /// Memory of the guest, MiB
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(256..))]
+    memory: Option<u32>,
     /// Add a kernel parameter, such as `ipv6.disable=1`
     #[arg(long = "parameter", value_name = "PARAMETER")]
     parameters: Vec<String>,
@@ -58,6 +61,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     machine.processors = arguments.processors;
     machine.forwarded = arguments.forwarded;
     machine.parameters = arguments.parameters;
+    if let Some(mib) = arguments.memory {
+        machine.memory_mib = mib;
+    }
     if let Some(shift) = arguments.icount {
         machine.clock = Clock::Instructions { shift };
     }

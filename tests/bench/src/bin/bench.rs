@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use clap::Parser as _;
 use relay_bench::measure::{
-    commands::{Commands, PACE},
+    commands::{Commands, Cost, PACE},
     fleet::{Fleet, Shape},
     flows, guard, instructions,
     layer::Layer,
@@ -60,6 +60,18 @@ enum Arguments {
         #[arg(long)]
         shift: Option<u32>,
     },
+    /// Instructions of `relay takeover`.
+    Takeover {
+        /// The `relay` binary.
+        #[arg(long)]
+        relay: PathBuf,
+        /// Number of peers.
+        #[arg(long)]
+        peers: u32,
+        /// An instruction takes 2^SHIFT ns; needs a clock that counts instructions.
+        #[arg(long)]
+        shift: u32,
+    },
     /// Time and memory of one policy.
     Memory {
         /// Number of peers.
@@ -104,6 +116,8 @@ fn main() -> ExitCode {
         Arguments::Alone(sizes) => time_program(&sizes),
         Arguments::Guard { shift } => count_guard(shift),
         Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
+        Arguments::Takeover { relay, peers, shift } => Commands::new(relay, peers)
+            .and_then(|commands| say_cost(&commands.take_over(shift)?, peers)),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
         Arguments::Mesh { relays, peers, lost } => {
             let way = lost.map_or(Way::Udp, |lost| Way::Channels { lost });
@@ -236,18 +250,8 @@ fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()>
         let commands = Commands::new(relay.to_owned(), peers)?;
         match shift {
             Some(shift) => {
-                let mut costs = commands.count(shift)?;
-                // With more, the first ones are called again before the last.
-                if peers <= 10_000 {
-                    costs.push(commands.take_over(shift)?);
-                }
-                for cost in costs {
-                    say(&json!({
-                        "verb": cost.verb,
-                        "peers": peers,
-                        "instructions": cost.instructions,
-                        "residentKib": cost.resident_kib,
-                    }))?;
+                for cost in commands.count(shift)? {
+                    say_cost(&cost, peers)?;
                 }
                 // Skipped for the last, since the kernel takes 20 ms per peer.
                 if turn + 1 < sizes.len() {
@@ -261,6 +265,15 @@ fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()>
         }
     }
     Ok(())
+}
+
+fn say_cost(cost: &Cost, peers: u32) -> Result<()> {
+    say(&json!({
+        "verb": cost.verb,
+        "peers": peers,
+        "instructions": cost.instructions,
+        "residentKib": cost.resident_kib,
+    }))
 }
 
 fn weigh(fleet: Fleet, times: u32) -> Result<()> {

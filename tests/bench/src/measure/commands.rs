@@ -84,10 +84,7 @@ impl Commands {
     /// Brings the relay up and counts the instructions of each command and of wg(8), from the start of
     /// its process, and those of an answer of `relay serve`; an instruction takes 2^shift ns.
     pub fn count(&self, shift: u32) -> Result<Vec<Cost>> {
-        let bpffs = self.bpffs();
-        fs::create_dir(&bpffs)?;
-        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")?;
-        self.run(&["up"])?;
+        self.up()?;
         let verbs = VERBS.iter().map(|words| (words.join(" "), self.relay(words)));
         let mut wg = Command::new(WG[0]);
         wg.args(&WG[1..]);
@@ -139,11 +136,12 @@ impl Commands {
         Ok((took, most.trim().parse()?))
     }
 
-    /// The instructions of `relay takeover` of all peers, which are called and do not answer, the
-    /// kernel's part included. The relay gets a site for that.
+    /// The instructions of `relay takeover` of all peers by a relay of a site that is not up yet, the
+    /// kernel's part included. They are called and do not answer; after five seconds they would be
+    /// called again.
     pub fn take_over(&self, shift: u32) -> Result<Cost> {
         takeover::join_site(&self.config())?;
-        self.run(&["up"])?;
+        self.up()?;
         takeover::all_elsewhere(&self.bpffs(), INTERFACE)?;
         let before = takeover::idle()?;
         let took = self.run(&[TAKEOVER])?;
@@ -159,6 +157,13 @@ impl Commands {
             least = least.min(self.run(&[PACE])?);
         }
         Ok(least)
+    }
+
+    fn up(&self) -> Result<()> {
+        let bpffs = self.bpffs();
+        fs::create_dir(&bpffs)?;
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")?;
+        self.run(&["up"]).map(drop)
     }
 
     /// Takes the relay down, which is slow with many peers.
