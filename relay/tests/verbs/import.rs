@@ -45,7 +45,7 @@ fn a_key_of_a_file_is_shown_without_control_characters_and_never_if_it_may_be_se
     site.write("wg0.conf", &hub, 0o600);
     let run = site.relay("import wg0.conf");
     let said = format!("{}{}", run.out, run.err);
-    assert!(said.contains(r"Fancy"), "{said}");
+    assert!(said.contains("Fancy"), "{said}");
     assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
     for secret in [PRIVATE[0], PRESHARED] {
         assert!(!said.contains(secret.trim_end_matches('=')), "a key was printed");

@@ -15,14 +15,14 @@ use tokio::{
 
 use super::{
     super::{
-        self as engine, Context, ErrorContext as _, Lock, Result, instant::milliseconds, observe,
+        self as engine, Context, ErrorContext as _, Lock, Result, instant::milliseconds,
         observe::hex,
     },
     homes::{record as as_recorded, recorded},
     session::forget,
     site::{Site, canonical_hash},
     state::{AgentRelay, AgentState},
-    view::{View, in_force, ways},
+    view::{View, generation, in_force, ways},
 };
 use crate::{
     config::MeshKey,
@@ -239,9 +239,7 @@ impl<'a> Agent<'a> {
 
     /// Takes up another policy in force, and tunnels that were made again. Whether the site is the same.
     async fn follow(&mut self) -> Result<bool> {
-        let hooks =
-            observe::hooks(self.context.handle(), &self.interface, self.context.datapath()).await?;
-        let generation = hooks[0].generation.map(|generation| generation.number);
+        let generation = generation(&self.context, &self.interface).await?;
         let ways = ways(&self.context, &self.interface, &self.mesh, self.own, None).await?;
         let is_same = self.view.generation == generation
             && self.view.homes.is_current(self.context.datapath())?;

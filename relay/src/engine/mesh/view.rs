@@ -35,8 +35,7 @@ impl View {
         own: usize,
     ) -> Result<Self> {
         let (datapath, interface) = (context.datapath(), &relay.interface);
-        let hooks = observe::hooks(context.handle(), interface, datapath).await?;
-        let generation = hooks[0].generation.map(|generation| generation.number);
+        let generation = generation(context, interface).await?;
         let homes = datapath.homes()?.ok_or_else(|| Site::not_applied(interface))?;
         let slots = datapath.slots()?;
         let names: HashMap<_, _> =
@@ -63,6 +62,15 @@ impl View {
         });
         ledger.look(sights)
     }
+}
+
+/// The number of the generation that decides.
+pub(super) async fn generation(
+    context: &Context,
+    interface: &InterfaceName,
+) -> Result<Option<u64>> {
+    let hooks = observe::hooks(context.handle(), interface, context.datapath()).await?;
+    Ok(hooks[0].generation.map(|generation| generation.number))
 }
 
 /// The configuration that was brought up, or else the one in the files.
