@@ -33,7 +33,7 @@ pub(super) fn missing() -> Vec<Missing> {
         let what = format!("Rust's standard library for {TARGET}");
         pieces.push(missing(what, format!("rustup target add {TARGET}")));
     }
-    if packer().is_none() {
+    if super::installed("cargo-deb").is_none() {
         let remedy = format!("cargo install cargo-deb --version {PACKER_VERSION} --locked");
         pieces.push(missing("cargo-deb".to_owned(), remedy));
     }
@@ -49,7 +49,7 @@ pub(super) fn install() -> Result<()> {
                 .context("only rustup provides the musl standard library")
         })?;
     }
-    if packer().is_none() {
+    if super::installed("cargo-deb").is_none() {
         let mut command = workspace::cargo();
         command.args(["install", "cargo-deb", "--version", PACKER_VERSION, "--locked"]);
         // Keep its artifacts out of the project's build directory.
@@ -63,13 +63,6 @@ pub(super) fn install() -> Result<()> {
 
 fn absent_tools() -> impl Iterator<Item = (&'static str, &'static str)> {
     TOOLS.into_iter().filter(|(tool, _)| process::find(tool).is_none())
-}
-
-/// cargo-deb in PATH or in the directory of `cargo install`.
-fn packer() -> Option<PathBuf> {
-    process::find("cargo-deb").or_else(|| {
-        workspace::cargo_bin().map(|bin| bin.join("cargo-deb")).filter(|path| path.is_file())
-    })
 }
 
 /// Whether the compiler has the target's standard library.

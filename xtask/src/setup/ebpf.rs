@@ -1,71 +1,13 @@
-//! The toolchain that builds the eBPF programs: rustup's nightly with rust-src, or Debian's rustc
-//! with its core library for BPF. relay's build script chooses by the same rules.
+//! The toolchain that builds the eBPF programs, and their linker.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use relay_build::{BPF_LINKER, LINKED, LLVM, NIGHTLY, PACKAGES, Toolchain};
 use relay_vm::{apt, process, workspace};
 
 use super::{Missing, Part};
-
-/// The name of Debian's toolchain in rustup.
-const LINKED: &str = "bpf";
-
-/// Packages of Debian's toolchain.
-const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "llvm-22-dev"];
-
-/// A version of bpf-linker that works with both toolchains.
-const LINKER_VERSION: &str = "0.13.0";
-
-/// A toolchain that builds for BPF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Toolchain {
-    /// rustup's nightly with rust-src.
-    Nightly,
-    /// Debian's, as a toolchain of rustup.
-    Linked,
-    /// The one in PATH, without rustup.
-    InPath,
-}
-
-impl Toolchain {
-    /// The toolchain of this machine.
-    pub(crate) fn find() -> Option<Self> {
-        if !has_rustup() {
-            return has_core(&mut Command::new("rustc")).then_some(Self::InPath);
-        }
-        let nightly = Command::new("rustup")
-            .args(["run", "nightly", "rustc", "--print", "sysroot"])
-            .output()
-            .ok()
-            .filter(|output| output.status.success());
-        let has_sources = nightly.is_some_and(|output| {
-            Path::new(String::from_utf8_lossy(&output.stdout).trim())
-                .join("lib/rustlib/src/rust/library/core/src/lib.rs")
-                .exists()
-        });
-        if has_sources {
-            return Some(Self::Nightly);
-        }
-        has_core(Command::new("rustup").args(["run", LINKED, "rustc"])).then_some(Self::Linked)
-    }
-
-    pub(crate) fn cargo(self) -> Command {
-        let name = match self {
-            Self::Nightly => "nightly",
-            Self::Linked => LINKED,
-            Self::InPath => return Command::new("cargo"),
-        };
-        let mut command = Command::new("rustup");
-        command.args(["run", name, "cargo"]);
-        command
-    }
-
-    pub(crate) fn has_clippy(self) -> bool {
-        process::succeeds(self.cargo().args(["clippy", "--version"]))
-    }
-}
 
 pub(super) fn missing() -> Vec<Missing> {
     let mut missing = Vec::new();
@@ -73,27 +15,29 @@ pub(super) fn missing() -> Vec<Missing> {
         missing.push(Missing {
             part: Part::Ebpf,
             what: "a Rust toolchain that builds for BPF".to_owned(),
-            remedy: "rustup toolchain install nightly --component rust-src, or on Debian \
-                     apt-get install rustc-web cargo-web libstd-rust-web-dev-bpf llvm-22-dev and, \
-                     where rustup is, rustup toolchain link bpf /usr"
-                .to_owned(),
+            remedy: format!(
+                "rustup toolchain install {NIGHTLY} --component rust-src, or on Debian apt-get \
+                 install {} and, where rustup is, rustup toolchain link {LINKED} /usr",
+                PACKAGES.join(" ")
+            ),
         });
     }
     if linker().is_none() {
         missing.push(Missing {
             part: Part::Ebpf,
             what: "bpf-linker".to_owned(),
-            remedy: format!("cargo install bpf-linker --version {LINKER_VERSION} --locked"),
+            remedy: format!(
+                "LLVM_PREFIX={} cargo install bpf-linker --version {BPF_LINKER} --locked \
+                 --no-default-features --features {LLVM}",
+                llvm().display()
+            ),
         });
     }
     missing
 }
 
-/// bpf-linker in PATH or in the directory of `cargo install`.
 pub(crate) fn linker() -> Option<PathBuf> {
-    process::find("bpf-linker").or_else(|| {
-        workspace::cargo_bin().map(|bin| bin.join("bpf-linker")).filter(|path| path.is_file())
-    })
+    super::installed("bpf-linker")
 }
 
 /// Installs a toolchain if there is none.
@@ -113,9 +57,9 @@ pub(super) fn install_toolchain() -> Result<()> {
         }
         return Ok(());
     }
-    super::step("installing rustup's nightly with rust-src".to_owned(), || {
+    super::step(format!("installing rustup's {NIGHTLY} with rust-src"), || {
         let mut command = Command::new("rustup");
-        command.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
+        command.args(["toolchain", "install", NIGHTLY, "--profile", "minimal"]);
         process::read(command.args(["--component", "rust-src", "--component", "clippy"]))
             .map(drop)
             .context("apt does not offer rustc-web, and rustup failed")
@@ -128,10 +72,11 @@ pub(super) fn install_linker() -> Result<()> {
         return Ok(());
     }
     let mut command = workspace::cargo();
-    command.args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked"]);
-    if Toolchain::find() != Some(Toolchain::Nightly) {
-        command.args(["--no-default-features", "--features", "llvm-22"]);
-        command.env("LLVM_PREFIX", "/usr/lib/llvm-22");
+    command.args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked"]);
+    command.args(["--no-default-features", "--features", LLVM]);
+    // Elsewhere it asks the llvm-config in PATH.
+    if llvm().is_dir() {
+        command.env("LLVM_PREFIX", llvm());
     }
     // Halves the build time. LLVM, which does the work, comes compiled.
     for (setting, value) in [("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "false")] {
@@ -139,20 +84,16 @@ pub(super) fn install_linker() -> Result<()> {
     }
     // Keep its artifacts out of the project's build directory.
     command.env_remove("CARGO_TARGET_DIR");
-    super::step(format!("building bpf-linker {LINKER_VERSION}"), || {
+    super::step(format!("building bpf-linker {BPF_LINKER}"), || {
         process::read(&mut command).map(drop)
     })
 }
 
-fn has_rustup() -> bool {
-    process::succeeds(Command::new("rustup").arg("--version"))
+/// Where Debian has it.
+fn llvm() -> PathBuf {
+    Path::new("/usr/lib").join(LLVM)
 }
 
-fn has_core(rustc: &mut Command) -> bool {
-    let found = rustc.args(["--print", "target-libdir", "--target", "bpfel-unknown-none"]).output();
-    let Some(output) = found.ok().filter(|output| output.status.success()) else { return false };
-    let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    std::fs::read_dir(directory).is_ok_and(|entries| {
-        entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
-    })
+fn has_rustup() -> bool {
+    process::succeeds(Command::new("rustup").arg("--version"))
 }

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use relay_build::{LINKED, NIGHTLY, Toolchain};
 use relay_vm::{apt, process, workspace};
 
-use super::ebpf::Toolchain;
 use super::{Missing, Part};
 
 /// A cargo subcommand that a toolchain may lack.
@@ -49,7 +49,7 @@ impl Tool {
             return Some(own);
         }
         let mut linked = Command::new("rustup");
-        linked.args(["run", "bpf", "cargo", self.subcommand()]);
+        linked.args(["run", LINKED, "cargo", self.subcommand()]);
         if works(&linked) {
             // Another compiler would invalidate the build directory.
             linked.env("CARGO_TARGET_DIR", workspace::target().join("lints"));
@@ -70,10 +70,11 @@ pub(super) fn missing() -> Vec<Missing> {
         part: Part::Lints,
         what: "clippy for the toolchain that builds for BPF".to_owned(),
         remedy: match toolchain {
-            Toolchain::Nightly => "rustup component add clippy --toolchain nightly",
-            Toolchain::Linked | Toolchain::InPath => "apt-get install rust-web-clippy",
-        }
-        .to_owned(),
+            Toolchain::Nightly => format!("rustup component add clippy --toolchain {NIGHTLY}"),
+            Toolchain::Linked | Toolchain::InPath => {
+                format!("apt-get install {}", Tool::Clippy.package())
+            }
+        },
     });
     Tool::ALL
         .into_iter()
@@ -103,7 +104,7 @@ pub(super) fn install() -> Result<()> {
             let _ = process::succeeds(Command::new("rustup").args([
                 "toolchain",
                 "link",
-                "bpf",
+                LINKED,
                 "/usr",
             ]));
             if tool.command().is_some() {
@@ -121,7 +122,7 @@ pub(super) fn install() -> Result<()> {
         Some(Toolchain::Nightly) => {
             super::step("adding clippy to rustup's nightly".to_owned(), || {
                 let mut command = Command::new("rustup");
-                command.args(["component", "add", "clippy", "--toolchain", "nightly"]);
+                command.args(["component", "add", "clippy", "--toolchain", NIGHTLY]);
                 process::read(&mut command).map(drop)
             })
         }
@@ -134,5 +135,9 @@ pub(super) fn install() -> Result<()> {
 
 /// The toolchain that builds for BPF, if it lacks clippy.
 fn without_clippy() -> Option<Toolchain> {
-    Toolchain::find().filter(|toolchain| !toolchain.has_clippy())
+    Toolchain::find().filter(|toolchain| !has_clippy(*toolchain))
+}
+
+pub(crate) fn has_clippy(toolchain: Toolchain) -> bool {
+    process::succeeds(toolchain.command("cargo").args(["clippy", "--version"]))
 }

@@ -10,9 +10,11 @@ pub(crate) mod lints;
 mod prometheus;
 mod python;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use relay_vm::apt;
 use relay_vm::progress::{Step, say};
+use relay_vm::{apt, process, workspace};
 
 /// A group of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +124,13 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
     left
 }
 
-/// Runs one step and reports its outcome.
+/// This program, in PATH or in the directory of `cargo install`.
+fn installed(program: &str) -> Option<PathBuf> {
+    process::find(program).or_else(|| {
+        workspace::cargo_bin().map(|bin| bin.join(program)).filter(|path| path.is_file())
+    })
+}
+
 /// Installs packages, if there are any.
 fn packages(mut packages: Vec<&str>) -> Result<()> {
     packages.sort_unstable();
@@ -133,6 +141,7 @@ fn packages(mut packages: Vec<&str>) -> Result<()> {
     step(format!("installing {}", packages.join(" ")), || apt::install(&packages))
 }
 
+/// Runs one step and reports its outcome.
 fn step(what: String, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let step = Step::start(format!("setup: {what}"));
     let outcome = work();

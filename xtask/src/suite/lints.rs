@@ -5,14 +5,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use relay_build::{Programs, Toolchain};
 use relay_vm::progress::Step;
 use relay_vm::{process, workspace};
 
 use super::Required;
 use super::report::{Counts, Report, Row};
 use crate::layers;
-use crate::setup::ebpf::Toolchain;
-use crate::setup::lints::Tool;
+use crate::setup::lints::{Tool, has_clippy};
 
 /// What clippy checks, and its arguments. The demonstration builds without what only the suites need.
 const CLIPPY: [(&str, &[&str]); 2] = [
@@ -39,8 +39,8 @@ pub(super) fn run(report: &mut Report, required: &Required) {
         }
     }
     match Toolchain::find() {
-        Some(toolchain) if toolchain.has_clippy() => {
-            check(report, "lints of the programs", || require_success(&mut ebpf_clippy(toolchain)));
+        Some(toolchain) if has_clippy(toolchain) => {
+            check(report, "lints of the programs", || programs(toolchain));
         }
         Some(_) => {
             let thing = "clippy for the toolchain that builds for BPF";
@@ -65,7 +65,7 @@ pub(super) fn run(report: &mut Report, required: &Required) {
 const DEADLINE: Duration = Duration::from_secs(1200);
 
 /// Runs a check and reports it as a row.
-fn check(report: &mut Report, what: &str, work: impl FnOnce() -> Result<()>) {
+pub(super) fn check(report: &mut Report, what: &str, work: impl FnOnce() -> Result<()>) {
     let step = Step::start(format!("test: tier 0: {what}"));
     let started = Instant::now();
     let outcome = work();
@@ -92,7 +92,7 @@ fn formatting() -> Result<()> {
 }
 
 /// Fails with the command's output unless it exits with 0.
-fn require_success(command: &mut Command) -> Result<()> {
+pub(super) fn require_success(command: &mut Command) -> Result<()> {
     let mut text = String::new();
     let code = process::follow(command, DEADLINE, |line| {
         text += line;
@@ -104,18 +104,10 @@ fn require_success(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Clippy for the programs, with the flags of relay's build script.
-fn ebpf_clippy(toolchain: Toolchain) -> Command {
-    let mut command = toolchain.cargo();
-    command.args(["clippy", "--quiet", "--release", "--target", "bpfel-unknown-none"]);
-    if toolchain == Toolchain::Nightly {
-        command.args(["-Z", "build-std=core"]);
-    } else {
-        command.env("RUSTC_BOOTSTRAP", "aya_ebpf,relay_ebpf,relay_guard");
-    }
+/// Runs clippy on the programs, with the flags that they are compiled with.
+fn programs(toolchain: Toolchain) -> Result<()> {
+    let programs = Programs::of(toolchain, &workspace::root(), std::env::consts::ARCH)?;
+    let mut command = programs.cargo("clippy")?;
     command.arg("--target-dir").arg(workspace::target().join("lints-ebpf"));
-    command.args(["--", "-D", "warnings"]).current_dir(workspace::root().join("relay-ebpf"));
-    let architecture = std::env::consts::ARCH;
-    command.env("CARGO_ENCODED_RUSTFLAGS", format!("--cfg=bpf_target_arch=\"{architecture}\""));
-    command
+    require_success(command.args(["--", "-D", "warnings"]))
 }
