@@ -2,6 +2,7 @@
 
 mod bench;
 mod browser;
+pub(crate) mod deny;
 pub(crate) mod dist;
 pub(crate) mod ebpf;
 pub(crate) mod fleet;
@@ -21,7 +22,7 @@ use relay_vm::{apt, process, workspace};
 pub(crate) enum Part {
     /// To build the eBPF programs.
     Ebpf,
-    /// rustfmt and clippy.
+    /// rustfmt, clippy and cargo-deny.
     Lints,
     /// For the lab: network and WireGuard tools, the virtual machine.
     Lab,
@@ -71,7 +72,7 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
         .iter()
         .flat_map(|part| match part {
             Part::Ebpf => ebpf::missing(),
-            Part::Lints => lints::missing(),
+            Part::Lints => lints::missing().into_iter().chain(deny::missing()).collect(),
             Part::Lab => lab::missing(),
             Part::Prometheus => prometheus::missing(),
             Part::Browser => browser::missing(),
@@ -97,6 +98,7 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Lints) {
             report(lints::install());
+            report(deny::install());
         }
         if parts.contains(&Part::Lab) {
             report(lab::install());

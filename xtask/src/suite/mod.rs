@@ -1,6 +1,7 @@
 //! The test runner: runs tiers and reports what passed, failed and was skipped.
 
 mod browser;
+mod dependencies;
 mod fleet;
 mod lab;
 mod libtest;
@@ -24,7 +25,7 @@ pub(crate) const FLEET: u8 = 5;
 
 /// What to run.
 pub(crate) struct Plan {
-    /// In ascending order: 0 (formatting, lints, layers) to 4 (long scenarios), and [`FLEET`].
+    /// In ascending order: 0 (formatting, lints, layers, dependencies) to 4 (long scenarios), and [`FLEET`].
     pub(crate) tiers: Vec<u8>,
     /// Kernel of the virtual machine for the lab. None: this machine's kernel if it has WireGuard,
     /// otherwise each series in a virtual machine.
@@ -61,6 +62,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
 
     if plan.tiers.contains(&0) {
         lints::run(&mut report, required);
+        dependencies::run(&mut report, required);
     }
     if plan.tiers.iter().any(|tier| *tier > 0 && *tier != FLEET) {
         if let Some(piece) = lacks(Part::Ebpf) {
