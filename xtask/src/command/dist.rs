@@ -9,7 +9,7 @@ use relay_vm::workspace;
 use crate::release;
 use crate::setup::{self, Part};
 
-/// Build a release: Debian package, static tarball, SHA256SUMS
+/// Build a release: Debian package, static tarball, bill of materials, SHA256SUMS
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Output directory [default: dist in the build directory]
@@ -18,6 +18,9 @@ pub(crate) struct Arguments {
     /// Revision of the Debian package
     #[arg(long, default_value_t = 1)]
     revision: u32,
+    /// Build with other compilers than relay-build/src/pins.rs names
+    #[arg(long)]
+    any_toolchain: bool,
 }
 
 /// Fails if lintian reports an error or a warning.
@@ -29,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("{piece}");
     }
     let output = arguments.output.clone().unwrap_or_else(|| workspace::target().join("dist"));
-    let release = release::make(&output, arguments.revision)?;
+    let release = release::make(&output, arguments.revision, arguments.any_toolchain)?;
     for file in &release.files {
         println!("{}", file.display());
     }

@@ -1,8 +1,12 @@
-//! A release: Debian package, tarball and checksums.
+//! A release: Debian package, tarball, bill of materials and checksums.
 
+mod bundled;
 mod deb;
 mod licences;
+mod linked;
+mod sbom;
 mod tarball;
+mod toolchains;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,30 +16,39 @@ use anyhow::{Context as _, Result, bail};
 use relay_vm::progress::Step;
 use relay_vm::{process, workspace};
 
+use self::toolchains::Toolchains;
 use crate::build::Build;
 use crate::setup::dist::TARGET;
 
 /// The files of a release.
 pub(crate) struct Release {
-    /// Package, tarball and SHA256SUMS.
-    pub(crate) files: [PathBuf; 3],
+    /// Package, tarball, bill of materials and SHA256SUMS.
+    pub(crate) files: [PathBuf; 4],
     /// Errors and warnings of lintian about the package.
     pub(crate) complaints: String,
 }
 
-/// Builds a release into `output`.
+/// Builds a release into `output`, with the toolchains that the repository names unless `any` will
+/// do.
 ///
 /// # Errors
-/// A build or a tool failed, or a file cannot be written.
-pub(crate) fn make(output: &Path, revision: u32) -> Result<Release> {
+/// A toolchain has another version, a build or a tool failed, or a file cannot be written.
+pub(crate) fn make(output: &Path, revision: u32, any: bool) -> Result<Release> {
+    let toolchains = Toolchains::find()?;
+    if !any {
+        toolchains.require_pinned()?;
+    }
     let contents = Contents::build()?;
     let step = Step::start("dist: packing");
     let package = contents.package(revision, output)?;
     let tarball = tarball::pack(&contents, output)?;
-    let sums = write_sums(output, &[&package, &tarball])?;
+    let bill = output.join(format!("relay-{}.cdx.json", env!("CARGO_PKG_VERSION")));
+    fs::write(&bill, sbom::render(&contents.binary(), &toolchains)?)
+        .with_context(|| format!("cannot write {}", bill.display()))?;
+    let sums = write_sums(output, &[&package, &tarball, &bill])?;
     step.finish("done");
     let complaints = deb::complaints(&package)?;
-    Ok(Release { files: [package, tarball, sums], complaints })
+    Ok(Release { files: [package, tarball, bill, sums], complaints })
 }
 
 /// The contents of package and tarball, in a directory inside the build directory.

@@ -16,6 +16,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("ARCHITECTURE.md", "ARCHITECTURE.md"),
     ("CHANGELOG.md", "CHANGELOG.md"),
     ("CONTRIBUTING.md", "CONTRIBUTING.md"),
+    ("SECURITY.md", "SECURITY.md"),
     ("LICENSE-MIT", "LICENSE-MIT"),
     ("LICENSE-APACHE", "LICENSE-APACHE"),
     ("deploy/LICENSE-LGPL-2.1", "LICENSE-LGPL-2.1"),
