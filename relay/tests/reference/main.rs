@@ -12,3 +12,4 @@ mod page;
 mod pages;
 mod reasons;
 mod schema;
+mod shown;
