@@ -13,6 +13,7 @@ mod egress;
 mod environment;
 mod explain;
 mod fairness;
+mod faults;
 mod follow;
 mod guard;
 mod host;

@@ -24,6 +24,7 @@ pub mod bpffs;
 pub mod clock;
 pub mod deadline;
 mod family;
+pub mod fault;
 pub mod footprint;
 pub mod generations;
 #[cfg(feature = "suites")]

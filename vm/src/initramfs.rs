@@ -38,10 +38,11 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("sort", "coreutils"),
     ("readlink", "coreutils"),
     ("timeout", "coreutils"),
+    ("strace", "strace"),
 ];
 
 /// Programs copied if the host has them.
-const OPTIONAL_TOOLS: &[&str] = &["tcpdump", "bpftool", "ethtool", "conntrack", "strace"];
+const OPTIONAL_TOOLS: &[&str] = &["tcpdump", "bpftool", "ethtool", "conntrack"];
 
 /// Files that the tools read.
 const DATA: &[&str] = &["/etc/protocols", "/etc/services"];

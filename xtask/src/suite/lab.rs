@@ -213,8 +213,9 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 7] = [
+const LONG: [&str; 8] = [
     "atomic::",
+    "faults::",
     "mesh::across::hops",
     "mesh::failover::",
     "mesh::moves::",
