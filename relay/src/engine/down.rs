@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{
-    Lock, Result, Site, claim,
+    Error, Lock, Result, Site, claim,
     history::history_path,
     mesh::{self, transit},
     record, require_capabilities, sample, saved, trial,
@@ -12,6 +12,7 @@ use crate::{
     history::Store,
     model::InterfaceName,
     net::{self, Handle, NetError, fence, link},
+    wireguard,
 };
 
 /// Relays that are to be taken down.
@@ -74,7 +75,7 @@ impl<'a> Down<'a> {
         if let Some(link) = link::read(&self.handle, interface).await? {
             link.require_wireguard(interface)?;
             claim::require(&self.handle, interface, &link, &datapath).await?;
-            link::delete(&self.handle, interface).await?;
+            delete_interface(&self.handle, interface).await?;
             changes.push(format!("- interface {interface}"));
         }
         if datapath.exists() {
@@ -97,6 +98,16 @@ impl<'a> Down<'a> {
         }
         Ok(changes)
     }
+}
+
+/// Deletes a WireGuard interface, its peers first: with them the kernel takes far longer.
+pub(super) async fn delete_interface(handle: &Handle, interface: &InterfaceName) -> Result<()> {
+    // The interface goes all the same.
+    if let Err(error) = wireguard::remove_peers(interface).map_err(Error::from) {
+        tracing::warn!("{interface}: {}", error.chain());
+    }
+    link::delete(handle, interface).await?;
+    Ok(())
 }
 
 /// Saves what peers have used of their quotas, if anything tells.

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::{
     Result,
+    down::delete_interface,
     guard::{GuardFailure, GuardPlan},
     mesh::transit::{self, Tunnel},
     saved, trial,
@@ -232,9 +233,7 @@ impl Undo {
                 let Target { handle, interface, datapath, .. } = *target;
                 transit::delete_all(handle, interface, datapath).await?;
             }
-            Self::DeleteInterface => {
-                link::delete(target.handle, target.interface).await.map(drop)?
-            }
+            Self::DeleteInterface => delete_interface(target.handle, target.interface).await?,
             Self::RemovePins => target.datapath.remove().map(drop)?,
             Self::TakeDownFence => fence::take_down(target.interface).map(drop)?,
         }

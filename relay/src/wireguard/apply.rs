@@ -28,6 +28,23 @@ pub fn apply(interface: &InterfaceName, changes: &[Change]) -> Result<(), Wiregu
     apply_through(interface, changes, Backend::Kernel)
 }
 
+/// Removes all peers of an existing interface with one message.
+///
+/// The kernel waits for a grace period of RCU for each peer. Here it holds the lock of routing netlink,
+/// so that it expedites them (`wg_set_device()`, drivers/net/wireguard/netlink.c; `synchronize_net()`,
+/// net/core/dev.c, 6.12). When an interface with peers is deleted, it does not: that takes
+/// milliseconds a peer.
+///
+/// # Errors
+/// There is no such interface, or the caller lacks permission.
+pub fn remove_peers(interface: &InterfaceName) -> Result<(), WireguardError> {
+    require(interface)?;
+    let request = DeviceUpdate::new().replace_peers();
+    request
+        .apply(&foreign_name(interface)?, Backend::Kernel)
+        .map_err(|error| WireguardError::of_request(REQUEST, interface, &error))
+}
+
 pub(super) fn apply_through(
     interface: &InterfaceName,
     changes: &[Change],

@@ -15,7 +15,7 @@ mod netlink;
 mod plan;
 mod update;
 
-pub use apply::apply;
+pub use apply::{apply, remove_peers};
 pub use change::Change;
 pub use desired::{Desired, DesiredPeer};
 pub use device::{Device, DevicePeer, read};

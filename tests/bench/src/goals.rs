@@ -3,7 +3,7 @@
 use crate::document::Document;
 use crate::flows;
 use crate::grid::number;
-use crate::rows::{Flow, Guard};
+use crate::rows::{DOWN, FIRST_UP, Flow, Guard, ONE_MORE, SETCONF};
 
 /// A goal and the figure measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,10 +187,29 @@ fn commands(document: &Document) -> Vec<Goal> {
         }
         let mut same = document.commands.iter().filter(|other| other.peers == row.peers);
         if let Some(wg) =
-            same.find(|other| other.verb.starts_with("wg ")).filter(|_| row.peers > 10)
+            same.find(|other| other.verb.starts_with("wg show")).filter(|_| row.peers > 10)
         {
             let times = count(row.instructions) / count(wg.instructions);
             goals.push(Goal::new(format!("{what}, in wg show dump"), times, 3.0, ""));
+        }
+    }
+    for row in document.commands.iter().filter(|row| row.verb == DOWN && row.peers == 10_000) {
+        if let Some(ms) = document.estimate_ms(row) {
+            let what = format!("relay {DOWN}, {} peers", number(row.peers.into()));
+            goals.push(Goal::new(what, ms, 10_000.0, "ms"));
+        }
+    }
+    for (verb, most) in [(FIRST_UP, 1.3), (ONE_MORE, 0.2)] {
+        for row in document.commands.iter().filter(|row| row.verb == verb && row.peers >= 10_000) {
+            let mut same = document.commands.iter().filter(|other| other.peers == row.peers);
+            let Some(set) = same.find(|other| other.verb == SETCONF) else { continue };
+            let what = format!("relay {verb}, {} peers, in wg setconf", number(row.peers.into()));
+            goals.push(Goal::new(
+                what,
+                count(row.instructions) / count(set.instructions),
+                most,
+                "",
+            ));
         }
     }
     goals

@@ -103,6 +103,14 @@ pub struct Memory {
     pub peak_rss_bytes: u64,
 }
 
+/// The verb of a row: what sets the same peers of another interface, for comparison.
+pub(crate) const SETCONF: &str = "wg setconf";
+
+/// What makes a relay of nothing, adds a peer to it, and takes it down.
+pub(crate) const FIRST_UP: &str = "up, the first";
+pub(crate) const ONE_MORE: &str = "reload, one peer more";
+pub(crate) const DOWN: &str = "down";
+
 /// Instructions of a command, from start to exit of its process, including the kernel's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -177,6 +177,13 @@ fn commands(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
     for row in follow("commands", |on_line| machine.run(&command, DEADLINE, on_line))? {
         keep(row, "commands", &mut document.commands, &mut document.excuses)?;
     }
+    let sizes_changed = if document.quick { "1000" } else { "1000,10000,100000" };
+    let command = format!(
+        "exec /bin/bench changes --relay /bin/relay --peers {sizes_changed} --shift {SHIFT}"
+    );
+    for row in follow("changes", |on_line| machine.run(&command, DEADLINE, on_line))? {
+        keep(row, "commands", &mut document.commands, &mut document.excuses)?;
+    }
     machine.clock = Clock::Instructions { shift: PLAIN };
     for peers in [1000, 10_000] {
         let command =

@@ -60,6 +60,18 @@ enum Arguments {
         #[arg(long)]
         shift: Option<u32>,
     },
+    /// Instructions of commands that change much: the first `up`, a reload with one more peer, `down`.
+    Changes {
+        /// The `relay` binary.
+        #[arg(long)]
+        relay: PathBuf,
+        /// Numbers of peers.
+        #[arg(long, value_delimiter = ',', required = true)]
+        peers: Vec<u32>,
+        /// An instruction takes 2^SHIFT ns; needs a clock that counts instructions.
+        #[arg(long)]
+        shift: u32,
+    },
     /// Instructions of `relay takeover`.
     Takeover {
         /// The `relay` binary.
@@ -116,6 +128,7 @@ fn main() -> ExitCode {
         Arguments::Alone(sizes) => time_program(&sizes),
         Arguments::Guard { shift } => count_guard(shift),
         Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
+        Arguments::Changes { relay, peers, shift } => count_changes(&relay, &peers, shift),
         Arguments::Takeover { relay, peers, shift } => Commands::new(relay, peers)
             .and_then(|commands| say_cost(&commands.take_over(shift)?, peers)),
         Arguments::Memory { peers, shape, times } => weigh(Fleet { peers, shape }, times),
@@ -246,22 +259,28 @@ fn count_guard(shift: Option<u32>) -> Result<()> {
 }
 
 fn count_commands(relay: &Path, sizes: &[u32], shift: Option<u32>) -> Result<()> {
-    for (turn, &peers) in sizes.iter().enumerate() {
+    for &peers in sizes {
         let commands = Commands::new(relay.to_owned(), peers)?;
         match shift {
             Some(shift) => {
                 for cost in commands.count(shift)? {
                     say_cost(&cost, peers)?;
                 }
-                // Skipped for the last, since the kernel takes 20 ms per peer.
-                if turn + 1 < sizes.len() {
-                    commands.down()?;
-                }
+                commands.down()?;
             }
             None => {
                 let ms = commands.pace()?.as_secs_f64() * 1e3;
                 say(&json!({ "verb": PACE, "peers": peers, "ms": ms }))?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn count_changes(relay: &Path, sizes: &[u32], shift: u32) -> Result<()> {
+    for &peers in sizes {
+        for cost in Commands::new(relay.to_owned(), peers)?.change(shift)? {
+            say_cost(&cost, peers)?;
         }
     }
     Ok(())

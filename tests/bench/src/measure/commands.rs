@@ -17,6 +17,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::mount::{MountFlags, mount};
 
 use super::{fleet::Fleet, takeover};
+use crate::rows::{DOWN, FIRST_UP, ONE_MORE, SETCONF};
 
 /// The command that is timed: it needs no kernel support.
 pub const PACE: &str = "check";
@@ -32,6 +33,9 @@ const SCRAPE: &str = "serve: GET /metrics";
 
 /// The interface of a configuration that names none.
 const INTERFACE: &str = "relay0";
+
+/// That of wg(8) alone.
+const OTHER: &str = "other0";
 
 /// What calls the peers of another relay.
 const TAKEOVER: &str = "takeover";
@@ -54,6 +58,7 @@ pub struct Cost {
 #[derive(Debug)]
 pub struct Commands {
     relay: PathBuf,
+    peers: u32,
     directory: tempfile::TempDir,
 }
 
@@ -63,20 +68,8 @@ impl Commands {
         let directory = tempfile::tempdir().context("a directory for the configuration")?;
         let mut text =
             "[relay]\naddress = [\"10.64.0.1/12\"]\nprivate_key_file = \"key\"\n".to_owned();
-        for peer in 0..peers {
-            let mut key = [0; 32];
-            key[..4].copy_from_slice(&(peer + 1).to_be_bytes());
-            let lists =
-                if peer == 0 { "10.64.0.0/12".to_owned() } else { format!("{}/32", Fleet::v4(0)) };
-            write!(
-                text,
-                "[[peer]]\nname = \"peer-{peer}\"\npublic_key = \"{}\"\naddress = [\"{}\"]\n\
-                 allowed_ips = [\"{lists}\"]\n",
-                BASE64_STANDARD.encode(key),
-                Fleet::v4(peer)
-            )?;
-        }
-        let commands = Self { relay, directory };
+        text.extend((0..peers).map(peer));
+        let commands = Self { relay, peers, directory };
         fs::write(commands.config(), text)?;
         Ok(commands)
     }
@@ -150,6 +143,53 @@ impl Commands {
         Ok(Cost { verb: TAKEOVER.to_owned(), instructions, resident_kib: None })
     }
 
+    /// What changes take: the instructions of the first `up`, of a reload that adds a peer, of `down`,
+    /// and of `wg setconf` with the same peers. Times in which the processor waits count as if it
+    /// computed.
+    pub fn change(&self, shift: u32) -> Result<Vec<Cost>> {
+        let mut costs = Vec::new();
+        let mut add = |verb: &str, took: Duration| -> Result<()> {
+            let instructions = u64::try_from(took.as_nanos())? >> shift;
+            costs.push(Cost { verb: verb.to_owned(), instructions, resident_kib: None });
+            Ok(())
+        };
+        // Warm-up: reads files from disk.
+        self.run(&[PACE])?;
+        add(SETCONF, self.set_conf()?)?;
+        self.make_bpffs()?;
+        add(FIRST_UP, self.run(&["up"])?)?;
+        let mut text = fs::read_to_string(self.config())?;
+        text += &peer(self.peers);
+        fs::write(self.config(), text)?;
+        add(ONE_MORE, self.run(&["reload"])?)?;
+        add(DOWN, self.run(&[DOWN])?)?;
+        Ok(costs)
+    }
+
+    /// The time of `wg setconf` with these peers, on an interface that goes again.
+    fn set_conf(&self) -> Result<Duration> {
+        let file = self.directory.path().join("wg.conf");
+        let mut text = "[Interface]\nListenPort = 51821\n".to_owned();
+        for peer in 0..self.peers {
+            writeln!(
+                text,
+                "[Peer]\nPublicKey = {}\nAllowedIPs = {}/32",
+                key(peer),
+                Fleet::v4(peer)
+            )?;
+        }
+        fs::write(&file, text)?;
+        let ip = |words: &[&str]| timed(Command::new("ip").args(words));
+        ip(&["link", "add", OTHER, "type", "wireguard"])?;
+        let set = || timed(Command::new("wg").args(["setconf", OTHER]).arg(&file));
+        let took = set()?;
+        // Without its peers it goes at once.
+        fs::write(&file, "[Interface]\n")?;
+        set()?;
+        ip(&["link", "del", OTHER])?;
+        Ok(took)
+    }
+
     /// Minimum time of [`PACE`].
     pub fn pace(&self) -> Result<Duration> {
         let mut least = Duration::MAX;
@@ -160,15 +200,19 @@ impl Commands {
     }
 
     fn up(&self) -> Result<()> {
-        let bpffs = self.bpffs();
-        fs::create_dir(&bpffs)?;
-        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")?;
+        self.make_bpffs()?;
         self.run(&["up"]).map(drop)
     }
 
-    /// Takes the relay down, which is slow with many peers.
+    fn make_bpffs(&self) -> Result<()> {
+        let bpffs = self.bpffs();
+        fs::create_dir(&bpffs)?;
+        mount("bpf", &bpffs, "bpf", MountFlags::empty(), None::<&CStr>).context("mount a bpffs")
+    }
+
+    /// Takes the relay down.
     pub fn down(&self) -> Result<()> {
-        self.run(&["down"]).map(drop)
+        self.run(&[DOWN]).map(drop)
     }
 
     fn bpffs(&self) -> PathBuf {
@@ -191,6 +235,25 @@ impl Commands {
             .args(words);
         command
     }
+}
+
+/// The table of a peer. Peer 0 lists all, and all list it.
+fn peer(number: u32) -> String {
+    let lists =
+        if number == 0 { "10.64.0.0/12".to_owned() } else { format!("{}/32", Fleet::v4(0)) };
+    format!(
+        "[[peer]]\nname = \"peer-{number}\"\npublic_key = \"{}\"\naddress = [\"{}\"]\n\
+         allowed_ips = [\"{lists}\"]\n",
+        key(number),
+        Fleet::v4(number)
+    )
+}
+
+/// The public key of a peer, in Base64.
+fn key(number: u32) -> String {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&(number + 1).to_be_bytes());
+    BASE64_STANDARD.encode(key)
 }
 
 fn timed(command: &mut Command) -> Result<Duration> {
