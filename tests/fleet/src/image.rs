@@ -44,6 +44,24 @@ const FILES: &[(&str, &str)] = &[
 /// Size of the image, a sparse file.
 const SIZE: &str = "2G";
 
+/// A release of Debian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    /// 12, with kernel 6.1: programs are clsact filters.
+    Bookworm,
+    /// 13, with kernel 6.12: programs are attached by TCX.
+    Trixie,
+}
+
+impl Release {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+}
+
 /// A disk image with its kernel and SSH key.
 #[derive(Debug, Clone)]
 pub(super) struct Image {
@@ -55,14 +73,15 @@ impl Image {
     ///
     /// # Errors
     /// Debian's archive cannot be reached, or a tool failed.
-    pub(super) fn fetch() -> Result<Self> {
+    pub(super) fn fetch(release: Release) -> Result<Self> {
+        let release = release.name();
         let mut hasher = DefaultHasher::new();
         (PACKAGES, FILES, SIZE).hash(&mut hasher);
-        let name = format!("bookworm-{:08x}", hasher.finish() & 0xffff_ffff);
+        let name = format!("{release}-{:08x}", hasher.finish() & 0xffff_ffff);
         let directory = workspace::cache()?.join("fleet").join(name);
         if !directory.is_dir() {
-            let step = Step::start("fleet: making a Debian system");
-            let outcome = build(&directory);
+            let step = Step::start(format!("fleet: making a Debian system ({release})"));
+            let outcome = build(release, &directory);
             step.finish(if outcome.is_ok() { "done" } else { "failed" });
             outcome?;
         }
@@ -89,11 +108,11 @@ impl Image {
 }
 
 /// Makes everything in a temporary directory, then moves it into place.
-fn build(directory: &Path) -> Result<()> {
+fn build(release: &str, directory: &Path) -> Result<()> {
     let above = directory.parent().context("the cache has no parent directory")?;
     let work = above.join(format!(".making-{}", std::process::id()));
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let outcome = fill(&work).and_then(|()| {
+    let outcome = fill(release, &work).and_then(|()| {
         fs::remove_dir_all(work.join("tree"))?;
         fs::rename(&work, directory).with_context(|| format!("cannot make {}", directory.display()))
     });
@@ -104,11 +123,11 @@ fn build(directory: &Path) -> Result<()> {
     outcome
 }
 
-fn fill(work: &Path) -> Result<()> {
+fn fill(release: &str, work: &Path) -> Result<()> {
     let tree = work.join("tree");
     let mut command = Command::new("mmdebstrap");
     command.args(["--quiet", "--variant=minbase", "--mode=root", "--keyring", apt::KEYRING]);
-    command.arg(format!("--include={}", PACKAGES.join(","))).arg("bookworm").arg(&tree);
+    command.arg(format!("--include={}", PACKAGES.join(","))).arg(release).arg(&tree);
     process::read(command.arg("http://deb.debian.org/debian"))?;
 
     let mut keygen = Command::new("ssh-keygen");

@@ -1,4 +1,5 @@
-//! The fleet: two whole Debian machines, set up as relays by a real `ansible-playbook`.
+//! The fleet: two whole machines, one with Debian 12 and one with 13, set up as relays by a real
+//! `ansible-playbook`.
 #![forbid(unsafe_code)]
 
 mod ansible;
@@ -22,7 +23,7 @@ use relay_vm::{process, workspace};
 use serde_json::{Value, json};
 
 use self::ansible::{Ansible, Play};
-use self::image::Image;
+use self::image::{Image, Release};
 use self::machine::{Machine, udp_ports};
 pub use self::objects::change_objects;
 use self::peers::{ENDPOINT, Peer, key_pair};
@@ -90,10 +91,10 @@ impl Fleet {
         let directory = workspace::target().join("fleet").join(std::process::id().to_string());
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
-        let image = Image::fetch()?;
+        let images = [Image::fetch(Release::Bookworm)?, Image::fetch(Release::Trixie)?];
         let [first, second] = udp_ports()?;
-        let mut one = Machine::start("one", &image, &directory, [first, second])?;
-        let mut two = Machine::start("two", &image, &directory, [second, first])?;
+        let mut one = Machine::start("one", &images[0], &directory, [first, second])?;
+        let mut two = Machine::start("two", &images[1], &directory, [second, first])?;
         let packages = build(&directory)?;
         let peers = [
             Peer::new("node-a", 1, &packages.relay)?,

@@ -40,7 +40,7 @@ pub(super) fn run(
         return;
     }
     let started = Instant::now();
-    let what = "fleet of two Debian machines".to_owned();
+    let what = "fleet of a Debian 12 and a Debian 13 machine".to_owned();
     let scenarios = relay_fleet::chosen(&plan.filter);
     let fleet = setup::fleet::ansible().and_then(|programs| {
         ensure!(!scenarios.is_empty(), "no scenario is called like {:?}", plan.filter);
