@@ -32,6 +32,7 @@ mod rules;
 mod serve;
 mod shapes;
 mod siege;
+mod soak;
 mod trace;
 mod trial;
 mod verbs;

@@ -213,7 +213,7 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 8] = [
+const LONG: [&str; 9] = [
     "atomic::",
     "faults::",
     "mesh::across::hops",
@@ -222,6 +222,7 @@ const LONG: [&str; 8] = [
     "mesh::repeated::",
     "mesh::split::",
     "mesh::wrong::",
+    "soak::",
 ];
 
 /// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
