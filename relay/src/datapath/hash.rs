@@ -1,4 +1,4 @@
-//! The name of a policy.
+//! The names of a policy.
 
 use blake2::{Blake2s256, Digest as _};
 use relay_common::Leaf;
@@ -11,6 +11,18 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     let mut hash = Blake2s256::new();
     hash.update(abi_version().to_le_bytes());
     hash.update(OBJECT_HASH.as_slice());
+    tables_into(&mut hash, compiled);
+    name(hash)
+}
+
+/// Hash of a compiled policy by itself, whichever programs enforce it.
+pub fn tables_hash(compiled: &Compiled) -> [u8; 16] {
+    let mut hash = Blake2s256::new();
+    tables_into(&mut hash, compiled);
+    name(hash)
+}
+
+fn tables_into(hash: &mut Blake2s256, compiled: &Compiled) {
     for range in [&compiled.range_v4, &compiled.range_v6] {
         hash.update(range.base().to_le_bytes());
         hash.update(range.size().to_le_bytes());
@@ -41,6 +53,9 @@ pub fn policy_hash(compiled: &Compiled) -> [u8; 16] {
     for port in &compiled.host_ports {
         hash.update(port.to_le_bytes());
     }
+}
+
+fn name(hash: Blake2s256) -> [u8; 16] {
     let mut name = [0; 16];
     name.copy_from_slice(&hash.finalize()[..16]);
     name

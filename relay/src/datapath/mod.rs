@@ -57,7 +57,7 @@ pub use events::{DroppedPacket, Inner, Recorded, Recorder};
 pub use flows::{FlowCounts, LiveFlow};
 pub use generation::Loaded;
 pub use guard::{GuardAttempt, GuardCounts, GuardHook, GuardPlace, GuardSettings, LoadedGuard};
-pub use hash::policy_hash;
+pub use hash::{policy_hash, tables_hash};
 pub use homes::{Homes, Moves};
 pub use lives::Lives;
 pub use observed::{Observed, Repair};

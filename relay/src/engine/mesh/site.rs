@@ -109,7 +109,7 @@ impl<'a> Site<'a> {
 }
 
 /// What a policy is by itself: equal on relays with equal configurations, whatever slots their peers
-/// have and whichever addresses their hosts.
+/// have, whichever addresses their hosts, and while one relay is upgraded and the other not yet.
 ///
 /// # Errors
 /// The policy is too large.
@@ -117,5 +117,5 @@ pub(super) fn canonical_hash(relay: &Relay) -> Result<[u8; 16]> {
     let slots: Vec<u32> = (1..).take(relay.peers.len()).collect();
     let rules: Vec<u32> = (1..).take(relay.rules.len()).collect();
     let sources = Sources { relay, host_addresses: &[], slots: &slots };
-    Ok(datapath::policy_hash(&policy::compile(&sources, &rules)?))
+    Ok(datapath::tables_hash(&policy::compile(&sources, &rules)?))
 }

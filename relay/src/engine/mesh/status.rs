@@ -205,7 +205,8 @@ fn gossip(status: &MeshStatus) -> Vec<Problem> {
         match (&relay.policy_hash, relay.alive) {
             (Some(hash), _) if *hash != status.policy_hash => Some(format!(
                 "{name} has another policy ({hash}, this relay {}): what only one of them allows is \
-                 dropped between peers of both; bring the same files up on both",
+                 dropped between peers of both; bring the same files up on both, with the same version \
+                 of relay",
                 status.policy_hash
             )),
             (_, Some(false) | None) => {
