@@ -114,10 +114,13 @@ impl Point {
         let inject = format!("inject={name}:{what}:when={}", self.number);
         let (ended, log) = strace(host, arguments, &[format!("trace={name}"), inject])?;
         match ended {
-            Ended::Failed(outcome) if !log.contains("(INJECTED)") => {
+            // What was killed may not have written anything.
+            Ended::Killed => Ok(Ended::Killed),
+            Ended::Whole | Ended::Failed(_) if log.contains("(INJECTED)") => Ok(ended),
+            Ended::Whole => Ok(Ended::Whole),
+            Ended::Failed(outcome) => {
                 outcome.success("relay without a fault").map(|_said| Ended::Whole)
             }
-            ended => Ok(ended),
         }
     }
 }

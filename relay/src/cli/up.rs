@@ -91,7 +91,9 @@ impl Up {
                 output::say(format_args!("{others} other warnings; `relay status` shows them"));
             }
         }
-        Ok(changes.iter().try_for_each(|change| writeln!(out, "{change}"))?)
+        // With one call: there may be thousands.
+        let lines: String = changes.iter().flat_map(|change| [change.as_str(), "\n"]).collect();
+        Ok(out.write_all(lines.as_bytes())?)
     }
 
     fn close(

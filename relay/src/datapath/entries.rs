@@ -1,6 +1,9 @@
-//! All entries of a hash by bpf(2), where aya lacks it: thousands with one call. Kernel 5.6 or newer.
+//! Entries of a hash by bpf(2), where aya lacks it: thousands with one call. Kernel 5.6 or newer.
 
-use std::{borrow::Borrow, os::fd::AsFd as _};
+use std::{
+    borrow::{Borrow, BorrowMut},
+    os::fd::AsFd as _,
+};
 
 use aya::{
     Pod,
@@ -11,8 +14,9 @@ use bytemuck::Zeroable;
 
 use super::link::{bpf, number};
 
-/// `BPF_MAP_LOOKUP_BATCH` of include/uapi/linux/bpf.h.
+/// `BPF_MAP_LOOKUP_BATCH` and `BPF_MAP_UPDATE_BATCH` of include/uapi/linux/bpf.h.
 const MAP_LOOKUP_BATCH: libc::c_int = 24;
+const MAP_UPDATE_BATCH: libc::c_int = 26;
 
 /// Entries that one call has room for: far more than a bucket has, which comes as a whole.
 const ROOM: u32 = 4096;
@@ -72,4 +76,28 @@ pub(super) fn all<T: Borrow<MapData>, K: Pod, V: Pod>(
         }
         (from, is_first) = (next, false);
     }
+}
+
+/// Inserts entries, or replaces those that are there, in this order. What comes before one that the map
+/// does not take is inserted.
+pub(super) fn insert_all<T: BorrowMut<MapData>, K: Pod, V: Pod>(
+    map: &mut HashMap<T, K, V>,
+    entries: impl Iterator<Item = (K, V)>,
+) -> Result<(), MapError> {
+    let (keys, values): (Vec<K>, Vec<V>) = entries.unzip();
+    let room = ROOM as usize;
+    for (keys, values) in keys.chunks(room).zip(values.chunks(room)) {
+        let mut batch = Batch {
+            keys: keys.as_ptr().expose_provenance() as u64,
+            values: values.as_ptr().expose_provenance() as u64,
+            count: u32::try_from(keys.len()).unwrap_or(ROOM),
+            map: number(map.map().fd().as_fd()),
+            ..Batch::zeroed()
+        };
+        // SAFETY: both slices have `count` elements of the sizes that the map has, which `HashMap` has
+        // checked, and outlive the call, which reads them.
+        unsafe { bpf(MAP_UPDATE_BATCH, &mut batch) }
+            .map_err(|io_error| SyscallError { call: "bpf_map_update_batch", io_error })?;
+    }
+    Ok(())
 }

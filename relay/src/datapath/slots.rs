@@ -203,10 +203,7 @@ fn write(
         Some(pinned) => pinned,
         None => create(pin, end, flags)?,
     };
-    for (key, number) in entries {
-        pinned.insert(key, number, 0).map_err(DatapathError::map("slots", "write"))?;
-    }
-    Ok(())
+    entries::insert_all(&mut pinned, entries).map_err(DatapathError::map("slots", "write"))
 }
 
 fn remove(pin: &Pin, keys: impl Iterator<Item = Key>) -> Result<(), DatapathError> {

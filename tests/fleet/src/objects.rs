@@ -104,7 +104,7 @@ mod tests {
         let object = file(247, 10);
         let hash = Blake2s256::digest(&object);
         let mut binary = [file(62, 0), object.clone(), vec![7; 5], hash.to_vec()].concat();
-        assert_eq!(change(&mut binary).unwrap(), 1);
+        assert_eq!(change(&mut binary).expect("an object"), 1);
         let mut changed = object;
         changed[PADDING] = 1;
         assert_eq!(binary[64..138], changed);

@@ -169,7 +169,9 @@ impl Commands {
     /// The time of `wg setconf` with these peers, on an interface that goes again.
     fn set_conf(&self) -> Result<Duration> {
         let file = self.directory.path().join("wg.conf");
-        let mut text = "[Interface]\nListenPort = 51821\n".to_owned();
+        // With a key: only then does the kernel compute what it has in common with each peer.
+        let mut text =
+            format!("[Interface]\nPrivateKey = {}\nListenPort = 51821\n", key(self.peers));
         for peer in 0..self.peers {
             writeln!(
                 text,
