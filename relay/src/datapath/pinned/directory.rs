@@ -284,10 +284,11 @@ impl Pins {
             fs::remove_dir(dir).map_err(failed(dir, "remove"))?;
             was_there = true;
         }
-        let parents = self.dir.ancestors().skip(1).take(2).filter(|_| was_there);
-        for parent in parents {
+        // Also without pins: whoever removed those may not have come to this.
+        for parent in self.dir.ancestors().skip(1).take(2) {
             match fs::remove_dir(parent) {
                 Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => break,
                 Err(error) => return Err(failed(parent, "remove")(error)),
             }
