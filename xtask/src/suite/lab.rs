@@ -227,8 +227,9 @@ const LONG: [&str; 9] = [
 
 /// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
 /// instructions, and skips the time in which it waits.
-const TIMED: [&str; 8] = [
+const TIMED: [&str; 9] = [
     "fairness::",
+    "follow::",
     "limits::tcp_",
     "mesh::address::",
     "mesh::failover::",
