@@ -55,7 +55,7 @@ labelled! {
     /// A link-local address.
     LinkLocal = 16, "link_local", Disposition::Packet;
     /// A loopback, unspecified, IPv4-mapped or reserved address, or one of translated IPv4 (NAT64, 6to4,
-    /// Teredo) that no list and no route names.
+    /// Teredo) or of a cloud's metadata service that no list, route or rule names.
     ReservedAddress = 17, "reserved_address", Disposition::Packet;
     /// Program and counters disagree about a slot.
     Inconsistent = 18, "inconsistent", Disposition::Relay;

@@ -22,6 +22,7 @@ mod relayed;
 mod routing;
 mod rules;
 mod slots;
+mod special;
 mod transit;
 mod trial;
 

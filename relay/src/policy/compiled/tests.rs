@@ -73,6 +73,37 @@ fn one_to_many_is_two_classes_and_each_pair_has_its_answer() {
 }
 
 #[test]
+fn a_metadata_service_is_nobodys_in_formula_and_tables_until_it_is_named() {
+    let all = || vec![net("0.0.0.0/0"), net("::/0")];
+    let services = ["100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fd20:ce::254"];
+    for routes in [all(), vec![]] {
+        for name in [None, Some("100.100.100.200/32"), Some("fd00:ec2::254/128")] {
+            let lists = all().into_iter().chain(name.map(net)).collect();
+            let exit = peer(1, &["10.3.2.3"], routes.clone(), all());
+            let relay = relay(
+                vec![peer(0, &["10.3.2.2", "fd00::3:2:2"], vec![], lists), exit],
+                Egress::Stack,
+            );
+            let sources = Sources { relay: &relay, host_addresses: &[], slots: &[1, 2] };
+            let compiled = compile(&sources, &[]).expect("small");
+            for service in services {
+                let to: IpAddr = service.parse().expect("an address");
+                let from = if to.is_ipv4() { "10.3.2.2" } else { "fd00::3:2:2" };
+                let from = from.parse().expect("an address");
+                let is_named = name.is_some_and(|name| name.starts_with(service));
+                let expected = match (is_named, routes.is_empty()) {
+                    (false, _) => Err(Reason::ReservedAddress),
+                    (true, true) => Ok(Verdict::ToStack),
+                    (true, false) => Ok(Verdict::Relay),
+                };
+                assert_eq!(compiled.decide(from, to), expected, "{service} {name:?}");
+                assert_eq!(eval(&sources, from, to), expected, "{service} {name:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_peer_that_is_off_owns_its_addresses_and_reaches_nobody() {
     let all = || vec![net("0.0.0.0/0")];
     let off = Peer { enabled: false, ..peer(1, &["10.3.2.3"], vec![net("10.9.0.0/16")], all()) };

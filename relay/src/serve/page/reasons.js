@@ -31,7 +31,7 @@ const REASONS = {
   multicast: ["packet", "A multicast address."],
   broadcast: ["packet", "A broadcast address, of the overlay or the limited one."],
   link_local: ["packet", "A link-local address."],
-  reserved_address: ["packet", "A loopback, unspecified, IPv4-mapped or reserved address, or one of translated IPv4 (NAT64, 6to4, Teredo) that no list and no route names."],
+  reserved_address: ["packet", "A loopback, unspecified, IPv4-mapped or reserved address, or one of translated IPv4 (NAT64, 6to4, Teredo) or of a cloud's metadata service that no list, route or rule names."],
   inconsistent: ["relay", "Program and counters disagree about a slot."],
   not_routed: [
     "relay",
