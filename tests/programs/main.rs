@@ -8,6 +8,7 @@ mod drops;
 mod egress;
 mod errors;
 mod events;
+mod frozen;
 mod guard;
 mod host;
 mod learnt;
@@ -23,6 +24,7 @@ mod routing;
 mod rules;
 mod slots;
 mod special;
+mod swapped;
 mod transit;
 mod trial;
 

@@ -1,8 +1,9 @@
 //! The table of flows, read from its map.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     hash::{BuildHasher as _, RandomState},
+    mem::offset_of,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use relay_common::flow::{Record, SETS, State, TICK_BITS, WAYS, tcp};
 use super::{
     DatapathError,
     clock::{boot_ns, boot_ticks},
-    pinned::{FLOW_SEED, FLOWS, Mapped, Pins},
+    pinned::{FLOW_SEED, FLOWS, FRAGMENTS, Mapped, Pins, Words},
 };
 
 /// A flow that has not expired.
@@ -66,8 +67,15 @@ const SET: usize = WAYS + WAYS * ENTRY;
 
 const _: () = assert!(SET * size_of::<u64>() == size_of::<relay_common::flow::FlowSet>());
 
+/// The word of an entry that ends with the slot.
+const SLOT: usize = offset_of!(Record, slot) / size_of::<u64>();
+
+const _: () = assert!(offset_of!(Record, slot) % size_of::<u64>() == size_of::<u32>());
+
 /// Tags below this are of empty places, or of such as are being filled.
 const FIRST_TAG: u64 = 2;
+/// Tag of an empty place.
+const EMPTY: u64 = 0;
 
 /// The live flows, in no order; none if nothing is pinned.
 pub(super) fn read(pins: &Pins) -> Result<Vec<LiveFlow>, DatapathError> {
@@ -103,6 +111,34 @@ pub(super) fn copy(pins: &Pins, map: &MapData) -> Result<(), DatapathError> {
     }
     Mapped::new("flows", map, len)?.fill(&words);
     Ok(())
+}
+
+/// Ends the flows of these slots, and forgets their datagrams: they are about to belong to other peers,
+/// which may have the same addresses.
+pub(super) fn forget(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let slots: HashSet<u32> = slots.iter().copied().collect();
+    for map in [&FLOWS, &FRAGMENTS] {
+        let Some(Words { words, entries }) = pins.map(map).words()? else { continue };
+        for first in (0..entries as usize).map(|set| set * SET) {
+            for way in 0..WAYS {
+                let tag = words.get(first + way).unwrap_or(EMPTY);
+                let slot = words.get(first + WAYS + way * ENTRY + SLOT).unwrap_or(0);
+                if tag >= FIRST_TAG && slots.contains(&upper(slot)) {
+                    words.replace(first + way, tag, EMPTY);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The second half of a word, as it is in memory.
+fn upper(word: u64) -> u32 {
+    let [_, upper] = bytemuck::cast::<u64, [u32; 2]>(word);
+    upper
 }
 
 /// The seed of the hashes of pinned flows, made with the first of them.

@@ -29,6 +29,7 @@ use super::{
     differences,
     events::Recorder,
     flows::{self, LiveFlow},
+    frozen::freeze,
     hash::policy_hash,
     homes, load, meters,
     object::{self, OBJECT},
@@ -194,6 +195,7 @@ impl Loaded {
         let abi_version = pins.map_or_else(abi_version, |(pins, _)| pins.version());
         let policy_hash = policy_hash(compiled);
         loaded.fill(compiled, Generation { abi_version, tai_offset_s, number, policy_hash })?;
+        loaded.freeze()?;
         if counts_pairs {
             pairs::prepare(loaded.map(names::PAIR_COUNTERS)?)?;
         }
@@ -389,6 +391,17 @@ impl Loaded {
         let mut ports = HashMap::<_, u32, u32>::try_from(map).map_err(failed())?;
         for port in &compiled.host_ports {
             ports.insert(port, 1, 0).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    /// Closes the maps of the policy, as aya does with the arrays of the programs' data.
+    fn freeze(&self) -> Result<(), DatapathError> {
+        for name in [names::PREFIXES_V4, names::PREFIXES_V6, names::HOST_PORTS] {
+            let Some(Map::LpmTrie(map) | Map::HashMap(map)) = self.ebpf.map(name) else {
+                return Err(DatapathError::Lacks(name));
+            };
+            freeze(map).map_err(DatapathError::map(name, "freeze"))?;
         }
         Ok(())
     }

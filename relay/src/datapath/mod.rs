@@ -15,6 +15,7 @@ mod entries;
 mod error;
 mod events;
 mod flows;
+mod frozen;
 mod generation;
 mod guard;
 mod hash;
@@ -193,6 +194,7 @@ impl Datapath {
         }
         let new_slots = slots.new_slots();
         counters::clear(&self.pins, &new_slots)?;
+        flows::forget(&self.pins, &new_slots)?;
         held::forget(&self.pins, &new_slots)?;
         pairs::forget(&self.pins, &new_slots)?;
         meters::clear(&self.pins, &new_slots)?;

@@ -67,6 +67,26 @@ fn the_guard_runs_in_the_desired_mode_or_fails() {
 }
 
 #[test]
+fn with_jumbo_frames_it_runs_in_either_mode_and_judges_every_message() {
+    scenario(NEEDS, || {
+        let bed = Bed::make("guard-jumbo")?;
+        for (place, interface) in [(&bed.relay, UNDERLAY), (&bed.other, "eth0")] {
+            place.run("ip", &["link", "set", interface, "mtu", "9000"])?;
+        }
+        for mode in [XdpMode::Driver, XdpMode::Generic] {
+            let hook = bed.put(UNDERLAY, Some(mode), &settings(1000))??;
+            ensure!(hook.mode == Some(mode), "{hook:?}");
+            bed.send(&message::initiation(&key(), 1), Outcome::Initiation)?;
+            bed.send(&message::forged(&key()), Outcome::BadMac1)?;
+            // The largest that comes in one frame: headers take 28 of its bytes.
+            bed.send(&message::data(8972, 1), Outcome::Data)?;
+            bed.send(&vec![1; 8972], Outcome::Malformed)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn a_foreign_program_is_left_in_place() {
     scenario(NEEDS, || {
         let bed = Bed::make("guard-foreign")?;

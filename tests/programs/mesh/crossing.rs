@@ -197,6 +197,40 @@ fn an_error_of_the_second_relay_reaches_the_sender() {
 }
 
 #[test]
+fn a_packet_does_not_circle_between_relays_that_take_each_other_for_its_way() {
+    run("circle", || {
+        let policy = pair(&EACH_OTHER);
+        let a = Station::beside("crossing-circle-a", "b", policy.clone(), 2)?;
+        let mut b = Station::beside("crossing-circle-b", "a", policy, 2)?;
+        let way_to_a = Home { interface: b.tunnel().index, slot: b.other().slot };
+        b.programs.loaded().set_home(1, way_to_a)?;
+        for [one, other] in PAIRS {
+            // By the fast path, and by the whole decision.
+            let mut packets = vec![udp(one, other)];
+            if one.contains(':') {
+                packets.push(udp(one, other).with_destination_options());
+            }
+            for inner in packets {
+                a.own.write(inner.bytes())?;
+                let between = next(&a.tunnel().tun)?;
+                let tunnel = &b.tunnel.as_ref().expect("a tunnel").tun;
+                let (dropped, moved) = b.programs.moved(|programs| -> Result<()> {
+                    let before = programs.counts();
+                    tunnel.write(&between)?;
+                    deadline::until("the drop", || Ok((programs.counts() != before).then_some(())))
+                });
+                dropped?;
+                ensure!(moved == ["1 not_here +1"], "{moved:?}");
+                for (place, tun) in [("back", tunnel), ("to the peer", &b.own)] {
+                    ensure!(tun.read()?.is_none(), "it leaves {place}");
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn two_relays_make_of_a_packet_what_one_makes_of_it() {
     run("random", || {
         let one = Station::alone("crossing-one", pair(&EACH_OTHER))?;

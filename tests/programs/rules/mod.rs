@@ -4,6 +4,7 @@ mod answers;
 mod errors;
 mod fragments;
 mod histories;
+mod inherited;
 mod limited;
 mod limits;
 mod openings;
