@@ -229,7 +229,7 @@ const LONG: [&str; 9] = [
 /// instructions, and skips the time in which it waits.
 const TIMED: [&str; 9] = [
     "fairness::",
-    "follow::",
+    "follow::a_peer",
     "limits::tcp_",
     "mesh::address::",
     "mesh::failover::",
