@@ -12,7 +12,7 @@ use crate::{
     history::Store,
     model::InterfaceName,
     net::{self, Handle, NetError, fence, link},
-    wireguard,
+    wireguard::{self, WireguardError},
 };
 
 /// Relays that are to be taken down.
@@ -102,9 +102,10 @@ impl<'a> Down<'a> {
 
 /// Deletes a WireGuard interface, its peers first: with them the kernel takes far longer.
 pub(super) async fn delete_interface(handle: &Handle, interface: &InterfaceName) -> Result<()> {
-    // The interface goes all the same.
-    if let Err(error) = wireguard::remove_peers(interface).map_err(Error::from) {
-        tracing::warn!("{interface}: {}", error.chain());
+    match wireguard::remove_peers(interface) {
+        Ok(()) | Err(WireguardError::NoInterface { .. }) => {}
+        // The interface goes all the same.
+        Err(error) => tracing::warn!("{interface}: {}", Error::from(error).chain()),
     }
     link::delete(handle, interface).await?;
     Ok(())
