@@ -3,7 +3,7 @@
 use crate::document::Document;
 use crate::flows;
 use crate::grid::number;
-use crate::rows::{DOWN, FIRST_UP, Flow, Guard, ONE_MORE, SETCONF};
+use crate::rows::{Command, DOWN, FIRST_UP, Flow, Guard, ONE_MORE, SETCONF};
 
 /// A goal and the figure measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,11 +185,7 @@ fn commands(document: &Document) -> Vec<Goal> {
         if let Some(ms) = document.estimate_ms(row).filter(|_| row.peers <= 10_000) {
             goals.push(Goal::new(what.clone(), ms, most, "ms"));
         }
-        let mut same = document.commands.iter().filter(|other| other.peers == row.peers);
-        if let Some(wg) =
-            same.find(|other| other.verb.starts_with("wg show")).filter(|_| row.peers > 10)
-        {
-            let times = count(row.instructions) / count(wg.instructions);
+        if let Some(times) = in_terms_of(document, row, "wg show").filter(|_| row.peers > 10) {
             goals.push(Goal::new(format!("{what}, in wg show dump"), times, 3.0, ""));
         }
     }
@@ -201,18 +197,19 @@ fn commands(document: &Document) -> Vec<Goal> {
     }
     for (verb, most) in [(FIRST_UP, 1.3), (ONE_MORE, 0.2)] {
         for row in document.commands.iter().filter(|row| row.verb == verb && row.peers >= 10_000) {
-            let mut same = document.commands.iter().filter(|other| other.peers == row.peers);
-            let Some(set) = same.find(|other| other.verb == SETCONF) else { continue };
-            let what = format!("relay {verb}, {} peers, in wg setconf", number(row.peers.into()));
-            goals.push(Goal::new(
-                what,
-                count(row.instructions) / count(set.instructions),
-                most,
-                "",
-            ));
+            let Some(times) = in_terms_of(document, row, SETCONF) else { continue };
+            let what = format!("relay {verb}, {} peers, in {SETCONF}", number(row.peers.into()));
+            goals.push(Goal::new(what, times, most, ""));
         }
     }
     goals
+}
+
+/// How many times the instructions that a command which begins so takes with as many peers.
+fn in_terms_of(document: &Document, row: &Command, verb: &str) -> Option<f64> {
+    let mut same = document.commands.iter().filter(|other| other.peers == row.peers);
+    let other = same.find(|other| other.verb.starts_with(verb))?;
+    Some(count(row.instructions) / count(other.instructions))
 }
 
 fn memory(document: &Document) -> Vec<Goal> {

@@ -167,28 +167,21 @@ fn memory(document: &mut Document, bench: &Path) -> Result<()> {
 fn commands(document: &mut Document, bench: &Path, relay: &Path) -> Result<()> {
     let sizes = if document.quick { "4" } else { "4,10000,100000" };
     let mut machine = Machine::new(Kernel::fetch(Series::ALL[0])?);
-    machine.clock = Clock::Instructions { shift: SHIFT };
     // 100 000 peers, in the kernel and in the configuration.
     machine.memory_mib = 4096;
     machine.files.push((bench.to_path_buf(), PathBuf::from("/bin/bench")));
     machine.files.push((relay.to_path_buf(), PathBuf::from("/bin/relay")));
-    let command =
-        format!("exec /bin/bench commands --relay /bin/relay --peers {sizes} --shift {SHIFT}");
-    for row in follow("commands", |on_line| machine.run(&command, DEADLINE, on_line))? {
-        keep(row, "commands", &mut document.commands, &mut document.excuses)?;
-    }
-    let sizes_changed = if document.quick { "1000" } else { "1000,10000,100000" };
-    let command = format!(
-        "exec /bin/bench changes --relay /bin/relay --peers {sizes_changed} --shift {SHIFT}"
-    );
-    for row in follow("changes", |on_line| machine.run(&command, DEADLINE, on_line))? {
-        keep(row, "commands", &mut document.commands, &mut document.excuses)?;
-    }
-    machine.clock = Clock::Instructions { shift: PLAIN };
-    for peers in [1000, 10_000] {
+    let changed = if document.quick { "1000" } else { "1000,10000,100000" };
+    for (subject, sizes, shift) in [
+        ("commands", sizes, SHIFT),
+        ("changes", changed, SHIFT),
+        ("takeover", "1000", PLAIN),
+        ("takeover", "10000", PLAIN),
+    ] {
+        machine.clock = Clock::Instructions { shift };
         let command =
-            format!("exec /bin/bench takeover --relay /bin/relay --peers {peers} --shift {PLAIN}");
-        for row in follow("takeover", |on_line| machine.run(&command, DEADLINE, on_line))? {
+            format!("exec /bin/bench {subject} --relay /bin/relay --peers {sizes} --shift {shift}");
+        for row in follow(subject, |on_line| machine.run(&command, DEADLINE, on_line))? {
             keep(row, "commands", &mut document.commands, &mut document.excuses)?;
         }
     }
