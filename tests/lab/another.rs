@@ -4,12 +4,10 @@
 use std::{fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use proptest::{
-    prelude::*,
-    test_runner::{RngAlgorithm, TestRng},
-};
 use relay::model::PrivateKey;
 use relay_tests::{Lab, Site, scenario, skip};
+
+use crate::random::Random;
 
 /// Number of configurations, applied one after the other.
 const CONFIGURATIONS: usize = 12;
@@ -20,7 +18,7 @@ fn one_up_applies_any_change_and_status_agrees() {
         let lab = Lab::relay_alone(Site::node_to_node()?)?;
         let keys: Vec<_> = (0..5).map(|_| PrivateKey::generate()).collect::<Result<_, _>>()?;
         let keys: Vec<String> = keys.iter().map(|key| key.public_key().to_string()).collect();
-        let mut random = Random(TestRng::from_seed(RngAlgorithm::ChaCha, &[3; 32]));
+        let mut random = Random::new(3);
         let mut before = String::new();
         for number in 0..CONFIGURATIONS {
             let text = configuration(&mut random, &keys, lab.directory())?;
@@ -43,22 +41,6 @@ fn one_is_enough(lab: &Lab, text: &str) -> Result<()> {
     let again = lab.relay().up()?;
     ensure!(!again.changed && again.changes.is_empty(), "a second up changes {again:?}");
     Ok(())
-}
-
-struct Random(TestRng);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0.next_u32() as usize % limit
-    }
-
-    fn is(&mut self) -> bool {
-        self.below(2) == 0
-    }
-
-    fn one_of<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
 }
 
 /// Few values per key, so that one peer often gains what another loses.

@@ -84,8 +84,7 @@ fn up_killed_at_any_moment_passes_nothing_that_both_policies_drop() {
             lab.widen(lab.peer(name)?)?;
         }
         let host = lab.relay().namespace();
-        host.set_sysctl("ipv4/ip_forward", 1)?;
-        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        host.forward()?;
         let before = lab.relay().ledger()?;
         let allowed = Streams::start(&lab, &[(&a, &b)])?;
         let dropped = Streams::start(&lab, &[(&b, &c)])?;

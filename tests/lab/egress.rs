@@ -84,8 +84,7 @@ fn listed_outside_destinations_answer_and_nothing_else_comes_in() {
 /// Sets up forwarding and masquerading on the relay's host, and servers on the internet.
 fn route_outwards(lab: &Lab) -> Result<()> {
     let host = lab.relay().namespace();
-    host.set_sysctl("ipv4/ip_forward", 1)?;
-    host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+    host.forward()?;
     host.ip_batch(
         "address add 2001:db8::1/64 dev eth0 nodad\nroute add default via 2001:db8::fe\n",
     )?;

@@ -60,9 +60,7 @@ fn a_first_up_with_a_fault_in_any_call_opens_nothing_and_the_next_one_is_whole()
     scenario(skip::LAB, || {
         let bed = Bed::start()?;
         let relay = bed.lab.relay();
-        let dropped = Streams::start(&bed.lab, &[("node-b", "node-c")])?;
-        relay.down()?;
-        let empty = Footprint::read(relay)?;
+        let (dropped, empty) = bed.take_down()?;
         let mut tally = Tally::default();
         for fault in [Fault::Fails, Fault::Kills] {
             let points = Point::record(relay, &["up"], fault)?;
@@ -90,9 +88,7 @@ fn a_down_with_a_fault_in_any_call_opens_nothing_and_the_next_one_is_whole() {
     scenario(skip::LAB, || {
         let bed = Bed::start()?;
         let relay = bed.lab.relay();
-        let dropped = Streams::start(&bed.lab, &[("node-b", "node-c")])?;
-        relay.down()?;
-        let empty = Footprint::read(relay)?;
+        let (dropped, empty) = bed.take_down()?;
         let mut tally = Tally::default();
         for fault in [Fault::Fails, Fault::Kills] {
             relay.up()?;
@@ -221,9 +217,15 @@ impl Bed {
             lab.widen(lab.peer(name)?)?;
         }
         let host = lab.relay().namespace();
-        host.set_sysctl("ipv4/ip_forward", 1)?;
-        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        host.forward()?;
         Ok(Self { lab })
+    }
+
+    /// Takes the relay down. Returns a stream that is dropped in any case, and what the kernel has then.
+    fn take_down(&self) -> Result<(Streams, Footprint)> {
+        let dropped = Streams::start(&self.lab, &[("node-b", "node-c")])?;
+        self.lab.relay().down()?;
+        Ok((dropped, Footprint::read(self.lab.relay())?))
     }
 
     /// Node C lists node A, or a guest is there.

@@ -123,8 +123,7 @@ fn by_the_stack_the_same_pairs_pass_and_are_dropped() {
         site.relay_mut()?.insert("fast_path".to_owned(), false.into());
         let lab = Lab::build(site)?;
         let host = lab.relay().namespace();
-        host.set_sysctl("ipv4/ip_forward", 1)?;
-        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        host.forward()?;
         lab.relay().up()?;
         is_sound(&lab)?;
         lab.connect(lab.peers())?;
@@ -166,8 +165,7 @@ fn by_the_stack_nothing_to_a_peer_leaves_by_another_interface() {
         site.relay_mut()?.insert("fast_path".to_owned(), false.into());
         let lab = Lab::build(site)?;
         let host = lab.relay().namespace();
-        host.set_sysctl("ipv4/ip_forward", 1)?;
-        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        host.forward()?;
         route_v6(&lab)?;
         lab.relay().up()?;
         is_sound(&lab)?;

@@ -28,6 +28,7 @@ mod observe;
 mod own_tunnel;
 mod path;
 mod policy;
+mod random;
 mod rules;
 mod serve;
 mod shapes;

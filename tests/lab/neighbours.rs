@@ -157,8 +157,7 @@ fn the_fence_holds_in_a_vrf() {
 fn publish(lab: &Lab) -> Result<Namespace> {
     let service = Namespace::create("service")?;
     let host = lab.relay().namespace();
-    host.set_sysctl("ipv4/ip_forward", 1)?;
-    host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+    host.forward()?;
     let arguments = ["link", "add", "bridge0", "type", "veth", "peer", "name", "eth0", "netns"];
     host.run("ip", &[&arguments[..], &[service.name()]].concat())?;
     let [v4, v6] = SERVICE;

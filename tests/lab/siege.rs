@@ -32,8 +32,7 @@ impl Siege {
         let present: Vec<String> = site.names()?.into_iter().take(3).collect();
         let lab = Lab::start_with(site, &present)?;
         let host = lab.relay().namespace();
-        host.set_sysctl("ipv4/ip_forward", 1)?;
-        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        host.forward()?;
         let [a, b, c] = lab.first()?;
         for peer in [b, c] {
             lab.widen(peer)?;

@@ -9,11 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use proptest::{
-    prelude::Rng as _,
-    test_runner::{RngAlgorithm, TestRng},
-};
 use relay_tests::{Lab, Site, deadline, footprint::Footprint, scenario, skip, traffic::Streams};
+
+use crate::random::Random;
 
 /// How long, and how long until memory is first read: what is allocated once is there by then.
 const LONG: Duration = Duration::from_secs(30 * 60);
@@ -51,15 +49,14 @@ fn half_an_hour_of_changes_and_kills_loses_nothing_and_leaves_nothing() {
             lab.widen(lab.peer(name)?)?;
         }
         let host = lab.relay().namespace();
-        host.set_sysctl("ipv4/ip_forward", 1)?;
-        host.set_sysctl("ipv6/conf/all/forwarding", 1)?;
+        host.forward()?;
         let plain = lab.site().clone();
         let before = objects(&lab)?;
         let allowed = Streams::start(&lab, &[("node-a", "node-b"), ("node-b", "node-a")])?;
         let dropped = Streams::start(&lab, &[("node-b", "node-c")])?;
         let counted = lab.relay().ledger()?;
 
-        let mut random = Random(TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+        let mut random = Random::new(7);
         let started = Instant::now();
         let (mut changes, mut kills, mut memory) = (0, 0, None);
         while started.elapsed() < LONG {
@@ -70,7 +67,7 @@ fn half_an_hour_of_changes_and_kills_loses_nothing_and_leaves_nothing() {
             if random.below(4) == 0 {
                 kills += u32::from(kill(&lab, &mut random)?);
             }
-            let words = VERBS[random.below(VERBS.len())];
+            let words = random.one_of(&VERBS);
             lab.relay().relay(words).with_context(|| format!("{words:?}"))?;
             lab.relay().relay(&["reload"])?.success("relay reload")?;
             lab.relay().require_sound().with_context(|| format!("after change {changes}"))?;
@@ -109,7 +106,7 @@ fn half_an_hour_of_changes_and_kills_loses_nothing_and_leaves_nothing() {
 fn change(site: &mut Site, random: &mut Random) -> Result<()> {
     let of_c = site.addresses("node-c")?;
     let of_a = site.addresses("node-a")?;
-    if random.below(2) == 0 {
+    if random.is() {
         site.disallow("node-c", &of_a)?;
     }
     if random.below(3) == 0 {
@@ -123,7 +120,7 @@ fn change(site: &mut Site, random: &mut Random) -> Result<()> {
         let name = format!("guest-{guest}");
         let v6 = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 3, 2, octet.into());
         site.add_peer(&name, &[IpAddr::from([10, 3, 2, octet]), IpAddr::from(v6)])?;
-        if random.below(2) == 0 {
+        if random.is() {
             site.allow(&name, &of_c)?;
         }
     }
@@ -156,12 +153,4 @@ fn used_kib() -> Result<u64> {
         Ok(value.with_context(|| format!("{name} in /proc/meminfo"))?.parse()?)
     };
     Ok(field("SUnreclaim")? + field("VmallocUsed")? + field("Percpu")? + field("KernelStack")?)
-}
-
-struct Random(TestRng);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0.next_u32() as usize % limit
-    }
 }

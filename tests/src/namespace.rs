@@ -92,6 +92,12 @@ impl Namespace {
             .with_context(|| format!("write {}", path.display()))
     }
 
+    /// Lets it forward packets of both families.
+    pub fn forward(&self) -> Result<()> {
+        self.set_sysctl("ipv4/ip_forward", 1)?;
+        self.set_sysctl("ipv6/conf/all/forwarding", 1)
+    }
+
     /// Reads a sysctl of /proc/sys/net.
     pub fn sysctl(&self, key: &str) -> Result<String> {
         let path = Path::new("/proc/sys/net").join(key);
