@@ -16,14 +16,11 @@ use relay_tests::{
     guard::bed::Bed,
     inner::Inner,
     program_run::{ProgramRun, REDIRECT, address, peer, relay},
-    scenario,
-    skip::Need,
+    scenario, skip,
     tun_host::TunHost,
 };
 
 use crate::{four, possible};
-
-const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
 
 const SYN_ACK: u8 = tcp::SYN | tcp::ACK;
 
@@ -175,7 +172,7 @@ fn what_has_no_room_counts_for_its_pair() {
 
 #[test]
 fn learning_goes_on_across_policies_until_it_ends_and_a_slot_is_forgotten_with_its_peer() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("learnt-policies")?;
         let host = TunHost::up(&bed, &four())?;
         let [ends, _] = both();

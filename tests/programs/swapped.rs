@@ -16,13 +16,10 @@ use relay_tests::{
     guard::bed::Bed,
     inner::Inner,
     program_run::{address, peer, relay},
-    scenario,
-    skip::Need,
+    scenario, skip,
     tun_host::TunHost,
 };
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
-
-const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
 
 /// How often the policy is swapped.
 const SWAPS: u32 = 100;
@@ -77,7 +74,7 @@ fn arrived(host: &TunHost<'_>, number: u32) -> Result<[bool; 4]> {
 
 #[test]
 fn each_packet_is_judged_by_one_of_the_policies_and_none_by_a_mixture() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("swapped")?;
         let host = TunHost::up(&bed, &to(2))?;
         let policies = [host.compile(&to(3))?, host.compile(&to(2))?];
@@ -113,7 +110,7 @@ fn each_packet_is_judged_by_one_of_the_policies_and_none_by_a_mixture() {
 
 #[test]
 fn a_policy_whose_maps_the_kernel_refuses_leaves_packets_as_they_were() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("swapped-refused")?;
         let host = TunHost::up(&bed, &to(2))?;
         let next = host.compile(&to(3))?;

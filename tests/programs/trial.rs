@@ -12,18 +12,15 @@ use relay_tests::{
     guard::bed::Bed,
     inner::Inner,
     program_run::{address, peer, relay},
-    scenario,
-    skip::Need,
+    scenario, skip,
     tun_host::TunHost,
 };
-
-const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
 
 const RELAY: Answer = Ok(Verdict::Relay);
 
 #[test]
 fn what_the_candidate_would_drop_or_let_through_is_counted_and_nothing_else_changes() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("trial-pairs")?;
         let host = TunHost::up(&bed, &crate::four())?;
         // 1 and 2 no longer list each other; 1 and 3 do.
@@ -70,7 +67,7 @@ fn what_the_candidate_would_drop_or_let_through_is_counted_and_nothing_else_chan
 
 #[test]
 fn a_candidate_judges_the_flows_that_there_are_as_a_reload_would() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("trial-flows")?;
         let ends = ["10.3.2.2", "10.3.2.3"].map(address);
         let back = [ends[1], ends[0]];
@@ -103,7 +100,7 @@ fn a_candidate_judges_the_flows_that_there_are_as_a_reload_would() {
 
 #[test]
 fn an_equal_candidate_makes_the_same_of_every_packet() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("trial-equal")?;
         let host = TunHost::up(&bed, &ruled(&[22]))?;
         start(&host, &ruled(&[22]))?;
@@ -134,7 +131,7 @@ fn an_equal_candidate_makes_the_same_of_every_packet() {
 
 #[test]
 fn another_policy_ends_a_trial_and_leaves_nothing_of_it() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("trial-ends")?;
         let host = TunHost::up(&bed, &ruled(&[22]))?;
         start(&host, &ruled(&[]))?;

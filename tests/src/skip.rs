@@ -62,6 +62,9 @@ pub const LAB: &[Need] = &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard
 pub const TIMED: &[Need] =
     &[Need::Root, Need::Tools, Need::Relay, Need::WireGuard, Need::SkippingClock];
 
+/// The needs of those that attach programs to a TUN interface.
+pub const TUN: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
+
 impl Need {
     /// Its name in [`REQUIRE`].
     pub const fn name(self) -> &'static str {

@@ -8,7 +8,7 @@ use relay::{
 };
 use relay_common::mesh::Home;
 use relay_tests::{
-    deadline, guard::bed::Bed, inner::Inner, program_run::address, scenario, skip::Need,
+    deadline, guard::bed::Bed, inner::Inner, program_run::address, scenario, skip,
     tun_host::TunHost,
 };
 
@@ -17,8 +17,6 @@ use crate::{
     four,
     trial::{found, start},
 };
-
-const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
 
 /// Slot of the other relay.
 const OTHER: u32 = 9;
@@ -46,7 +44,7 @@ fn homes(bed: &Bed) -> Result<Array<MapData, u64>> {
 
 #[test]
 fn an_equal_candidate_differs_in_nothing_whoever_may_not_send_and_brings_nobody_home() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("mesh-trial")?;
         let policy = meshed();
         let host = TunHost::up(&bed, &policy)?;

@@ -6,13 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use relay::model::{Peer, PublicKey, Relay, Rule, Selector, Services, Transport};
 use relay_common::flow::tcp;
 use relay_tests::{
-    deadline, guard::bed::Bed, inner::Inner, program_run::relay, scenario, skip::Need,
-    tun_host::TunHost,
+    deadline, guard::bed::Bed, inner::Inner, program_run::relay, scenario, skip, tun_host::TunHost,
 };
 
 use super::{back, families};
-
-const NEEDS: &[Need] = &[Need::Root, Need::Tools, Need::Bpf, Need::Tun];
 
 /// Keys of the peer that has the first address at first, and of the one that has it then.
 const FORMER: u8 = 1;
@@ -98,7 +95,7 @@ fn counted(host: &TunHost<'_>, slot: u32) -> Result<u64> {
 
 #[test]
 fn a_key_that_gets_the_address_of_another_inherits_no_flow_and_no_count() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("inherited-at-once")?;
         let host = TunHost::up(&bed, &owned_by(Some(FORMER)))?;
         begin(&host)?;
@@ -110,7 +107,7 @@ fn a_key_that_gets_the_address_of_another_inherits_no_flow_and_no_count() {
 
 #[test]
 fn nor_does_one_that_gets_its_slot_too() {
-    scenario(NEEDS, || {
+    scenario(skip::TUN, || {
         let bed = Bed::make("inherited-slot")?;
         let host = TunHost::up(&bed, &owned_by(Some(FORMER)))?;
         let slot = slot_of(&host, FORMER)?;
