@@ -32,8 +32,10 @@ impl<'a> TunHost<'a> {
         place.set_sysctl(&format!("ipv6/conf/{INTERFACE}/disable_ipv6"), 1)?;
         place.ip_batch(&format!("link set {INTERFACE} mtu 1420 up\n"))?;
         let in_force = compile(policy, &observe(place, datapath, INTERFACE)?)?;
-        let host = Self { place, datapath, tun, in_force };
+        let mut host = Self { place, datapath, tun, in_force };
         host.switch_to(&host.in_force)?;
+        // From now on no slot of it is new.
+        host.in_force = host.compile(policy)?;
         Ok(host)
     }
 
