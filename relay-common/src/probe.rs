@@ -33,6 +33,7 @@ pub const fn is_dropped(mark: u32) -> bool {
 }
 
 /// The verdict that a mark stands for; `None` if it stands for none.
+#[inline(always)]
 pub fn decode(mark: u32) -> Option<Result<Verdict, Reason>> {
     match mark {
         RELAY => Some(Ok(Verdict::Relay)),

@@ -73,7 +73,8 @@ labelled! {
     NoFirstFragment = 24, "no_first_fragment", Disposition::Packet;
     /// A fragment between peers with rules that cuts or overlaps the transport header.
     BadFragment = 25, "bad_fragment", Disposition::Packet;
-    /// An ICMP error that quotes no packet of a flow between its sender and its receiver.
+    /// An ICMP error that quotes no packet of a flow between its sender and its receiver, or, to the
+    /// relay, none that the relay sent to its sender.
     UnrelatedError = 26, "unrelated_error", Disposition::Packet;
     /// Sender or receiver is disabled (enabled = false).
     Disabled = 27, "disabled", Disposition::Policy;

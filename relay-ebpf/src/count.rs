@@ -85,8 +85,8 @@ pub fn used(rule: u32) {
 
 /// Counts packets and bytes from a peer to the host's stack.
 #[inline(always)]
-pub fn from_peer_to_host(source: &Leaf, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
-    let from = maps::counters(source.slot()).ok_or(Reason::Inconsistent)?;
+pub fn from_peer_to_host(source: u32, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
+    let from = maps::counters(source).ok_or(Reason::Inconsistent)?;
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add!(from, PeerCounters, host_rx_packets, packets);
@@ -107,10 +107,10 @@ pub fn from_host_to_peer(destination: &Leaf, (packets, bytes): (u64, u64)) -> Re
     Ok(())
 }
 
-/// Counts a dropped packet, by sender and reason.
+/// Counts a dropped packet, by slot of its sender and reason.
 #[inline(always)]
-pub fn dropped(packet: &Packet<'_>, source: &Leaf, reason: Reason) {
-    dropped_slot(source.counted_slot(), reason, packet.segments().into());
+pub fn dropped(packet: &Packet<'_>, source: u32, reason: Reason) {
+    dropped_slot(source, reason, packet.segments().into());
 }
 
 /// Counts dropped packets of a slot.

@@ -19,11 +19,13 @@ mod home;
 mod host;
 mod icmp;
 mod ingress;
+mod judged;
 mod limits;
 mod maps;
 mod packet;
 mod part;
 mod policy;
+mod quote;
 mod router;
 mod ruled;
 mod seen;
@@ -248,60 +250,56 @@ enum Done {
 /// Decides about what [`direct`] leaves. A function of its own, so that its registers and stack cost
 /// the fast path nothing, and are free again before an error is built. For a trial it leaves the
 /// decision instead of carrying it out.
+///
+/// VERIFIER: in steps for the reason of [`ruled`].
 #[inline(never)]
 fn from_peer<const ROLE: u32>(ctx: TcContext) -> Done {
-    let packet = Packet::new(&ctx);
     // Another copy of this program has already decided.
-    if packet.has_passed() {
+    if Packet::new(&ctx).has_passed() {
         return Done::Pass;
     }
+    if ingress::judge::<ROLE>(again(&ctx)) {
+        return Done::AskRules;
+    }
+    ingress::check_error(again(&ctx));
+    if has(LIMITED) {
+        ingress::limit(again(&ctx));
+    }
+    finish_judged::<ROLE>(ctx)
+}
+
+/// Does what the verdict says.
+#[inline(never)]
+fn finish_judged<const ROLE: u32>(ctx: TcContext) -> Done {
+    let packet = Packet::new(&ctx);
     // Read once, so that each test of a feature is one instruction.
     let features = settings::features();
-    let mut source = Leaf::NOBODY;
-    let judged = ingress::judge::<ROLE>(&packet, features, &mut source);
-    if features & MESH != 0 {
-        home::arrive(&packet, &source);
+    let Some(judged) = maps::judged() else { return Done::Drop };
+    if judged.verdict == probe::encode(Err(Reason::WrongHome))
+        && features & MESH != 0
+        && home::relay_error(again(&ctx))
+    {
+        return Done::Redirect;
     }
-    // VERIFIER: with one test for probes the compiler reads the verdict before it tests whether there
-    // is one, and 6.1.176 reports "invalid read from stack".
-    let outcome = match judged {
-        Ok(passing) if passing.verdict == Verdict::ByRule => {
-            if features & RULES != 0 {
-                return Done::AskRules;
-            }
-            Err(Reason::Inconsistent)
-        }
-        Err(reason)
-            if features & RULES != 0 && ingress::may_answer_a_flow::<ROLE>(&packet, reason) =>
-        {
-            return Done::AskRules;
-        }
-        Err(Reason::WrongHome) if features & MESH != 0 && home::relay_error(again(&ctx)) => {
-            return Done::Redirect;
-        }
-        Ok(passing) if packet.is_probe() => return answer_probe(&ctx, Ok(passing.verdict)),
-        Err(reason) if packet.is_probe() => return answer_probe(&ctx, Err(reason)),
-        Ok(passing) if ROLE == TRIAL => {
-            ingress::charge(&packet, features, &source, &passing);
-            tried::leave(probe::encode(Ok(passing.verdict)));
-            return Done::Pass;
-        }
-        Ok(passing) => {
-            let outcome = ingress::carry_out(&packet, features, &source, &passing);
-            if tried::leaves(ROLE) && outcome.is_ok() {
-                tried::decided(probe::encode(Ok(passing.verdict)));
-            }
-            outcome
-        }
-        Err(reason) => Err(reason),
-    };
-    if ROLE == TRIAL {
-        if let Err(reason) = outcome {
-            tried::leave(probe::encode(Err(reason)));
-        }
+    if packet.is_probe() {
+        ctx.set_mark(judged.verdict);
         return Done::Drop;
     }
-    finish::<ROLE>(&packet, features, &source, outcome)
+    if ROLE == TRIAL {
+        if !probe::is_dropped(judged.verdict) {
+            ingress::charge(features, judged);
+        }
+        tried::leave(judged.verdict);
+        return Done::Drop;
+    }
+    let outcome = judged.decoded().and_then(|verdict| {
+        let outcome = ingress::carry_out(&packet, features, judged, verdict)?;
+        if tried::leaves(ROLE) {
+            tried::decided(judged.verdict);
+        }
+        Ok(outcome)
+    });
+    finish::<ROLE>(&packet, features, judged.source, outcome)
 }
 
 /// What is left to do with a packet that was decided about. Counts it if it is dropped.
@@ -309,7 +307,7 @@ fn from_peer<const ROLE: u32>(ctx: TcContext) -> Done {
 fn finish<const ROLE: u32>(
     packet: &Packet<'_>,
     features: u32,
-    source: &Leaf,
+    source: u32,
     outcome: Result<Outcome, Reason>,
 ) -> Done {
     match outcome {
@@ -324,7 +322,7 @@ fn finish<const ROLE: u32>(
         Err(reason) => {
             trace::outcome(packet, features, reason.index() as i32);
             count::dropped(packet, source, reason);
-            event::write(packet, source.counted_slot(), reason, Direction::Ingress);
+            event::write(packet, source, reason, Direction::Ingress);
             // Where peers are at home is no matter of policy.
             if tried::leaves(ROLE) && !matches!(reason, Reason::WrongHome | Reason::NotHere) {
                 tried::decided(probe::encode(Err(reason)));
@@ -347,7 +345,7 @@ fn to_peer(ctx: TcContext) -> i32 {
     match egress::decide(&packet) {
         Ok(()) => PASS,
         Err(reason) => {
-            count::dropped(&packet, &Leaf::NOBODY, reason);
+            count::dropped(&packet, UNATTRIBUTED_SLOT, reason);
             event::write(&packet, UNATTRIBUTED_SLOT, reason, Direction::Egress);
             TC_ACT_SHOT
         }

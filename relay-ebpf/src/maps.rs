@@ -16,7 +16,7 @@ use relay_common::{
     usage::{MAX_HOLDERS, MAX_USES, Use, UseKey},
 };
 
-use crate::{part::Part, seen::Seen};
+use crate::{judged::Judged, part::Part, seen::Seen};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 /// Excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) denies writing with it.
@@ -81,6 +81,8 @@ static RULE_COUNTERS: Array<RuleCounters> = Array::with_max_entries(1, MMAPABLE)
 static METERS: Array<SharedMeter> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static SEEN: PerCpuArray<Seen> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static JUDGED: PerCpuArray<Judged> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static TRIED: PerCpuArray<Tried> = PerCpuArray::with_max_entries(1, 0);
 #[map]
@@ -169,6 +171,13 @@ pub fn errors(slot: u32) -> Option<*mut u64> {
 pub fn seen() -> Option<&'static mut Seen> {
     // SAFETY: no program interrupts another one on its processor: both run with bottom halves off.
     SEEN.get_ptr_mut(0).map(|seen| unsafe { &mut *seen })
+}
+
+/// The same of the decision by lists and the host's routing.
+#[inline(always)]
+pub fn judged() -> Option<&'static mut Judged> {
+    // SAFETY: as above.
+    JUDGED.get_ptr_mut(0).map(|judged| unsafe { &mut *judged })
 }
 
 /// What both policies of a trial make of the packet that this processor decides about.

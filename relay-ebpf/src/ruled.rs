@@ -11,13 +11,11 @@
 use aya_ebpf::programs::TcContext;
 use relay_common::{
     Leaf, Reason,
-    bytes::{Bytes, Pod},
     flow::{
         self, FlowOf, Flows as _, Fragment, begin, forget, judge, judge_error, judge_later,
         remember,
     },
     header::Headers,
-    icmp::ICMP_LEN,
     names::{FAST_PATH, LIMITED, PAIR_STATS},
     payload::Payload,
     probe, service,
@@ -34,7 +32,9 @@ use crate::{
     ingress::Outcome,
     limits, maps,
     packet::Packet,
-    policy, router,
+    policy,
+    quote::Quote,
+    router,
     seen::{Seen, Subject, code, decoded},
     settings, tables, tried,
 };
@@ -140,7 +140,7 @@ fn read_quoted_into(packet: &Packet<'_>, seen: &mut Seen) -> Option<()> {
     let cell = tables::cell(&source, &destination);
     let otherwise = verdict::decide(&source, &destination, cell, false).err();
     seen.verdict = code(Err(otherwise.unwrap_or(Reason::UnrelatedError)));
-    let quote = Quote { packet, at: transport.offset + ICMP_LEN };
+    let quote = Quote::of(packet, &transport);
     let quoted = Headers::of(&quote)?;
     let is_to_its_sender = match (&quoted, &error) {
         (Headers::V4(quoted), Headers::V4(error)) => {
@@ -295,7 +295,6 @@ fn finish_seen<const ROLE: u32>(ctx: TcContext) -> Done {
     if packet.is_probe() {
         return answer_probe(&ctx, verdict.map(|()| Verdict::Relay));
     }
-    let mut source = Leaf::NOBODY;
     let outcome = verdict.and_then(|()| {
         if features & FAST_PATH == 0 {
             return Ok(Outcome::Passed);
@@ -309,23 +308,11 @@ fn finish_seen<const ROLE: u32>(ctx: TcContext) -> Done {
     {
         tried::decided(relayed_seen(seen));
     }
+    let mut source = Leaf::NOBODY;
     if outcome.is_err()
         && let Ok(headers) = packet.headers()
     {
         (source, _) = policy::leaves(&headers);
     }
-    finish::<ROLE>(&packet, features, &source, outcome)
-}
-
-/// The packet that an ICMP error quotes.
-struct Quote<'a> {
-    packet: &'a Packet<'a>,
-    at: u32,
-}
-
-impl Bytes for Quote<'_> {
-    #[inline(always)]
-    fn read<T: Pod>(&self, at: u32) -> Option<T> {
-        self.packet.read(self.at + at)
-    }
+    finish::<ROLE>(&packet, features, source.counted_slot(), outcome)
 }

@@ -19,6 +19,7 @@ mod meters;
 mod pairs;
 mod pins;
 mod probe;
+mod quoted;
 mod relayed;
 mod routing;
 mod rules;
@@ -27,6 +28,7 @@ mod special;
 mod swapped;
 mod transit;
 mod trial;
+mod verified;
 
 use relay::model::Relay;
 use relay_tests::{

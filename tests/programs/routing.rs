@@ -27,7 +27,7 @@ fn on_new_host(
     }
 }
 
-fn on(host: &Host, relay: Relay, work: impl FnOnce(&mut ProgramRun) + Send) {
+pub(crate) fn on(host: &Host, relay: Relay, work: impl FnOnce(&mut ProgramRun) + Send) {
     let inside = host.enter(|| {
         let mut programs = ProgramRun::on_host(relay, &[], 0);
         programs.interface = Host::INTERFACE;

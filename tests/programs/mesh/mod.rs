@@ -7,6 +7,8 @@ mod flows;
 mod moves;
 mod tried;
 
+pub(crate) use tried::meshed;
+
 use relay::datapath::Run;
 use relay_common::mesh::Home;
 use relay_tests::{

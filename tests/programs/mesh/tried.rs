@@ -22,7 +22,7 @@ use crate::{
 const OTHER: u32 = 9;
 
 /// The policy of [`four`] at one of two relays.
-fn meshed() -> Relay {
+pub(crate) fn meshed() -> Relay {
     let relay = |name: &str, key| MeshRelay {
         name: name.parse().expect("a name"),
         public_key: PublicKey::from_bytes([key; 32]),

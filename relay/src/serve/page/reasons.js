@@ -60,7 +60,7 @@ const REASONS = {
   ],
   unrelated_error: [
     "packet",
-    "An ICMP error that quotes no packet of a flow between its sender and its receiver.",
+    "An ICMP error that quotes no packet of a flow between its sender and its receiver, or, to the relay, none that the relay sent to its sender.",
   ],
   disabled: ["policy", "Sender or receiver is disabled (enabled = false)."],
   rate: ["policy", "Faster than rate_from of the sender or rate_to of the receiver."],
