@@ -17,5 +17,5 @@ pub use read::{
     parse_group_name, parse_instant, parse_named, parse_network, parse_peer_name, parse_public_key,
     parse_relay_name, parse_rule_name, parse_service, parse_services, parse_webhook_name,
     read_mesh_key, read_private_key, read_regular, read_signing_secret, read_stream,
-    require_signing_secrets,
+    require_signing_secrets, require_trusted,
 };

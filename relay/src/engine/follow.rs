@@ -152,7 +152,9 @@ impl<'a> Follower<'a> {
         let Site { config, verb, notice, .. } = self.site;
         if let Some(known) = &self.known {
             let lock = Lock::relay(&known.interface, verb, notice)?;
-            return Ok((config::load(config, OPTIONS).ok().map(|loaded| loaded.relay), lock));
+            let loaded = config::load(config, OPTIONS).ok();
+            let trusted = loaded.filter(|loaded| config::require_trusted(loaded).is_ok());
+            return Ok((trusted.map(|loaded| loaded.relay), lock));
         }
         let (loaded, lock) = Lock::load(self.site, OPTIONS)?;
         Ok((Some(loaded.relay), lock))

@@ -74,13 +74,14 @@ impl Lock {
     /// Locks the relay of a configuration, and reads the configuration under that lock.
     ///
     /// # Errors
-    /// The configuration is invalid, or the lock cannot be taken.
+    /// The configuration is invalid, others can change it, or the lock cannot be taken.
     pub(super) fn load(site: Site<'_>, options: Options) -> Result<(Loaded, Self)> {
         let mut interface = config::load(site.config, options)?.relay.interface;
         loop {
             let lock = Self::relay(&interface, site.verb, site.notice)?;
             // The last holder of the lock may have changed the files.
             let loaded = config::load(site.config, options)?;
+            config::require_trusted(&loaded)?;
             if loaded.relay.interface == interface {
                 return Ok((loaded, lock));
             }

@@ -81,6 +81,7 @@ struct Recorded {
 /// up, or the configuration of its policy is not known. A step fails; what was begun is taken back then.
 pub async fn start_trial(site: Site<'_>, candidate: &Path) -> Result<()> {
     let loaded = config::load(candidate, OPTIONS)?;
+    config::require_trusted(&loaded)?;
     judge(&loaded)?;
     let context = Context::change(site, OPTIONS)?;
     let (handle, datapath) = (context.handle(), context.datapath());

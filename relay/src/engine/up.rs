@@ -66,6 +66,7 @@ impl Up {
         let UpOptions { dry_run, allow_empty, adopt, must_run } = options;
         let options = Options { allow_empty };
         let loaded = config::load(site.config, options)?;
+        config::require_trusted(&loaded)?;
         judge(&loaded)?;
         Secrets::read(&loaded)?;
         require_kernel()?;

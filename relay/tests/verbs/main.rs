@@ -15,3 +15,4 @@ mod schema;
 mod secrets;
 mod site;
 mod webhook;
+mod writers;

@@ -47,12 +47,12 @@ def talk(connection, calls):
         wait = max(0, next_line - now) if speaks else PATIENCE
         if not select.select([connection], [], [], wait)[0]:
             if not speaks:
-                sys.exit("the other end does not end the conversation")
+                sys.exit(f"at {time.strftime('%T')}: the other end does not end the conversation")
             continue
         data = connection.recv(65536)
         if not data:
             if speaks and calls:
-                sys.exit("the other end ended the conversation")
+                sys.exit(f"at {time.strftime('%T')}: the other end ended the conversation")
             return received, longest
         now = time.monotonic()
         longest = max(longest, now - (latest or now))
@@ -66,6 +66,9 @@ def talk(connection, calls):
 
 role, address = sys.argv[1:]
 signal.signal(signal.SIGTERM, end)
-with connect(role, address) as connection:
-    received, longest = talk(connection, role == "call")
+try:
+    with connect(role, address) as connection:
+        received, longest = talk(connection, role == "call")
+except OSError as error:
+    sys.exit(f"at {time.strftime('%T')}: {error}")
 print(json.dumps({"received": received, "longest_ms": round(longest * 1000)}))

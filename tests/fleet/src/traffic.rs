@@ -90,9 +90,14 @@ impl Traffic {
         ))?;
         let (pings, lost) = answers(&ping).with_context(|| format!("ping: {}", ping.trim_end()))?;
         let mut silences = Silences { pings, stream: Duration::ZERO, lost, lines: 0 };
-        for said in [called, listened] {
-            let Ok(Value::Object(end)) = serde_json::from_str(&said) else {
-                bail!("expected a connection that is not cut, found:\n{}", said.trim_end());
+        for said in [&called, &listened] {
+            let Ok(Value::Object(end)) = serde_json::from_str(said) else {
+                bail!(
+                    "expected a connection that is not cut, found:\n{}\nand at the other \
+                     end:\n{}\n{silences:?}",
+                    called.trim_end(),
+                    listened.trim_end()
+                );
             };
             let number = |key: &str| end.get(key).and_then(Value::as_u64).unwrap_or_default();
             silences.stream = silences.stream.max(Duration::from_millis(number("longest_ms")));

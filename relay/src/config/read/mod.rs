@@ -12,7 +12,7 @@
 //!   `opened`;
 //! - `findings`, `place`, `fault`, `problem`: what is wrong, where, and what to write instead;
 //!   `shown`, `unknown`: how that is put;
-//! - `secrets`: key files that the configuration names;
+//! - `secrets`: key files that the configuration names; `writers`: who else can change any file;
 //! - `stamp`: whether the files changed.
 //!
 //! [`load`] and [`Secrets`] touch files; `parse`, which does the rest, is pure. All problems of all
@@ -54,6 +54,7 @@ pub(super) mod tests;
 mod unknown;
 mod url;
 mod value;
+mod writers;
 mod zone;
 
 pub use fault::Fault;
@@ -75,6 +76,7 @@ pub use value::{
     public_key as parse_public_key, relay_name as parse_relay_name, rule_name as parse_rule_name,
     webhook_name as parse_webhook_name,
 };
+pub use writers::require_trusted;
 
 pub(super) use endpoint::{endpoint, endpoint_address};
 pub(super) use keys::{MTU_MAX, MTU_MIN, MTU_MIN_V6};
@@ -107,13 +109,16 @@ pub fn load_texts(
     parse::parse(&sources, options)
 }
 
-/// Parses the sources, the main file first, and adds warnings about exposed key files.
+/// Parses the sources, the main file first, and adds warnings about files that others can read or
+/// write.
 ///
 /// # Errors
 /// Every problem in every source.
 pub(super) fn judge(sources: &[Source], options: Options) -> Result<Loaded, Problems> {
     let mut loaded = parse::parse(sources, options)?;
     let exposed = secrets::exposed_key_files(&loaded);
+    loaded.warnings.extend(exposed);
+    let exposed = writers::exposed(&loaded);
     loaded.warnings.extend(exposed);
     Ok(loaded)
 }

@@ -198,24 +198,8 @@ pub fn require_signing_secrets(loaded: &Loaded) -> Result<(), Problems> {
 
 /// Warnings about key files that others than their owner can read or write.
 pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
-    let relay = &loaded.relay;
-    let own = (&relay.private_key_file, &loaded.private_key_file, "relay.private_key_file".into());
-    let peers = relay.peers.iter().zip(&loaded.peers).filter_map(|(peer, locations)| {
-        let at = locations.preshared_key_file.as_ref()?;
-        let key = format!("{}.preshared_key_file", peer.name);
-        Some((peer.preshared_key_file.as_ref()?, at, key))
-    });
-    let webhooks = relay.webhooks.iter().zip(&loaded.webhooks).map(|(webhook, at)| {
-        (&webhook.secret_file, at, format!("webhook.{}.secret_file", webhook.name))
-    });
-    let mesh = relay
-        .mesh
-        .as_ref()
-        .zip(loaded.mesh.as_ref())
-        .map(|(mesh, at)| (&mesh.private_key_file, at, "mesh.private_key_file".into()));
-    let files = std::iter::once(own).chain(mesh).chain(peers).chain(webhooks);
-    files
-        .filter_map(|(path, at, key): (_, &Location, String)| {
+    key_files(loaded)
+        .filter_map(|(path, at, key)| {
             // A file that does not exist is not exposed; `Secrets::read` reports the rest.
             let mode = fs::metadata(path).ok()?.mode() & 0o7777;
             let problem =
@@ -224,6 +208,25 @@ pub(super) fn exposed_key_files(loaded: &Loaded) -> Vec<Problem> {
             (mode & OTHERS != 0).then(|| at.problem(key, Fault::new(problem, remedy)))
         })
         .collect()
+}
+
+/// Every key file, with place and key of its name.
+pub(super) fn key_files(loaded: &Loaded) -> impl Iterator<Item = (&Path, &Location, String)> {
+    let relay = &loaded.relay;
+    let own = relay.private_key_file.as_path();
+    let own = (own, &loaded.private_key_file, "relay.private_key_file".to_owned());
+    let peers = relay.peers.iter().zip(&loaded.peers).filter_map(|(peer, locations)| {
+        let at = locations.preshared_key_file.as_ref()?;
+        let key = format!("{}.preshared_key_file", peer.name);
+        Some((peer.preshared_key_file.as_deref()?, at, key))
+    });
+    let webhooks = relay.webhooks.iter().zip(&loaded.webhooks).map(|(webhook, at)| {
+        (webhook.secret_file.as_path(), at, format!("webhook.{}.secret_file", webhook.name))
+    });
+    let mesh = relay.mesh.as_ref().zip(loaded.mesh.as_ref()).map(|(mesh, at)| {
+        (mesh.private_key_file.as_path(), at, "mesh.private_key_file".to_owned())
+    });
+    std::iter::once(own).chain(mesh).chain(peers).chain(webhooks)
 }
 
 fn read_preshared_key(path: &Path) -> Result<PresharedKey, Fault> {
