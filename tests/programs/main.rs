@@ -9,6 +9,7 @@ mod egress;
 mod errors;
 mod events;
 mod frozen;
+mod fuzzed;
 mod guard;
 mod host;
 mod learnt;

@@ -23,6 +23,11 @@ const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
 impl Inner {
+    /// Any bytes.
+    pub fn raw(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec() }
+    }
+
     /// UDP with `payload` bytes, TTL or hop limit 64, from port 1024 to port 7.
     pub fn udp(source: IpAddr, destination: IpAddr, payload: usize) -> Self {
         let mut transport = vec![0; UDP_LEN + payload];

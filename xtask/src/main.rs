@@ -3,6 +3,7 @@
 
 mod build;
 mod command;
+mod fuzz;
 mod host;
 mod layers;
 mod release;
@@ -21,6 +22,7 @@ enum Arguments {
     Demo(command::demo::Arguments),
     Dist(command::dist::Arguments),
     Docs(command::docs::Arguments),
+    Fuzz(command::fuzz::Arguments),
     Setup(command::setup::Arguments),
     Test(command::test::Arguments),
     Layers(command::layers::Arguments),
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Arguments::Demo(arguments) => command::demo::run(&arguments),
         Arguments::Dist(arguments) => command::dist::run(&arguments),
         Arguments::Docs(arguments) => command::docs::run(&arguments),
+        Arguments::Fuzz(arguments) => command::fuzz::run(&arguments),
         Arguments::Setup(arguments) => Ok(command::setup::run(&arguments)),
         Arguments::Test(arguments) => Ok(command::test::run(arguments)),
         Arguments::Layers(arguments) => command::layers::run(&arguments),

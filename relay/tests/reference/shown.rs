@@ -7,8 +7,18 @@ use pulldown_cmark::{Event, Options, Parser};
 use crate::page;
 
 /// How the page begins the name of a test.
-const TARGETS: [&str; 9] =
-    ["relay", "relay-common", "xtask", "verbs", "objects", "programs", "network", "host", "lab"];
+const TARGETS: [&str; 10] = [
+    "relay",
+    "relay-common",
+    "relay-fuzz",
+    "xtask",
+    "verbs",
+    "objects",
+    "programs",
+    "network",
+    "host",
+    "lab",
+];
 
 #[test]
 fn every_test_that_a_threat_or_a_scenario_names_exists() {

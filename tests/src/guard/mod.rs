@@ -3,6 +3,7 @@
 pub mod bed;
 pub mod frame;
 pub mod message;
+pub mod reading;
 mod run;
 pub mod tunnel;
 

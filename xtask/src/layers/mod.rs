@@ -20,7 +20,7 @@ use self::table::{Row, Table};
 const TABLE: &str = "ARCHITECTURE.md";
 
 /// The sources of each crate. The guard is an object of its own.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "relay/src",
     "relay-common/src",
     "relay-ebpf/src",
@@ -28,6 +28,7 @@ const CRATES: [&str; 9] = [
     "tests/src",
     "tests/bench/src",
     "tests/fleet/src",
+    "tests/fuzz/src",
     "vm/src",
     "xtask/src",
 ];
