@@ -110,7 +110,7 @@ fn from_peer(programs: &mut ProgramRun, packet: &[u8]) {
             return;
         }
         Ok(Verdict::ToHost) | Err(Reason::DestinationUnknown) => {
-            return by_the_host(packet, &ran, &moved, slot);
+            return by_the_host(packet, &read, &ran, &moved, slot);
         }
         otherwise => otherwise,
     };
@@ -154,7 +154,8 @@ fn by_rules(packet: &[u8], read: &Read, ran: &Ran, moved: &[String], [from, to]:
 }
 
 /// Where the host's routing decides.
-fn by_the_host(packet: &[u8], ran: &Ran, moved: &[String], slot: u32) {
+fn by_the_host(packet: &[u8], read: &Read, ran: &Ran, moved: &[String], slot: u32) {
+    let is_error = read.is_error();
     if ran.verdict == OK {
         let expected = [
             format!("{slot} host_rx_packets +1"),
@@ -162,13 +163,25 @@ fn by_the_host(packet: &[u8], ran: &Ran, moved: &[String], slot: u32) {
         ];
         assert_eq!(moved, expected, "{packet:02x?}");
         assert_eq!(ran.packet, packet);
+        assert!(!is_error || quotes_the_host(packet), "{packet:02x?}");
         return;
     }
-    let reasons = [Reason::HostAccess, Reason::DestinationUnknown];
+    let of_errors = is_error.then_some(Reason::UnrelatedError);
+    let reasons = [Reason::HostAccess, Reason::DestinationUnknown].into_iter().chain(of_errors);
     let is_counted = |reason: &Reason| moved == [format!("{slot} {} +1", reason.label())];
     match reasons.into_iter().find(is_counted) {
         Some(reason) => is_dropped(packet, ran, moved, slot, reason),
         None => panic!("{moved:?}: {packet:02x?}"),
+    }
+}
+
+/// Whether the sender of what an ICMP error quotes has the address that the error goes to. `true` behind
+/// extension headers, where this reading does not look.
+fn quotes_the_host(error: &[u8]) -> bool {
+    match (error[0] >> 4, error.get(6)) {
+        (4, _) => error.get(40..44) == error.get(16..20),
+        (6, Some(58)) => error.get(56..72) == error.get(24..40),
+        _ => true,
     }
 }
 
