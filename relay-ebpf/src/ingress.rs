@@ -14,7 +14,8 @@ use relay_common::{
 use crate::{
     count, home, host,
     judged::Judged,
-    limits, maps,
+    limits::{self, NO_PEER},
+    maps,
     packet::Packet,
     policy,
     quote::Quote,
@@ -132,7 +133,7 @@ fn quotes_the_host(packet: &Packet<'_>, slot: u32) -> Option<()> {
 pub fn limit(_ctx: TcContext) {
     let Some(judged) = maps::judged() else { return };
     if !probe::is_dropped(judged.verdict) {
-        let over = limits::check(judged.source, judged.receiver(), judged.on_the_wire.1);
+        let over = limits::check(judged.source, receiver(judged), judged.on_the_wire.1);
         if let Err(reason) = decoded(over) {
             judged.verdict = probe::encode(Err(reason));
         }
@@ -189,6 +190,13 @@ pub fn carry_out(
 #[inline(always)]
 pub fn charge(features: u32, judged: &Judged) {
     if features & LIMITED != 0 {
-        limits::charge(judged.source, judged.receiver(), judged.on_the_wire.1);
+        limits::charge(judged.source, receiver(judged), judged.on_the_wire.1);
     }
+}
+
+/// The slot whose limits the packet meets at its end.
+#[inline(always)]
+fn receiver(judged: &Judged) -> u32 {
+    let is_to_a_peer = judged.verdict == probe::encode(Ok(Verdict::Relay));
+    if is_to_a_peer { judged.destination } else { NO_PEER }
 }

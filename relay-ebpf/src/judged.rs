@@ -2,8 +2,6 @@
 
 use relay_common::{Reason, probe, verdict::Verdict};
 
-use crate::limits::NO_PEER;
-
 /// A packet about which lists and the host's routing decide, as one step of [`crate::ingress`] leaves
 /// it for the next.
 #[derive(Clone, Copy)]
@@ -28,11 +26,5 @@ impl Judged {
     #[inline(always)]
     pub fn decoded(&self) -> Result<Verdict, Reason> {
         probe::decode(self.verdict).unwrap_or(Err(Reason::Inconsistent))
-    }
-
-    /// The slot whose limits the packet meets at its end.
-    #[inline(always)]
-    pub fn receiver(&self) -> u32 {
-        if self.verdict == probe::encode(Ok(Verdict::Relay)) { self.destination } else { NO_PEER }
     }
 }
