@@ -43,7 +43,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use relay_common::{
-    Leaf, Reason, cell,
+    Reason, cell,
     counters::UNATTRIBUTED_SLOT,
     icmp::Answer,
     names::{LIMITED, MESH, PASSED, RULES},

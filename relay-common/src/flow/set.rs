@@ -29,9 +29,11 @@ pub const fn place(key: &Key, seed: u64, slot: u32) -> (u32, u64) {
     let first = hash & (SETS - CHOICES) as u64;
     // Of each few sets one is the peer's, so that two peers share few of theirs. Both steps are
     // needed: a sum of what belongs to peer and set would let some pairs share nearly all.
-    let spread = (slot as u64).wrapping_mul(ODD[0]) ^ first;
-    let own = spread.wrapping_mul(ODD[1]) >> (u64::BITS - CHOICES.ilog2());
-    ((first | own) as u32, hash | 2)
+    let owner = (slot as u64).wrapping_mul(ODD[0]);
+    let own = (owner ^ first).wrapping_mul(ODD[1]) >> (u64::BITS - CHOICES.ilog2());
+    // In a set that two peers share, neither finds a flow of the other's: an address may have been
+    // that of another peer.
+    ((first | own) as u32, (hash ^ owner) | 2)
 }
 
 /// A place for a new flow, and the tag of what is in it now.
@@ -198,6 +200,16 @@ mod tests {
         let port =
             |source| place(&Key::of(&headers, Ports { source, destination: 22 }, 6), 7, slot);
         (0..=u16::MAX).map(|source| port(source).0).collect()
+    }
+
+    #[test]
+    fn a_flow_with_the_addresses_of_another_peer_is_another() {
+        let headers = Headers::V4(Ipv4Header::new([0x45, 0, 0, 1, 2]));
+        let key = Key::of(&headers, Ports { source: 40_000, destination: 22 }, 6);
+        for seed in 0..10 {
+            let tags: BTreeSet<_> = (1..10_000).map(|slot| place(&key, seed, slot).1).collect();
+            assert_eq!(tags.len(), 9_999);
+        }
     }
 
     #[test]
