@@ -180,6 +180,11 @@ pub(super) fn any_edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+/// Lets a rule end soon.
+pub(super) fn any_end() -> impl Strategy<Value = Edit> {
+    any::<Index>().prop_map(|at| Edit::Until(at, When::Soon))
+}
+
 fn any_selector() -> impl Strategy<Value = Selector> {
     prop_oneof![
         3 => (0..PEERS).prop_map(Selector::Peer),

@@ -29,7 +29,7 @@ use relay::model::Relay;
 use relay_tests::skip::Need;
 
 use self::{
-    configuration::{Edit, any_edit, any_relay},
+    configuration::{Edit, any_edit, any_end, any_relay},
     history::History,
     step::any_step,
 };
@@ -40,6 +40,9 @@ const HISTORIES: u32 = 16;
 const RELOADS: usize = 2;
 const STEPS: usize = 2_300;
 const PACKETS: u64 = 100_000;
+
+/// Rules that end soon after the last reload of a history.
+const ENDS: usize = 3;
 
 /// What becomes of some packets of every run.
 const EXPECTED: [&str; 13] = [
@@ -83,8 +86,11 @@ fn formula_and_program_agree_on_histories_of_packets() {
         ..Config::default()
     });
     let chapters = vec((vec(any_edit(), 1..4), any::<[u8; 32]>(), STEPS..STEPS + 1), RELOADS + 1);
-    let chapters = chapters.prop_map(|chapters| {
-        chapters.into_iter().map(|(edits, seed, steps)| Chapter { edits, seed, steps }).collect()
+    let chapters = (chapters, vec(any_end(), ENDS)).prop_map(|(chapters, ends)| {
+        let chapter = |(edits, seed, steps)| Chapter { edits, seed, steps };
+        let mut chapters: Vec<Chapter> = chapters.into_iter().map(chapter).collect();
+        chapters.last_mut().expect("a chapter").edits.extend(ends);
+        chapters
     });
     let told = runner.run(&(any_relay(), chapters), |(relay, chapters): (Relay, Vec<_>)| {
         let history = tell(relay, &chapters);
