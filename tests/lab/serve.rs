@@ -298,6 +298,11 @@ impl<'l> Serving<'l> {
         Ok(serving)
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.server.id()
+    }
+
     fn ask(&self, path: &str) -> Result<TcpStream> {
         let address = &self.address;
         let connect = || TcpStream::connect(address);

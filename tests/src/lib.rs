@@ -41,6 +41,7 @@ pub mod program_run;
 pub mod relay_host;
 mod scenario;
 pub mod schema;
+pub mod setting;
 pub mod site;
 pub mod skip;
 pub mod stats;

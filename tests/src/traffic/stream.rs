@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{Family, Peer, deadline};
 
-/// Time between two datagrams.
+/// Time between two datagrams, unless another is given.
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Numbered datagrams from one peer to another, sent until stopped.
@@ -53,13 +53,18 @@ struct Shared {
 impl Stream {
     /// Begins to send.
     pub fn start(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
+        Self::start_every(INTERVAL, from, to, family)
+    }
+
+    /// Begins to send, with this time between two datagrams.
+    pub fn start_every(interval: Duration, from: &Peer, to: &Peer, family: Family) -> Result<Self> {
         let receiver = bind(to.namespace(), to.any_port(family))?;
         let target = receiver.local_addr()?;
         // Not connected, so that ICMP errors do not end the stream.
         let sender = bind(from.namespace(), from.any_port(family))?;
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
-        let worker = thread::spawn(move || its.flow(&sender, target, &receiver));
+        let worker = thread::spawn(move || its.flow(interval, &sender, target, &receiver));
         Ok(Self { shared, worker })
     }
 
@@ -95,6 +100,7 @@ impl Shared {
     /// number arrived.
     fn flow(
         &self,
+        interval: Duration,
         sender: &UdpSocket,
         target: SocketAddr,
         receiver: &UdpSocket,
@@ -112,7 +118,7 @@ impl Shared {
                 Err(error) => return Err(error).context("send a datagram"),
             }
             self.sent.store(times.len() as u64, Ordering::Relaxed);
-            deadline::pass(INTERVAL);
+            deadline::pass(interval);
             self.drain(receiver, &mut times, &mut silence)?;
         }
         silence.end();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::{Flown, Stream};
-use crate::{Family, Lab, deadline};
+use crate::{Family, Lab, Peer, deadline};
 
 /// Streams of both families for each pair.
 #[derive(Debug)]
@@ -12,9 +12,22 @@ pub struct Streams(Vec<[Stream; 2]>);
 impl Streams {
     /// Begins to send from the first to the second of each pair.
     pub fn start(lab: &Lab, pairs: &[(&str, &str)]) -> Result<Self> {
+        Self::all(lab, pairs, Stream::start)
+    }
+
+    /// The same, with this time between two datagrams of a stream.
+    pub fn start_every(interval: Duration, lab: &Lab, pairs: &[(&str, &str)]) -> Result<Self> {
+        Self::all(lab, pairs, |from, to, family| Stream::start_every(interval, from, to, family))
+    }
+
+    fn all(
+        lab: &Lab,
+        pairs: &[(&str, &str)],
+        start: impl Fn(&Peer, &Peer, Family) -> Result<Stream>,
+    ) -> Result<Self> {
         let start = |(from, to): &(&str, &str)| -> Result<[Stream; 2]> {
             let (from, to) = (lab.peer(from)?, lab.peer(to)?);
-            let [v4, v6] = Family::ALL.map(|family| Stream::start(from, to, family));
+            let [v4, v6] = Family::ALL.map(|family| start(from, to, family));
             Ok([v4?, v6?])
         };
         Ok(Self(pairs.iter().map(start).collect::<Result<_>>()?))

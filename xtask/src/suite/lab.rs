@@ -239,6 +239,9 @@ const TIMED: [&str; 9] = [
     "rules::time::",
 ];
 
+/// Environment variables that say how much the scenarios of [`LONG`] do.
+const SETTINGS: [&str; 1] = ["RELAY_SOAK_MINUTES"];
+
 /// 2 ns per instruction: no work takes long by the guest's clock.
 const SHIFT: u8 = 1;
 
@@ -324,7 +327,7 @@ fn machine(kernel: Kernel, program: &TestProgram, build: &Build) -> Result<Machi
     machine
         .environment
         .insert("CARGO_MANIFEST_DIR".to_owned(), program.directory.to_string_lossy().into_owned());
-    for name in [VARIABLE, "RUST_BACKTRACE", "RUST_LOG"] {
+    for name in [VARIABLE, "RUST_BACKTRACE", "RUST_LOG"].into_iter().chain(SETTINGS) {
         if let Ok(value) = std::env::var(name) {
             machine.environment.insert(name.to_owned(), value);
         }
