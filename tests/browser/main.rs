@@ -61,13 +61,19 @@ const PICTURES: &str = "RELAY_PICTURES";
 type Shared = Arc<Mutex<Option<Result<Stage, String>>>>;
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    // libtest knows several filters; its double knows one.
+    let (mut words, filters): (Vec<_>, Vec<_>) =
+        env::args().skip(1).partition(|word| word.starts_with('-'));
+    words.insert(0, "browser".to_owned());
+    let mut arguments = Arguments::from_iter(words);
     arguments.test_threads = Some(1);
     let shared = Shared::default();
-    let trials = match env::var_os(PICTURES) {
-        None => TESTS.map(|(name, body)| trial(&shared, name, body)).into(),
+    let mut trials = match env::var_os(PICTURES) {
+        None => Vec::from(TESTS.map(|(name, body)| trial(&shared, name, body))),
         Some(_) => vec![trial(&shared, "the_pictures_are_made", pictures::make)],
     };
+    let is_meant = |trial: &Trial| filters.iter().any(|filter| trial.name().contains(filter));
+    trials.retain(|trial| filters.is_empty() || is_meant(trial));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let stage = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(Ok(stage)) = stage
