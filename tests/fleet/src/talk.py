@@ -1,8 +1,8 @@
 """One end of a TCP connection on which both ends send a numbered line every 100 ms.
 
 `talk.py listen ADDRESS` waits for the other end; `talk.py call ADDRESS` is the other end, and ends the
-conversation when it gets SIGTERM. Each prints how many lines it received, and the longest time between
-two in milliseconds. A connection that is cut, or a line that is missing, is an error.
+conversation when it gets SIGTERM. Each prints how many lines it received, the longest time between two,
+and when that ended, in milliseconds. A connection that is cut, or a line that is missing, is an error.
 """
 
 import json
@@ -32,7 +32,7 @@ def connect(role, address):
 
 
 def talk(connection, calls):
-    sent = received = longest = 0
+    sent = received = longest = longest_end = 0
     speaks, rest, latest = True, b"", None
     next_line = time.monotonic()
     while True:
@@ -53,9 +53,10 @@ def talk(connection, calls):
         if not data:
             if speaks and calls:
                 sys.exit(f"at {time.strftime('%T')}: the other end ended the conversation")
-            return received, longest
+            return received, longest, longest_end
         now = time.monotonic()
-        longest = max(longest, now - (latest or now))
+        if now - (latest or now) > longest:
+            longest, longest_end = now - latest, time.time()
         latest = now
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
@@ -68,7 +69,8 @@ role, address = sys.argv[1:]
 signal.signal(signal.SIGTERM, end)
 try:
     with connect(role, address) as connection:
-        received, longest = talk(connection, role == "call")
+        received, longest, longest_end = talk(connection, role == "call")
 except OSError as error:
     sys.exit(f"at {time.strftime('%T')}: {error}")
-print(json.dumps({"received": received, "longest_ms": round(longest * 1000)}))
+times = {"longest_ms": longest, "longest_end_ms": longest_end}
+print(json.dumps({"received": received} | {key: round(s * 1000) for key, s in times.items()}))

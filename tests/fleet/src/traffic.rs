@@ -23,17 +23,25 @@ pub(super) struct Traffic {
 #[derive(Debug)]
 pub(super) struct Silences {
     /// The longest time between two answers to echo requests.
-    pub(super) pings: Duration,
+    pub(super) pings: Silence,
     /// The longest time between two lines, at either end.
-    pub(super) stream: Duration,
+    pub(super) stream: Silence,
     /// Echo requests that were not answered.
     pub(super) lost: u64,
     /// Lines that both ends received.
     pub(super) lines: u64,
 }
 
+/// A time in which nothing came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Silence {
+    pub(super) lasted: Duration,
+    /// Its end, since 1970-01-01T00:00:00Z.
+    pub(super) end: Duration,
+}
+
 impl Silences {
-    pub(super) fn longest(&self) -> Duration {
+    pub(super) fn longest(&self) -> Silence {
         self.pings.max(self.stream)
     }
 }
@@ -89,7 +97,7 @@ impl Traffic {
             ended(&self.ping, "ping")
         ))?;
         let (pings, lost) = answers(&ping).with_context(|| format!("ping: {}", ping.trim_end()))?;
-        let mut silences = Silences { pings, stream: Duration::ZERO, lost, lines: 0 };
+        let mut silences = Silences { pings, stream: Silence::default(), lost, lines: 0 };
         for said in [&called, &listened] {
             let Ok(Value::Object(end)) = serde_json::from_str(said) else {
                 bail!(
@@ -100,7 +108,9 @@ impl Traffic {
                 );
             };
             let number = |key: &str| end.get(key).and_then(Value::as_u64).unwrap_or_default();
-            silences.stream = silences.stream.max(Duration::from_millis(number("longest_ms")));
+            let time = |key: &str| Duration::from_millis(number(key));
+            let longest = Silence { lasted: time("longest_ms"), end: time("longest_end_ms") };
+            silences.stream = silences.stream.max(longest);
             silences.lines += number("received");
         }
         Ok(silences)
@@ -108,17 +118,20 @@ impl Traffic {
 }
 
 /// The longest time between two lines of `ping -D` with an answer, and how many answers are missing.
-fn answers(log: &str) -> Option<(Duration, u64)> {
-    let answers: Vec<(f64, u64)> = log
+fn answers(log: &str) -> Option<(Silence, u64)> {
+    let answers: Vec<(Duration, u64)> = log
         .lines()
         .filter_map(|line| {
             let (time, answer) = line.strip_prefix('[')?.split_once(']')?;
             let number = answer.split_once("icmp_seq=")?.1.split(' ').next()?;
-            answer.contains(" bytes from ").then_some((time.parse().ok()?, number.parse().ok()?))
+            let time = Duration::try_from_secs_f64(time.parse().ok()?).ok()?;
+            answer.contains(" bytes from ").then_some((time, number.parse().ok()?))
         })
         .collect();
-    let gaps = answers.windows(2).map(|pair| pair[1].0 - pair[0].0);
-    let longest = Duration::try_from_secs_f64(gaps.fold(0.0, f64::max)).ok()?;
+    let silences = answers
+        .windows(2)
+        .map(|pair| Silence { lasted: pair[1].0.saturating_sub(pair[0].0), end: pair[1].0 });
+    let longest = silences.max().unwrap_or_default();
     let last = answers.iter().map(|(_, number)| *number).max()?;
     Some((longest, last.saturating_sub(u64::try_from(answers.len()).ok()?)))
 }
@@ -136,7 +149,8 @@ mod tests {
             [100.550000] 64 bytes from 10.3.2.3: icmp_seq=5 ttl=63 time=9.1 ms\n\n\
             --- 10.3.2.3 ping statistics ---\n6 packets transmitted, 3 received\n";
         let (longest, lost) = answers(log).expect("answers");
-        assert_eq!((longest.as_millis(), lost), (500, 2));
+        let Silence { lasted, end } = longest;
+        assert_eq!((lasted.as_millis(), end.as_millis(), lost), (500, 100_550, 2));
         assert!(answers("PING 10.3.2.3\n").is_none());
     }
 }
