@@ -262,12 +262,15 @@ impl Loaded {
     /// # Errors
     /// The kernel does not take the packet, which must have at least 14 bytes.
     pub fn time(
-        &mut self,
+        &self,
         direction: Direction,
         packet: &Packet<'_>,
         repeat: u32,
     ) -> Result<(u32, Duration), DatapathError> {
-        time(self.program(direction)?, direction, packet, repeat)
+        let name = self.name(direction);
+        let program = self.ebpf.program(name).ok_or(DatapathError::Lacks(name))?;
+        let program = program.try_into().map_err(DatapathError::program(name, "find"))?;
+        time(program, direction, packet, repeat)
     }
 
     /// Traffic of a slot, in the maps of a generation loaded without pins.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::rows::{
-    Alone, Command, Excuse, Flow, Guard, Host, Instructions, Memory, Mesh, Native, Pace,
+    Alone, Command, Excuse, Flow, Guard, Host, Instructions, Memory, Mesh, Native, Pace, Processors,
 };
 
 /// Version of the format.
@@ -34,6 +34,9 @@ pub struct Document {
     pub native: Vec<Native>,
     /// Nanoseconds per run of the program.
     pub alone: Vec<Alone>,
+    /// Nanoseconds per run of the program on one and on two processors.
+    #[serde(default)]
+    pub processors: Vec<Processors>,
     /// Time and memory of policies.
     pub memory: Vec<Memory>,
     /// Instructions of commands.

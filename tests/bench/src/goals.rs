@@ -3,7 +3,7 @@
 use crate::document::Document;
 use crate::flows;
 use crate::grid::number;
-use crate::rows::{Command, DOWN, FIRST_UP, Flow, Guard, ONE_MORE, SETCONF};
+use crate::rows::{Command, DOWN, FIRST_UP, Flow, Guard, ONE_MORE, Processors, SETCONF};
 
 /// A goal and the figure measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,7 @@ pub(crate) fn judge(document: &Document) -> Vec<Goal> {
     let mut goals = instructions(document);
     goals.extend(ruled(document));
     goals.extend(native(document));
+    goals.extend(processors(document));
     goals.extend(memory(document));
     goals.extend(commands(document));
     goals.extend(guard(&document.guard));
@@ -167,6 +168,15 @@ fn native(document: &Document) -> Vec<Goal> {
         goals.push(Goal::new(what, f64::from(ns), 60.0, "ns"));
     }
     goals
+}
+
+/// Two processors are to relay 1.9 times what one does.
+fn processors(document: &Document) -> Vec<Goal> {
+    let goal = |row: &Processors| {
+        let what = format!("two processors, {}: a run, in one alone", row.case);
+        Goal::new(what, row.together_ns / row.alone_ns, 2.0 / 1.9, "")
+    };
+    document.processors.iter().map(goal).collect()
 }
 
 fn commands(document: &Document) -> Vec<Goal> {

@@ -86,6 +86,25 @@ pub struct Alone {
     pub nothing_ns: u64,
 }
 
+/// Nanoseconds of a run of the program on one of two processors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Processors {
+    /// Between which peers each relays.
+    pub case: String,
+    /// While the other does nothing.
+    pub alone_ns: f64,
+    /// While the other relays, too.
+    pub together_ns: f64,
+}
+
+impl Processors {
+    /// What both relay together, in that of one.
+    pub fn speedup(&self) -> f64 {
+        2.0 * self.alone_ns / self.together_ns
+    }
+}
+
 /// Time and memory of a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -50,6 +50,8 @@ pub enum Subject {
     Flows,
     /// Nanoseconds per packet on this machine.
     Native,
+    /// Nanoseconds per run of the program, on one processor and on two at once.
+    Processors,
     /// Time and memory of a policy.
     Memory,
     /// Cost of commands of a running relay.
@@ -62,10 +64,11 @@ pub enum Subject {
 
 impl Subject {
     /// All of them, in the order measured.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Instructions,
         Self::Flows,
         Self::Native,
+        Self::Processors,
         Self::Memory,
         Self::Commands,
         Self::Guard,
@@ -85,6 +88,7 @@ pub fn measure(plan: &Plan<'_>) -> Result<Document> {
             Subject::Instructions => instructions(&mut document, bench)?,
             Subject::Flows => flows(&mut document, bench)?,
             Subject::Native => native(&mut document, bench)?,
+            Subject::Processors => processors(&mut document, bench)?,
             Subject::Memory => memory(&mut document, bench)?,
             Subject::Commands => commands(&mut document, bench, relay)?,
             Subject::Guard => guard(&mut document, bench, relay)?,
@@ -143,6 +147,14 @@ fn native(document: &mut Document, bench: &Path) -> Result<()> {
     }
     for row in on_host(bench, "the program alone", &["alone", "--peers", sizes(document)])? {
         keep(row, "alone", &mut document.alone, &mut document.excuses)?;
+    }
+    Ok(())
+}
+
+fn processors(document: &mut Document, bench: &Path) -> Result<()> {
+    document.host.load = load()?;
+    for row in on_host(bench, "two processors", &["processors"])? {
+        keep(row, "processors", &mut document.processors, &mut document.excuses)?;
     }
     Ok(())
 }
@@ -302,6 +314,10 @@ fn follow(
     if code != 0 {
         step.finish("failed");
         bail!("{what} failed with exit code {code}:\n{}", text.trim_end());
+    }
+    if rows.is_empty() {
+        step.finish("failed");
+        bail!("{what}: expected figures, found:\n{}", text.trim_end());
     }
     step.finish(&format!("{} figures", rows.len()));
     Ok(rows)

@@ -15,6 +15,10 @@ IPv4, random pairs of peers, every packet seen to arrive; the least of all runs.
 const ALONE: &str = "\
 One run of relay_ingress on a packet that it relays (BPF_PROG_TEST_RUN, 4 000 times 250 repeats, the
 least average), with what a run of an empty program takes.";
+const PROCESSORS: &str = "\
+One run of relay_ingress on a packet that it hands to the kernel's stack (BPF_PROG_TEST_RUN, 200 000
+repeats, the least of 25), while the other processor does nothing, and while it runs the program between
+these peers; every run found in the counters.";
 const MEMORY: &str = "\
 A policy of peers with an IPv4 and an IPv6 address each: compiled, and loaded into the kernel; the least
 of 5. \"rules\" is one-to-many with 1 000 rules between 200 groups. Maps as /proc/self/fdinfo tells
@@ -52,6 +56,10 @@ pub(crate) fn sections(document: &Document) -> Vec<(String, String)> {
     }
     if !document.alone.is_empty() {
         sections.push(("The program alone".to_owned(), format!("{ALONE}\n\n{}", alone(document))));
+    }
+    if !document.processors.is_empty() {
+        let title = "On two processors".to_owned();
+        sections.push((title, format!("{PROCESSORS}\n\n{}", processors(document))));
     }
     if !document.memory.is_empty() {
         let title = "Time and memory of a policy".to_owned();
@@ -201,6 +209,19 @@ fn alone(document: &Document) -> String {
         ]
     });
     grid(["", "relay_ingress", "empty program"].map(str::to_owned).to_vec(), rows)
+}
+
+fn processors(document: &Document) -> String {
+    let rows = document.processors.iter().map(|row| {
+        vec![
+            row.case.clone(),
+            format!("{:.1} ns", row.alone_ns),
+            format!("{:.1} ns", row.together_ns),
+            format!("{:.2}", row.speedup()),
+        ]
+    });
+    let head = ["", "alone", "both at once", "both, in one"];
+    grid(head.map(str::to_owned).to_vec(), rows)
 }
 
 fn memory(document: &Document) -> String {

@@ -16,7 +16,7 @@ use relay_bench::measure::{
     layer::Layer,
     memory,
     mesh::{self, Case, Phase, Way},
-    native, siege,
+    native, processors, siege,
 };
 use relay_tests::Family;
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ enum Arguments {
     },
     /// Nanoseconds per run of the relay's program alone.
     Alone(Sizes),
+    /// Nanoseconds per run of the relay's program, alone and while another processor runs it, too.
+    Processors,
     /// Instructions of the guard, alone and in a flood; without --shift, nanoseconds alone.
     Guard {
         /// An instruction takes 2^SHIFT ns; needs a clock that counts instructions, one processor,
@@ -126,6 +128,7 @@ fn main() -> ExitCode {
         Arguments::Flows => count_flows(),
         Arguments::Native { sizes, rounds, runs } => time_layers(&sizes, rounds, runs),
         Arguments::Alone(sizes) => time_program(&sizes),
+        Arguments::Processors => time_processors(),
         Arguments::Guard { shift } => count_guard(shift),
         Arguments::Commands { relay, peers, shift } => count_commands(&relay, &peers, shift),
         Arguments::Changes { relay, peers, shift } => count_changes(&relay, &peers, shift),
@@ -220,6 +223,14 @@ fn time_program(sizes: &Sizes) -> Result<()> {
             let family = family.name();
             say(&json!({ "peers": peers, "family": family, "ns": ns, "nothingNs": nothing_ns }))?;
         }
+    }
+    Ok(())
+}
+
+fn time_processors() -> Result<()> {
+    for case in processors::CASES {
+        let processors::Cost { alone_ns, together_ns } = processors::measure(case)?;
+        say(&json!({ "case": case.name, "aloneNs": alone_ns, "togetherNs": together_ns }))?;
     }
     Ok(())
 }

@@ -259,10 +259,13 @@ fn key(number: u32) -> String {
 }
 
 fn timed(command: &mut Command) -> Result<Duration> {
+    // Progress on the machine's console would stand in front of the figures.
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
-    let status = command.stdout(Stdio::null()).status();
+    let output = command.output();
     let took = started.elapsed();
-    let status = status.with_context(|| format!("run {command:?}"))?;
-    ensure!(status.success(), "{command:?}: {status}");
+    let output = output.with_context(|| format!("run {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}: {}", output.status, said.trim_end());
     Ok(took)
 }

@@ -14,6 +14,7 @@ pub mod layer;
 pub mod memory;
 pub mod mesh;
 pub mod native;
+pub mod processors;
 pub mod program;
 pub mod siege;
 mod site;
