@@ -4,6 +4,7 @@ mod across;
 mod address;
 mod failover;
 mod moves;
+mod notices;
 mod repeated;
 mod split;
 mod up;

@@ -22,7 +22,9 @@ use super::{
     session::forget,
     site::{Site, canonical_hash},
     state::{AgentRelay, AgentState},
+    takeover::{Takeover, pace},
     view::{View, generation, in_force, ways},
+    vrrp::Notices,
 };
 use crate::{
     config::MeshKey,
@@ -65,6 +67,11 @@ pub struct Agent<'a> {
     view: View,
     /// Peers that WireGuard is yet to forget.
     released: BTreeSet<PublicKey>,
+    notices: Notices,
+    /// This host has got the address that peers dial, and no command may change the relay meanwhile.
+    taking: Option<(Takeover, Lock)>,
+    /// It has got it, and a command changes the relay.
+    is_to_take: bool,
     next_look: Instant,
     latest_look: Instant,
     next_write: Instant,
@@ -113,6 +120,7 @@ impl<'a> Agent<'a> {
         let site_of_gossip = mesh::Site::new(&mesh, own, kernel::GOSSIP_PORT);
         let gossip = Gossip::start(site_of_gossip, beginning).await?;
         let now = Instant::now();
+        let notices = Notices::of(&interface);
         let mut agent = Self {
             site,
             context,
@@ -125,6 +133,9 @@ impl<'a> Agent<'a> {
             public_key: None,
             view,
             released: BTreeSet::new(),
+            notices,
+            taking: None,
+            is_to_take: false,
             next_look: now,
             latest_look: now,
             next_write: now,
@@ -143,6 +154,7 @@ impl<'a> Agent<'a> {
         say(&format!("{}: gossips with {}", self.interface, names.join(", ")));
         let mut tick = interval(SCAN);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pace = pace();
         loop {
             tokio::select! {
                 events = self.gossip.events() => self.hear(events).await,
@@ -155,12 +167,18 @@ impl<'a> Agent<'a> {
                     }
                     self.came(came).await;
                 }
+                () = self.notices.master() => {
+                    self.is_to_take = true;
+                    self.take();
+                }
+                _ = pace.tick(), if self.taking.is_some() => self.call().await,
                 _ = tick.tick() => {
                     // Taken down: what this process holds keeps maps in memory.
                     if !self.context.datapath().exists() {
                         return Err(Site::not_applied(&self.interface));
                     }
                     self.scan().await;
+                    self.take();
                     if Instant::now() >= self.next_look && !self.look().await? {
                         say("the relays of the site have changed; start the agent again");
                         return Ok(());
@@ -188,6 +206,41 @@ impl<'a> Agent<'a> {
             self.next_look = self.next_look.min(self.latest_look + SCAN);
         }
         self.carry_out(actions).await;
+    }
+
+    /// Takes all peers over if this host has got their address, unless a command changes the relay:
+    /// `relay takeover`, which keepalived runs, does the same.
+    fn take(&mut self) {
+        if !self.is_to_take || self.taking.is_some() {
+            return;
+        }
+        let begun = || -> Result<Option<(Takeover, Lock)>> {
+            let Some(lock) = Lock::try_relay(&self.interface, self.site.verb)? else {
+                return Ok(None);
+            };
+            Ok(Some((Takeover::begin(&self.context, None)?, lock)))
+        };
+        match begun() {
+            Ok(None) => {}
+            Ok(begun) => (self.taking, self.is_to_take) = (begun, false),
+            Err(error) => {
+                tracing::warn!("{}: cannot take peers over: {error:#}", self.interface);
+                self.is_to_take = false;
+            }
+        }
+    }
+
+    /// Calls the next peers that are taken over.
+    async fn call(&mut self) {
+        let Some((takeover, _lock)) = &mut self.taking else { return };
+        let called = if takeover.is_over() { Ok(()) } else { takeover.step() };
+        if let Err(error) = &called {
+            tracing::warn!("{}: cannot take peers over: {error:#}", self.interface);
+        }
+        if called.is_err() || takeover.is_over() {
+            self.taking = None;
+        }
+        self.scan().await;
     }
 
     /// Finds peers that were taken over.
@@ -220,6 +273,9 @@ impl<'a> Agent<'a> {
     /// Looks at WireGuard, at the policy in force and at the tunnels. Whether the site is the same.
     async fn look(&mut self) -> Result<bool> {
         let began = Instant::now();
+        if let Err(error) = self.notices.follow() {
+            tracing::debug!("{}: no notices of keepalived: {error}", self.interface);
+        }
         if !self.follow().await? {
             return Ok(false);
         }

@@ -10,6 +10,7 @@ mod status;
 mod takeover;
 pub(super) mod transit;
 mod view;
+mod vrrp;
 
 pub(super) use homes::away;
 pub(super) use status::problems;

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use relay_common::mesh::{Claim, Home};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{
     super::{Context, Result},
@@ -12,7 +12,8 @@ use super::{
     site::Site,
 };
 use crate::{
-    model::{Peer, PublicKey, RelayName},
+    datapath::Homes,
+    model::{InterfaceName, Peer, PeerName, PublicKey, RelayName},
     wireguard::{self, Change, DevicePeer},
 };
 
@@ -35,11 +36,80 @@ pub struct TakenOver {
 }
 
 /// A peer that comes.
-struct Coming<'a> {
-    peer: &'a Peer,
+struct Coming {
+    name: PeerName,
     slot: u32,
     handshake: u64,
     changes: Vec<Change>,
+}
+
+/// Peers that become at home here, some after the other.
+pub(super) struct Takeover {
+    interface: InterfaceName,
+    homes: Homes,
+    coming: Vec<Coming>,
+    done: TakenOver,
+}
+
+impl Takeover {
+    /// Of all peers that are at home at other relays, or at one of them.
+    ///
+    /// # Errors
+    /// The relay has no mesh, or there is no such relay.
+    pub(super) fn begin(context: &Context, from: Option<&RelayName>) -> Result<Self> {
+        let site = Site::of(context)?;
+        let homes = site.homes(context.datapath())?;
+        let slots = context.datapath().slots()?;
+        let from = match from {
+            Some(name) => slots.get(&site.named(name)?.public_key).copied(),
+            None => None,
+        };
+        let is_away = |home: Home| home.is_elsewhere() && from.is_none_or(|from| home.slot == from);
+        let away = context.relay().enabled().filter_map(|peer| {
+            let slot = *slots.get(&peer.public_key)?;
+            is_away(homes.home(slot)).then(|| (peer, slot, homes.claim(slot)))
+        });
+        let device = wireguard::read(site.interface)?;
+        let known = device.iter().flat_map(|device| &device.peers);
+        let coming = coming(away, known);
+        Ok(Self { interface: site.interface.clone(), homes, coming, done: TakenOver::default() })
+    }
+
+    /// Whether all have come.
+    pub(super) fn is_over(&self) -> bool {
+        self.taken() == self.coming.len()
+    }
+
+    /// Makes this relay the home of the next ones, and calls them.
+    ///
+    /// # Errors
+    /// The kernel does not accept a change.
+    pub(super) fn step(&mut self) -> Result<()> {
+        let next = &self.coming[self.taken()..];
+        let next = &next[..next.len().min(CALLED_AT_ONCE)];
+        let changes: Vec<_> = next.iter().flat_map(|coming| coming.changes.clone()).collect();
+        // The home first: what the peer sends as an answer is then no move.
+        next.iter().for_each(|coming| self.homes.set_home(coming.slot, Home::HERE));
+        wireguard::apply(&self.interface, &changes)?;
+        let called = next.iter().filter(|coming| !coming.changes.is_empty()).count();
+        for coming in next.iter().filter(|coming| coming.changes.is_empty()) {
+            tracing::debug!("{}: nobody knew its endpoint", coming.name);
+        }
+        self.done.silent += next.len() - called;
+        self.done.called += called;
+        Ok(())
+    }
+
+    fn taken(&self) -> usize {
+        self.done.called + self.done.silent
+    }
+}
+
+/// When the next ones are called.
+pub(super) fn pace() -> Interval {
+    let mut pace = interval(PAUSE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pace
 }
 
 /// Makes this relay the home of all peers that are at home at other relays, or at one of them, and
@@ -53,39 +123,14 @@ pub async fn takeover(
     from: Option<&RelayName>,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<TakenOver> {
-    let site = Site::of(context)?;
-    let homes = site.homes(context.datapath())?;
-    let slots = context.datapath().slots()?;
-    let from = match from {
-        Some(name) => slots.get(&site.named(name)?.public_key).copied(),
-        None => None,
-    };
-    let is_away = |home: Home| home.is_elsewhere() && from.is_none_or(|from| home.slot == from);
-    let away = context.relay().enabled().filter_map(|peer| {
-        let slot = *slots.get(&peer.public_key)?;
-        is_away(homes.home(slot)).then(|| (peer, slot, homes.claim(slot)))
-    });
-    let device = wireguard::read(site.interface)?;
-    let known = device.iter().flat_map(|device| &device.peers);
-    let coming = coming(away, known);
-    let (mut done, all) = (TakenOver::default(), coming.len());
-    let mut pace = interval(PAUSE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for some in coming.chunks(CALLED_AT_ONCE) {
+    let mut takeover = Takeover::begin(context, from)?;
+    let mut pace = pace();
+    while !takeover.is_over() {
         pace.tick().await;
-        let changes: Vec<_> = some.iter().flat_map(|coming| coming.changes.clone()).collect();
-        // The home first: what the peer sends as an answer is then no move.
-        some.iter().for_each(|coming| homes.set_home(coming.slot, Home::HERE));
-        wireguard::apply(site.interface, &changes)?;
-        let called = some.iter().filter(|coming| !coming.changes.is_empty()).count();
-        done.called += called;
-        done.silent += some.len() - called;
-        for coming in some.iter().filter(|coming| coming.changes.is_empty()) {
-            tracing::debug!("{}: nobody knew its endpoint", coming.peer.name);
-        }
-        progress(done.called + done.silent, all);
+        takeover.step()?;
+        progress(takeover.taken(), takeover.coming.len());
     }
-    Ok(done)
+    Ok(takeover.done)
 }
 
 /// Those with the latest handshakes first. `away` are peers that are at home elsewhere, with their slots
@@ -93,14 +138,14 @@ pub async fn takeover(
 fn coming<'a, 'b>(
     away: impl Iterator<Item = (&'a Peer, u32, Claim)>,
     known: impl Iterator<Item = &'b DevicePeer>,
-) -> Vec<Coming<'a>> {
+) -> Vec<Coming> {
     let known: HashMap<PublicKey, &DevicePeer> =
         known.map(|peer| (peer.public_key, peer)).collect();
     let of = |(peer, slot, claim): (&'a Peer, u32, Claim)| {
         let known = known.get(&peer.public_key).copied();
         let changes = endpoint(&claim).map(|endpoint| calling(peer, endpoint, known));
         let changes = changes.unwrap_or_default();
-        Coming { peer, slot, handshake: claim.handshake, changes }
+        Coming { name: peer.name.clone(), slot, handshake: claim.handshake, changes }
     };
     let mut coming: Vec<_> = away.map(of).collect();
     coming.sort_by_key(|coming| std::cmp::Reverse(coming.handshake));
@@ -147,15 +192,14 @@ mod tests {
         let coming = coming(away, [].into_iter());
         let order: Vec<_> = coming.iter().map(|coming| coming.slot).collect();
         assert_eq!(order, [9, 7, 8]);
-        let name = |coming: &Coming<'_>| coming.peer.name.clone();
-        let expected = |coming: &Coming<'_>, endpoint: &str| {
-            let (name, public_key) = (name(coming), coming.peer.public_key);
+        let expected = |peer: &Peer, endpoint: &str| {
+            let (name, public_key) = (peer.name.clone(), peer.public_key);
             let endpoint = endpoint.parse().expect("an endpoint");
             let call = Change::Endpoint { name: name.clone(), public_key, endpoint };
             vec![call, Change::Keepalive { name, public_key, seconds: KEEPALIVE_S }]
         };
-        assert_eq!(coming[0].changes, expected(&coming[0], "[2001:db8::3]:3"));
-        assert_eq!(coming[1].changes, expected(&coming[1], "192.0.2.1:1"));
+        assert_eq!(coming[0].changes, expected(&peers[2], "[2001:db8::3]:3"));
+        assert_eq!(coming[1].changes, expected(&peers[0], "192.0.2.1:1"));
         assert!(coming[2].changes.is_empty());
     }
 
