@@ -163,7 +163,7 @@ pub fn program_alone(peers: u32, family: Family) -> Result<(u64, u64)> {
     const RUNS: u32 = 4_000;
     stay_on_one_processor()?;
     let (compiled, slots) = Fleet { peers, shape: Shape::Pairs }.compile(true)?;
-    let mut loaded = Loaded::load(&compiled, 1, None, slots)?;
+    let loaded = Loaded::load(&compiled, 1, None, slots)?;
     let to = Fleet::partner(ACTIVE);
     let inner = match family {
         Family::V4 => Inner::udp(Fleet::v4(ACTIVE).into(), Fleet::v4(to).into(), 56),
