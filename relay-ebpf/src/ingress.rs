@@ -3,6 +3,7 @@
 use aya_ebpf::programs::TcContext;
 use relay_common::{
     Leaf, Reason,
+    header::Headers,
     names::{EGRESS_STACK, FAST_PATH, LIMITED, MESH, PAIR_STATS, RULES},
     payload::Payload,
     probe, service,
@@ -46,19 +47,14 @@ pub fn judge<const ROLE: u32>(ctx: TcContext) -> bool {
         home::arrive(&packet, &source);
     }
     judged.source = source.counted_slot();
-    if features & RULES != 0 {
-        let asks_rules = match verdict {
-            Ok(verdict) => verdict == Verdict::ByRule,
-            Err(reason) => may_answer_a_flow(&packet, reason),
-        };
-        if asks_rules {
-            return true;
-        }
+    let asks_rules = match verdict {
+        Ok(verdict) => verdict == Verdict::ByRule,
+        Err(reason) => features & RULES != 0 && may_answer_a_flow(&packet, reason),
+    };
+    if asks_rules && features & RULES != 0 {
+        return true;
     }
-    judged.verdict = probe::encode(match verdict {
-        Ok(Verdict::ByRule) => Err(Reason::Inconsistent),
-        verdict => verdict,
-    });
+    judged.verdict = probe::encode(if asks_rules { Err(Reason::Inconsistent) } else { verdict });
     false
 }
 
@@ -122,8 +118,14 @@ pub fn check_error(ctx: TcContext) {
 fn quotes_the_host(packet: &Packet<'_>, slot: u32) -> Option<()> {
     let error = packet.headers().ok()?;
     let transport = Transport::find(&error, packet).ok()?;
-    let (_, to) = policy::leaves(&Quote::of(packet, &transport).headers(&error)?);
-    (to.slot() == slot).then_some(())
+    let quoted = Headers::of(&Quote::of(packet, &transport))?;
+    let is_to_its_sender = match (&quoted, &error) {
+        (Headers::V4(quoted), Headers::V4(error)) => quoted.source() == error.destination(),
+        (Headers::V6(quoted), Headers::V6(error)) => quoted.source() == error.destination(),
+        _ => false,
+    };
+    let (_, to) = policy::leaves(&quoted);
+    (is_to_its_sender && to.slot() == slot).then_some(())
 }
 
 /// Drops a packet that exceeds the limits of its ends.

@@ -2,7 +2,6 @@
 
 use relay_common::{
     bytes::{Bytes, Pod},
-    header::Headers,
     icmp::ICMP_LEN,
     transport::Transport,
 };
@@ -20,19 +19,6 @@ impl<'a> Quote<'a> {
     #[inline(always)]
     pub fn of(packet: &'a Packet<'a>, transport: &Transport) -> Self {
         Self { packet, at: transport.offset + ICMP_LEN }
-    }
-
-    /// The headers of the quoted packet, if the error with these headers goes to the address that the
-    /// packet is from.
-    #[inline(always)]
-    pub fn headers(&self, error: &Headers) -> Option<Headers> {
-        let quoted = Headers::of(self)?;
-        let is_to_its_sender = match (&quoted, error) {
-            (Headers::V4(quoted), Headers::V4(error)) => quoted.source() == error.destination(),
-            (Headers::V6(quoted), Headers::V6(error)) => quoted.source() == error.destination(),
-            _ => false,
-        };
-        is_to_its_sender.then_some(quoted)
     }
 }
 

@@ -141,14 +141,17 @@ fn read_quoted_into(packet: &Packet<'_>, seen: &mut Seen) -> Option<()> {
     let otherwise = verdict::decide(&source, &destination, cell, false).err();
     seen.verdict = code(Err(otherwise.unwrap_or(Reason::UnrelatedError)));
     let quote = Quote::of(packet, &transport);
-    let quoted = quote.headers(&error)?;
-    let is_plain = match &quoted {
-        Headers::V4(quoted) => quoted.is_plain(),
-        Headers::V6(_) => true,
+    let quoted = Headers::of(&quote)?;
+    let is_to_its_sender = match (&quoted, &error) {
+        (Headers::V4(quoted), Headers::V4(error)) => {
+            quoted.is_plain() && quoted.source() == error.destination()
+        }
+        (Headers::V6(quoted), Headers::V6(error)) => quoted.source() == error.destination(),
+        _ => false,
     };
     let (from, to) = policy::leaves(&quoted);
     let transport = Transport::find(&quoted, &quote).ok()?;
-    if !is_plain || to.slot() != source.slot() || transport.is_later_fragment {
+    if !is_to_its_sender || to.slot() != source.slot() || transport.is_later_fragment {
         return None;
     }
     seen.packet = flow::Packet::read(&quoted, &transport, &quote, [from.slot(), to.slot()]);
