@@ -270,8 +270,12 @@ impl Tally {
     /// Checks that a command that fails says so.
     fn add(&mut self, point: &Point, fault: Fault, ended: &Ended) -> Result<()> {
         self.all += 1;
+        println!("faults: {fault:?} in {point}");
         match ended {
-            Ended::Whole => return Ok(()),
+            Ended::Whole => {
+                println!("faults: it did not come to that");
+                return Ok(());
+            }
             Ended::Killed => ensure!(fault == Fault::Kills, "killed by itself: {point}"),
             Ended::Failed(outcome) => {
                 ensure!(fault == Fault::Fails, "{fault:?} in {point}: {outcome:?}");

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, fs, os::unix::process::ExitStatusExt as _}
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use crate::{RelayHost, relay_host::Outcome};
+use crate::{RelayHost, relay_host::Outcome, setting};
 
 /// What becomes of a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,17 +91,21 @@ impl Call {
 
 impl Point {
     /// Runs a command that succeeds, and returns the calls that this fault is worth in: all that change
-    /// something, and for a failure one of each that reads.
+    /// something, and for a failure one of each that reads; with [`setting::FAULTS_EVERY`], each one of
+    /// so many.
     pub fn record(host: &RelayHost, arguments: &[&str], fault: Fault) -> Result<Vec<Self>> {
         let names: Vec<_> = CALLS.iter().map(|call| call.name).collect();
-        let (ended, log) = strace(host, arguments, &[format!("trace={}", names.join(","))])?;
+        let trace = format!("trace={}", names.join(","));
+        let (ended, log) = strace(host, arguments, &[SECCOMP, "-e", &trace])?;
         let Ended::Failed(outcome) = ended else {
             anyhow::bail!("relay {arguments:?} under strace was killed")
         };
         outcome.success("relay under strace")?;
         let points = points(&log, fault);
         ensure!(!points.is_empty(), "relay {arguments:?} makes no system call:\n{log}");
-        Ok(points)
+        let every = usize::try_from(setting::number(setting::FAULTS_EVERY, 1)?)?.max(1);
+        println!("faults: {} calls of relay {arguments:?}, one of {every}", points.len());
+        Ok(points.into_iter().step_by(every).collect())
     }
 
     /// Runs a command with a fault in this call.
@@ -112,7 +116,12 @@ impl Point {
             Fault::Kills => "signal=KILL".to_owned(),
         };
         let inject = format!("inject={name}:{what}:when={}", self.number);
-        let (ended, log) = strace(host, arguments, &[format!("trace={name}"), inject])?;
+        let trace = format!("trace={name}");
+        let mut options = vec!["-e", &trace, "-e", &inject];
+        if fault == Fault::Fails {
+            options.push(SECCOMP);
+        }
+        let (ended, log) = strace(host, arguments, &options)?;
         match ended {
             // What was killed may not have written anything.
             Ended::Killed => Ok(Ended::Killed),
@@ -131,16 +140,16 @@ impl fmt::Display for Point {
     }
 }
 
-/// Runs a command under strace, with these expressions (strace(1), `-e`), and returns what strace wrote.
-fn strace(host: &RelayHost, arguments: &[&str], expressions: &[String]) -> Result<(Ended, String)> {
+/// Only the calls that are traced stop, which saves time. The kernel ignores signals at such a stop
+/// (ptrace(2), `PTRACE_EVENT` stops), so nothing is killed there.
+const SECCOMP: &str = "--seccomp-bpf";
+
+/// Runs a command under strace with these options, and returns what strace wrote.
+fn strace(host: &RelayHost, arguments: &[&str], options: &[&str]) -> Result<(Ended, String)> {
     let log = host.config().with_file_name("strace.log");
     let mut command = host.program("strace");
-    command.args(["--follow-forks", "--seccomp-bpf", "--quiet=attach,personality", "--output"]);
-    command.arg(&log);
-    for expression in expressions {
-        command.arg("-e").arg(expression);
-    }
-    command.arg(host.binary()).args(arguments);
+    command.args(["--follow-forks", "--quiet=attach,personality", "--output"]);
+    command.arg(&log).args(options).arg(host.binary()).args(arguments);
     let output = host.namespace().output(&mut command)?;
     let ended = match output.status.signal() {
         Some(signal) if signal == Signal::KILL.as_raw() => Ended::Killed,

@@ -240,7 +240,7 @@ const TIMED: [&str; 9] = [
 ];
 
 /// Environment variables that say how much the scenarios of [`LONG`] do.
-const SETTINGS: [&str; 1] = ["RELAY_SOAK_MINUTES"];
+const SETTINGS: [&str; 2] = ["RELAY_SOAK_MINUTES", "RELAY_FAULTS_EVERY"];
 
 /// 2 ns per instruction: no work takes long by the guest's clock.
 const SHIFT: u8 = 1;
