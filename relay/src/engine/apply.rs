@@ -6,7 +6,10 @@ use super::{
     plan::Plan,
     step::{Target, Undo},
 };
-use crate::{datapath::Datapath, net::Handle};
+use crate::{
+    datapath::Datapath,
+    net::{self, Handle},
+};
 
 impl Plan {
     /// Applies the steps in order, and returns what of the guard could not be changed. If a step
@@ -42,9 +45,12 @@ impl Plan {
 }
 
 async fn take_back(mut undo: Vec<Undo>, target: &Target<'_>) {
+    // A netlink socket that failed to send answers nobody any more.
+    let fresh = net::connect();
+    let target = Target { handle: fresh.as_ref().unwrap_or(target.handle), ..*target };
     undo.sort_unstable();
     for one in undo {
-        if let Err(error) = one.apply(target).await {
+        if let Err(error) = one.apply(&target).await {
             tracing::warn!("{}: cannot undo: {}", target.interface, error.chain());
             return;
         }
