@@ -15,6 +15,7 @@ mod attribute;
 pub mod classifier;
 mod error;
 pub mod fence;
+pub mod forwarding;
 mod handle;
 pub mod inbound;
 pub mod link;
@@ -24,6 +25,7 @@ mod news;
 mod nftables;
 pub mod route;
 pub mod underlay;
+pub mod veth;
 
 pub use address::{host_addresses, host_addresses_beside};
 pub use attribute::attributes;

@@ -6,7 +6,6 @@
 //! works before the interface exists and after it was created again. It covers IPv4 and IPv6. The table
 //! has no owner: it outlives the process that created it.
 
-mod expression;
 mod fenced;
 mod rules;
 
@@ -17,7 +16,7 @@ use ipnet::IpNet;
 
 use super::{
     NetError,
-    nftables::{INET, Ruleset, Scope, tables, transact},
+    nftables::{INET, Ruleset, Scope, delete_table, requests, tables, transact},
 };
 use crate::model::{Egress, HostAccess, InterfaceName, Relay};
 
@@ -153,7 +152,7 @@ pub fn observe(fence: &Fence) -> Result<(FenceState, Drops), NetError> {
 /// The kernel lacks nf_tables or a part that the fence needs, or the caller lacks permission.
 pub fn put_up(fence: &Fence) -> Result<(), NetError> {
     let table = table_name(&fence.interface);
-    transact(&table, &rules::requests(&table, &rules::chains(fence))).map_err(lacking(&table))
+    transact(&table, &requests(&table, &rules::chains(fence))).map_err(lacking(&table))
 }
 
 /// Removes the fence. Whether there was one.
@@ -162,7 +161,7 @@ pub fn put_up(fence: &Fence) -> Result<(), NetError> {
 /// The kernel has no nf_tables, or the caller lacks permission.
 pub fn take_down(interface: &InterfaceName) -> Result<bool, NetError> {
     let table = table_name(interface);
-    match transact(&table, &[rules::delete_table(&table)]).map_err(lacking(&table)) {
+    match transact(&table, &[delete_table(&table)]).map_err(lacking(&table)) {
         Err(error) if error.os_error() == Some(libc::ENOENT) => Ok(false),
         outcome => outcome.map(|()| true),
     }

@@ -1,27 +1,22 @@
 //! The rules of the fence, as sent and as read back.
 
-use ipnet::IpNet;
-use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
-
-use super::{
-    Dropped, Fence,
-    expression::{
-        CT_DIRECTION, CT_STATE, CT_STATUS, EQUAL, META_FAMILY, META_INPUT_NAME, META_MARK,
-        META_OUTPUT_NAME, META_PROTOCOL, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER, bits, bytes,
-        compare, counted, counter, field, load, masked, store, track, track_has, verdict,
-    },
-    table_name,
-};
+use super::{Dropped, Fence, table_name};
 use crate::{
     model::InterfaceName,
     net::nftables::{
-        Base, Chain, Expression, INET, IPV4, IPV6, Kind, Request, attribute, nested, string,
+        Base, Chain, Expression, INET, IPV4, IPV6,
+        build::{
+            ACCEPT, CT_DIRECTION, CT_STATE, CT_STATUS, DROP, EQUAL, ESTABLISHED_OR_RELATED,
+            FORWARD, META_FAMILY, META_INPUT_NAME, META_MARK, META_OUTPUT_NAME, META_PROTOCOL,
+            NETWORK_HEADER, NOT_EQUAL, SOURCE_V4, TRANSPORT_HEADER, bits, bytes, compare, counted,
+            counter, field, load, masked, store, track, track_has, verdict,
+        },
     },
 };
+use ipnet::IpNet;
 
-/// NF_INET_PRE_ROUTING, NF_INET_FORWARD and NF_INET_LOCAL_OUT of linux/netfilter.h.
+/// NF_INET_PRE_ROUTING and NF_INET_LOCAL_OUT of linux/netfilter.h.
 const PRE_ROUTING: u32 = 0;
-const FORWARD: u32 = 2;
 const LOCAL_OUT: u32 = 3;
 
 /// NF_IP_PRI_MANGLE: before all filter chains of the host.
@@ -30,19 +25,12 @@ const MANGLE: i32 = -150;
 /// are not reassembled.
 const FIRST: i32 = -450;
 
-/// NF_ACCEPT and NF_DROP of linux/netfilter.h.
-const ACCEPT: u32 = 1;
-const DROP: u32 = 0;
-
-/// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and IP_CT_RELATED, IP_CT_DIR_REPLY, and IPS_DST_NAT
-/// (linux/netfilter/nf_conntrack_common.h).
-const ESTABLISHED_OR_RELATED: u32 = 1 << 1 | 1 << 2;
+/// IP_CT_DIR_REPLY and IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h.
 const REPLY: u8 = 1;
 const DESTINATION_TRANSLATED: u32 = 1 << 5;
 
 const UDP: u8 = 17;
-/// Offsets of the source address in both headers.
-const SOURCE_V4: u32 = 12;
+/// Offset of the source address in a header of IPv6.
 const SOURCE_V6: u32 = 8;
 /// Offsets of the ports in a UDP header.
 const SOURCE_PORT: u32 = 0;
@@ -199,63 +187,17 @@ fn is_from(net: &IpNet) -> Rule {
     ]
 }
 
-/// The transaction. Its first two requests remove the table whether or not it exists: creating an
-/// existing one is no error, deleting a missing one is.
-pub(super) fn requests(table: &str, chains: &[Chain]) -> Vec<Request> {
-    let new_table = || of_table(Kind::NewTable, NLM_F_CREATE, table);
-    let mut requests = vec![new_table(), delete_table(table), new_table()];
-    for chain in chains {
-        requests.push(new_chain(chain));
-        requests.extend(chain.rules.iter().map(|rule| new_rule(chain, rule)));
-    }
-    requests
-}
-
-pub(super) fn delete_table(table: &str) -> Request {
-    of_table(Kind::DeleteTable, 0, table)
-}
-
-fn of_table(kind: Kind, flags: u16, table: &str) -> Request {
-    Request { kind, family: INET, flags, attributes: vec![string(1, table)] }
-}
-
-fn new_chain(chain: &Chain) -> Request {
-    let mut attributes = vec![string(1, &chain.table), string(3, &chain.name)];
-    if let Some(Base { hook, priority, kind, policy }) = &chain.base {
-        let place = [attribute(1, hook.to_be_bytes()), attribute(2, priority.to_be_bytes())];
-        attributes.push(nested(4, &place));
-        attributes.extend([attribute(5, policy.to_be_bytes()), string(7, kind)]);
-    }
-    Request { kind: Kind::NewChain, family: INET, flags: NLM_F_CREATE, attributes }
-}
-
-fn new_rule(chain: &Chain, rule: &Rule) -> Request {
-    let of = |step: &Expression| nested(1, &[string(1, &step.name), attribute(2, &step.data)]);
-    let expressions: Vec<_> = rule.iter().map(of).collect();
-    let attributes = vec![string(1, &chain.table), string(2, &chain.name), nested(4, &expressions)];
-    let flags = NLM_F_CREATE | NLM_F_APPEND;
-    Request { kind: Kind::NewRule, family: INET, flags, attributes }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Marks, expression::COUNTER_PACKETS},
-        *,
-    };
+    use super::{super::Marks, *};
+    use crate::net::{attribute::attribute, nftables::build::COUNTER_PACKETS};
 
     const MARKS: Marks = Marks { passed: 0x1000_1000, answer: 0x3000_1000 };
 
     #[test]
-    fn the_transaction_removes_the_table_and_creates_three_chains_with_their_rules() {
-        let requests = requests("relay_relay0", &chains(&fence()));
-        let kinds: Vec<Kind> = requests.iter().map(|request| request.kind).collect();
-        let (chain, rule) = (Kind::NewChain, Kind::NewRule);
-        let clear = [Kind::NewTable, Kind::DeleteTable, Kind::NewTable];
-        assert_eq!(
-            kinds,
-            [&clear[..], &[chain, rule, chain, rule, chain, rule, rule, rule]].concat()
-        );
+    fn each_reason_has_its_rules_in_the_chain_of_its_hook() {
+        let rules = chains(&fence()).iter().map(|chain| chain.rules.len()).collect::<Vec<_>>();
+        assert_eq!(rules, [1, 1, 3]);
     }
 
     #[test]

@@ -209,10 +209,8 @@ fn undecoded(request: &'static str, object: &str, reason: String) -> NetError {
 mod tests {
     use rtnetlink::packet_core::NLM_F_CREATE;
 
-    use super::{
-        super::{INET, string},
-        *,
-    };
+    use super::{super::INET, *};
+    use crate::net::attribute::string;
 
     #[test]
     fn a_batch_has_begin_and_end_and_sequence_numbers_from_one() {
