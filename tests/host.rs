@@ -19,6 +19,20 @@ fn up_without_wireguard_reports_that_and_changes_nothing() {
 }
 
 #[test]
+fn nothing_is_measured_without_wireguard_and_nothing_is_left_behind() {
+    scenario(&[Need::Root, Need::Tools, Need::Relay, Need::NoWireGuard], || {
+        let lab = Lab::relay_alone(Site::node_to_node()?)?;
+        let before = Footprint::read(lab.relay())?;
+        let outcome = lab.relay().relay(&["bench"])?;
+        let said = outcome.failure(3)?;
+        ensure!(said.contains("WireGuard"), "{said:?} does not name WireGuard");
+        let after = Footprint::read(lab.relay())?;
+        ensure!(after == before, "left behind:\n{}", after.difference(&before));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_guard_is_planned_on_the_default_route_and_its_absence_is_reported() {
     scenario(&[Need::Root, Need::Tools, Need::Relay, Need::Bpf, Need::NoWireGuard], || {
         let mut site = Site::node_to_node()?;

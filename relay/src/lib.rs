@@ -4,6 +4,7 @@
 //! is pure. ARCHITECTURE.md has the map and who may import whom.
 #![warn(missing_docs)]
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod datapath;

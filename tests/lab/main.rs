@@ -4,6 +4,7 @@
 mod another;
 mod atomic;
 mod authority;
+mod bench;
 mod beside;
 mod change;
 mod clock;

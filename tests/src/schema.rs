@@ -16,9 +16,9 @@ macro_rules! schemas {
 }
 
 /// Compiled in, as the virtual machine has no `docs/`.
-const SCHEMAS: [(&str, &str); 18] = schemas![
-    "diff", "doctor", "events", "explain", "flows", "graph", "learn", "lend", "observe", "pairs",
-    "quota", "rules", "stats", "status", "suggest", "try", "unused", "up"
+const SCHEMAS: [(&str, &str); 19] = schemas![
+    "bench", "diff", "doctor", "events", "explain", "flows", "graph", "learn", "lend", "observe",
+    "pairs", "quota", "rules", "stats", "status", "suggest", "try", "unused", "up"
 ];
 
 /// Parses and validates `text`.

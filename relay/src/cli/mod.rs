@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Parsing validates and does nothing else; the verbs call the
 //! engine and print.
 
+mod bench;
 mod check;
 mod completions;
 mod diff;
@@ -158,6 +159,8 @@ enum Verb {
     Drain(drain::Drain),
     /// Check the host and suggest remedies.
     Doctor(doctor::Doctor),
+    /// Measure what this host can relay, in network namespaces of its own.
+    Bench(bench::Bench),
     /// Validate the configuration and report every problem.
     Check(check::Check),
     /// Add, remove, rename and show peers and their clients' configurations.
@@ -262,6 +265,7 @@ pub fn main() -> ExitCode {
         Verb::Takeover(takeover) => takeover.run(place),
         Verb::Drain(drain) => drain.run(place),
         Verb::Doctor(doctor) => doctor.run(place),
+        Verb::Bench(bench) => bench.run(place),
         Verb::Check(check) => check.run(place.config),
         Verb::Peer(peer) => peer.run(place),
         Verb::Lend(lend) => lend.run(place),

@@ -5,6 +5,7 @@ use crate::{
     datapath::DatapathError,
     history::HistoryError,
     mesh::GossipError,
+    model::NameError,
     net::NetError,
     policy::CompileError,
     wireguard::WireguardError,
@@ -251,6 +252,7 @@ impl Classified for ImportError {
 impl Classified for getrandom::Error {}
 impl Classified for fmt::Error {}
 impl Classified for GossipError {}
+impl Classified for NameError {}
 impl Classified for CompileError {}
 impl Classified for RenderedError {}
 

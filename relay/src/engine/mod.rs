@@ -2,6 +2,7 @@
 //! nothing of arguments, printing or HTTP; `cli` calls it.
 
 mod apply;
+mod bench;
 mod changes;
 mod claim;
 mod compile;
@@ -54,6 +55,7 @@ mod up;
 mod wg_quick;
 
 pub use crate::history::Subject as HistorySubject;
+pub use bench::{Bench, BenchError, require_no_relay};
 pub use changes::Changes;
 pub use compile::compile;
 pub use context::{Context, block_on};

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 /// Writes rows in columns two spaces apart; from column `right` on they are aligned to the right.
-pub(super) fn columns<const N: usize>(
+pub(crate) fn columns<const N: usize>(
     out: &mut impl Write,
     rows: &[[String; N]],
     right: usize,

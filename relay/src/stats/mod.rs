@@ -1,7 +1,7 @@
 //! What is shown of a running relay: a snapshot as text, JSON, tabs, metrics or a live table, and
 //! the status compared with the configuration.
 
-mod columns;
+pub(crate) mod columns;
 mod compat;
 mod dropped;
 mod dump;

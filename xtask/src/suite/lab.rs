@@ -213,8 +213,10 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 9] = [
+const LONG: [&str; 10] = [
     "atomic::",
+    // What is left behind, and beside a relay; that packets arrive is of tier 3.
+    "bench::a_",
     "faults::",
     "mesh::across::hops",
     "mesh::failover::",
@@ -249,9 +251,10 @@ pub(super) const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 27] = [
+const ONCE: [&str; 28] = [
     "another::",
     "authority::",
+    "bench::",
     "beside::",
     "clock::",
     "egress::",
@@ -281,7 +284,7 @@ const ONCE: [&str; 27] = [
 ];
 
 /// Of [`ONCE`], the modules before this one take about as long as those from it on.
-const HALF: usize = 16;
+const HALF: usize = 17;
 
 /// On how many kernels the scenarios run, and which of them this one is.
 #[derive(Clone, Copy, PartialEq, Eq)]
