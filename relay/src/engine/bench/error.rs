@@ -9,7 +9,7 @@ pub enum BenchError {
     /// A relay would be disturbed.
     #[error(
         "a relay is up on this host ({}): measuring takes all processors, and both would be slower; \
-         stop it (`relay down`), or measure all the same with --beside",
+         measure on a host without one, or all the same with --beside",
         interfaces.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     )]
     Beside {
