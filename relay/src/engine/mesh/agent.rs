@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     super::{
-        self as engine, Context, ErrorContext as _, Lock, Result, instant::milliseconds,
+        self as engine, Context, Error, ErrorContext as _, Lock, Result, instant::milliseconds,
         observe::hex,
     },
     homes::{record as as_recorded, recorded},
@@ -214,33 +214,33 @@ impl<'a> Agent<'a> {
         if !self.is_to_take || self.taking.is_some() {
             return;
         }
-        let begun = || -> Result<Option<(Takeover, Lock)>> {
-            let Some(lock) = Lock::try_relay(&self.interface, self.site.verb)? else {
-                return Ok(None);
-            };
-            Ok(Some((Takeover::begin(&self.context, None)?, lock)))
+        let begun = match Lock::try_relay(&self.interface, self.site.verb) {
+            Ok(None) => return,
+            Ok(Some(lock)) => Takeover::begin(&self.context, None).map(|takeover| (takeover, lock)),
+            Err(error) => Err(error),
         };
-        match begun() {
-            Ok(None) => {}
-            Ok(begun) => (self.taking, self.is_to_take) = (begun, false),
-            Err(error) => {
-                tracing::warn!("{}: cannot take peers over: {error:#}", self.interface);
-                self.is_to_take = false;
-            }
+        self.is_to_take = false;
+        match begun {
+            Ok(begun) => self.taking = Some(begun).filter(|(takeover, _)| !takeover.is_over()),
+            Err(error) => self.warn_of_takeover(&error),
         }
     }
 
     /// Calls the next peers that are taken over.
     async fn call(&mut self) {
         let Some((takeover, _lock)) = &mut self.taking else { return };
-        let called = if takeover.is_over() { Ok(()) } else { takeover.step() };
-        if let Err(error) = &called {
-            tracing::warn!("{}: cannot take peers over: {error:#}", self.interface);
-        }
+        let called = takeover.step();
         if called.is_err() || takeover.is_over() {
             self.taking = None;
         }
+        if let Err(error) = called {
+            self.warn_of_takeover(&error);
+        }
         self.scan().await;
+    }
+
+    fn warn_of_takeover(&self, error: &Error) {
+        tracing::warn!("{}: cannot take peers over: {}", self.interface, error.chain());
     }
 
     /// Finds peers that were taken over.
