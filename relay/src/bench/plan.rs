@@ -76,8 +76,8 @@ impl Wanted {
     /// Namespaces, policy and handshakes of a way, and of each of its pairs.
     const SETUP: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(300)];
 
-    /// The runs of a round, in order. The ways come one after the other in each measurement, so that whatever else
-    /// the host does meanwhile affects all of them.
+    /// The runs of a round, in order. The ways come one after the other in each measurement, so that
+    /// whatever else the host does meanwhile affects all of them.
     pub fn runs(&self, ways: &[Way]) -> Vec<Run> {
         let udp = self.sizes.iter().map(|&payload_bytes| Load::Udp { payload_bytes });
         let loads: Vec<Load> =

@@ -1,5 +1,7 @@
 //! The rules of the fence, as sent and as read back.
 
+use ipnet::IpNet;
+
 use super::{Dropped, Fence, table_name};
 use crate::{
     model::InterfaceName,
@@ -13,7 +15,6 @@ use crate::{
         },
     },
 };
-use ipnet::IpNet;
 
 /// NF_INET_PRE_ROUTING and NF_INET_LOCAL_OUT of linux/netfilter.h.
 const PRE_ROUTING: u32 = 0;
