@@ -298,11 +298,14 @@ fn follow(
     let mut at = None;
     let code = run(&mut |line| match serde_json::from_str::<Value>(line) {
         Ok(row) if row.is_object() => {
-            let name = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
-            let now = (name("layer"), row["peers"].as_u64());
-            if row.get("excuse").is_none() && at.as_ref() != Some(&now) {
-                step.show(&format!("{what}: {} at {} peers", now.0, now.1.unwrap_or_default()));
-                at = Some(now);
+            let layer = row["layer"].as_str().unwrap_or_default().to_owned();
+            let now = row["peers"].as_u64().map(|peers| (layer, peers));
+            if let Some((layer, peers)) = &now
+                && row.get("excuse").is_none()
+                && at != now
+            {
+                step.show(&format!("{what}: {layer} at {peers} peers"));
+                at = now;
             }
             rows.push(row);
         }

@@ -196,8 +196,12 @@ fn interface_index(namespace: &Namespace) -> Result<u32> {
 /// Pins this thread, and threads that it starts, to the last processor: the first one handles most
 /// interrupts.
 fn stay_on_one_processor() -> Result<()> {
-    let last = std::thread::available_parallelism()?.get() - 1;
+    stay_on(std::thread::available_parallelism()?.get() - 1)
+}
+
+/// Pins this thread, and threads that it starts, to a processor.
+pub(super) fn stay_on(processor: usize) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(last);
-    sched_setaffinity(None, &set).context("stay on one processor")
+    set.set(processor);
+    sched_setaffinity(None, &set).with_context(|| format!("stay on processor {processor}"))
 }

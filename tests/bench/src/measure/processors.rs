@@ -2,12 +2,14 @@
 
 use std::{sync::Barrier, thread, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use relay::datapath::{Direction, Loaded, Packet};
 use relay_tests::{inner::Inner, program_run};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::fleet::{Fleet, Shape};
+use super::{
+    fleet::{Fleet, Shape},
+    native::stay_on,
+};
 
 /// Peers far enough apart that their counters are in no neighbouring lines of a cache.
 const PEERS: u32 = 64;
@@ -101,11 +103,4 @@ pub fn measure(case: Case) -> Result<Cost> {
     }
     let ns = |time: Duration| time.as_secs_f64() * 1e9;
     Ok(Cost { alone_ns: ns(least[0]), together_ns: ns(least[1]) })
-}
-
-/// Keeps this thread on a processor.
-fn stay_on(processor: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    sched_setaffinity(None, &set).with_context(|| format!("stay on processor {processor}"))
 }
