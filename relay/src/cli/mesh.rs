@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Place, output, subject::Which};
 use crate::{
-    engine::{self, Agent, Context, Result},
+    engine::{self, Context, Result},
     stats::render_mesh_into,
 };
 
@@ -61,9 +61,9 @@ impl Mesh {
             Verb::Agent => engine::block_on(async {
                 let mut terminate = signal(SignalKind::terminate())?;
                 let mut hangup = signal(SignalKind::hangup())?;
-                let agent = Agent::start(place.site("mesh agent")).await?;
+                let agent = engine::mesh_agent(place.site("mesh agent"), |line| output::say(line));
                 tokio::select! {
-                    outcome = agent.run(|line| output::say(line)) => outcome,
+                    outcome = agent => outcome,
                     ended = tokio::signal::ctrl_c() => Ok(ended?),
                     _ = terminate.recv() => Ok(()),
                     _ = hangup.recv() => Ok(()),

@@ -80,7 +80,7 @@ pub use loan::{
 };
 pub use lock::Lock;
 pub use look::Look;
-pub use mesh::{Agent, Extent, TakenOver, drain, mesh_status, takeover, undrain};
+pub use mesh::{Extent, TakenOver, drain, mesh_agent, mesh_status, takeover, undrain};
 pub use peers::{PeerList, StaleClients, groups};
 pub use period::{Period, PeriodError};
 pub use quotas::{quotas, reset_quotas, save_quotas};

@@ -52,7 +52,7 @@ pub struct Gossip {
 #[derive(Debug)]
 pub struct Beginning {
     /// Tells the lives of an agent apart: more than that of every earlier one, such as Unix
-    /// milliseconds.
+    /// milliseconds. If others know a later one, [`Event::Outlived`] says so.
     pub generation: u64,
     /// The hash of the policy in force.
     pub policy: String,
@@ -251,6 +251,10 @@ impl Gossip {
         let relays = self.desk.site.relays.iter().zip(meter.links()).enumerate();
         let relays = relays.map(|(place, ((name, _), link))| {
             let state = self.state(&chitchat, place);
+            if let Some(state) = state {
+                let life = state.chitchat_id().generation_id;
+                self.inbox.keep(place, life, state.key_values());
+            }
             let (received, sent) = (link.received, link.sent);
             let before = std::mem::replace(&mut measured.1[place], (received.bytes, sent.bytes));
             #[expect(clippy::cast_precision_loss, reason = "a rate")]
@@ -280,7 +284,7 @@ impl Gossip {
     }
 
     /// Ends it, so that the address is free.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.pusher.abort();
         if self.handle.initiate_shutdown().is_ok() {
             let _ended = self.handle.termination_watcher().await;

@@ -46,6 +46,12 @@ pub enum Event {
         /// Its place.
         relay: usize,
     },
+    /// The others know a later life of this relay's agent, from when its clock was ahead, and go by
+    /// that: the agent has to begin again.
+    Outlived {
+        /// That life.
+        by: u64,
+    },
 }
 
 /// News that wait to be taken: of each relay and peer the latest, so that what waits is bounded.
@@ -63,6 +69,7 @@ struct State {
     began: BTreeSet<usize>,
     claims: HashMap<(usize, PublicKey), Option<Claim>>,
     told: BTreeSet<usize>,
+    outlived: Option<u64>,
     unreadable: u64,
 }
 
@@ -80,6 +87,9 @@ impl Inbox {
         }
         let mut state = self.state();
         if place == self.own.0 {
+            if generation > self.own.1 {
+                state.outlived = state.outlived.max(Some(generation));
+            }
             state.put_claim(place, key, value);
             if value == WITHDRAWN {
                 state.claims.retain(|(relay, _), claim| *relay != place || claim.is_some());
@@ -90,16 +100,29 @@ impl Inbox {
                 return;
             }
             if life != Some(generation) {
-                state.lives.insert(place, generation);
-                state.began.insert(place);
-                state.told.remove(&place);
-                state.claims.retain(|(relay, _), _| *relay != place);
+                state.begin(place, generation);
             }
-            if key == TOLD {
-                state.told.insert(place);
-            } else {
-                state.put_claim(place, key, value);
-            }
+            state.put_news(place, key, value);
+        }
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    /// What is kept of the latest life of a relay's agent: if a later one is remembered that is not kept
+    /// anymore, its clock was ahead then, and this one counts.
+    pub(super) fn keep<'a>(
+        &self,
+        place: usize,
+        generation: u64,
+        news: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
+        let mut state = self.state();
+        if place == self.own.0 || state.lives.get(&place).is_none_or(|life| *life <= generation) {
+            return;
+        }
+        state.begin(place, generation);
+        for (key, value) in news {
+            state.put_news(place, key, value);
         }
         drop(state);
         self.bell.notify_one();
@@ -127,6 +150,22 @@ impl Inbox {
 }
 
 impl State {
+    /// Another life of a relay's agent counts from now on.
+    fn begin(&mut self, place: usize, generation: u64) {
+        self.lives.insert(place, generation);
+        self.began.insert(place);
+        self.told.remove(&place);
+        self.claims.retain(|(relay, _), _| *relay != place);
+    }
+
+    fn put_news(&mut self, place: usize, key: &str, value: &str) {
+        if key == TOLD {
+            self.told.insert(place);
+        } else {
+            self.put_claim(place, key, value);
+        }
+    }
+
     fn put_claim(&mut self, place: usize, key: &str, value: &str) {
         if key.len() != claim::KEY_LEN {
             return;
@@ -149,7 +188,8 @@ impl State {
             None => Event::Withdrawn { relay, peer },
         });
         let told = std::mem::take(&mut self.told).into_iter().map(|relay| Event::Told { relay });
-        began.chain(claims).chain(told).collect()
+        let outlived = self.outlived.take().into_iter().map(|by| Event::Outlived { by });
+        began.chain(claims).chain(told).chain(outlived).collect()
     }
 }
 
@@ -210,6 +250,36 @@ mod tests {
         put(&inbox, 0, 6, "2 0 -");
         let claim = Claim::new(2, 0, None);
         assert_eq!(taken(&inbox), [Event::Heard { relay: 0, peer: PEER, claim }]);
+    }
+
+    #[test]
+    fn a_later_life_of_this_relay_outlives_this_one() {
+        let inbox = Inbox::new(0, 7);
+        put(&inbox, 0, 9, "2 0 -");
+        inbox.put(0, 8, POLICY, "hash");
+        let claim = Claim::new(2, 0, None);
+        let heard = Event::Heard { relay: 0, peer: PEER, claim };
+        assert_eq!(taken(&inbox), [heard, Event::Outlived { by: 9 }]);
+        assert_eq!(taken(&inbox), []);
+    }
+
+    #[test]
+    fn when_a_later_life_is_forgotten_an_earlier_one_counts() {
+        let inbox = Inbox::new(0, 1);
+        let key = claim::key_text(&PEER);
+        let news = || [(key.as_str(), "3 0 -"), (TOLD, "")].into_iter();
+        inbox.keep(1, 5, news());
+        assert_eq!(taken(&inbox), [], "what is kept of the only life has been put");
+        put(&inbox, 1, 6, "2 0 -");
+        drop(taken(&inbox));
+        inbox.keep(1, 6, news());
+        assert_eq!(taken(&inbox), []);
+        inbox.keep(1, 5, news());
+        let heard = Event::Heard { relay: 1, peer: PEER, claim: Claim::new(3, 0, None) };
+        let expected = [Event::Began { relay: 1 }, heard, Event::Told { relay: 1 }];
+        assert_eq!(taken(&inbox), expected);
+        put(&inbox, 1, 5, "4 0 -");
+        assert_eq!(taken(&inbox).len(), 1);
     }
 
     #[test]

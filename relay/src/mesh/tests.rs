@@ -106,7 +106,7 @@ async fn an_agent_that_begins_anew_withdraws_only_what_it_does_not_repeat() {
             match event {
                 Event::Began { relay } => ledger.began(relay),
                 Event::Heard { relay, peer, claim } => drop(ledger.heard(relay, peer, claim)),
-                Event::Withdrawn { .. } => panic!("nobody withdraws"),
+                Event::Withdrawn { .. } | Event::Outlived { .. } => panic!("{event:?}"),
                 Event::Told { relay } => drop(ledger.told(relay)),
             }
         }
@@ -133,6 +133,43 @@ async fn an_agent_hears_of_its_earlier_life_from_the_others() {
     first.close().await;
     let second = start(&a, 2, &[]).await;
     events_until(&second, heard).await;
+}
+
+#[tokio::test]
+async fn after_its_clock_was_set_back_an_agent_is_heard_once_it_begins_again() {
+    let [a, b, _] = sites().await;
+    let first = start(&a, 9, &[(PEER, claim(7))]).await;
+    let b = start(&b, 1, &[]).await;
+    events_until(&b, Event::Heard { relay: 0, peer: PEER, claim: claim(7) }).await;
+    first.close().await;
+    let second = start(&a, 5, &[(PEER, claim(7))]).await;
+    second.publish(&[(PEER, Some(claim(8)))]).await;
+    let before = events_until(&second, Event::Outlived { by: 9 }).await;
+    assert!(before.contains(&Event::Heard { relay: 0, peer: PEER, claim: claim(7) }));
+    second.close().await;
+    let _third = start(&a, 10, &[(PEER, claim(8))]).await;
+    let heard = Event::Heard { relay: 0, peer: PEER, claim: claim(8) };
+    assert!(events_until(&b, heard).await.contains(&Event::Began { relay: 0 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_with_its_clock_set_back_is_heard() {
+    let [a, b, _] = sites().await;
+    let channels = ChannelTransport::default();
+    let begin = async |site: &Site, generation, claims: &[_]| {
+        let beginning = beginning(generation, claims);
+        Gossip::start_over(site.clone(), beginning, &channels).await.expect("gossip")
+    };
+    let b = begin(&b, 1, &[]).await;
+    let first = begin(&a, 9, &[(PEER, claim(7))]).await;
+    events_until(&b, Event::Heard { relay: 0, peer: PEER, claim: claim(7) }).await;
+    first.close().await;
+    // Longer than anything is kept of who is away.
+    sleep(Duration::from_secs(3_600)).await;
+    let _second = begin(&a, 5, &[(PEER, claim(8))]).await;
+    status_until(&b, |it| it.relays[0].alive).await;
+    let heard = Event::Heard { relay: 0, peer: PEER, claim: claim(8) };
+    assert!(events_until(&b, heard).await.contains(&Event::Began { relay: 0 }));
 }
 
 #[tokio::test]

@@ -27,6 +27,12 @@ const NAMES: [&str; 2] = ["one", "two"];
 /// The longest time without an answer that may be seen while peers are handed over.
 const DRAINED: Duration = Duration::from_secs(1);
 
+/// Between the clocks of the machines, where they are apart.
+const CLOCKS_APART: u8 = 5;
+
+/// What goes to the ports of the transit, for `ip rule`.
+const TRANSIT: &str = "pref 100 ipproto udp dport 51830-51839";
+
 /// They begin with machines on which nothing is installed, and leave them so.
 pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a site of two relays is set up, after one named the key that it made", set_up),
@@ -34,6 +40,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a second run over a site changes nothing", second_run),
     scenario("a relay of a site that fails its gate leaves the other serving", failed_gate),
     scenario("a relay of a site is not touched if nobody takes its peers", failed_drain),
+    scenario("relays of a site agree on a peer that came to both with clocks apart", clocks_apart),
     scenario("removal of a site leaves nothing", removal),
 ];
 
@@ -142,6 +149,55 @@ fn failed_drain(fleet: &mut Fleet) -> Result<()> {
     require_homes(&fleet.two, 2)
 }
 
+/// The relays begin without seeing each other, and the peer comes to both: two claims of one version, of
+/// which the later handshake prevails, by clocks that are apart. So the relay that the peer left has it,
+/// until the peer speaks again.
+fn clocks_apart(fleet: &mut Fleet) -> Result<()> {
+    let [a, b, _] = &fleet.peers;
+    let (one, two) = (&fleet.one, &fleet.two);
+    let dial = |host: u8| {
+        format!(
+            "f=/root/{0}.conf; n='ip netns exec {0}'; $n wg-quick down $f\n\
+             sed -i 's/^Endpoint = .*/Endpoint = {LAN}{host}:51820/' $f; $n wg-quick up $f\n\
+             $n ping -n -q -c 1 -i 0.2 -w 30 10.3.2.1",
+            b.name
+        )
+    };
+    one.run(&format!("ip netns exec {0} wg-quick down /root/{0}.conf", a.name))?;
+    two.run(&format!("date --set '-{CLOCKS_APART} seconds'"))?;
+    for machine in [one, two] {
+        machine.run(&format!("ip rule add {TRANSIT} blackhole; systemctl restart relay"))?;
+    }
+    two.run(&dial(11))?;
+    two.run(&dial(12))?;
+    require_view(one, [1, 0])?;
+    require_view(two, [0, 1])?;
+    for machine in [one, two] {
+        machine.run(&format!("ip rule delete {TRANSIT}"))?;
+    }
+    require_view(one, [1, 0])?;
+    require_view(two, [1, 0])?;
+    two.run(&format!("ip netns exec {} ping -n -q -c 1 -w 60 10.3.2.1", b.name))?;
+    require_view(one, [0, 1])?;
+    require_view(two, [0, 1])?;
+
+    // An agent that begins at an earlier time than the one before it is heard.
+    two.run("date --set '-1 hour'; systemctl restart relay-mesh")?;
+    two.run(&dial(11))?;
+    require_view(one, [1, 0])?;
+    require_view(two, [1, 0])?;
+    two.run(&dial(12))?;
+    require_view(one, [0, 1])?;
+    let said = two.run("journalctl --unit relay-mesh --grep 'the clock was set back' --lines 1")?;
+    ensure!(said.contains("begins again"), "the agent of two did not begin again: {said}");
+
+    two.run(&format!("date --set '+{CLOCKS_APART} seconds'; date --set '+1 hour'"))?;
+    two.run(&dial(1))?;
+    one.run(&format!("ip netns exec {0} wg-quick up /root/{0}.conf", a.name))?;
+    require_health(fleet)?;
+    a.require_reach(b, one)
+}
+
 fn removal(fleet: &mut Fleet) -> Result<()> {
     let mut variables = variables(fleet);
     variables["relay_state"] = json!("absent");
@@ -244,6 +300,19 @@ fn require_homes(machine: &Machine, peers: u64) -> Result<()> {
             "at_home() {{ relay mesh status --json | python3 -c '{own}'; }}\n\
              for i in $(seq 30); do [ $(at_home) = {peers} ] && break; sleep 1; done\n\
              relay mesh status >&2; [ $(at_home) = {peers} ]"
+        ))
+        .map(drop)
+}
+
+/// Waits until as many peers are at home at each relay, as this machine's sees it.
+fn require_view(machine: &Machine, peers: [u64; 2]) -> Result<()> {
+    let view = "import json, sys; print([relay[\"peers\"] for relay in \
+                json.load(sys.stdin)[\"relays\"]])";
+    machine
+        .run(&format!(
+            "view() {{ relay mesh status --json | python3 -c '{view}'; }}\n\
+             for i in $(seq 60); do [ \"$(view)\" = '{peers:?}' ] && break; sleep 1; done\n\
+             relay mesh status >&2; [ \"$(view)\" = '{peers:?}' ]"
         ))
         .map(drop)
 }

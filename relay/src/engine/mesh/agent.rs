@@ -52,8 +52,33 @@ const FORGOTTEN_AT_ONCE: usize = 16;
 /// Peers that wait to be told of.
 const MOVES_AT_ONCE: usize = 1024;
 
+/// Tells the other relays of the site who is at home here, and hears of theirs, until it is dropped or
+/// the configuration has other relays.
+///
+/// # Errors
+/// The relay has no mesh or does not run with it, the address of gossip cannot be bound, or the kernel
+/// does not answer.
+pub async fn agent(site: engine::Site<'_>, say: impl Fn(&str)) -> Result<()> {
+    let mut after = 0;
+    while let End::Outlived { by } = Agent::start(site, after).await?.run(&say).await? {
+        after = by;
+    }
+    Ok(())
+}
+
+/// Why an agent ended.
+enum End {
+    /// The configuration has other relays.
+    Changed,
+    /// The others go by a later life of this relay's agent.
+    Outlived {
+        /// That life.
+        by: u64,
+    },
+}
+
 /// The agent of a relay.
-pub struct Agent<'a> {
+struct Agent<'a> {
     site: engine::Site<'a>,
     context: Context,
     interface: InterfaceName,
@@ -78,11 +103,11 @@ pub struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Reads what the kernel has, and begins to gossip.
+    /// Reads what the kernel has, and begins to gossip, in a life after the one given.
     ///
     /// # Errors
     /// The relay has no mesh or does not run with it, or the address of gossip cannot be bound.
-    pub async fn start(site: engine::Site<'a>) -> Result<Self> {
+    async fn start(site: engine::Site<'a>, after: u64) -> Result<Self> {
         let context = Context::look(site, None).await?;
         let (interface, mesh, MeshKey { place: own, .. }) = {
             let Site { interface, mesh, key } = Site::of(&context)?;
@@ -111,7 +136,7 @@ impl<'a> Agent<'a> {
             | Action::Withdraw { .. } => None,
         });
         let beginning = Beginning {
-            generation: milliseconds(SystemTime::now()),
+            generation: milliseconds(SystemTime::now()).max(after.saturating_add(1)),
             policy: hex(&canonical_hash(&relay)?),
             claims: claims.collect(),
             peers: view.names.len(),
@@ -144,11 +169,11 @@ impl<'a> Agent<'a> {
         Ok(agent)
     }
 
-    /// Works until it is stopped, or until the configuration has other relays.
+    /// Works until it is stopped, or until it has to be started again.
     ///
     /// # Errors
     /// The relay is down, or the kernel does not answer.
-    pub async fn run(mut self, say: impl Fn(&str)) -> Result<()> {
+    async fn run(mut self, say: impl Fn(&str)) -> Result<End> {
         let others = self.mesh.relays.iter().enumerate().filter(|(place, _)| *place != self.own);
         let names: Vec<_> = others.map(|(_, relay)| relay.name.to_string()).collect();
         say(&format!("{}: gossips with {}", self.interface, names.join(", ")));
@@ -157,7 +182,13 @@ impl<'a> Agent<'a> {
         let mut pace = pace();
         loop {
             tokio::select! {
-                events = self.gossip.events() => self.hear(events).await,
+                events = self.gossip.events() => {
+                    if let Some(by) = self.hear(events).await {
+                        say(&format!("{}: begins again: the clock was set back", self.interface));
+                        self.gossip.close().await;
+                        return Ok(End::Outlived { by });
+                    }
+                }
                 ended = self.gossip.ended() => return Err(ended.into()),
                 slot = self.moves.recv() => {
                     let slot = slot.ok_or_else(|| Site::not_applied(&self.interface))?;
@@ -181,7 +212,7 @@ impl<'a> Agent<'a> {
                     self.take();
                     if Instant::now() >= self.next_look && !self.look().await? {
                         say("the relays of the site have changed; start the agent again");
-                        return Ok(());
+                        return Ok(End::Changed);
                     }
                     self.release()?;
                     if Instant::now() >= self.next_write {
@@ -253,8 +284,11 @@ impl<'a> Agent<'a> {
         self.came(came).await;
     }
 
-    async fn hear(&mut self, events: Vec<Event>) {
+    /// Carries out what others have said. The later life of this relay's agent that they go by, if there
+    /// is one.
+    async fn hear(&mut self, events: Vec<Event>) -> Option<u64> {
         let mut actions = Vec::new();
+        let mut outlived = None;
         for event in events {
             match event {
                 Event::Began { relay } => self.ledger.began(relay),
@@ -265,9 +299,11 @@ impl<'a> Agent<'a> {
                     actions.extend(self.ledger.withdrawn(relay, peer));
                 }
                 Event::Told { relay } => actions.extend(self.ledger.told(relay)),
+                Event::Outlived { by } => outlived = Some(by),
             }
         }
         self.carry_out(actions).await;
+        outlived
     }
 
     /// Looks at WireGuard, at the policy in force and at the tunnels. Whether the site is the same.
@@ -317,7 +353,8 @@ impl<'a> Agent<'a> {
         self.carry_out(actions).await;
         // What is said of new peers was ignored.
         let standing = self.gossip.standing().await;
-        self.hear(standing).await;
+        // Nothing of this relay is among it.
+        let _ = self.hear(standing).await;
         self.rewrite();
         self.gossip.set_policy(&hex(&canonical_hash(&relay)?)).await;
         Ok(true)

@@ -15,7 +15,7 @@ mod vrrp;
 pub(super) use homes::away;
 pub(super) use status::problems;
 
-pub use agent::Agent;
+pub use agent::agent as mesh_agent;
 pub use drain::{drain, undrain};
 pub use status::{Extent, mesh_status};
 pub use takeover::{TakenOver, takeover};
