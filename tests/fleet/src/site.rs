@@ -30,8 +30,8 @@ const DRAINED: Duration = Duration::from_secs(1);
 /// Between the clocks of the machines, where they are apart.
 const CLOCKS_APART: u8 = 5;
 
-/// What goes to the ports of the transit, for `ip rule`.
-const TRANSIT: &str = "pref 100 ipproto udp dport 51830-51839";
+/// What goes to the ports of the transit, for `ip rule`. 17 is UDP, which has no name without netbase.
+const TRANSIT: &str = "pref 100 ipproto 17 dport 51830-51839";
 
 /// They begin with machines on which nothing is installed, and leave them so.
 pub(super) const SCENARIOS: &[Scenario] = &[
