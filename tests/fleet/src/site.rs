@@ -36,11 +36,11 @@ const TRANSIT: &str = "pref 100 ipproto 17 dport 51830-51839";
 /// They begin with machines on which nothing is installed, and leave them so.
 pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a site of two relays is set up, after one named the key that it made", set_up),
+    scenario("relays of a site agree on a peer that came to both with clocks apart", clocks_apart),
     scenario("both relays of a site are upgraded under traffic, one after the other", upgrade),
     scenario("a second run over a site changes nothing", second_run),
     scenario("a relay of a site that fails its gate leaves the other serving", failed_gate),
     scenario("a relay of a site is not touched if nobody takes its peers", failed_drain),
-    scenario("relays of a site agree on a peer that came to both with clocks apart", clocks_apart),
     scenario("removal of a site leaves nothing", removal),
 ];
 
