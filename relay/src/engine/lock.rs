@@ -65,7 +65,7 @@ impl Lock {
         let (file, path) = Self::open(Path::new(DIRECTORY), interface)?;
         let failed = || format!("lock {}", path.display());
         match file.try_lock() {
-            Ok(()) => Self::named(file, verb).with_context(failed).map(Some),
+            Ok(()) => Ok(Some(Self::named(file, verb))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error).with_context(failed),
         }
@@ -116,7 +116,7 @@ impl Lock {
         let failed = || format!("lock {}", path.display());
         wait(&file, || format!("{interface}: waiting for {}", holder(&file)), notice)
             .with_context(failed)?;
-        Self::named(file, verb).with_context(failed)
+        Ok(Self::named(file, verb))
     }
 
     fn open(directory: &Path, interface: &InterfaceName) -> Result<(File, PathBuf)> {
@@ -129,12 +129,12 @@ impl Lock {
         Ok((File::from(file.with_context(|| format!("lock {}", path.display()))?), path))
     }
 
-    /// The lock of a file that is locked, with its holder written into it.
-    fn named(mut file: File, verb: &str) -> io::Result<Self> {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{} {verb}", process::id())?;
-        Ok(Self { file, is_named: true })
+    /// The lock of a file that is locked, with its holder written into it. On a full file system the
+    /// holder is another command without a name, and relays can be changed as ever.
+    fn named(mut file: File, verb: &str) -> Self {
+        let named = file.set_len(0).and_then(|()| file.rewind());
+        drop(named.and_then(|()| writeln!(file, "{} {verb}", process::id())));
+        Self { file, is_named: true }
     }
 }
 

@@ -170,24 +170,27 @@ fn clocks_apart(fleet: &mut Fleet) -> Result<()> {
     }
     two.run(&dial(11))?;
     two.run(&dial(12))?;
-    require_view(one, [1, 0])?;
-    require_view(two, [0, 1])?;
+    require_view(fleet, one, [1, 0]).context("apart")?;
+    require_view(fleet, two, [0, 1]).context("apart")?;
     for machine in [one, two] {
         machine.run(&format!("ip rule delete {TRANSIT}"))?;
     }
-    require_view(one, [1, 0])?;
-    require_view(two, [1, 0])?;
+    for machine in [one, two] {
+        require_view(fleet, machine, [1, 0]).context("when they meet")?;
+    }
     two.run(&format!("ip netns exec {} ping -n -q -c 1 -w 60 10.3.2.1", b.name))?;
-    require_view(one, [0, 1])?;
-    require_view(two, [0, 1])?;
+    for machine in [one, two] {
+        require_view(fleet, machine, [0, 1]).context("after the peer spoke")?;
+    }
 
     // An agent that begins at an earlier time than the one before it is heard.
     two.run("date --set '-1 hour'; systemctl restart relay-mesh")?;
     two.run(&dial(11))?;
-    require_view(one, [1, 0])?;
-    require_view(two, [1, 0])?;
+    for machine in [one, two] {
+        require_view(fleet, machine, [1, 0]).context("after the agent began again")?;
+    }
     two.run(&dial(12))?;
-    require_view(one, [0, 1])?;
+    require_view(fleet, one, [0, 1]).context("after a move to the agent that began again")?;
     let said = two.run("journalctl --unit relay-mesh --grep 'the clock was set back' --lines 1")?;
     ensure!(said.contains("begins again"), "the agent of two did not begin again: {said}");
 
@@ -305,7 +308,7 @@ fn require_homes(machine: &Machine, peers: u64) -> Result<()> {
 }
 
 /// Waits until as many peers are at home at each relay, as this machine's sees it.
-fn require_view(machine: &Machine, peers: [u64; 2]) -> Result<()> {
+fn require_view(fleet: &Fleet, machine: &Machine, peers: [u64; 2]) -> Result<()> {
     let view = "import json, sys; print([relay[\"peers\"] for relay in \
                 json.load(sys.stdin)[\"relays\"]])";
     machine
@@ -315,6 +318,20 @@ fn require_view(machine: &Machine, peers: [u64; 2]) -> Result<()> {
              relay mesh status >&2; [ \"$(view)\" = '{peers:?}' ]"
         ))
         .map(drop)
+        .with_context(|| said(fleet))
+}
+
+/// What the machines say of themselves and their tunnels.
+fn said(fleet: &Fleet) -> String {
+    let script = "date; relay mesh status; wg show all endpoints; wg show all latest-handshakes; \
+                  ip netns exec node-b wg show 2>/dev/null | grep -v key; \
+                  journalctl --unit relay-mesh --unit keepalived --unit relay --lines 60 \
+                  --output short-precise --no-hostname";
+    let of = |machine: &Machine| match machine.run(script) {
+        Ok(said) => format!("{}:\n{said}", machine.name),
+        Err(error) => format!("{}: {error:#}\n", machine.name),
+    };
+    [&fleet.one, &fleet.two].map(of).concat()
 }
 
 fn site(machine: &Machine) -> Result<Value> {
