@@ -155,13 +155,15 @@ fn failed_drain(fleet: &mut Fleet) -> Result<()> {
 fn clocks_apart(fleet: &mut Fleet) -> Result<()> {
     let [a, b, _] = &fleet.peers;
     let (one, two) = (&fleet.one, &fleet.two);
+    // Nobody answers, since node-a is away. A session that the relay does not know is given up after 15
+    // seconds.
+    let speak = format!("ip netns exec {} ping -n -q -c 20 -w 20 {} || true", b.name, a.address());
     let dial = |host: u8| {
         format!(
             "f=/root/{0}.conf; n='ip netns exec {0}'; $n wg-quick down $f\n\
-             sed -i 's/^Endpoint = .*/Endpoint = {LAN}{host}:51820/' $f; $n wg-quick up $f\n\
-             $n ping -n -q -c 1 -i 0.2 -w 30 10.3.2.1",
+             sed -i 's/^Endpoint = .*/Endpoint = {LAN}{host}:51820/' $f; $n wg-quick up $f\n",
             b.name
-        )
+        ) + &speak
     };
     one.run(&format!("ip netns exec {0} wg-quick down /root/{0}.conf", a.name))?;
     two.run(&format!("date --set '-{CLOCKS_APART} seconds'"))?;
@@ -178,7 +180,7 @@ fn clocks_apart(fleet: &mut Fleet) -> Result<()> {
     for machine in [one, two] {
         require_view(fleet, machine, [1, 0]).context("when they meet")?;
     }
-    two.run(&format!("ip netns exec {} ping -n -q -c 1 -w 60 10.3.2.1", b.name))?;
+    two.run(&speak)?;
     for machine in [one, two] {
         require_view(fleet, machine, [0, 1]).context("after the peer spoke")?;
     }
