@@ -85,6 +85,39 @@ fn programs_of_others_behind_ours_see_what_passes_and_nothing_else() {
 }
 
 #[test]
+fn programs_of_others_in_front_of_ours_open_nothing() {
+    scenario(skip::LAB, || {
+        let siege = Siege::lay()?;
+        let host = siege.lab.relay().namespace();
+        let on_tcx = siege.on_tcx()?;
+        for (what, other) in [("drops all", Program::sink()), ("passes all", Program::pass())] {
+            let mut other = other.classifier()?;
+            let in_front = match on_tcx {
+                true => TcAttachOptions::TcxOrder(LinkOrder::first()),
+                // The latest filter of a priority is the first.
+                false => TcAttachOptions::Netlink(NlOptions {
+                    priority: 1,
+                    handle: TcHandle::new(0, 2),
+                    classid: None,
+                }),
+            };
+            let link = host.enter(|| {
+                program::only(&mut other)?
+                    .attach_with_options("relay0", TcAttachType::Ingress, in_front)
+                    .context("attach")
+            })??;
+            siege.holds().context(what)?;
+            let status = siege.lab.relay().relay(&["status"])?.success("status")?;
+            ensure!(status.contains(" before relay_ingress"), "{what}: {status}");
+            host.enter(|| program::only(&mut other)?.detach(link).context("detach"))??;
+            siege.is_sound().context(what)?;
+        }
+        siege.raise()?;
+        Ok(())
+    });
+}
+
+#[test]
 fn published_ports_answer_peers_and_start_no_flows() {
     scenario(skip::LAB, || {
         let mut site = Site::node_to_node()?;

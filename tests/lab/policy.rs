@@ -1,6 +1,9 @@
 //! Peers that try what the policy does not allow.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
@@ -46,6 +49,44 @@ fn a_one_sided_pair_is_dropped_and_the_reason_names_the_list() {
             watch.drops(c, b, family, "not_in_source_list")?;
         }
         Ok(())
+    });
+}
+
+#[test]
+fn an_address_that_wg_set_gives_to_another_peer_is_reported_and_given_back() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::one_to_many()?)?;
+        let [a, b, c] = lab.first()?;
+        let (interface, host) = (lab.interface()?, lab.relay().namespace());
+        let key = |peer: &Peer| -> Result<String> {
+            Ok(lab.site().private_key(peer.name())?.public_key().to_string())
+        };
+        let allowed = |of: &str| -> Result<BTreeSet<String>> {
+            let ips = lab.relay().wg(&interface, "allowed-ips")?;
+            let ips = ips.get(of).context("a peer's allowed IPs")?;
+            Ok(ips.split_whitespace().map(str::to_owned).collect())
+        };
+        let before = [allowed(&key(a)?)?, allowed(&key(b)?)?];
+        // The kernel takes it from the other without a word.
+        let taken = a.address(Family::V4).to_string();
+        let mut both = before[1].clone();
+        both.insert(format!("{taken}/32"));
+        let list = both.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        host.run("wg", &["set", &interface, "peer", &key(b)?, "allowed-ips", &list])?;
+        ensure!(allowed(&key(b)?)? == both, "{b:?} has not got the address");
+        ensure!(!allowed(&key(a)?)?.contains(&format!("{taken}/32")), "{a:?} still has it");
+        let checked = lab.relay().relay(&["status", "--check"])?;
+        ensure!(checked.code == 1, "{checked:?}");
+        for word in [a.name(), b.name(), &taken] {
+            ensure!(checked.stderr.contains(word), "no {word} in {checked:?}");
+        }
+        lab.relay().up()?;
+        ensure!([allowed(&key(a)?)?, allowed(&key(b)?)?] == before, "up did not give it back");
+        lab.relay().require_sound()?;
+        let mut watch = Watch::start(&lab)?;
+        watch.delivers(a, b, Family::V4)?;
+        lab.widen(b)?;
+        watch.drops(b, c, Family::V4, "not_in_either_list")
     });
 }
 

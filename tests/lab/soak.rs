@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use relay_tests::{
     Family, Lab, RelayHost, Site, deadline,
     footprint::{self, Footprint},
+    memory,
     relay_host::Outcome,
     scenario, setting, skip,
     traffic::{Streams, Transfer},
@@ -34,6 +35,9 @@ const PACE: Duration = Duration::from_millis(50);
 
 /// By how much memory may differ, KiB: caches and buffers of the kernel's own, an allocator's.
 const SLACK_KIB: u64 = 8 << 10;
+
+/// How often a relay comes and goes.
+const TIMES: u32 = 100;
 
 /// A configuration that is tried beside the one in force, in the lab's directory.
 const CANDIDATE: &str = "candidate.toml";
@@ -125,6 +129,34 @@ fn changes_commands_and_kills_lose_nothing_and_leave_nothing() {
         })
         .with_context(|| format!("{memory:?} became {now:?}"))?;
         println!("soak: {changes} changes, {kills} kills, {now:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_hundred_times_up_and_down_leave_nothing() {
+    scenario(skip::LAB, || {
+        let lab = Lab::build(site()?)?;
+        let empty = Footprint::read(lab.relay())?;
+        let mut slab = Vec::new();
+        for time in 0..TIMES {
+            let relay = lab.relay();
+            relay.up().and_then(|_| relay.down()).with_context(|| format!("time {time}"))?;
+            // The first times, what is allocated once is there.
+            if time % (TIMES / 4) == TIMES / 4 - 1 {
+                let mut left = String::new();
+                deadline::within(deadline::SETTLING, "the kernel to be as it was", || {
+                    let now = Footprint::read(lab.relay())?;
+                    left = now.difference(&empty);
+                    Ok((now == empty).then_some(()))
+                })
+                .with_context(|| format!("after {time} times:\n{left}"))?;
+                slab.push(memory::slab()?);
+            }
+        }
+        println!("soak: {TIMES} times up and down: {slab:?} KiB");
+        let [first, .., last] = slab[..] else { bail!("memory was read {} times", slab.len()) };
+        ensure!(last < first + SLACK_KIB, "the kernel's memory has grown: {slab:?} KiB");
         Ok(())
     });
 }
@@ -225,9 +257,9 @@ impl Memory {
     /// What the kernel has allocated for itself, and what `relay serve` has.
     fn read(serving: &Serving) -> Result<Self> {
         let kernel = ["SUnreclaim", "VmallocUsed", "Percpu", "KernelStack"]
-            .map(|field| kib("/proc/meminfo", field));
+            .map(|name| memory::field("/proc/meminfo", name));
         let kernel = kernel.into_iter().sum::<Result<u64>>()?;
-        let server = kib(&format!("/proc/{}/status", serving.process()), "VmRSS")?;
+        let server = memory::field(&format!("/proc/{}/status", serving.process()), "VmRSS")?;
         Ok(Self { kernel, server })
     }
 
@@ -249,12 +281,4 @@ impl Memory {
     fn has_grown(&self, then: &Self) -> bool {
         self.kernel > then.kernel + SLACK_KIB || self.server > then.server + SLACK_KIB
     }
-}
-
-/// A field of a file of /proc.
-fn kib(file: &str, field: &str) -> Result<u64> {
-    let text = fs::read_to_string(file).with_context(|| format!("read {file}"))?;
-    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    let value = value.and_then(|value| value.split_whitespace().next());
-    Ok(value.with_context(|| format!("{field} in {file}"))?.parse()?)
 }

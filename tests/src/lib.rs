@@ -32,6 +32,7 @@ pub mod guard;
 pub mod inner;
 mod lab;
 mod ledger;
+pub mod memory;
 pub mod mesh;
 pub mod namespace;
 pub mod nat;

@@ -213,23 +213,26 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 10] = [
+const LONG: [&str; 13] = [
     "atomic::",
     // What is left behind, and beside a relay; that packets arrive is of tier 3.
     "bench::a_",
     "faults::",
+    "full::",
+    "interface::",
     "mesh::across::hops",
     "mesh::failover::",
     "mesh::moves::",
     "mesh::repeated::",
     "mesh::split::",
     "mesh::wrong::",
+    "sessions::",
     "soak::",
 ];
 
 /// Scenarios about the passing of time, or with speeds: run in a machine whose clock counts
 /// instructions, and skips the time in which it waits.
-const TIMED: [&str; 9] = [
+const TIMED: [&str; 10] = [
     "fairness::",
     "follow::a_peer",
     "limits::tcp_",
@@ -239,6 +242,7 @@ const TIMED: [&str; 9] = [
     "mesh::repeated::",
     "mesh::split::",
     "rules::time::",
+    "sessions::time::",
 ];
 
 /// Environment variables that say how much the scenarios of [`LONG`] do.
@@ -251,13 +255,16 @@ pub(super) const FLAGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
 
 /// Scenarios in which the kernel's version matters least. Of several kernels, tier 3 runs
 /// them on the newest, and tier 4 on the others.
-const ONCE: [&str; 28] = [
+const ONCE: [&str; 32] = [
     "another::",
     "authority::",
     "bench::",
     "beside::",
     "clock::",
+    "closed::a_pinned",
     "egress::",
+    "environment::",
+    "explain::",
     "fairness::",
     "follow::",
     "guard::",
@@ -279,12 +286,13 @@ const ONCE: [&str; 28] = [
     "serve::",
     "shapes::one_to_many",
     "trace::",
+    "trial::",
     "verbs::",
     "versions::",
 ];
 
 /// Of [`ONCE`], the modules before this one take about as long as those from it on.
-const HALF: usize = 17;
+const HALF: usize = 15;
 
 /// On how many kernels the scenarios run, and which of them this one is.
 #[derive(Clone, Copy, PartialEq, Eq)]
