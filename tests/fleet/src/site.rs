@@ -27,8 +27,9 @@ const NAMES: [&str; 2] = ["one", "two"];
 /// The longest time without an answer that may be seen while peers are handed over.
 const DRAINED: Duration = Duration::from_secs(1);
 
-/// Between the clocks of the machines, where they are apart.
-const CLOCKS_APART: u8 = 5;
+/// Seconds between the clocks of the machines, where they are apart: more than the peer takes from one
+/// relay to the other.
+const CLOCKS_APART: u8 = 60;
 
 /// What goes to the ports of the transit, for `ip rule`. 17 is UDP, which has no name without netbase.
 const TRANSIT: &str = "pref 100 ipproto 17 dport 51830-51839";
