@@ -156,12 +156,13 @@ pub(super) fn index(interface: &str) -> io::Result<Option<u32>> {
 
 /// Name of the interface with an index.
 fn name(index: u32) -> Option<String> {
-    let mut name = [0; libc::IF_NAMESIZE];
+    let mut name: [libc::c_char; libc::IF_NAMESIZE] = [0; libc::IF_NAMESIZE];
     // SAFETY: the array has the size that the call requires.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
     if found.is_null() {
         return None;
     }
-    let bytes = name.map(libc::c_char::cast_unsigned);
-    Some(CStr::from_bytes_until_nul(&bytes).ok()?.to_string_lossy().into_owned())
+    // `c_char` is signed on some processors, and not on others.
+    let name = CStr::from_bytes_until_nul(bytemuck::cast_slice(&name)).ok()?;
+    Some(name.to_string_lossy().into_owned())
 }
