@@ -108,7 +108,7 @@ fn programs_of_others_in_front_of_ours_open_nothing() {
             })??;
             siege.holds().context(what)?;
             let status = siege.lab.relay().relay(&["status"])?.success("status")?;
-            ensure!(status.contains(" before relay_ingress"), "{what}: {status}");
+            ensure!(status.contains("programs of others ahead"), "{what}: {status}");
             host.enter(|| program::only(&mut other)?.detach(link).context("detach"))??;
             siege.is_sound().context(what)?;
         }

@@ -18,8 +18,9 @@ const SESSIONS: Duration = Duration::from_secs(600);
 /// Until a session is over that nobody has answered in.
 const OVER: Duration = Duration::from_secs(400);
 
-/// Datagrams to a peer that does not answer, and the bytes of each.
+/// Datagrams to a peer that does not answer, how many leave at once, and the bytes of each.
 const FLOOD: u64 = 20_000;
+const SALVO: u64 = 20;
 const LEN: usize = 1000;
 
 /// WireGuard keeps 128 packets for a peer until it has a session (MAX_STAGED_PACKETS, messages.h,
@@ -62,13 +63,13 @@ fn a_flood_to_a_peer_that_is_gone_takes_little_memory_and_nothing_from_others() 
         let mut echo = Echo::between(a, c, Family::V4)?;
         let before = (lab.relay().ledger()?, memory::slab()?);
         let mut sent = 0;
-        for _ in 0..FLOOD / 100 {
-            sent += flood.send(100, LEN)?.packets;
+        for _ in 0..FLOOD / SALVO {
+            sent += flood.send(SALVO, LEN)?.packets;
             echo.send(1)?;
             deadline::pass(Duration::from_millis(10));
         }
-        let answers = echo.answers(FLOOD / 100, deadline::PATIENCE)?;
-        ensure!(answers == FLOOD / 100, "{answers} answers of another peer");
+        let answers = echo.answers(FLOOD / SALVO, deadline::PATIENCE)?;
+        ensure!(answers == FLOOD / SALVO, "{answers} answers of another peer");
         let moved = lab.relay().ledger()?.since(&before.0)?;
         let relayed = moved.get(&format!("{} relayed tx packets", gone.name()));
         ensure!(relayed == sent, "of {sent} packets, {relayed} were counted:\n{moved}");

@@ -213,10 +213,11 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 13] = [
+const LONG: [&str; 16] = [
     "atomic::",
     // What is left behind, and beside a relay; that packets arrive is of tier 3.
     "bench::a_",
+    "closed::a_read",
     "faults::",
     "full::",
     "interface::",
@@ -226,6 +227,8 @@ const LONG: [&str; 13] = [
     "mesh::repeated::",
     "mesh::split::",
     "mesh::wrong::",
+    "neighbours::programs_of_others_in_front",
+    "policy::an_address",
     "sessions::",
     "soak::",
 ];
