@@ -41,7 +41,6 @@ fn a_configuration_that_cannot_be_written_stays_as_it_was() {
         let lend = ["--config", file, "lend", &b, &c, "tcp/22", "--for", "1h"];
         for command in [&add[..], &lend] {
             let outcome = siege.lab.relay().relay(command)?;
-            println!("full: {command:?}: {outcome:?}");
             let said = outcome.failure(1)?;
             let is_named = said.contains("No space left on device")
                 && said.contains(directory.to_str().context("a path in UTF-8")?);

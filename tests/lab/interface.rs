@@ -46,7 +46,7 @@ fn by_another_name_it_relays_by_the_same_policy() {
         siege.holds()?;
         siege.status_says(&["relay0"])?;
         let outcome = siege.lab.relay().relay(&["up"])?;
-        ensure!(outcome.code != 0, "up: {outcome:?}");
+        ensure!(outcome.code != 0 && outcome.stderr.contains("relay0"), "up: {outcome:?}");
         siege.holds().context("after `relay up`")?;
         rename(host, RENAMED, "relay0")?;
         siege.lab.relay().up()?;
@@ -68,7 +68,9 @@ fn moved_to_another_namespace_it_relays_nothing_and_up_says_so() {
         siege.holds()?;
         siege.status_says(&["relay0"])?;
         let outcome = siege.lab.relay().relay(&["up"])?;
-        println!("moved: {outcome:?}");
+        let said = outcome.failure(1)?;
+        ensure!(said.contains("interface relay0: found its programs on interface"), "{said}");
+        ensure!(said.contains("another network namespace"), "{said}");
         siege.holds().context("after `relay up`")?;
         elsewhere.run("ip", &["link", "delete", "relay0"])?;
         siege.lab.relay().up()?;
