@@ -295,7 +295,7 @@ const ONCE: [&str; 32] = [
 ];
 
 /// Of [`ONCE`], the modules before this one take about as long as those from it on.
-const HALF: usize = 15;
+const HALF: usize = 20;
 
 /// On how many kernels the scenarios run, and which of them this one is.
 #[derive(Clone, Copy, PartialEq, Eq)]
