@@ -239,7 +239,8 @@ impl Gossip {
         events
     }
 
-    /// What is known of the relays.
+    /// What is known of the relays. Has to be asked for now and then: that an agent's clock was set back
+    /// is noticed here, when its later life is not kept anymore.
     pub async fn status(&self) -> Status {
         let chitchat = self.handle.chitchat();
         let chitchat = chitchat.lock().await;

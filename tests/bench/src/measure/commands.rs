@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use relay_tests::memory;
 use rustix::mount::{MountFlags, mount};
 
 use super::{fleet::Fleet, takeover};
@@ -121,12 +122,10 @@ impl Commands {
             took = took.min(started.elapsed());
             ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
         }
-        let status = fs::read_to_string(format!("/proc/{}/status", server.id()))?;
+        let most = memory::field(&format!("/proc/{}/status", server.id()), "VmHWM")?;
         server.kill().context("end `relay serve`")?;
         server.wait()?;
-        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let most = most.and_then(|rest| rest.trim().strip_suffix(" kB")).context("VmHWM")?;
-        Ok((took, most.trim().parse()?))
+        Ok((took, most))
     }
 
     /// The instructions of `relay takeover` of all peers by a relay of a site that is not up yet, the

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     os::fd::{AsFd as _, AsRawFd as _},
     time::{Duration, Instant},
 };
@@ -10,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use aya::maps::MapInfo;
 use relay::datapath::{Direction, Loaded};
+use relay_tests::memory;
 
 use super::fleet::{Fleet, compiled};
 
@@ -60,23 +60,14 @@ pub fn held_bytes(loaded: &mut Loaded) -> Result<u64> {
 fn map_bytes(id: u32) -> Result<u64> {
     let map = MapInfo::from_id(id)?.fd()?;
     let path = format!("/proc/self/fdinfo/{}", map.as_fd().as_raw_fd());
-    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    field(&text, "memlock:").with_context(|| format!("no memlock in {path}"))
+    memory::field(&path, "memlock")
 }
 
 fn peak_rss_bytes() -> Result<u64> {
-    let text = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
-    Ok(field(&text, "VmHWM:").context("no VmHWM in /proc/self/status")? * 1024)
+    Ok(memory::field("/proc/self/status", "VmHWM")? * 1024)
 }
 
 /// Resident memory of this process now, bytes.
 pub(super) fn rss_bytes() -> Result<u64> {
-    let text = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
-    Ok(field(&text, "VmRSS:").context("no VmRSS in /proc/self/status")? * 1024)
-}
-
-/// The number after a name at the start of a line.
-fn field(text: &str, name: &str) -> Option<u64> {
-    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.split_whitespace().next()?.parse().ok()
+    Ok(memory::field("/proc/self/status", "VmRSS")? * 1024)
 }
