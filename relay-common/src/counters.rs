@@ -89,6 +89,14 @@ const _: () = assert!(Reason::COUNT <= DROPPED_STRIDE as usize);
 /// Slot of packets whose source belongs to no peer.
 pub const UNATTRIBUTED_SLOT: u32 = 0;
 
+/// Index into the array of traffic that is spread over groups of processors: of a slot, in the part of
+/// the group that a processor belongs to. There are `last_group + 1` groups, a power of two, each with
+/// `2^slot_bits` slots.
+#[inline(always)]
+pub const fn spread_index(slot: u32, processor: u32, last_group: u32, slot_bits: u32) -> u32 {
+    slot | (processor & last_group) << slot_bits
+}
+
 /// Index into the array of dropped packets.
 #[inline(always)]
 pub const fn dropped_index(slot: u32, reason: Reason) -> u32 {

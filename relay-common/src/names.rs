@@ -68,6 +68,9 @@ pub const ERRORS_DUE: &str = "ERRORS_DUE";
 pub const GENERATION: &str = "GENERATION";
 /// Array of [`crate::PeerCounters`], indexed by slot; outlives generations.
 pub const COUNTERS: &str = "COUNTERS";
+/// Array of [`crate::PeerCounters`], indexed by [`crate::counters::spread_index`]: what processors count
+/// instead of in [`COUNTERS`] where there are several; outlives generations.
+pub const SPREAD: &str = "SPREAD";
 /// Array of `u64` dropped packets, indexed by [`crate::dropped_index`]; outlives generations.
 pub const DROPPED: &str = "DROPPED";
 
@@ -151,6 +154,10 @@ pub const LAST_GRANT: &str = "LAST_GRANT";
 pub const LAST_RULE: &str = "LAST_RULE";
 /// Highest slot of a peer.
 pub const LAST_SLOT: &str = "LAST_SLOT";
+/// Highest number of a group of processors with counters of its own; 0 if all count in [`COUNTERS`].
+pub const LAST_GROUP: &str = "LAST_GROUP";
+/// Bits of the slots in each group's part of [`SPREAD`].
+pub const SLOT_BITS: &str = "SLOT_BITS";
 /// TAI minus UTC, seconds.
 pub const TAI_OFFSET_S: &str = "TAI_OFFSET_S";
 /// The lower half of [`crate::Generation::number`].

@@ -21,8 +21,8 @@ macro_rules! add {
 /// Counts packets and bytes from one peer to another, by their slots.
 #[inline(always)]
 pub fn between(source: u32, destination: u32, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
-    let from = maps::counters(source).ok_or(Reason::Inconsistent)?;
-    let to = maps::counters(destination).ok_or(Reason::Inconsistent)?;
+    let [from, to] = maps::counters([source, destination]);
+    let (from, to) = (from.ok_or(Reason::Inconsistent)?, to.ok_or(Reason::Inconsistent)?);
     // SAFETY: both point into map values, which live as long as the program.
     unsafe {
         add!(from, PeerCounters, rx_packets, packets);
@@ -86,7 +86,8 @@ pub fn used(rule: u32) {
 /// Counts packets and bytes from a peer to the host's stack.
 #[inline(always)]
 pub fn from_peer_to_host(source: u32, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
-    let from = maps::counters(source).ok_or(Reason::Inconsistent)?;
+    let [from] = maps::counters([source]);
+    let from = from.ok_or(Reason::Inconsistent)?;
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add!(from, PeerCounters, host_rx_packets, packets);
@@ -98,7 +99,8 @@ pub fn from_peer_to_host(source: u32, (packets, bytes): (u64, u64)) -> Result<()
 /// Counts packets and bytes from the host's stack to a peer.
 #[inline(always)]
 pub fn from_host_to_peer(destination: &Leaf, (packets, bytes): (u64, u64)) -> Result<(), Reason> {
-    let to = maps::counters(destination.counted_slot()).ok_or(Reason::Inconsistent)?;
+    let [to] = maps::counters([destination.counted_slot()]);
+    let to = to.ok_or(Reason::Inconsistent)?;
     // SAFETY: points into a map value, which lives as long as the program.
     unsafe {
         add!(to, PeerCounters, host_tx_packets, packets);

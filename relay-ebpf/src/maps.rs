@@ -1,12 +1,13 @@
 //! The maps of the programs, and look-ups in them.
 
 use aya_ebpf::{
+    helpers::generated::bpf_get_smp_processor_id,
     macros::map,
     maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use relay_common::{
     Event, Generation, Leaf, PairCounters, PeerCounters,
-    counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS, RuleCounters},
+    counters::{MAX_PAIRS_COUNTED, OTHER_PAIRS, RuleCounters, spread_index},
     event::{EVENTS_KEPT, HEAD_LEN},
     flow::FlowSet,
     held::Held,
@@ -16,7 +17,7 @@ use relay_common::{
     usage::{MAX_HOLDERS, MAX_USES, Use, UseKey},
 };
 
-use crate::{judged::Judged, part::Part, seen::Seen};
+use crate::{judged::Judged, part::Part, seen::Seen, settings};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): the loader fills and reads without system calls.
 /// Excludes [`READ_ONLY`]: bpf_map_mmap() (kernel/bpf/syscall.c, 6.12) denies writing with it.
@@ -62,6 +63,8 @@ static ERRORS_DUE: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 static GENERATION: Array<Generation> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static COUNTERS: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static SPREAD: Array<PeerCounters> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static DROPPED: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -125,10 +128,17 @@ pub fn host_port_is_open(key: u32) -> bool {
     unsafe { HOST_PORTS.get(key).is_some() }
 }
 
-/// Counters of a slot.
+/// Counters of slots for this processor.
 #[inline(always)]
-pub fn counters(slot: u32) -> Option<*mut PeerCounters> {
-    COUNTERS.get_ptr_mut(slot)
+pub fn counters<const N: usize>(slots: [u32; N]) -> [Option<*mut PeerCounters>; N] {
+    let last_group = settings::last_group();
+    if last_group == 0 {
+        return slots.map(|slot| COUNTERS.get_ptr_mut(slot));
+    }
+    // SAFETY: the helper has no preconditions.
+    let processor = unsafe { bpf_get_smp_processor_id() };
+    let bits = settings::slot_bits();
+    slots.map(|slot| SPREAD.get_ptr_mut(spread_index(slot, processor, last_group, bits)))
 }
 
 /// Dropped packets of a slot and reason.

@@ -48,6 +48,10 @@ settings! {
     LAST_RULE, last_rule: u32;
     /// Highest slot of a peer.
     LAST_SLOT, last_slot: u32;
+    /// Highest number of a group of processors with counters of its own; 0 if there is none.
+    LAST_GROUP, last_group: u32;
+    /// Bits of the slots in each group's part.
+    SLOT_BITS, slot_bits: u32;
     /// TAI minus UTC, seconds, as a number that wraps.
     TAI_OFFSET_S, tai_offset_s: u64;
     /// The lower half of the number of this generation.

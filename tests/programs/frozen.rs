@@ -30,7 +30,7 @@ fn programs() -> ProgramRun {
 }
 
 /// The ids of the maps of both programs, by name.
-fn maps(programs: &mut ProgramRun) -> BTreeMap<String, u32> {
+pub(crate) fn maps(programs: &mut ProgramRun) -> BTreeMap<String, u32> {
     let mut maps = BTreeMap::new();
     for direction in [Direction::Ingress, Direction::Egress] {
         let program = programs.loaded().program(direction).expect("the program");

@@ -20,6 +20,7 @@ mod meters;
 mod pairs;
 mod pins;
 mod probe;
+mod processors;
 mod quoted;
 mod relayed;
 mod routing;

@@ -195,7 +195,7 @@ fn load(
     let slots = Slots::assign(relay, taken)?;
     let sources = Sources { relay, host_addresses: &[], slots: slots.as_slice() };
     let compiled = compile(&sources, slots.rules())?;
-    let epoch = Epoch { number: 0, capacity: 256 };
+    let epoch = Epoch { number: 0, capacity: 256, groups: 2 };
     let loaded = Loaded::load(&compiled, number, Some((pins, epoch)), slots.capacity())?;
     let keys = relay.peers.iter().map(|peer| peer.public_key);
     let names = relay.rules.iter().map(|rule| rule.name.clone());

@@ -38,6 +38,7 @@ pub mod namespace;
 pub mod nat;
 pub mod observed;
 pub mod peer;
+pub mod processor;
 pub mod program_run;
 pub mod relay_host;
 mod scenario;

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use aya::EbpfLoader;
 use relay_common::names;
 
-use super::tables::Tables;
+use super::{counters::Epoch, tables::Tables};
 use crate::policy::Compiled;
 
 /// Values by the names of the programs' globals.
 pub(super) struct Constants {
-    narrow: [(&'static str, u32); 15],
+    narrow: [(&'static str, u32); 17],
     wide: [(&'static str, u64); 6],
 }
 
@@ -21,6 +21,7 @@ impl Constants {
         tables: &Tables<'_>,
         (number, features): (u64, u32),
         (tai_offset_s, flow_seed): (i32, u64),
+        epoch: Epoch,
     ) -> Self {
         let decisive = names::FAST_PATH | names::TRACE | names::PAIR_STATS;
         let is_direct = features & decisive == names::FAST_PATH;
@@ -37,6 +38,8 @@ impl Constants {
                 (names::LAST_GRANT, last(&tables.grants)),
                 (names::LAST_RULE, last(&tables.rule_ends)),
                 (names::LAST_SLOT, last(&tables.limits)),
+                (names::LAST_GROUP, epoch.groups - 1),
+                (names::SLOT_BITS, epoch.capacity.ilog2()),
                 (names::GENERATION_NUMBER, lower_half(number)),
                 (names::RELAY_V4, compiled.relay_v4.map_or(0, Ipv4Addr::to_bits)),
                 (names::LISTEN_PORT, compiled.listen_port.into()),

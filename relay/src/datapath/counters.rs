@@ -2,8 +2,11 @@
 //!
 //! When the slots outgrow the maps, larger ones are added as the next epoch, and the programs count
 //! there. What is shown is the sum over the epochs, so that growing copies nothing and loses nothing.
+//!
+//! Processors that count in the same words wait for each other. So where there are several, traffic is
+//! counted by groups of them, as many as a budget of memory allows, and summed when it is read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use aya::maps::MapData;
 use relay_common::{
@@ -17,12 +20,16 @@ use super::{
     attach::Counting,
     clock::boot_ticks,
     held,
-    pinned::{COUNTERS, DROPPED, Mapped, Pins, Words},
+    pinned::{COUNTERS, DROPPED, Mapped, Pins, SPREAD, Words, rows_per_processor},
 };
 use crate::model::PublicKey;
 
 /// Smallest number of slots that maps are created for.
 const MIN_CAPACITY: u32 = 256;
+
+/// Most memory of an epoch for traffic by groups of processors, bytes: with 100 000 peers two groups,
+/// with 10 000 sixteen.
+const SPREAD_LEN: usize = 16 << 20;
 
 /// Words of a [`PeerCounters`].
 const WORDS: usize = size_of::<PeerCounters>() / size_of::<u64>();
@@ -47,13 +54,15 @@ impl Counters {
     }
 }
 
-/// One pair of maps. When the slots outgrow it, the next epoch is added.
+/// The maps of some slots. When the slots outgrow them, the next epoch is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch {
     /// Number, from 0.
     pub number: u32,
     /// Number of slots.
     pub capacity: u32,
+    /// Number of groups of processors that count apart, a power of two; 1 if all count in one map.
+    pub groups: u32,
 }
 
 /// Whether the counts of the attached programs will outlive them.
@@ -72,18 +81,47 @@ pub(super) enum Keeping {
     Elsewhere,
 }
 
-/// Slots that new maps are created for: twice as many as needed.
+/// Slots that new maps are created for: a power of two with room for an eighth more than needed.
 pub(super) fn capacity_for(slots: u32) -> u32 {
-    slots.saturating_mul(2).next_power_of_two().max(MIN_CAPACITY)
+    slots.saturating_add(slots / 8).next_power_of_two().max(MIN_CAPACITY)
+}
+
+impl Epoch {
+    /// Of new maps with room for `slots`.
+    ///
+    /// # Errors
+    /// The number of processors cannot be read.
+    pub(super) fn with_room(number: u32, slots: u32) -> Result<Self, DatapathError> {
+        let capacity = capacity_for(slots);
+        Ok(Self { number, capacity, groups: groups(capacity, rows_per_processor()?) })
+    }
+
+    /// The same, in which all processors count in one map.
+    pub(super) fn of_one_group(slots: u32) -> Self {
+        Self { number: 0, capacity: capacity_for(slots), groups: 1 }
+    }
+}
+
+/// Into how many groups so many processors are divided for so many slots.
+fn groups(capacity: u32, processors: u32) -> u32 {
+    let affordable = SPREAD_LEN / size_of::<PeerCounters>() / capacity.max(1) as usize;
+    let affordable = u32::try_from(affordable).unwrap_or(u32::MAX).max(1);
+    if capacity.is_power_of_two() {
+        processors.next_power_of_two().min(1 << affordable.ilog2())
+    } else {
+        1
+    }
 }
 
 /// The epoch with room for `slots`: the last one, or a new one.
 pub(super) fn ensure(pins: &Pins, slots: u32) -> Result<Epoch, DatapathError> {
-    let next = |number| Epoch { number, capacity: capacity_for(slots) };
-    match epochs(pins)?.last() {
-        None => Ok(next(0)),
-        Some(last) if last.epoch.capacity >= slots => Ok(last.epoch),
-        Some(last) => Ok(next(last.epoch.number + 1)),
+    match epochs(pins)?.pop() {
+        None => Epoch::with_room(0, slots),
+        Some(Open { epoch, spread, .. }) if epoch.capacity >= slots => Ok(match spread {
+            Some(_) => epoch,
+            None => Epoch { groups: groups(epoch.capacity, rows_per_processor()?), ..epoch },
+        }),
+        Some(last) => Epoch::with_room(last.epoch.number + 1, slots),
     }
 }
 
@@ -97,14 +135,15 @@ pub(super) fn observe(pins: &Pins, counting: &[Counting]) -> Result<Keeping, Dat
         .iter()
         .map(|&number| {
             let id = |map| pins.epoch_of(map, number).id();
-            (number, id(&COUNTERS), id(&DROPPED))
+            (number, id(&COUNTERS), id(&SPREAD), id(&DROPPED))
         })
         .collect();
     for &counting in counting {
         let (counters, dropped) = (Some(counting.counters), Some(counting.dropped));
-        let of = |both: bool| {
-            pinned.iter().find(|(_, c, d)| match both {
-                true => *c == counters && *d == dropped,
+        let is_spread = |spread: Option<u32>| counting.spread.is_none_or(|it| Some(it) == spread);
+        let of = |all: bool| {
+            pinned.iter().find(|(_, c, s, d)| match all {
+                true => *c == counters && is_spread(*s) && *d == dropped,
                 false => *c == counters || *d == dropped,
             })
         };
@@ -126,6 +165,9 @@ pub(super) fn observe(pins: &Pins, counting: &[Counting]) -> Result<Keeping, Dat
 /// Pins what programs count in, in place of whatever is pinned there.
 pub(super) fn keep(pins: &Pins, epoch: u32, counting: Counting) -> Result<(), DatapathError> {
     pins.epoch_of(&COUNTERS, epoch).replace(counting.counters)?;
+    if let Some(spread) = counting.spread {
+        pins.epoch_of(&SPREAD, epoch).replace(spread)?;
+    }
     pins.epoch_of(&DROPPED, epoch).replace(counting.dropped)
 }
 
@@ -133,10 +175,10 @@ pub(super) fn keep(pins: &Pins, epoch: u32, counting: Counting) -> Result<(), Da
 pub(super) fn clear(pins: &Pins, slots: &[u32]) -> Result<(), DatapathError> {
     let epochs = epochs(pins)?;
     for &slot in slots {
-        for Open { counters, dropped, .. } in &epochs {
-            let first = slot as usize * WORDS;
-            let words = first..first + WORDS;
-            counters.iter().for_each(|map| words.clone().for_each(|word| map.words.clear(word)));
+        for row in epochs.iter().flat_map(Open::rows) {
+            row.words(slot).into_iter().flatten().for_each(|word| row.map.clear(word));
+        }
+        for Open { dropped, .. } in &epochs {
             let first = slot as usize * DROPPED_STRIDE as usize;
             let words = first..first + Reason::COUNT;
             dropped.iter().for_each(|map| words.clone().for_each(|word| map.words.clear(word)));
@@ -152,7 +194,7 @@ pub(super) fn read(
 ) -> Result<Counters, DatapathError> {
     let last = slots.values().copied().max().unwrap_or(UNATTRIBUTED_SLOT);
     let epochs = epochs(pins)?;
-    let counters = epochs.iter().filter_map(|epoch| Some(&epoch.counters.as_ref()?.words));
+    let rows: Vec<_> = epochs.iter().flat_map(Open::rows).collect();
     let drops = epochs.iter().filter_map(|epoch| Some(&epoch.dropped.as_ref()?.words));
     let places = held::open(pins)?;
     let now = boot_ticks();
@@ -163,7 +205,7 @@ pub(super) fn read(
             let mut dropped = dropped(drops.clone(), slot);
             let reason = Reason::NoFirstFragment.index() as usize;
             dropped[reason] += waiting.get(&slot).copied().unwrap_or(0);
-            (traffic(counters.clone(), slot), dropped)
+            (traffic(&rows, slot), dropped)
         };
         let counted = (UNATTRIBUTED_SLOT..=last).map(of).collect();
         // A program may have counted some of them meanwhile.
@@ -175,10 +217,23 @@ pub(super) fn read(
     }
 }
 
-/// Traffic of a slot in one map.
-pub(super) fn traffic_of(map: &MapData, slot: u32) -> Result<PeerCounters, DatapathError> {
-    let words = (slot as usize + 1) * WORDS;
-    Ok(traffic([&Mapped::new(names::COUNTERS, map, words)?], slot))
+/// Traffic of a slot in the maps of a generation that counts in this epoch.
+pub(super) fn traffic_of(
+    (counters, spread): (&MapData, &MapData),
+    epoch: Epoch,
+    slot: u32,
+) -> Result<PeerCounters, DatapathError> {
+    let words = |name, map: &MapData, groups: u32| -> Result<Words, DatapathError> {
+        let entries = epoch.capacity * groups;
+        Ok(Words { words: Mapped::new(name, map, entries as usize * WORDS)?, entries })
+    };
+    let counters = Some(words(names::COUNTERS, counters, 1)?);
+    let spread = match epoch.groups {
+        1 => None,
+        groups => Some(words(names::SPREAD, spread, groups)?),
+    };
+    let open = Open { epoch, counters, spread, dropped: None };
+    Ok(traffic(&open.rows().collect::<Vec<_>>(), slot))
 }
 
 /// Dropped packets of a slot in one map.
@@ -187,12 +242,30 @@ pub(super) fn dropped_of(map: &MapData, slot: u32) -> Result<DroppedCounts, Data
     Ok(dropped([&Mapped::new(names::DROPPED, map, words)?], slot))
 }
 
-fn traffic<'a>(maps: impl IntoIterator<Item = &'a Mapped<u64>> + Clone, slot: u32) -> PeerCounters {
-    let words: [u64; WORDS] = std::array::from_fn(|word| {
-        let index = slot as usize * WORDS + word;
-        maps.clone().into_iter().filter_map(|map| map.get(index)).sum()
-    });
-    bytemuck::cast(words)
+fn traffic(rows: &[Row<'_>], slot: u32) -> PeerCounters {
+    let mut sums = [0; WORDS];
+    for row in rows {
+        for (sum, word) in sums.iter_mut().zip(row.words(slot).into_iter().flatten()) {
+            *sum += row.map.get(word).unwrap_or(0);
+        }
+    }
+    bytemuck::cast(sums)
+}
+
+/// The traffic of all slots of an epoch, of one group of processors or of all.
+struct Row<'a> {
+    map: &'a Mapped<u64>,
+    /// Index of its first slot in the map.
+    first: u32,
+    capacity: u32,
+}
+
+impl Row<'_> {
+    /// The words of a slot, if the row has it.
+    fn words(&self, slot: u32) -> Option<Range<usize>> {
+        let first = (self.first + slot) as usize * WORDS;
+        (slot < self.capacity).then_some(first..first + WORDS)
+    }
 }
 
 fn dropped<'a>(
@@ -207,11 +280,26 @@ fn dropped<'a>(
     counts
 }
 
-/// A pinned epoch, of which one map may be lost.
+/// A pinned epoch, of which maps may be lost.
 struct Open {
     epoch: Epoch,
     counters: Option<Words>,
+    spread: Option<Words>,
     dropped: Option<Words>,
+}
+
+impl Open {
+    /// Where traffic is counted, or was.
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let Epoch { capacity, groups, .. } = self.epoch;
+        let of_group = move |map, group| Row { map, first: group * capacity, capacity };
+        let counters = self.counters.iter().map(move |counters| of_group(&counters.words, 0));
+        let spread = self
+            .spread
+            .iter()
+            .flat_map(move |spread| (0..groups).map(move |group| of_group(&spread.words, group)));
+        counters.chain(spread)
+    }
 }
 
 fn epochs(pins: &Pins) -> Result<Vec<Open>, DatapathError> {
@@ -220,11 +308,56 @@ fn epochs(pins: &Pins) -> Result<Vec<Open>, DatapathError> {
 
 fn open(pins: &Pins, number: u32) -> Result<Open, DatapathError> {
     let counters = pins.epoch_of(&COUNTERS, number).words()?;
+    let spread = pins.epoch_of(&SPREAD, number).words()?;
     let dropped = pins.epoch_of(&DROPPED, number).words()?;
     let capacity = match (&counters, &dropped) {
         (Some(counters), _) => counters.entries,
         (None, Some(dropped)) => dropped.entries / DROPPED_STRIDE,
         (None, None) => 0,
     };
-    Ok(Open { epoch: Epoch { number, capacity }, counters, dropped })
+    let groups = spread.as_ref().map_or(1, |spread| (spread.entries / capacity.max(1)).max(1));
+    Ok(Open { epoch: Epoch { number, capacity, groups }, counters, spread, dropped })
+}
+
+#[cfg(test)]
+mod tests {
+    use relay_common::counters::spread_index;
+
+    use super::*;
+    use crate::datapath::pinned::MAX_PEERS;
+
+    #[test]
+    fn groups_are_as_many_as_processors_and_the_budget_allow() {
+        for (slots, processors, expected) in [
+            (4, 1, 1),
+            (4, 2, 2),
+            (4, 6, 8),
+            (4, 64, 64),
+            (1_000, 64, 64),
+            (10_000, 64, 16),
+            (100_000, 2, 2),
+            (100_000, 64, 2),
+            (MAX_PEERS, 64, 1),
+        ] {
+            let capacity = capacity_for(slots);
+            let found = groups(capacity, processors);
+            assert_eq!(found, expected, "{slots} slots, {processors} processors");
+            let len = capacity as usize * size_of::<PeerCounters>() * found as usize;
+            assert!(found == 1 || len <= SPREAD_LEN, "{len} bytes");
+        }
+        assert_eq!(groups(300, 64), 1, "of a map that is no power of two");
+    }
+
+    #[test]
+    fn a_slot_has_a_place_in_each_group_and_shares_none() {
+        let (last_group, slot_bits) = (3, 8);
+        let mut places: Vec<u32> = (0..8)
+            .flat_map(|processor| {
+                (0..256).map(move |slot| spread_index(slot, processor, last_group, slot_bits))
+            })
+            .collect();
+        places.sort_unstable();
+        let twice: Vec<u32> = (0..4 * 256).flat_map(|place| [place, place]).collect();
+        assert_eq!(places, twice);
+    }
 }

@@ -36,7 +36,7 @@ use super::{
     pairs,
     pinned::{
         COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOWS, FRAGMENTS, HELD, HELD_PLACES,
-        HOLDERS, HOMES, METERS, MOVES, Mapped, PAIRS, Pins, RULE_COUNTERS, TRIED, USES,
+        HOLDERS, HOMES, METERS, MOVES, Mapped, PAIRS, Pins, RULE_COUNTERS, SPREAD, TRIED, USES,
         abi_version,
     },
     probe::{self, Answer},
@@ -53,6 +53,8 @@ use crate::{model::Direction, policy::Compiled};
 pub struct Loaded {
     ebpf: Ebpf,
     role: Role,
+    /// What it counts in.
+    epoch: Epoch,
 }
 
 impl Loaded {
@@ -104,15 +106,17 @@ impl Loaded {
             Some(_) | None => flows::random(),
         };
         let tables = Tables::of(compiled, tai_offset_s);
+        let epoch = match pins {
+            Some((_, epoch)) if !is_trial => epoch,
+            Some(_) => Epoch::of_one_group(slots),
+            None => Epoch::with_room(0, slots)?,
+        };
+        let capacity = epoch.capacity;
         let constants =
-            Constants::of(compiled, &tables, (number, features), (tai_offset_s, flow_seed));
+            Constants::of(compiled, &tables, (number, features), (tai_offset_s, flow_seed), epoch);
         let prefixes = |v4: bool| {
             let count = compiled.prefixes.iter().filter(|(p, _)| p.addr().is_ipv4() == v4).count();
             size(count)
-        };
-        let capacity = match pins {
-            Some((_, epoch)) if !is_trial => epoch.capacity,
-            Some(_) | None => counters::capacity_for(slots),
         };
 
         let mut loader = EbpfLoader::new();
@@ -124,6 +128,9 @@ impl Loaded {
             .map_max_entries(names::ERRORS_DUE, slots)
             .map_max_entries(names::COUNTERS, capacity)
             .map_max_entries(names::DROPPED, capacity * DROPPED_STRIDE);
+        if epoch.groups > 1 {
+            loader.map_max_entries(names::SPREAD, capacity * epoch.groups);
+        }
         let counts_pairs = features & names::PAIR_STATS != 0;
         if !counts_pairs {
             // No program writes to it; its buckets alone would take 16 MiB.
@@ -167,6 +174,10 @@ impl Loaded {
         }
         if let Some((pins, epoch)) = pins.filter(|_| !is_trial) {
             pins.epoch_of(&COUNTERS, epoch.number).bind(&mut loader, capacity)?;
+            if epoch.groups > 1 {
+                let entries = capacity * epoch.groups;
+                pins.epoch_of(&SPREAD, epoch.number).bind(&mut loader, entries)?;
+            }
             let entries = capacity * DROPPED_STRIDE;
             pins.epoch_of(&DROPPED, epoch.number).bind(&mut loader, entries)?;
             pins.map(&EVENTS).bind(&mut loader, EVENTS_KEPT)?;
@@ -191,7 +202,7 @@ impl Loaded {
         let object = object::with_tables(OBJECT, &tables.sections())?;
         let object = bytemuck::cast_slice(&object);
         let ebpf = loader.load(object).map_err(|error| DatapathError::Load(Box::new(error)))?;
-        let mut loaded = Self { ebpf, role };
+        let mut loaded = Self { ebpf, role, epoch };
         let abi_version = pins.map_or_else(abi_version, |(pins, _)| pins.version());
         let policy_hash = policy_hash(compiled);
         loaded.fill(compiled, Generation { abi_version, tai_offset_s, number, policy_hash })?;
@@ -278,7 +289,8 @@ impl Loaded {
     /// # Errors
     /// The map cannot be read.
     pub fn traffic(&mut self, slot: u32) -> Result<PeerCounters, DatapathError> {
-        counters::traffic_of(self.array(names::COUNTERS)?, slot)
+        let maps = (self.array(names::COUNTERS)?, self.array(names::SPREAD)?);
+        counters::traffic_of(maps, self.epoch, slot)
     }
 
     /// Traffic of a pair of slots, in the maps of a generation loaded without pins.

@@ -5,7 +5,7 @@ use relay_common::{Generation, names};
 
 use super::super::{
     DatapathError,
-    pinned::{COUNTERS, DROPPED, only},
+    pinned::{COUNTERS, DROPPED, SPREAD, only},
 };
 
 /// What the maps of a program tell about it; nothing of a foreign program.
@@ -22,6 +22,8 @@ pub(super) struct Held {
 pub(in super::super) struct Counting {
     /// Map of traffic.
     pub counters: u32,
+    /// Map of traffic by groups of processors, if it counts there instead.
+    pub spread: Option<u32>,
     /// Map of dropped packets.
     pub dropped: u32,
 }
@@ -39,6 +41,7 @@ impl Held {
     ) -> Result<Self, DatapathError> {
         let mut generation = None;
         let mut traffic = None;
+        let mut spread = None;
         let mut dropped = None;
         let ids = program.map_ids().map_err(DatapathError::program(name, "inspect"))?;
         for id in ids.unwrap_or_default() {
@@ -47,6 +50,7 @@ impl Held {
             match info.name_as_str() {
                 Some(names::GENERATION) => generation = read(&info)?,
                 Some(names::COUNTERS) => traffic = Some(info),
+                Some(names::SPREAD) => spread = Some(info),
                 Some(names::DROPPED) => dropped = Some(info),
                 Some(_) | None => {}
             }
@@ -61,6 +65,13 @@ impl Held {
                 })
                 .map(|(traffic, dropped)| Counting {
                     counters: traffic.id(),
+                    // Where there is one group, it has a single entry.
+                    spread: spread
+                        .filter(|spread| {
+                            SPREAD.is_shape_of(spread, Some(&traffic))
+                                && spread.max_entries() > traffic.max_entries()
+                        })
+                        .map(|spread| spread.id()),
                     dropped: dropped.id(),
                 }),
         })

@@ -15,7 +15,7 @@ use relay_common::{
 };
 
 use super::map::{
-    Entries::{Configured, Fixed, Growing, PerEntry, PerProcessor},
+    Entries::{Configured, Fixed, Growing, Multiple, PerEntry, PerProcessor},
     PinnedMap,
 };
 
@@ -31,6 +31,10 @@ pub(in super::super) const SLOTS: PinnedMap =
 /// Traffic by slot, in epochs.
 pub(in super::super) const COUNTERS: PinnedMap =
     PinnedMap::array::<PeerCounters>("counters", names::COUNTERS, Growing);
+
+/// Traffic by group of processors and slot, in epochs.
+pub(in super::super) const SPREAD: PinnedMap =
+    PinnedMap::array::<PeerCounters>("spread", names::SPREAD, Multiple { of: &COUNTERS });
 
 /// Dropped packets by slot and reason, in epochs.
 pub(in super::super) const DROPPED: PinnedMap = PinnedMap::array::<u64>(
@@ -131,9 +135,10 @@ pub(in super::super) const GUARD_ATTEMPTS: PinnedMap =
     PinnedMap::lru_hash::<FlowKey, Attempt>("guard_attempts", names::GUARD_ATTEMPTS, Configured);
 
 /// All declarations.
-pub(super) const ALL: [&PinnedMap; 24] = [
+pub(super) const ALL: [&PinnedMap; 25] = [
     &SLOTS,
     &COUNTERS,
+    &SPREAD,
     &DROPPED,
     &EVENTS,
     &EVENT_COUNT,

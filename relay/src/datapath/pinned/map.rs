@@ -47,6 +47,11 @@ pub(super) enum Entries {
     Configured,
     /// Any. When the map is outgrown, a larger one is added as the next epoch.
     Growing,
+    /// As many times the entries of a growing map as it was created with, epoch by epoch.
+    Multiple {
+        /// The growing map.
+        of: &'static PinnedMap,
+    },
     /// A multiple of the entries of a growing map, epoch by epoch.
     PerEntry {
         /// The growing map.
@@ -142,7 +147,9 @@ impl PinnedMap {
     /// Name of its pin; `epoch` counts for maps that grow.
     pub(super) fn file(&self, epoch: u32) -> String {
         match self.entries {
-            Entries::Growing | Entries::PerEntry { .. } => format!("{}_{epoch}", self.pin),
+            Entries::Growing | Entries::Multiple { .. } | Entries::PerEntry { .. } => {
+                format!("{}_{epoch}", self.pin)
+            }
             Entries::Fixed(_) | Entries::PerProcessor | Entries::Configured => self.pin.to_owned(),
         }
     }
@@ -150,7 +157,7 @@ impl PinnedMap {
     /// The epoch of a pin of this name, 0 for a map without epochs; `None` if it is of another map.
     pub(super) fn epoch(&self, name: &str) -> Option<u32> {
         match self.entries {
-            Entries::Growing | Entries::PerEntry { .. } => {
+            Entries::Growing | Entries::Multiple { .. } | Entries::PerEntry { .. } => {
                 name.strip_prefix(self.pin)?.strip_prefix('_')?.parse().ok()
             }
             Entries::Fixed(_) | Entries::PerProcessor | Entries::Configured => {
@@ -162,7 +169,7 @@ impl PinnedMap {
     /// The growing map whose entries determine those of this one.
     pub(super) const fn beside(&self) -> Option<&'static Self> {
         match self.entries {
-            Entries::PerEntry { of, .. } => Some(of),
+            Entries::Multiple { of } | Entries::PerEntry { of, .. } => Some(of),
             Entries::Fixed(_) | Entries::PerProcessor | Entries::Configured | Entries::Growing => {
                 None
             }
@@ -185,7 +192,7 @@ impl PinnedMap {
         let entries = match self.entries {
             Entries::Fixed(entries) => Some(entries),
             Entries::PerProcessor => Some(rows_per_processor()?),
-            Entries::Configured | Entries::Growing => None,
+            Entries::Configured | Entries::Growing | Entries::Multiple { .. } => None,
             Entries::PerEntry { factor, .. } => beside.map(|of| of.saturating_mul(factor)),
         };
         let Self { kind, key_size, value_size, flags, .. } = *self;

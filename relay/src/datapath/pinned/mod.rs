@@ -20,7 +20,7 @@ pub use heritage::Heritage;
 pub(super) use declared::{
     CLAIMS, COUNTERS, DIFFERENCES, DROPPED, EVENT_COUNT, EVENTS, FLOW_SEED, FLOWS, FRAGMENTS,
     GUARD_ATTEMPTS, GUARD_COUNTS, GUARD_FLOWS, GUARD_SOURCES, HELD, HELD_PLACES, HOLDERS, HOMES,
-    MAX_PEERS, METERS, MOVES, PAIRS, RULE_COUNTERS, RULES, SLOTS, TRIED, USES,
+    MAX_PEERS, METERS, MOVES, PAIRS, RULE_COUNTERS, RULES, SLOTS, SPREAD, TRIED, USES,
 };
 pub(super) use directory::GuardLink;
 pub(super) use map::{Pin, PinnedMap, Words, rows_per_processor};

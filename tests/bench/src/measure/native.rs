@@ -17,7 +17,6 @@ use aya::{
     programs::{LinkOrder, TcAttachType, tc::TcAttachOptions},
 };
 use relay::datapath::{Direction, Loaded, Packet};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::{
     fleet::{Fleet, Shape},
@@ -25,7 +24,7 @@ use super::{
     layer::{self, ACTIVE, INTERFACE, Layer, Standing},
     program::{self, Program},
 };
-use relay_tests::{Family, Namespace, inner::Inner};
+use relay_tests::{Family, Namespace, inner::Inner, processor::stay_on};
 
 /// Target time of a run. The minimum of all runs counts, so runs are short: on a busy machine, some
 /// are not disturbed.
@@ -197,11 +196,4 @@ fn interface_index(namespace: &Namespace) -> Result<u32> {
 /// interrupts.
 fn stay_on_one_processor() -> Result<()> {
     stay_on(std::thread::available_parallelism()?.get() - 1)
-}
-
-/// Pins this thread, and threads that it starts, to a processor.
-pub(super) fn stay_on(processor: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    sched_setaffinity(None, &set).with_context(|| format!("stay on processor {processor}"))
 }

@@ -4,12 +4,9 @@ use std::{sync::Barrier, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 use relay::datapath::{Direction, Loaded, Packet};
-use relay_tests::{inner::Inner, program_run};
+use relay_tests::{inner::Inner, processor::stay_on, program_run};
 
-use super::{
-    fleet::{Fleet, Shape},
-    native::stay_on,
-};
+use super::fleet::{Fleet, Shape};
 
 /// Peers far enough apart that their counters are in no neighbouring lines of a cache.
 const PEERS: u32 = 64;
