@@ -13,9 +13,9 @@ pub use edit::{
 pub use import::{Import, ImportError, Remark};
 pub use read::{
     Absent, Asked, Fault, Key, Kind, Loaded, MeshKey, Named, Options, Problem, Problems, Secrets,
-    Stamp, TABLES, Table, is_stream, load, load_texts, one_sided, parse_address, parse_description,
-    parse_group_name, parse_instant, parse_named, parse_network, parse_peer_name, parse_public_key,
-    parse_relay_name, parse_rule_name, parse_service, parse_services, parse_webhook_name,
-    read_mesh_key, read_private_key, read_regular, read_signing_secret, read_stream,
-    require_signing_secrets, require_trusted,
+    Stamp, TABLES, Table, is_stream, load, load_again, load_texts, one_sided, parse_address,
+    parse_description, parse_group_name, parse_instant, parse_named, parse_network,
+    parse_peer_name, parse_public_key, parse_relay_name, parse_rule_name, parse_service,
+    parse_services, parse_webhook_name, read_mesh_key, read_private_key, read_regular,
+    read_signing_secret, read_stream, require_signing_secrets, require_trusted,
 };

@@ -79,7 +79,17 @@ impl Context {
     /// The configuration is invalid, the process lacks a capability, or the lock cannot be taken.
     pub fn change(site: Site<'_>, options: Options) -> Result<Self> {
         require_capabilities(site.verb)?;
-        let (loaded, lock) = Lock::load(site, options)?;
+        Self::change_of(site, config::load(site.config, options)?, options)
+    }
+
+    /// To change the relay of a configuration that has been read: takes its lock, then reads the files
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub(super) fn change_of(site: Site<'_>, loaded: Loaded, options: Options) -> Result<Self> {
+        require_capabilities(site.verb)?;
+        let (loaded, lock) = Lock::load(site, loaded, options)?;
         Self::new(site, Subject::Configured(loaded), Some(lock))
     }
 

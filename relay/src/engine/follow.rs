@@ -156,7 +156,7 @@ impl<'a> Follower<'a> {
             let trusted = loaded.filter(|loaded| config::require_trusted(loaded).is_ok());
             return Ok((trusted.map(|loaded| loaded.relay), lock));
         }
-        let (loaded, lock) = Lock::load(self.site, OPTIONS)?;
+        let (loaded, lock) = Lock::load(self.site, config::load(config, OPTIONS)?, OPTIONS)?;
         Ok((Some(loaded.relay), lock))
     }
 

@@ -71,21 +71,24 @@ impl Lock {
         }
     }
 
-    /// Locks the relay of a configuration, and reads the configuration under that lock.
+    /// Locks the relay of a configuration, and reads the files of it again under that lock: its last
+    /// holder may have changed them.
     ///
     /// # Errors
     /// The configuration is invalid, others can change it, or the lock cannot be taken.
-    pub(super) fn load(site: Site<'_>, options: Options) -> Result<(Loaded, Self)> {
-        let mut interface = config::load(site.config, options)?.relay.interface;
+    pub(super) fn load(
+        site: Site<'_>,
+        mut loaded: Loaded,
+        options: Options,
+    ) -> Result<(Loaded, Self)> {
         loop {
+            let interface = loaded.relay.interface.clone();
             let lock = Self::relay(&interface, site.verb, site.notice)?;
-            // The last holder of the lock may have changed the files.
-            let loaded = config::load(site.config, options)?;
+            loaded = config::load_again(loaded, site.config, options)?;
             config::require_trusted(&loaded)?;
             if loaded.relay.interface == interface {
                 return Ok((loaded, lock));
             }
-            interface = loaded.relay.interface;
         }
     }
 

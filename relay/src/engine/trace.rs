@@ -72,8 +72,7 @@ impl<'a> Tracing<'a> {
         site: Site<'a>,
         write: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<(Self, Log)> {
-        config::load(site.config, OPTIONS)?;
-        let context = Context::change(site, OPTIONS)?;
+        let context = Context::change_of(site, config::load(site.config, OPTIONS)?, OPTIONS)?;
         let (relay, handle, datapath) = (context.relay(), context.handle(), context.datapath());
         let interface = relay.interface.clone();
         let observed = observe::datapath(handle, &interface, datapath).await?;

@@ -5,7 +5,7 @@ use std::{path::Path, time::SystemTime};
 use relay_common::period::DAY_S;
 
 use super::{
-    Context, HostError, Result, Site, claim, compile,
+    Context, HostError, Result, Site, Subject, claim, compile,
     desired::Desired,
     endpoints,
     expectations::judge,
@@ -71,8 +71,8 @@ impl Up {
         Secrets::read(&loaded)?;
         require_kernel()?;
         let context = match dry_run {
-            true => Context::preview(site, options)?,
-            false => Context::change(site, options)?,
+            true => Context::of(site, Subject::Configured(loaded))?,
+            false => Context::change_of(site, loaded, options)?,
         };
         let loaded = context.loaded()?;
         let secrets = Secrets::read(loaded)?;

@@ -153,7 +153,10 @@ fn group(sources: &Sources<'_>) -> (Vec<Group>, Vec<Vec<IpNet>>) {
     let mut numbers: HashMap<Vec<IpNet>, Group> = HashMap::new();
     let mut lists = Vec::new();
     let groups = sources.relay.peers.iter().map(|peer| {
-        let mut list = IpNet::aggregate(&peer.may_reach().to_vec());
+        let mut list = match peer.may_reach() {
+            [one] => vec![one.trunc()],
+            several => IpNet::aggregate(&several.to_vec()),
+        };
         list.sort_unstable();
         *numbers.entry(list).or_insert_with_key(|list| {
             lists.push(list.clone());

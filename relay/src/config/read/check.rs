@@ -32,18 +32,20 @@ pub(super) fn check(tables: &Tables, files: &Files<'_>, findings: &mut Findings)
     check_owners(tables, &overlay, files, findings);
     for peer in &tables.peers {
         check_place_in_overlay(peer, &overlay, findings);
-        let (key, own) = (format!("{}.endpoint", peer.label), "the relay's");
+        let (label, own) = (&peer.label, "the relay's");
+        let key = format_args!("{label}.endpoint");
         check_endpoint(key, own, peer.endpoint.as_ref(), &overlay, findings);
-        let key = format!("{}.own_endpoint", peer.label);
+        let key = format_args!("{label}.own_endpoint");
         check_endpoint(key, "the peer's", peer.own_endpoint.as_ref(), &overlay, findings);
     }
     for relay in tables.mesh.iter().flat_map(|mesh| &mesh.relays) {
         let Some(Located { value: host, place }) = &relay.host else { continue };
         let Ok(address) = host.parse() else { continue };
-        check_outside(format!("{}.host", relay.label), "its", address, *place, &overlay, findings);
+        let key = format_args!("{}.host", relay.label);
+        check_outside(key, "its", address, *place, &overlay, findings);
     }
     if let Some(relay) = &tables.relay {
-        let key = "relay.endpoint".to_owned();
+        let key = format_args!("relay.endpoint");
         check_endpoint(key, "the relay's", relay.endpoint.as_ref(), &overlay, findings);
     }
     check_dns("defaults", tables.defaults.dns.as_ref(), findings);
@@ -242,7 +244,7 @@ fn check_place_in_overlay(peer: &PeerTable, overlay: &Overlay<'_>, findings: &mu
 
 /// An endpoint inside the tunnel is unreachable.
 fn check_endpoint(
-    key: String,
+    key: fmt::Arguments<'_>,
     whose: &str,
     endpoint: Option<&Located<String>>,
     overlay: &Overlay<'_>,
@@ -255,7 +257,7 @@ fn check_endpoint(
 
 /// Whether an address of the underlay is none of the tunnel.
 fn check_outside(
-    key: String,
+    key: fmt::Arguments<'_>,
     whose: &str,
     address: IpAddr,
     place: Place,
@@ -265,7 +267,7 @@ fn check_outside(
     if let Some(network) = overlay.network_of(address) {
         let problem = format!("{address} is inside the overlay {}", network.trunc());
         let remedy = format!("write {whose} address on the underlay");
-        findings.present(place, key, Fault::new(problem, remedy));
+        findings.present(place, key.to_string(), Fault::new(problem, remedy));
     }
 }
 

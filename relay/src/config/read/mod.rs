@@ -96,6 +96,18 @@ pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
     judge(&read_sources(path), options)
 }
 
+/// Reads the files of a configuration again, and parses them if anything in them has changed.
+///
+/// # Errors
+/// Every problem in every file.
+pub fn load_again(loaded: Loaded, path: &Path, options: Options) -> Result<Loaded, Problems> {
+    let sources = read_sources(path);
+    let texts =
+        sources.iter().map(|Source { path, text }| Some((path.as_path(), text.as_deref().ok()?)));
+    let known = loaded.texts().map(|(path, text)| Some((path, text)));
+    if texts.eq(known) { Ok(loaded) } else { judge(&sources, options) }
+}
+
 /// Reads what [`Loaded::texts`] gave, whatever the files have become.
 ///
 /// # Errors

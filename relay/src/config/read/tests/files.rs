@@ -26,6 +26,41 @@ fn fragments_are_read_in_the_order_of_their_names() {
 }
 
 #[test]
+fn what_is_loaded_again_is_what_the_files_say_now() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let main = directory.path().join("relay.toml");
+    let fragments = directory.path().join("relay.d");
+    fs::create_dir(&fragments).expect("a directory");
+    fs::write(&main, format!("{RELAY}{}", peer("a", KEYS[0], "10.3.2.2"))).expect("written");
+    let fragment = fragments.join("b.toml");
+    fs::write(&fragment, peer("b", KEYS[1], "10.3.2.3")).expect("written");
+    let options = Options::default();
+    let first = load(&main, options).expect("no problems");
+    let relay = first.relay.clone();
+    let same = load_again(first, &main, options).expect("no problems");
+    assert_eq!(same.relay, relay);
+
+    let again = |loaded, text: Option<String>| {
+        match text {
+            Some(text) => fs::write(&fragment, text).expect("written"),
+            None => fs::remove_file(&fragment).expect("removed"),
+        }
+        load_again(loaded, &main, options)
+    };
+    let changed = again(same, Some(peer("c", KEYS[1], "10.3.2.3"))).expect("no problems");
+    assert_eq!(changed.relay.peers[1].name.as_str(), "c");
+    let without = again(changed, None).expect("no problems");
+    assert_eq!(without.relay.peers.len(), 1);
+    let with = again(without, Some(peer("b", KEYS[1], "10.3.2.3"))).expect("no problems");
+    assert_eq!(with.relay, relay);
+    fs::rename(&fragment, fragments.join("10-b.toml")).expect("renamed");
+    let renamed = load_again(with, &main, options).expect("no problems");
+    assert_eq!(renamed.texts[1].0, fragments.join("10-b.toml"));
+    fs::write(&main, "relay").expect("written");
+    load_again(renamed, &main, options).expect_err("problems");
+}
+
+#[test]
 fn groups_of_all_files_are_one_set_with_each_name_once() {
     let main = format!("{RELAY}[groups]\nops = [\"a\"]\n{}", peer("a", KEYS[0], "10.3.2.2"));
     let fragment = "[groups]\nstaff = [\"group:ops\"]\n";
