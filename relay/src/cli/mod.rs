@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod completions;
+mod diagnostics;
 mod diff;
 mod doctor;
 mod down;
@@ -20,6 +21,7 @@ mod import;
 mod learn;
 mod lend;
 mod live;
+
 mod man;
 mod mesh;
 mod observe;
@@ -44,7 +46,7 @@ mod usage;
 mod webhook;
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -228,11 +230,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
         }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("RELAY_LOG"))
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    diagnostics::init();
     if let Err(error) = no_core {
         tracing::warn!(
             "a crash may write keys to a core file: cannot set RLIMIT_CORE to 0: {error}"
