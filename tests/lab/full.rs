@@ -41,7 +41,8 @@ fn a_configuration_that_cannot_be_written_stays_as_it_was() {
         let lend = ["--config", file, "lend", &b, &c, "tcp/22", "--for", "1h"];
         for command in [&add[..], &lend] {
             let outcome = siege.lab.relay().relay(command)?;
-            let said = outcome.failure(1)?;
+            ensure!(outcome.code == 1, "{command:?}: {outcome:?}");
+            let said = &outcome.stderr;
             let is_named = said.contains("No space left on device")
                 && said.contains(directory.to_str().context("a path in UTF-8")?);
             ensure!(is_named, "{command:?}: {outcome:?}");
@@ -78,7 +79,7 @@ fn a_policy_comes_into_force_although_its_record_cannot_be_kept() {
         ensure!(status.code == 0, "{status:?}");
         small.empty()?;
         let again = siege.lab.relay().relay(&["up"])?;
-        ensure!(again.code == 0 && again.stderr.is_empty(), "with room: {again:?}");
+        ensure!(again.code == 0 && !again.stderr.contains(RUN), "with room: {again:?}");
         drop(small);
         siege.lab.relay().up()?;
         siege.is_sound()?;

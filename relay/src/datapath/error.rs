@@ -20,6 +20,13 @@ pub enum DatapathError {
         .0.display(), .0.display()
     )]
     NoBpffs(PathBuf),
+    /// The BPF file system is mounted read-only.
+    #[error(
+        "{}: found the BPF file system read-only, so that the kernel does not let pins be read either, \
+         expected it writable; run `mount -o remount,rw {}`",
+        .0.display(), .0.display()
+    )]
+    ReadOnly(PathBuf),
     /// A directory of pins is not root's alone.
     #[error(
         "{}: found {found}, expected a directory of root's that nobody else can write to; {remedy}",
@@ -245,7 +252,10 @@ pub enum DatapathError {
 impl DatapathError {
     /// Whether the host lacks something that its operator can provide: exit code 3.
     pub const fn is_lack(&self) -> bool {
-        matches!(self, Self::NoBpffs(_) | Self::Distrusted { .. } | Self::XdpMode { .. })
+        matches!(
+            self,
+            Self::NoBpffs(_) | Self::ReadOnly(_) | Self::Distrusted { .. } | Self::XdpMode { .. }
+        )
     }
 
     /// Whether something changed while it was inspected, so that another attempt may succeed.

@@ -81,6 +81,8 @@ pub struct Facts {
 pub enum PinPlace {
     /// There is no BPF file system.
     Missing,
+    /// It is mounted read-only.
+    ReadOnly,
     /// Users other than root may have put files there: what was found, and the remedy.
     Distrusted(String, String),
     /// Users other than root can create directories there.

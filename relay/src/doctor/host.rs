@@ -107,6 +107,11 @@ fn bpffs(facts: &Facts) -> Finding {
             format!("chmod 0700 {path}, or mount it with -o mode=0700"),
         ),
         PinPlace::Distrusted(found, remedy) => Finding::problem("bpffs", found, remedy),
+        PinPlace::ReadOnly => Finding::problem(
+            "bpffs",
+            format!("the BPF file system at {path} is mounted read-only"),
+            format!("mount -o remount,rw {path}"),
+        ),
         PinPlace::Missing => Finding::problem(
             "bpffs",
             format!("no BPF file system is mounted at {path}"),

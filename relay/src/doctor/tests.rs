@@ -12,7 +12,7 @@ fn a_sound_host_gives_one_ok_a_check() {
 }
 
 #[test]
-fn a_place_of_pins_that_others_can_write_to_is_a_warning_and_a_used_one_a_problem() {
+fn a_place_of_pins_that_others_can_write_to_is_a_warning_and_a_used_or_read_only_one_a_problem() {
     let finding = |pin_place| {
         let report = Report::of(&Facts { pin_place, ..sound() });
         report.findings.into_iter().find(|finding| finding.check == "bpffs").expect("the check")
@@ -25,6 +25,11 @@ fn a_place_of_pins_that_others_can_write_to_is_a_warning_and_a_used_one_a_proble
     let (found, remedy) = ("it is user 1000's".to_owned(), "remove it".to_owned());
     let used = finding(PinPlace::Distrusted(found.clone(), remedy.clone()));
     assert_eq!((used.level, used.found, used.remedy), (Level::Problem, found, remedy));
+    let read_only = finding(PinPlace::ReadOnly);
+    assert_eq!(
+        (read_only.level, &*read_only.remedy),
+        (Level::Problem, "mount -o remount,rw /sys/fs/bpf")
+    );
 }
 
 #[test]

@@ -6,10 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::super::DatapathError;
 
 /// `f_type` of a BPF file system (`BPF_FS_MAGIC`, include/uapi/linux/magic.h).
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// The mounts that this process sees.
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
@@ -20,9 +25,10 @@ const STICKY: u32 = 0o1000;
 /// Whether others than root can create directories in a BPF file system.
 ///
 /// # Errors
-/// There is none, or relay's own directory is not root's alone.
+/// There is none, it is read-only, or relay's own directory is not root's alone.
 pub fn is_open(bpffs: &Path) -> Result<bool, DatapathError> {
     require(bpffs)?;
+    require_writable(bpffs)?;
     require_own(bpffs, &directory(bpffs))?;
     let found = fs::metadata(bpffs).map_err(unread(bpffs))?;
     Ok(found.mode() & OTHERS_WRITE != 0)
@@ -40,6 +46,30 @@ pub(super) fn require(bpffs: &Path) -> Result<(), DatapathError> {
         Some(BPF_FS_MAGIC) => Ok(()),
         Some(_) | None => Err(DatapathError::NoBpffs(bpffs.to_owned())),
     }
+}
+
+/// Fails if the file system of a directory is read-only, and not only its mount here, as in the sandbox
+/// of a service: bpf_obj_do_get() (kernel/bpf/inode.c, 6.12) asks for permission to write, for which a
+/// read-only mount does not matter. A directory that does not exist is no error.
+pub(super) fn require_writable(bpffs: &Path) -> Result<(), DatapathError> {
+    let flags = rustix::fs::statvfs(bpffs).map(|found| found.f_flag);
+    if !flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) {
+        return Ok(());
+    }
+    let device = fs::metadata(bpffs).map_err(unread(bpffs))?.dev();
+    let mounts = fs::read_to_string(MOUNTS).map_err(unread(Path::new(MOUNTS)))?;
+    if is_read_only(&mounts, device) {
+        return Err(DatapathError::ReadOnly(bpffs.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether the file system of a device is read-only, by the mounts that proc_pid_mountinfo(5) lists.
+fn is_read_only(mounts: &str, device: u64) -> bool {
+    let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    let mut of_it = mounts.lines().filter(|line| line.split(' ').nth(2) == Some(&device));
+    let options = of_it.next().and_then(|line| line.rsplit(' ').next());
+    options.is_some_and(|options| options.split(',').any(|option| option == "ro"))
 }
 
 /// Fails if anybody but root, or the user of this process, can have created something in a directory
@@ -177,6 +207,15 @@ mod tests {
              nobody else can write to; relay did not create it: see what it is, remove it with \
              `rm -r BPFFS/relay`, and run `chmod 0700 BPFFS`, so that nobody else can create it"
         );
+    }
+
+    #[test]
+    fn a_read_only_file_system_counts_and_a_read_only_mount_of_one_does_not() {
+        let mounts = "22 1 0:21 / /sys rw,relatime shared:2 - sysfs sysfs ro\n\
+                      30 22 0:27 / /sys/fs/bpf ro,nosuid shared:8 - bpf bpf rw,mode=700\n\
+                      31 22 0:28 / /run/bpf rw - bpf bpf ro,mode=700\n";
+        let read_only = |minor| is_read_only(mounts, rustix::fs::makedev(0, minor));
+        assert_eq!([21, 27, 28, 29].map(read_only), [true, false, true, false]);
     }
 
     #[test]

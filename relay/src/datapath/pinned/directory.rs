@@ -14,7 +14,7 @@ use super::{
         link::{self, Link},
     },
     bpffs,
-    declared::{COUNTERS, DROPPED, SLOTS},
+    declared::{COUNTERS, DROPPED, SLOTS, SPREAD},
     heritage::{self, Heritage},
     map::{Pin, PinnedMap, Words},
     version::abi_version,
@@ -54,7 +54,7 @@ impl Pins {
     /// The pins of an interface below a BPF file system, in the network namespace of this thread.
     ///
     /// # Errors
-    /// A directory is not root's alone, or cannot be read.
+    /// The file system is read-only, or a directory is not root's alone or cannot be read.
     pub fn open(bpffs: &Path, interface: &str) -> Result<Self, DatapathError> {
         Self::of_version(bpffs, interface, abi_version())
     }
@@ -68,6 +68,7 @@ impl Pins {
         let namespace = fs::metadata(NAMESPACE).map_err(unread)?.ino();
         let home = bpffs::directory(bpffs).join(interface);
         let dir = home.join(format!("v{version}-{namespace}"));
+        bpffs::require_writable(bpffs)?;
         bpffs::require_own(bpffs, &dir)?;
         let others = heritage::find(&home, &dir, namespace)?;
         for other in &others {
@@ -105,7 +106,9 @@ impl Pins {
         others
             .map(|other| {
                 let is_count = |name: &&String| {
-                    [&SLOTS, &COUNTERS, &DROPPED].iter().any(|map| map.epoch(name).is_some())
+                    [&SLOTS, &COUNTERS, &SPREAD, &DROPPED]
+                        .iter()
+                        .any(|map| map.epoch(name).is_some())
                 };
                 let names = heritage::list(other)?;
                 let mut counts = names.iter().filter(is_count);

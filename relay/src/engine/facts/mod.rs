@@ -107,6 +107,7 @@ fn pin_place(bpffs: &Path) -> PinPlace {
     match is_bpffs_open(bpffs) {
         Ok(true) => PinPlace::Open,
         Err(DatapathError::NoBpffs(_)) => PinPlace::Missing,
+        Err(DatapathError::ReadOnly(_)) => PinPlace::ReadOnly,
         Err(DatapathError::Distrusted { path, found, remedy }) => {
             PinPlace::Distrusted(format!("{} is not root's alone: {found}", path.display()), remedy)
         }
