@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process;
+use crate::scratch::Scratch;
+use crate::{Architecture, process, workspace};
 
 /// A source of packages.
 #[derive(Debug)]
@@ -30,12 +31,16 @@ impl Archive {
         Self { options: Vec::new() }
     }
 
-    /// Debian 12, for systems of another release or distribution. Its lists are kept in
-    /// `directory`; those of the system are not touched.
+    /// Debian 12, for systems of another release, distribution or architecture. Its lists are kept
+    /// in the cache; those of the system are not touched.
     ///
     /// # Errors
     /// The key is not installed, or the archive cannot be reached.
-    pub fn bookworm(directory: &Path) -> Result<Self> {
+    pub fn bookworm(architecture: Architecture) -> Result<Self> {
+        let directory = workspace::cache()?.join(match architecture {
+            Architecture::Amd64 => "bookworm".to_owned(),
+            Architecture::Arm64 => format!("bookworm-{architecture}"),
+        });
         if !Path::new(KEYRING).is_file() {
             bail!("{KEYRING} does not exist; install it: apt-get install debian-archive-keyring");
         }
@@ -49,8 +54,12 @@ impl Archive {
             .map(|(place, suite)| format!("deb [signed-by={KEYRING}] {place} {suite} main\n"))
             .collect();
         let list = directory.join("sources.list");
-        std::fs::write(&list, sources)
-            .with_context(|| format!("cannot write {}", list.display()))?;
+        // Nothing is installed, so that packages come with all that they depend on.
+        let status = directory.join("status");
+        for (file, text) in [(&list, sources.as_str()), (&status, "")] {
+            std::fs::write(file, text)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
         let mut options = Vec::new();
         let settings = [
             ("Dir::Etc::SourceList", list),
@@ -58,8 +67,10 @@ impl Archive {
             ("Dir::Etc::Preferences", "/dev/null".into()),
             ("Dir::Etc::PreferencesParts", "/dev/null".into()),
             ("Dir::State::Lists", directory.join("lists")),
+            ("Dir::State::status", status),
             ("Dir::Cache", directory.join("cache")),
-            ("APT::Architecture", "amd64".into()),
+            ("APT::Architecture", architecture.debian().into()),
+            ("APT::Architectures", architecture.debian().into()),
         ];
         for (name, value) in settings {
             let mut setting = OsString::from(format!("{name}="));
@@ -95,15 +106,33 @@ impl Archive {
             }
             fetch()?;
         }
-        let mut files = std::fs::read_dir(directory)
-            .with_context(|| format!("cannot read {}", directory.display()))?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
-        match files.next() {
+        match packages_in(directory)?.pop() {
             Some(file) => Ok(file),
             None => bail!("`apt-get download {package}` succeeded and left no package"),
         }
+    }
+
+    /// Unpacks packages and all that they depend on into a new directory. None of their scripts
+    /// runs.
+    ///
+    /// # Errors
+    /// The archive cannot be reached or lacks a package, or the directory cannot be written.
+    pub fn unpack(&self, packages: &[&str], directory: &Path) -> Result<()> {
+        let work = Scratch::of(directory)?;
+        let (files, tree) = (work.path().join("files"), work.path().join("tree"));
+        for part in [&files.join("partial"), &tree] {
+            std::fs::create_dir_all(part)
+                .with_context(|| format!("cannot make {}", part.display()))?;
+        }
+        let mut command = self.apt("apt-get");
+        let mut place = OsString::from("Dir::Cache::Archives=");
+        place.push(&files);
+        command.arg("-o").arg(place).args(["-q", "-y", "--no-install-recommends"]);
+        process::read(command.args(["--download-only", "install"]).args(packages))?;
+        for file in packages_in(&files)? {
+            process::read(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&tree))?;
+        }
+        work.finish("tree")
     }
 
     fn apt(&self, program: &str) -> Command {
@@ -111,6 +140,14 @@ impl Archive {
         command.args(&self.options);
         command
     }
+}
+
+/// The files of packages in a directory.
+fn packages_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory)
+        .with_context(|| format!("cannot read {}", directory.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.extension().is_some_and(|it| it == "deb")).collect())
 }
 
 /// The version that apt would install, if any.

@@ -1,9 +1,11 @@
 #!/bin/dash
 # First process of the virtual machine: mounts, loads modules, runs the command. Kernel messages go to
-# the first serial line, output of the command to the second.
+# a serial line of their own, output of the command to the one that the kernel's parameter `line` names.
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin HOME=/root
 
-mount -t proc proc /proc
+busybox mount -t proc proc /proc
+# Links to its programs, except where there is another of the name.
+busybox --install -s /bin
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts /dev/shm
@@ -29,17 +31,17 @@ for list in $lists; do
 	done <"/vm/modules/$list"
 done
 
-stty -F /dev/ttyS1 raw -echo
-printf '\036relay-vm: ready\n' >/dev/ttyS1
+stty -F "/dev/$line" raw -echo
+printf '\036relay-vm: ready\n' >"/dev/$line"
 if [ -e /vm/shell ]; then
-	stty -F /dev/ttyS1 sane
-	setsid -c bash -i </dev/ttyS1 >/dev/ttyS1 2>&1
+	stty -F "/dev/$line" sane
+	setsid -c bash -i <"/dev/$line" >"/dev/$line" 2>&1
 else
 	cd /root
-	setsid dash /vm/command </dev/null >/dev/ttyS1 2>&1
+	setsid dash /vm/command </dev/null >"/dev/$line" 2>&1
 fi
 code=$?
-printf '\036relay-vm: exit %d\n' "$code" >/dev/ttyS1
+printf '\036relay-vm: exit %d\n' "$code" >"/dev/$line"
 # stty waits until all output is sent.
-stty -F /dev/ttyS1 raw
+stty -F "/dev/$line" raw
 poweroff -f

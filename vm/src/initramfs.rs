@@ -5,16 +5,16 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::archive::{Archive, Entry};
 use crate::kernel::Kernel;
-use crate::{libraries, process, workspace};
+use crate::origin::Origin;
+use crate::workspace;
 
-/// Programs copied from the host, and the packages that provide them.
+/// Programs of the guest, and the packages that provide them.
 pub const TOOLS: &[(&str, &str)] = &[
     ("bash", "bash"),
     ("dash", "dash"),
@@ -24,6 +24,7 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("bridge", "iproute2"),
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
+    ("wireguard-go", "wireguard-go"),
     ("nft", "nftables"),
     ("ping", "iputils-ping"),
     ("tracepath", "iputils-tracepath"),
@@ -41,14 +42,18 @@ pub const TOOLS: &[(&str, &str)] = &[
     ("strace", "strace"),
 ];
 
-/// Programs copied if the host has them.
+/// Programs copied if the host has them, of packages with these names.
 const OPTIONAL_TOOLS: &[&str] = &["tcpdump", "bpftool", "ethtool", "conntrack"];
+
+/// Packages of the guest besides those of programs, where it has another architecture than the host.
+const OTHER_PACKAGES: &[&str] = &["busybox-static", "netbase"];
 
 /// Files that the tools read.
 const DATA: &[&str] = &["/etc/protocols", "/etc/services"];
 
 /// The base for one kernel: its list of contents, and the archive in the cache.
 pub(crate) struct Base {
+    origin: Origin,
     plan: Archive,
     pub(crate) file: PathBuf,
 }
@@ -59,7 +64,10 @@ impl Base {
     /// # Errors
     /// The host lacks a tool, or the cache cannot be written.
     pub(crate) fn prepare(kernel: &Kernel) -> Result<Self> {
-        let plan = plan(kernel)?;
+        let tools = TOOLS.iter().map(|(_, package)| package);
+        let packages: Vec<_> = tools.chain(OPTIONAL_TOOLS).chain(OTHER_PACKAGES).copied().collect();
+        let origin = Origin::of(kernel.architecture, &packages)?;
+        let plan = plan(kernel, &origin)?;
         let directory = workspace::cache()?.join("initramfs");
         let file = directory.join(format!("{}-{:016x}.cpio", kernel.name(), fingerprint(&plan)?));
         if !file.is_file() {
@@ -68,7 +76,7 @@ impl Base {
             write(&plan, &file)?;
             prune(&directory)?;
         }
-        Ok(Self { plan, file })
+        Ok(Self { origin, plan, file })
     }
 
     /// Writes the archive for QEMU: the base, then the overlay with the libraries that it needs.
@@ -81,8 +89,7 @@ impl Base {
         for (source, guest) in overlay.files {
             add_tree(&mut archive, source, guest, &mut programs)?;
         }
-        for library in libraries::of(&programs)? {
-            let path = library.to_string_lossy().into_owned();
+        for (library, path) in self.origin.libraries(&programs)? {
             if !self.plan.contains(&path) {
                 archive.insert(&path, Entry::Copy(library));
             }
@@ -111,7 +118,7 @@ pub(crate) struct Overlay<'a> {
     pub(crate) texts: &'a BTreeMap<String, String>,
 }
 
-fn plan(kernel: &Kernel) -> Result<Archive> {
+fn plan(kernel: &Kernel, origin: &Origin) -> Result<Archive> {
     let mut archive = Archive::default();
     for directory in ["dev", "proc", "sys", "run", "tmp", "root", "var/tmp", "etc", "mnt"] {
         archive.insert(directory, Entry::Directory);
@@ -121,23 +128,21 @@ fn plan(kernel: &Kernel) -> Result<Archive> {
     }
     archive.insert("usr/sbin", Entry::Link("bin".to_owned()));
 
-    let busybox = process::find("busybox")
+    let busybox = origin
+        .find("busybox")
         .context("busybox is not installed; install it: apt-get install busybox-static")?;
-    if !libraries::of(std::slice::from_ref(&busybox))?.is_empty() {
+    if !origin.libraries(std::slice::from_ref(&busybox))?.is_empty() {
         bail!("{} is not static; install it: apt-get install busybox-static", busybox.display());
-    }
-    for applet in process::read(Command::new(&busybox).arg("--list"))?.lines() {
-        archive.insert(&format!("bin/{applet}"), Entry::Link("busybox".to_owned()));
     }
     archive.insert("bin/busybox", Entry::Copy(busybox));
 
     let mut programs = Vec::new();
     for (tool, package) in TOOLS {
-        programs.push(process::find(tool).with_context(|| {
+        programs.push(origin.find(tool).with_context(|| {
             format!("{tool} is not installed; install it: apt-get install {package}")
         })?);
     }
-    programs.extend(OPTIONAL_TOOLS.iter().filter_map(|tool| process::find(tool)));
+    programs.extend(OPTIONAL_TOOLS.iter().filter_map(|tool| origin.find(tool)));
     for program in &programs {
         let name = program.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         archive.insert(&format!("usr/bin/{name}"), Entry::Copy(program.clone()));
@@ -147,19 +152,23 @@ fn plan(kernel: &Kernel) -> Result<Archive> {
     archive.insert("bin/dash", Entry::Link("../usr/bin/dash".to_owned()));
     archive.insert("bin/sh", Entry::Link("../usr/bin/dash".to_owned()));
     archive.insert("usr/bin/env", Entry::Link("../../bin/busybox".to_owned()));
-    let mut libraries = libraries::of(&programs)?;
+    let mut libraries = origin.libraries(&programs)?;
     // glibc loads this one at run time, when a thread is cancelled.
     libraries.extend(gcc_runtime(&libraries));
-    for library in libraries {
-        archive.insert(&library.to_string_lossy(), Entry::Copy(library.clone()));
+    for (library, path) in libraries {
+        archive.insert(&path, Entry::Copy(library));
     }
 
-    for data in DATA.iter().map(Path::new).filter(|path| path.is_file()) {
-        archive.insert(&data.to_string_lossy(), Entry::Copy(data.to_path_buf()));
+    for path in DATA.iter().map(Path::new) {
+        let file = origin.file(path);
+        if file.is_file() {
+            archive.insert(&path.to_string_lossy(), Entry::Copy(file));
+        }
     }
-    for directory in ["/etc/iproute2", "/usr/share/iproute2"].map(Path::new) {
+    for path in ["/etc/iproute2", "/usr/share/iproute2"].map(Path::new) {
+        let directory = origin.file(path);
         if directory.is_dir() {
-            add_tree(&mut archive, directory, directory, &mut Vec::new())?;
+            add_tree(&mut archive, &directory, path, &mut Vec::new())?;
         }
     }
     let text = |content: &str| Entry::Text { content: content.into(), executable: false };
@@ -204,9 +213,11 @@ fn add_tree(
     Ok(())
 }
 
-fn gcc_runtime(libraries: &[PathBuf]) -> Option<PathBuf> {
-    let libc = libraries.iter().find(|path| path.ends_with("libc.so.6"))?;
-    Some(libc.with_file_name("libgcc_s.so.1")).filter(|path| path.is_file())
+fn gcc_runtime(libraries: &[(PathBuf, String)]) -> Option<(PathBuf, String)> {
+    let (libc, path) = libraries.iter().find(|(file, _)| file.ends_with("libc.so.6"))?;
+    let name = "libgcc_s.so.1";
+    let file = Some(libc.with_file_name(name)).filter(|file| file.is_file())?;
+    Some((file, path.replace("libc.so.6", name)))
 }
 
 /// Hash of all paths, contents, and sizes and times of host files.

@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::apt::Archive;
 use crate::progress::Step;
-use crate::{process, workspace};
+use crate::scratch::Scratch;
+use crate::{Architecture, process, workspace};
 
 /// A kernel series that the lab runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -28,10 +29,11 @@ impl Series {
     pub const ALL: [Self; 2] = [Self::V6_12, Self::V6_1];
 
     /// Meta-packages of this series, which depend on the distribution's release.
-    fn packages(self) -> &'static [&'static str] {
+    fn packages(self, architecture: Architecture) -> Vec<String> {
+        let release = format!("linux-image-cloud-{architecture}");
         match self {
-            Self::V6_12 => &["linux-image-6.12-cloud-amd64", "linux-image-cloud-amd64"],
-            Self::V6_1 => &["linux-image-cloud-amd64"],
+            Self::V6_12 => vec![format!("linux-image-6.12-cloud-{architecture}"), release],
+            Self::V6_1 => vec![release],
         }
     }
 }
@@ -86,25 +88,37 @@ const CARD_MODULES: &[&str] = &["virtio_pci", "virtio_net"];
 #[derive(Debug, Clone)]
 pub struct Kernel {
     pub series: Series,
+    pub architecture: Architecture,
     directory: PathBuf,
 }
 
 impl Kernel {
+    /// That of [`Self::fetch_for`] amd64.
+    ///
+    /// # Errors
+    /// Neither apt nor the cache has one.
+    pub fn fetch(series: Series) -> Result<Self> {
+        Self::fetch_for(series, Architecture::Amd64)
+    }
+
     /// The oldest kernel that apt offers for this series, downloaded into the cache unless it is there.
     /// If apt offers none: the newest one in the cache, or that of Debian 12.
     ///
     /// # Errors
     /// Neither apt nor the cache has one.
-    pub fn fetch(series: Series) -> Result<Self> {
-        let cache = workspace::cache()?.join("kernels");
+    pub fn fetch_for(series: Series, architecture: Architecture) -> Result<Self> {
+        let cache = workspace::cache()?.join(match architecture {
+            Architecture::Amd64 => "kernels".to_owned(),
+            Architecture::Arm64 => format!("kernels-{architecture}"),
+        });
         let system = Archive::system();
-        let (archive, offered) = match Offer::find(series, &system) {
+        let (archive, offered) = match Offer::find(series, architecture, &system) {
             Some(offer) => (system, offer),
             None => {
-                if let Ok(kernel) = Self::newest(series, &cache) {
+                if let Ok(kernel) = Self::newest(series, architecture, &cache) {
                     return Ok(kernel);
                 }
-                Offer::of_bookworm(series)?
+                Offer::of_bookworm(series, architecture)?
             }
         };
         let directory = cache.join(offered.directory(series));
@@ -114,11 +128,12 @@ impl Kernel {
                 Ok(()) => step.finish("ready"),
                 Err(reason) => {
                     step.finish("failed");
-                    return Self::newest(series, &cache).context(format!("{reason:#}"));
+                    let kept = Self::newest(series, architecture, &cache);
+                    return kept.context(format!("{reason:#}"));
                 }
             }
         }
-        Ok(Self { series, directory })
+        Ok(Self { series, architecture, directory })
     }
 
     /// The compressed kernel image that QEMU boots.
@@ -149,12 +164,20 @@ impl Kernel {
         Ok(names.lines().map(|name| self.directory.join(name)).collect())
     }
 
+    /// Its series, with the architecture if that is not amd64.
+    pub fn label(&self) -> String {
+        match self.architecture {
+            Architecture::Amd64 => self.series.to_string(),
+            Architecture::Arm64 => format!("{}-{}", self.series, self.architecture),
+        }
+    }
+
     /// Its name in the cache: series, package version, hash of the modules.
     pub fn name(&self) -> String {
         self.directory.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
     }
 
-    fn newest(series: Series, cache: &Path) -> Result<Self> {
+    fn newest(series: Series, architecture: Architecture, cache: &Path) -> Result<Self> {
         let prefix = format!("{series}-");
         let mut found: Vec<_> = fs::read_dir(cache)
             .with_context(|| format!("cannot read {}", cache.display()))?
@@ -164,7 +187,7 @@ impl Kernel {
             .collect();
         found.sort();
         match found.pop() {
-            Some((_, directory)) => Ok(Self { series, directory }),
+            Some((_, directory)) => Ok(Self { series, architecture, directory }),
             None => bail!("{} holds no {series} kernel", cache.display()),
         }
     }
@@ -178,20 +201,22 @@ struct Offer {
 }
 
 impl Offer {
-    fn of_bookworm(series: Series) -> Result<(Archive, Self)> {
+    fn of_bookworm(series: Series, architecture: Architecture) -> Result<(Archive, Self)> {
         let step = Step::start(format!("vm: looking for Linux {series} in Debian 12's archive"));
-        let bookworm = Archive::bookworm(&workspace::cache()?.join("bookworm"))?;
+        let bookworm = Archive::bookworm(architecture)?;
         step.finish("done");
-        let offer = Self::find(series, &bookworm).with_context(|| {
-            format!("no archive has a {series} kernel as {}", series.packages().join(" or "))
+        let offer = Self::find(series, architecture, &bookworm).with_context(|| {
+            let packages = series.packages(architecture).join(" or ");
+            format!("no archive has a {series} kernel as {packages}")
         })?;
         Ok((bookworm, offer))
     }
 
     /// The oldest version of the series, which has the strictest verifier: later ones of 6.1 accept
     /// programs that read stack which was never written, and Debian 12's own release does not.
-    fn find(series: Series, archive: &Archive) -> Option<Self> {
-        let records = series.packages().iter().filter_map(|meta| archive.records(meta).ok());
+    fn find(series: Series, architecture: Architecture, archive: &Archive) -> Option<Self> {
+        let packages = series.packages(architecture);
+        let records = packages.iter().filter_map(|meta| archive.records(meta).ok());
         Self::oldest(&records.flatten().collect::<Vec<_>>(), series)
     }
 
@@ -223,17 +248,15 @@ impl Offer {
 
     /// Downloads and unpacks the package, and moves image and modules into the cache when complete.
     fn unpack_into(&self, archive: &Archive, directory: &Path) -> Result<()> {
-        let cache = directory.parent().context("the cache has no parent directory")?;
-        fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
-        let work = Scratch::new(cache.join(format!(".unpacking-{}", std::process::id())))?;
-        let package = archive.download(&self.package, &work.0)?;
-        let tree = work.0.join("tree");
+        let work = Scratch::of(directory)?;
+        let package = archive.download(&self.package, work.path())?;
+        let tree = work.path().join("tree");
         process::read(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&tree))?;
         let release = self.package.trim_start_matches("linux-image-");
         // Modules are in /lib; modprobe of a merged-/usr system may search /usr/lib.
         process::read(Command::new(program("depmod")).arg("-b").arg(&tree).arg(release))?;
 
-        let ready = work.0.join("ready");
+        let ready = work.path().join("ready");
         fs::create_dir_all(&ready)?;
         let image = tree.join("boot").join(format!("vmlinuz-{release}"));
         fs::rename(&image, ready.join("vmlinuz"))
@@ -254,11 +277,7 @@ impl Offer {
         if !ready.join("wireguard.ko").is_file() {
             bail!("{} has no WireGuard module", self.package);
         }
-        match fs::rename(&ready, directory) {
-            // Another run was faster, with the same result.
-            Err(_) if directory.is_dir() => Ok(()),
-            outcome => outcome.with_context(|| format!("cannot make {}", directory.display())),
-        }
+        work.finish("ready")
     }
 
     /// Modules and their dependencies, in load order.
@@ -320,23 +339,6 @@ fn keep_module(module: &Path, ready: &Path) -> Result<String> {
 
 fn program(name: &str) -> PathBuf {
     process::find(name).unwrap_or_else(|| PathBuf::from(name))
-}
-
-/// A directory that is removed on drop.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(path: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A directory that stays does no harm: the next run uses another one.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]

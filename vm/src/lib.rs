@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apt;
+mod architecture;
 mod archive;
 pub mod browser;
 pub mod console;
@@ -10,12 +11,15 @@ pub mod initramfs;
 mod kernel;
 mod libraries;
 mod machine;
+mod origin;
 pub mod process;
 pub mod progress;
 pub mod prometheus;
+mod scratch;
 mod terminal;
 pub mod workspace;
 
+pub use architecture::Architecture;
 pub use kernel::{Kernel, Series};
 pub use machine::{Clock, Machine, same_path};
 pub use terminal::plain;

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::console::{self, Event};
 use crate::initramfs::{Base, Overlay};
 use crate::kernel::Kernel;
-use crate::{process, terminal, workspace};
+use crate::{Architecture, process, terminal, workspace};
 
 /// An emulated kernel boots in three seconds, and in more on a busy host.
 const BOOT: Duration = Duration::from_secs(120);
@@ -108,7 +108,8 @@ impl Machine {
         texts.insert("vm/command".to_owned(), format!("{exports}{command}\n"));
         let place = self.assemble(texts)?;
         let mut qemu = self.qemu(&place);
-        qemu.args(["-serial", "stdio"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        self.connect(&mut qemu, "stdio,id=line");
+        qemu.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut emulator = Emulator::start(&mut qemu)?;
         let output = emulator.child.stdout.take().context("QEMU has no standard output")?;
         let events = read_lines(output, place.raw.clone())?;
@@ -126,7 +127,7 @@ impl Machine {
         match (outcome, alarm) {
             (Ok(code), None) => Ok(code),
             (Ok(_), Some(alarm)) => {
-                bail!("the guest's kernel {} logged:\n{alarm}\n{logs}", self.kernel.series)
+                bail!("the guest's kernel {} logged:\n{alarm}\n{logs}", self.kernel.label())
             }
             (Err(error), Some(alarm)) => {
                 Err(error.context(format!("the guest's kernel logged:\n{alarm}\n{logs}")))
@@ -149,7 +150,7 @@ impl Machine {
         let place = self.assemble(texts)?;
         let mut qemu = self.qemu(&place);
         // Ctrl-C goes to the guest's shell.
-        qemu.args(["-chardev", "stdio,id=terminal,signal=off", "-serial", "chardev:terminal"]);
+        self.connect(&mut qemu, "stdio,id=line,signal=off");
         let mut emulator = Emulator::start(&mut qemu)?;
         emulator.child.wait().context("cannot wait for QEMU")?;
         Ok(())
@@ -166,20 +167,33 @@ impl Machine {
     }
 
     fn qemu(&self, place: &Place) -> Command {
+        let emulator = format!("qemu-system-{}", self.kernel.architecture.processor());
         // The emulator ends with its parent, however that ends.
         let mut command = match process::find("setpriv") {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+                command.args(["--pdeathsig", "KILL", &emulator]);
                 command
             }
-            None => Command::new("qemu-system-x86_64"),
+            None => Command::new(&emulator),
         };
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         // With a thread per processor, one may run code that it translated from the breakpoint of a
         // patch (text_poke_bp(), arch/x86/kernel/alternative.c) after the other has completed the
         // patch: an oops (int3) in the guest.
-        command.args(["-accel", "tcg,thread=single", "-cpu", "max"]);
+        command.args(["-accel", "tcg,thread=single"]);
+        let console = match self.kernel.architecture {
+            Architecture::Amd64 => {
+                command.args(["-cpu", "max"]);
+                "console=ttyS0 line=ttyS1 no_timer_check"
+            }
+            Architecture::Arm64 => {
+                // The kernel signs the address of each return, by default with a cipher that takes
+                // most of the emulator's time.
+                command.args(["-machine", "virt", "-cpu", "max,pauth-impdef=on"]);
+                "console=ttyAMA0 line=ttyS0"
+            }
+        };
         let processors = match self.clock {
             Clock::Host => self.processors,
             Clock::Instructions { shift } => {
@@ -199,15 +213,25 @@ impl Machine {
         }
         command.arg("-kernel").arg(self.kernel.image());
         command.arg("-initrd").arg(&place.initramfs);
-        // On a shared host, watchdogs would report the host's load, and so would the check at boot
+        // On a shared host, watchdogs would report the host's load, and so would x86's check at boot
         // that timer interrupts arrive while the guest counts instructions.
-        let own = "console=ttyS0 panic=-1 oops=panic mitigations=off quiet nowatchdog no_timer_check \
+        let own = "panic=-1 oops=panic mitigations=off quiet nowatchdog \
                    rcupdate.rcu_cpu_stall_suppress=1 rdinit=/init";
-        command.arg("-append").arg(format!("{own} {}", self.parameters.join(" ")));
+        command.arg("-append").arg(format!("{console} {own} {}", self.parameters.join(" ")));
         let mut line = std::ffi::OsString::from("file:");
         line.push(&place.console);
         command.arg("-serial").arg(line);
         command
+    }
+
+    /// Connects the line of the command, which init.sh knows as `line`.
+    fn connect(&self, qemu: &mut Command, character_device: &str) {
+        qemu.args(["-chardev", character_device]);
+        qemu.args(match self.kernel.architecture {
+            Architecture::Amd64 => ["-serial", "chardev:line"],
+            // The board has one line of its own.
+            Architecture::Arm64 => ["-device", "pci-serial,chardev=line"],
+        });
     }
 }
 
@@ -227,7 +251,7 @@ impl Place {
             Clock::Host => "",
             Clock::Instructions { .. } => "icount-",
         };
-        let name = format!("{}-{clock}{}", kernel.series, std::process::id());
+        let name = format!("{}-{clock}{}", kernel.label(), std::process::id());
         Ok(Self {
             initramfs: directory.join(format!("{name}.cpio")),
             console: directory.join(format!("{name}.kernel.log")),
@@ -252,7 +276,7 @@ impl Emulator {
     fn start(command: &mut Command) -> Result<Self> {
         let child = command.spawn().with_context(|| {
             format!(
-                "cannot start `{}`; install it: apt-get install qemu-system-x86",
+                "cannot start `{}`; install it: apt-get install qemu-system-x86 qemu-system-arm",
                 process::describe(command)
             )
         })?;

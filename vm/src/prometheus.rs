@@ -2,13 +2,14 @@
 //! package would start a service.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::apt::Archive;
-use crate::{process, workspace};
+use crate::scratch::Scratch;
+use crate::{Architecture, process, workspace};
 
 /// The package.
 pub const PACKAGE: &str = "prometheus";
@@ -28,24 +29,10 @@ pub fn program(name: &str) -> Option<PathBuf> {
 /// # Errors
 /// Neither the system's apt nor Debian 12 has it, or the cache cannot be written.
 pub fn download() -> Result<()> {
-    let directory = directory()?;
-    let cache = directory.parent().context("the cache has no parent directory")?;
-    fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    let work = cache.join(format!(".prometheus-{}", std::process::id()));
-    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let outcome = unpack(&work, &directory);
-    // A directory that stays does no harm: the next run uses another one.
-    drop(fs::remove_dir_all(&work));
-    outcome
-}
-
-fn directory() -> Result<PathBuf> {
-    Ok(workspace::cache()?.join(PACKAGE))
-}
-
-fn unpack(work: &Path, directory: &Path) -> Result<()> {
+    let scratch = Scratch::of(&directory()?)?;
+    let work = scratch.path();
     let package = Archive::system().download(PACKAGE, work).or_else(|reason| {
-        let bookworm = Archive::bookworm(&workspace::cache()?.join("bookworm"));
+        let bookworm = Archive::bookworm(Architecture::Amd64);
         bookworm.and_then(|archive| archive.download(PACKAGE, work)).context(format!("{reason:#}"))
     })?;
     let tree = work.join("tree");
@@ -58,9 +45,9 @@ fn unpack(work: &Path, directory: &Path) -> Result<()> {
             bail!("the package {PACKAGE} has no usr/bin/{program}");
         }
     }
-    match fs::rename(&ready, directory) {
-        // Another run was faster, with the same result.
-        Err(_) if PROGRAMS.iter().all(|program| directory.join(program).is_file()) => Ok(()),
-        outcome => outcome.with_context(|| format!("cannot make {}", directory.display())),
-    }
+    scratch.finish("ready")
+}
+
+fn directory() -> Result<PathBuf> {
+    Ok(workspace::cache()?.join(PACKAGE))
 }

@@ -1,11 +1,13 @@
 //! Runs `cargo build` and finds the executables.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Message;
-use relay_vm::{process, workspace};
+use relay_vm::{Architecture, process, workspace};
+
+use crate::setup::target;
 
 /// The executables of one build.
 #[derive(Debug, Default)]
@@ -42,7 +44,21 @@ impl Build {
     /// # Errors
     /// The build failed.
     pub(crate) fn with(arguments: &[&str]) -> Result<Self> {
+        Self::run(workspace::cargo(), arguments)
+    }
+
+    /// Runs `cargo build` with these arguments, for static binaries of this architecture.
+    ///
+    /// # Errors
+    /// The build failed, or the architecture's C compiler does not run.
+    pub(crate) fn of_target(architecture: Architecture, arguments: &[&str]) -> Result<Self> {
         let mut command = workspace::cargo();
+        command.envs(target::environment(architecture)?);
+        let target = architecture.target();
+        Self::run(command, &[arguments, &["--target", &target]].concat())
+    }
+
+    fn run(mut command: Command, arguments: &[&str]) -> Result<Self> {
         command
             .args(["build", "--message-format", "json-render-diagnostics", "--quiet"])
             .args(arguments);

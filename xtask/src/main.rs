@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Arguments::Docs(arguments) => command::docs::run(&arguments),
         Arguments::Fuzz(arguments) => command::fuzz::run(&arguments),
         Arguments::Setup(arguments) => Ok(command::setup::run(&arguments)),
-        Arguments::Test(arguments) => Ok(command::test::run(arguments)),
+        Arguments::Test(arguments) => command::test::run(arguments),
         Arguments::Layers(arguments) => command::layers::run(&arguments),
         Arguments::Vm(arguments) => command::vm::run(arguments),
     };

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use relay_bench::{Document, Plan, Subject};
+use relay_vm::Architecture;
 use relay_vm::progress::{Step, say};
 
 use crate::build::Build;
@@ -62,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn measure(arguments: &Arguments) -> Result<Document> {
-    if let Some(piece) = setup::ensure(&[Part::Ebpf, Part::Lab, Part::Bench]).first() {
+    let parts = [Part::Ebpf, Part::Lab(Architecture::Amd64), Part::Bench];
+    if let Some(piece) = setup::ensure(&parts).first() {
         bail!("{piece}");
     }
     let step = Step::start("bench: building with optimisations");

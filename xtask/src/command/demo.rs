@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use relay_vm::progress::Step;
-use relay_vm::{Kernel, Machine, Series, process, same_path, workspace};
+use relay_vm::{Architecture, Kernel, Machine, Series, process, same_path, workspace};
 
 use crate::build::Build;
 use crate::host;
@@ -43,7 +43,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// A part of the setup could not be installed, the build or the boot failed, or the demonstration
 /// missed its deadline.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let missing = setup::ensure(&[Part::Ebpf, Part::Lab]);
+    let missing = setup::ensure(&[Part::Ebpf, Part::Lab(Architecture::Amd64)]);
     if let Some(piece) = missing.first() {
         bail!("{piece}");
     }

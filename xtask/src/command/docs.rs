@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use relay_vm::workspace;
+use relay_vm::{Architecture, workspace};
 
 use crate::setup::{self, Part};
 
@@ -24,7 +24,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let reference = ["test", "--quiet", "--package", "relay", "--test", "reference"];
     cargo(&reference, "RELAY_DOCS", "docs/reference")?;
     if arguments.pictures {
-        if let Some(piece) = setup::ensure(&[Part::Ebpf, Part::Lab, Part::Browser]).first() {
+        let parts = [Part::Ebpf, Part::Lab(Architecture::Amd64), Part::Browser];
+        if let Some(piece) = setup::ensure(&parts).first() {
             bail!("{piece}");
         }
         let what = "the pictures in docs/guides";

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use relay_vm::Architecture;
+
 use crate::setup::{self, Part};
 
 /// Install what building and testing need (Debian or Ubuntu)
@@ -19,7 +21,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let mut parts = Part::ALL.to_vec();
     if arguments.fleet {
-        parts.extend([Part::Dist, Part::Fleet]);
+        parts.extend([Part::Target(Architecture::Amd64), Part::Dist, Part::Fleet]);
     }
     let left = if arguments.check {
         let missing = setup::missing(&parts);

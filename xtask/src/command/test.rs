@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use relay_vm::{Machine, Series};
+use anyhow::{Result, bail};
+use relay_vm::{Architecture, Machine, Series};
 
 use crate::suite::{self, FLEET, Plan, Required};
 
@@ -23,6 +24,10 @@ pub(crate) struct Arguments {
     /// Run the lab in a virtual machine with this kernel only
     #[arg(long)]
     kernel: Option<Series>,
+    /// Architecture of the virtual machine, by Debian's name. Another one than amd64 has the lab alone,
+    /// tiers 3 and 4
+    #[arg(long = "arch", value_name = "NAME", default_value = "amd64")]
+    architecture: Architecture,
     /// Processors of the virtual machine
     #[arg(long, value_name = "N", default_value_t = Machine::PROCESSORS,
           value_parser = clap::value_parser!(u8).range(1..))]
@@ -35,23 +40,34 @@ pub(crate) struct Arguments {
     filter: Vec<String>,
 }
 
-pub(crate) fn run(arguments: Arguments) -> ExitCode {
+/// # Errors
+/// A tier that the architecture does not have.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    let architecture = arguments.architecture;
     let mut tiers = arguments.tiers;
     if tiers.is_empty() {
-        tiers = vec![0, 1, 2, 3];
+        tiers = match architecture {
+            Architecture::Amd64 => vec![0, 1, 2, 3],
+            Architecture::Arm64 => vec![3],
+        };
+    }
+    if architecture != Architecture::Amd64 && !tiers.iter().all(suite::is_lab) {
+        bail!("--arch {architecture} is for tiers 3 and 4, the lab in a virtual machine");
     }
     tiers.sort_unstable();
     tiers.dedup();
     let plan = Plan {
         tiers,
         kernel: arguments.kernel,
+        architecture,
         processors: arguments.processors,
         filter: arguments.filter,
         deadline: Duration::from_secs(arguments.deadline),
     };
     let report = suite::run(&plan, &Required::from_environment());
     print!("\n{}", report.render());
-    if report.total().failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_good = report.total().failed == 0;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn parse_tier(text: &str) -> Result<u8, String> {

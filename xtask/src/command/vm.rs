@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use relay_vm::progress::Step;
-use relay_vm::{Clock, Kernel, Machine, Series, process};
+use relay_vm::{Architecture, Clock, Kernel, Machine, Series, process};
 
 /// Run a command or a shell in a virtual machine
 #[derive(Debug, clap::Args)]
@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// Kernel to boot
     #[arg(long, default_value = "6.12")]
     kernel: Series,
+    /// Architecture of the guest, by Debian's name
+    #[arg(long = "arch", value_name = "NAME", default_value = "amd64")]
+    architecture: Architecture,
     /// Start an interactive shell instead of a command
     #[arg(long, conflicts_with = "command")]
     shell: bool,
@@ -55,7 +58,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// As [`Machine::run`].
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
-    let mut machine = Machine::new(Kernel::fetch(arguments.kernel)?);
+    let mut machine = Machine::new(Kernel::fetch_for(arguments.kernel, arguments.architecture)?);
     machine.files = arguments.files;
     machine.environment = arguments.environment.into_iter().collect();
     machine.processors = arguments.processors;

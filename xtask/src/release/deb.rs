@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use relay_vm::{process, workspace};
+use relay_vm::{Architecture, process, workspace};
 
 use super::released_at;
-use crate::setup::dist::TARGET;
 
 /// As in relay/Cargo.toml.
 pub(super) const MAINTAINER: &str = "The relay authors <relay-wg@users.noreply.github.com>";
 
 /// Packs the contents built before.
-pub(super) fn pack(version: &str, output: &Path) -> Result<PathBuf> {
+pub(super) fn pack(version: &str, architecture: Architecture, output: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
     let mut command = workspace::cargo();
     command.args(["deb", "--no-build", "--no-strip", "--quiet", "--package", "relay"]);
-    command.args(["--target", TARGET, "--deb-version", version, "--output"]).arg(output);
+    command.args(["--target", &architecture.target(), "--deb-version", version, "--output"]);
+    command.arg(output);
     command.env("SOURCE_DATE_EPOCH", released_at()?.to_string());
     let output = process::read(command.current_dir(workspace::root()))?;
     match output.lines().last() {

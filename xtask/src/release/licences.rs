@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::Package;
-use relay_vm::workspace;
+use relay_vm::{Architecture, workspace};
 
 use super::linked::{self, Linked};
 
@@ -21,15 +21,15 @@ and musl (MIT, https://musl.libc.org, Copyright © 2005-2020 Rich Felker, et al.
 const PAGE: (&str, &str) =
     ("uPlot (https://github.com/leeoniya/uPlot)", "relay/src/serve/page/vendor/uPlot.LICENSE");
 
-/// A list of the linked packages with licence and source, followed by the licence texts, each once.
+/// A list of the packages that are linked for an architecture, with licence and source, followed by the licence texts, each once.
 ///
 /// # Errors
 /// `cargo metadata` failed, or a package states no licence.
-pub(super) fn notices() -> Result<String> {
+pub(super) fn notices(architecture: Architecture) -> Result<String> {
     let mut text =
         String::from("What is linked into the relay binary, and under which licences.\n\n");
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for ((name, version), Linked { package, .. }) in &linked::packages()? {
+    for ((name, version), Linked { package, .. }) in &linked::packages(architecture)? {
         if package.name == "relay" {
             continue;
         }

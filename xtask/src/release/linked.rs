@@ -5,16 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
-use relay_vm::{process, workspace};
-
-use crate::setup::dist::TARGET;
+use relay_vm::{Architecture, process, workspace};
 
 /// Name and version, as cargo prints them.
 pub(super) type Name = (String, String);
 
-/// The binary, and the programs in it, which have dependencies of their own.
-pub(super) const ROOTS: [(&str, &str, &str); 2] =
-    [("Cargo.toml", "relay", TARGET), ("relay-ebpf/Cargo.toml", "relay-ebpf", relay_build::TARGET)];
+/// The manifests and names of the binary, and of the programs in it, which have dependencies of their
+/// own.
+pub(super) const ROOTS: [(&str, &str); 2] =
+    [("Cargo.toml", "relay"), ("relay-ebpf/Cargo.toml", "relay-ebpf")];
 
 /// A package, and what it depends on.
 #[derive(Debug, Clone)]
@@ -23,14 +22,15 @@ pub(super) struct Linked {
     pub(super) dependencies: BTreeSet<Name>,
 }
 
-/// The packages of both roots, which are among them. Procedural macros and what builds something
+/// The packages of both roots for an architecture, which are among them. Procedural macros and what builds something
 /// are not.
 ///
 /// # Errors
 /// Cargo failed.
-pub(super) fn packages() -> Result<BTreeMap<Name, Linked>> {
+pub(super) fn packages(architecture: Architecture) -> Result<BTreeMap<Name, Linked>> {
     let mut packages = BTreeMap::new();
-    for (manifest, root, target) in ROOTS {
+    let targets = [&architecture.target(), relay_build::TARGET];
+    for ((manifest, root), target) in ROOTS.into_iter().zip(targets) {
         let known: HashMap<Name, Package> = metadata(manifest, target)?
             .packages
             .into_iter()
@@ -114,11 +114,15 @@ mod tests {
 
     #[test]
     fn what_only_builds_or_tests_is_not_linked() {
-        let packages = packages().expect("packages");
-        let has = |name: &str| packages.keys().any(|(package, _)| package == name);
-        assert!(has("relay") && has("rusqlite") && has("relay-ebpf") && has("aya-ebpf"));
-        for other in ["relay-build", "serde_derive", "syn", "proptest", "cc", "palette"] {
-            assert!(!has(other), "{other}");
+        for architecture in Architecture::ALL {
+            let packages = packages(architecture).expect("packages");
+            let has = |name: &str| packages.keys().any(|(package, _)| package == name);
+            assert!(has("relay") && has("rusqlite") && has("relay-ebpf") && has("aya-ebpf"));
+            for other in ["relay-build", "serde_derive", "syn", "proptest", "cc", "palette"] {
+                assert!(!has(other), "{other} for {architecture}");
+            }
+            // It looks for instructions that only some processors of x86-64 have.
+            assert_eq!(has("cpufeatures"), architecture == Architecture::Amd64);
         }
     }
 }

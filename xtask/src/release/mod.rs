@@ -14,58 +14,74 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use relay_vm::progress::Step;
-use relay_vm::{process, workspace};
+use relay_vm::{Architecture, process, workspace};
 
 use self::toolchains::Toolchains;
 use crate::build::Build;
-use crate::setup::dist::TARGET;
+use crate::setup::target;
 
 /// The files of a release.
 pub(crate) struct Release {
-    /// Package, tarball, bill of materials and SHA256SUMS.
-    pub(crate) files: [PathBuf; 4],
-    /// Errors and warnings of lintian about the package.
+    /// Package, tarball and bill of materials of each architecture, and SHA256SUMS.
+    pub(crate) files: Vec<PathBuf>,
+    /// Errors and warnings of lintian about the packages.
     pub(crate) complaints: String,
 }
 
-/// Builds a release into `output`, with the toolchains that the repository names unless `any` will
-/// do.
+/// Builds a release for these architectures into `output`, with the toolchains that the repository
+/// names unless `any` will do.
 ///
 /// # Errors
 /// A toolchain has another version, a build or a tool failed, or a file cannot be written.
-pub(crate) fn make(output: &Path, revision: u32, any: bool) -> Result<Release> {
+pub(crate) fn make(
+    output: &Path,
+    architectures: &[Architecture],
+    revision: u32,
+    any: bool,
+) -> Result<Release> {
     let toolchains = Toolchains::find()?;
     if !any {
         toolchains.require_pinned()?;
     }
-    let contents = Contents::build()?;
-    let step = Step::start("dist: packing");
-    let package = contents.package(revision, output)?;
-    let tarball = tarball::pack(&contents, output)?;
-    let bill = output.join(format!("relay-{}.cdx.json", env!("CARGO_PKG_VERSION")));
-    fs::write(&bill, sbom::render(&contents.binary(), &toolchains)?)
-        .with_context(|| format!("cannot write {}", bill.display()))?;
-    let sums = write_sums(output, &[&package, &tarball, &bill])?;
-    step.finish("done");
-    let complaints = deb::complaints(&package)?;
-    Ok(Release { files: [package, tarball, bill, sums], complaints })
+    let (mut files, mut complaints) = (Vec::new(), String::new());
+    for &architecture in architectures {
+        let contents = Contents::build(architecture)?;
+        let step = Step::start(format!("dist: packing for {architecture}"));
+        let package = contents.package(revision, output)?;
+        let tarball = tarball::pack(&contents, output)?;
+        let bill = output.join(format!("{}.cdx.json", name(architecture)));
+        fs::write(&bill, sbom::render(&contents, &toolchains)?)
+            .with_context(|| format!("cannot write {}", bill.display()))?;
+        complaints += &deb::complaints(&package)?;
+        files.extend([package, tarball, bill]);
+        step.finish("done");
+    }
+    files.push(write_sums(output, &files)?);
+    Ok(Release { files, complaints })
+}
+
+/// The name of what is not a package: `relay-VERSION-TARGET`.
+fn name(architecture: Architecture) -> String {
+    format!("relay-{}-{}", env!("CARGO_PKG_VERSION"), architecture.target())
 }
 
 /// The contents of package and tarball, in a directory inside the build directory.
 pub(crate) struct Contents {
+    architecture: Architecture,
     /// Binary, manual pages, completions and licence notices.
     directory: PathBuf,
 }
 
 impl Contents {
     /// Builds the static binary, which runs on every distribution, and has it write its manual
-    /// pages and completions.
+    /// pages and completions. Where this machine cannot run it, a build for this machine of the same
+    /// source does.
     ///
     /// # Errors
     /// The build failed, the binary is not static, or it does not run.
-    pub(crate) fn build() -> Result<Self> {
-        let step = Step::start("dist: building relay");
-        let build = Build::with(&["--release", "--package", "relay", "--target", TARGET])?;
+    pub(crate) fn build(architecture: Architecture) -> Result<Self> {
+        let step = Step::start(format!("dist: building relay for {architecture}"));
+        let build = Build::of_target(architecture, &["--release", "--package", "relay"])?;
         step.finish("done");
         let built = build.binary("relay")?;
         // cargo-deb looks for its assets next to the binary that cargo built.
@@ -74,21 +90,28 @@ impl Contents {
             fs::remove_dir_all(&directory)
                 .with_context(|| format!("cannot remove {}", directory.display()))?;
         }
-        let contents = Self { directory };
+        let contents = Self { architecture, directory };
         let binary = contents.binary();
         let pages = contents.directory.join("man");
         fs::create_dir_all(&pages).with_context(|| format!("cannot make {}", pages.display()))?;
-        process::read(Command::new("strip").arg("-o").arg(&binary).arg(built))?;
+        let strip = target::strip(architecture);
+        process::read(Command::new(strip).arg("-o").arg(&binary).arg(built))?;
         let linked = process::read(Command::new("file").args(["-b"]).arg(&binary))?;
-        if !linked.contains("static") {
-            bail!("{} is not static: {}", binary.display(), linked.trim());
+        if !linked.contains("static-pie") {
+            bail!("{} is not static, or not at any address: {}", binary.display(), linked.trim());
         }
-        process::read(Command::new(&binary).args(["man", "--output"]).arg(&pages))?;
+        let author = if architecture.is_own() {
+            binary
+        } else {
+            let build = Build::with(&["--profile", "quick", "--package", "relay"])?;
+            build.binary("relay")?.to_owned()
+        };
+        process::read(Command::new(&author).args(["man", "--output"]).arg(&pages))?;
         for shell in ["bash", "zsh", "fish"] {
-            let script = process::read(Command::new(&binary).args(["completions", shell]))?;
+            let script = process::read(Command::new(&author).args(["completions", shell]))?;
             contents.write(&format!("relay.{shell}"), &script)?;
         }
-        contents.write("THIRD-PARTY", &licences::notices()?)?;
+        contents.write("THIRD-PARTY", &licences::notices(architecture)?)?;
         Ok(contents)
     }
 
@@ -122,7 +145,7 @@ impl Contents {
         for page in self.pages()? {
             self.compress(&format!("man/{page}"))?;
         }
-        deb::pack(&version, output)
+        deb::pack(&version, self.architecture, output)
     }
 
     /// File names of the manual pages.
@@ -164,7 +187,7 @@ fn released_at() -> Result<u64> {
 }
 
 /// Writes SHA256SUMS, for `sha256sum --check`.
-fn write_sums(directory: &Path, files: &[&PathBuf]) -> Result<PathBuf> {
+fn write_sums(directory: &Path, files: &[PathBuf]) -> Result<PathBuf> {
     let names = files.iter().filter_map(|file| file.file_name());
     let sums = process::read(Command::new("sha256sum").args(names).current_dir(directory))?;
     let path = directory.join("SHA256SUMS");

@@ -3,37 +3,37 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use relay_vm::{process, workspace};
+use relay_vm::{Architecture, process, workspace};
 use serde_json::{Map, Value, json};
 
 use super::linked::{self, Linked, Name, ROOTS};
 use super::toolchains::Toolchains;
-use super::{bundled, released_at};
+use super::{Contents, bundled, released_at};
 
-/// The bill of this binary.
+/// The bill of the binary among these contents.
 ///
 /// # Errors
 /// Cargo failed, or a package states no licence.
-pub(super) fn render(binary: &Path, toolchains: &Toolchains) -> Result<String> {
-    let sum = process::read(Command::new("sha256sum").arg("--").arg(binary))?;
+pub(super) fn render(contents: &Contents, toolchains: &Toolchains) -> Result<String> {
+    let sum = process::read(Command::new("sha256sum").arg("--").arg(contents.binary()))?;
     let sum = sum.split(' ').next().context("`sha256sum` printed nothing")?;
     let time = format!("--date=@{}", released_at()?);
     let time = process::read(Command::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%SZ", &time]))?;
-    let bill = bill(&linked::packages()?, toolchains, sum, time.trim())?;
+    let bill = bill(contents.architecture, toolchains, sum, time.trim())?;
     Ok(serde_json::to_string_pretty(&bill)? + "\n")
 }
 
 /// `sum` is the SHA-256 of the binary, from which the bill has its serial number.
 fn bill(
-    packages: &BTreeMap<Name, Linked>,
+    architecture: Architecture,
     toolchains: &Toolchains,
     sum: &str,
     time: &str,
 ) -> Result<Value> {
+    let packages = &linked::packages(architecture)?;
     let checksums = checksums()?;
     let mut components = Vec::new();
     let mut dependencies = BTreeMap::new();
@@ -80,7 +80,7 @@ fn bill(
     subject["hashes"] = json!([{ "alg": "SHA-256", "content": sum }]);
     subject["properties"] = json!([
         { "name": "relay:built-with", "value": toolchains.to_string() },
-        { "name": "relay:target", "value": ROOTS[0].2 },
+        { "name": "relay:target", "value": architecture.target() },
     ]);
     let edges: Vec<_> =
         dependencies.iter().map(|(from, on)| json!({ "ref": from, "dependsOn": on })).collect();
@@ -184,7 +184,7 @@ fn serial_number(sum: &str) -> Result<String> {
 /// The checksums of the lock files.
 fn checksums() -> Result<BTreeMap<Name, String>> {
     let mut checksums = BTreeMap::new();
-    for (manifest, ..) in ROOTS {
+    for (manifest, _) in ROOTS {
         let path = workspace::root().join(manifest).with_extension("lock");
         let lock =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

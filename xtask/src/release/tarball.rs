@@ -7,8 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use relay_vm::{process, workspace};
 
-use super::{Contents, released_at};
-use crate::setup::dist::TARGET;
+use super::{Contents, name, released_at};
 
 /// Files of the checkout and their paths in the tarball.
 const SOURCES: &[(&str, &str)] = &[
@@ -54,9 +53,9 @@ const GENERATED: &[(&str, &str)] = &[
     ("relay.fish", "completions/relay.fish"),
 ];
 
-/// Writes `relay-<version>-<target>.tar.gz` into `output`, reproducibly.
+/// Writes `NAME.tar.gz` into `output`, reproducibly.
 pub(super) fn pack(contents: &Contents, output: &Path) -> Result<PathBuf> {
-    let name = format!("relay-{}-{TARGET}", env!("CARGO_PKG_VERSION"));
+    let name = name(contents.architecture);
     let above = contents.directory.join("tarball");
     let root = above.join(&name);
     for (from, to) in SOURCES {

@@ -10,12 +10,13 @@ mod lab;
 pub(crate) mod lints;
 mod prometheus;
 mod python;
+pub(crate) mod target;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use relay_vm::progress::{Step, say};
-use relay_vm::{apt, process, workspace};
+use relay_vm::{Architecture, apt, process, workspace};
 
 /// A group of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +25,18 @@ pub(crate) enum Part {
     Ebpf,
     /// rustfmt, clippy and cargo-deny.
     Lints,
-    /// For the lab: network and WireGuard tools, the virtual machine.
-    Lab,
+    /// For the lab in a virtual machine of this architecture, and on this machine: network and
+    /// WireGuard tools.
+    Lab(Architecture),
     /// Prometheus, for the tests of metrics, alerts and the dashboard.
     Prometheus,
     /// Chromium and what judges a page and an API, for the tests of `relay serve`.
     Browser,
     /// For comparison in the bench.
     Bench,
-    /// To build and pack a release.
+    /// To build static binaries for this architecture.
+    Target(Architecture),
+    /// To pack a release.
     Dist,
     /// For the fleet tier: whole Debian machines and Ansible.
     Fleet,
@@ -41,7 +45,7 @@ pub(crate) enum Part {
 impl Part {
     /// For building and testing, in the order of installation.
     pub(crate) const ALL: [Self; 5] =
-        [Self::Ebpf, Self::Lints, Self::Lab, Self::Prometheus, Self::Browser];
+        [Self::Ebpf, Self::Lints, Self::Lab(Architecture::Amd64), Self::Prometheus, Self::Browser];
 }
 
 /// A missing tool.
@@ -73,10 +77,11 @@ pub(crate) fn missing(parts: &[Part]) -> Vec<Missing> {
         .flat_map(|part| match part {
             Part::Ebpf => ebpf::missing(),
             Part::Lints => lints::missing().into_iter().chain(deny::missing()).collect(),
-            Part::Lab => lab::missing(),
+            Part::Lab(architecture) => lab::missing(*architecture),
             Part::Prometheus => prometheus::missing(),
             Part::Browser => browser::missing(),
             Part::Bench => bench::missing(),
+            Part::Target(architecture) => target::missing(*architecture),
             Part::Dist => dist::missing(),
             Part::Fleet => fleet::missing(),
         })
@@ -100,9 +105,6 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
             report(lints::install());
             report(deny::install());
         }
-        if parts.contains(&Part::Lab) {
-            report(lab::install());
-        }
         if parts.contains(&Part::Prometheus) {
             report(prometheus::install());
         }
@@ -111,6 +113,14 @@ pub(crate) fn ensure(parts: &[Part]) -> Vec<Missing> {
         }
         if parts.contains(&Part::Bench) {
             report(bench::install());
+        }
+        for architecture in Architecture::ALL {
+            if parts.contains(&Part::Lab(architecture)) {
+                report(lab::install(architecture));
+            }
+            if parts.contains(&Part::Target(architecture)) {
+                report(target::install(architecture));
+            }
         }
         if parts.contains(&Part::Dist) {
             report(dist::install());

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use relay_fleet::{Fleet, Packages, Scenario};
-use relay_vm::apt;
 use relay_vm::progress::Step;
+use relay_vm::{Architecture, apt};
 
 use super::report::{Counts, Report, Row};
 use super::{FLEET, Plan, Required};
@@ -55,7 +55,7 @@ pub(super) fn run(
 
 /// Builds this release, and the next one, which has other BPF objects.
 fn build(directory: &Path) -> Result<Packages> {
-    let contents = Contents::build()?;
+    let contents = Contents::build(Architecture::Amd64)?;
     let relay = contents.binary();
     let first = contents.package(1, directory)?;
     relay_fleet::change_objects(&relay)?;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use relay_vm::progress::Step;
-use relay_vm::{Clock, Kernel, Machine, Series, process, same_path, workspace};
+use relay_vm::{Architecture, Clock, Kernel, Machine, Series, process, same_path, workspace};
 
 use super::libtest::Reader;
 use super::programs;
@@ -33,7 +33,7 @@ pub(super) fn run(
     };
     let kernels = match plan.kernel {
         Some(series) => vec![series],
-        None if host::has_wireguard() => {
+        None if plan.architecture.is_own() && host::has_wireguard() => {
             let what = format!("lab on Linux {}", host::kernel_release());
             let outcome = streamed(tier, what, "", |on_line| {
                 let mut command = programs::command(program, build);
@@ -47,12 +47,15 @@ pub(super) fn run(
     };
     let mut fetched = Vec::new();
     for series in kernels {
-        let what = format!("lab on Linux {series}");
+        let what = match plan.architecture {
+            Architecture::Amd64 => format!("lab on Linux {series}"),
+            Architecture::Arm64 => format!("lab on Linux {series}, {}", plan.architecture),
+        };
         if let Some(piece) = lacking {
             report.push(required.skip(tier, &what, "vm", &piece.what));
             continue;
         }
-        match Kernel::fetch(series) {
+        match Kernel::fetch_for(series, plan.architecture) {
             Ok(kernel) => fetched.push((what, series, kernel)),
             Err(error) => {
                 let thing = format!("a kernel for the virtual machine: {error:#}");
@@ -66,9 +69,9 @@ pub(super) fn run(
         (true, true) => Kernels::Newest,
         (true, false) => Kernels::Other,
     };
-    let timed = fetched
-        .iter()
-        .map(|(_, series, _)| timed(&arguments(tier, plan, of_kernel(*series)), program, build));
+    let timed = fetched.iter().map(|(_, series, kernel)| {
+        timed(&arguments(tier, plan, of_kernel(*series)), kernel, program, build)
+    });
     let timed: Vec<_> = match timed.collect::<Result<_>>() {
         Ok(timed) => timed,
         Err(error) => {
@@ -199,14 +202,35 @@ impl Part<'_> {
     }
 }
 
-/// The scenarios of [`TIMED`] that these arguments select.
-fn timed(arguments: &[String], program: &TestProgram, build: &Build) -> Result<Vec<String>> {
-    let mut command = programs::command(program, build);
-    let list = process::read(command.args(arguments).arg("--list"))?;
+/// The scenarios of [`TIMED`] that these arguments select. The test program lists them: in a virtual
+/// machine, if this one does not run it.
+fn timed(
+    arguments: &[String],
+    kernel: &Kernel,
+    program: &TestProgram,
+    build: &Build,
+) -> Result<Vec<String>> {
+    let list = if kernel.architecture.is_own() {
+        let mut command = programs::command(program, build);
+        process::read(command.args(arguments).arg("--list"))?
+    } else {
+        let mut list = String::new();
+        let directory = process::quote(&program.directory.to_string_lossy());
+        let script = format!("cd {directory} || exit; exec /bin/lab {} --list", quoted(arguments));
+        let code = machine(kernel.clone(), program, build)?.run(&script, LISTING, &mut |line| {
+            list += line;
+            list.push('\n');
+        })?;
+        ensure!(code == 0, "the lab cannot list its scenarios:\n{list}");
+        list
+    };
     let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
     let timed = names.filter(|name| TIMED.iter().any(|module| name.starts_with(module)));
     Ok(timed.map(str::to_owned).collect())
 }
+
+/// Time limit of that machine.
+const LISTING: Duration = Duration::from_secs(180);
 
 fn quoted(words: &[String]) -> String {
     words.iter().map(|word| process::quote(word)).collect::<Vec<_>>().join(" ")
@@ -410,6 +434,7 @@ mod tests {
         let plan = |filter: &[&str]| Plan {
             tiers: vec![3],
             kernel: None,
+            architecture: Architecture::Amd64,
             processors: 1,
             filter: filter.iter().map(|&word| word.to_owned()).collect(),
             deadline: Duration::ZERO,

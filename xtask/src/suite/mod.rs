@@ -12,8 +12,8 @@ mod require;
 
 use std::time::{Duration, Instant};
 
-use relay_vm::Series;
 use relay_vm::progress::Step;
+use relay_vm::{Architecture, Series};
 
 use self::report::{Report, Row};
 pub(crate) use self::require::Required;
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     /// Kernel of the virtual machine for the lab. None: this machine's kernel if it has WireGuard,
     /// otherwise each series in a virtual machine.
     pub(crate) kernel: Option<Series>,
+    /// Architecture of the virtual machine. Not amd64: the tiers are of the lab, which runs there.
+    pub(crate) architecture: Architecture,
     /// Processors of the virtual machine.
     pub(crate) processors: u8,
     /// Arguments for the test programs, such as a part of a test's name.
@@ -49,13 +51,18 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
         parts.push(Part::Prometheus);
     }
     if plan.tiers.iter().any(is_lab) {
-        parts.push(Part::Lab);
+        parts.push(Part::Lab(plan.architecture));
     }
-    if plan.tiers.contains(&3) {
+    let is_cross = plan.architecture != Architecture::Amd64;
+    if is_cross {
+        parts.push(Part::Target(plan.architecture));
+    }
+    let has_browser = plan.tiers.contains(&3) && !is_cross;
+    if has_browser {
         parts.push(Part::Browser);
     }
     if plan.tiers.contains(&FLEET) {
-        parts.extend([Part::Dist, Part::Fleet]);
+        parts.extend([Part::Target(Architecture::Amd64), Part::Dist, Part::Fleet]);
     }
     let missing = setup::ensure(&parts);
     let lacks = |part: Part| missing.iter().find(|piece| piece.part == part);
@@ -71,7 +78,7 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
             }
             return report;
         }
-        let Some(build) = build(&mut report) else { return report };
+        let Some(build) = build(&mut report, plan.architecture) else { return report };
         if plan.tiers.contains(&1) {
             programs::unit(&mut report, &build, plan);
         }
@@ -79,29 +86,49 @@ pub(crate) fn run(plan: &Plan, required: &Required) -> Report {
             programs::on_host(&mut report, required, &build, plan);
         }
         for tier in plan.tiers.iter().filter(|tier| is_lab(tier)) {
-            lab::run(*tier, &mut report, required, &build, plan, lacks(Part::Lab));
+            let lacking = lacks(Part::Lab(plan.architecture));
+            let lacking = lacking.or(lacks(Part::Target(plan.architecture)));
+            lab::run(*tier, &mut report, required, &build, plan, lacking);
         }
-        if plan.tiers.contains(&3) {
-            let lacking = lacks(Part::Lab).or(lacks(Part::Browser));
+        if has_browser {
+            let lacking = lacks(Part::Lab(plan.architecture)).or(lacks(Part::Browser));
             browser::run(&mut report, required, &build, plan, lacking);
         }
     }
     if plan.tiers.contains(&FLEET) {
-        let lacking = [Part::Ebpf, Part::Dist, Part::Fleet].into_iter().find_map(lacks);
+        let needed = [Part::Ebpf, Part::Target(Architecture::Amd64), Part::Dist, Part::Fleet];
+        let lacking = needed.into_iter().find_map(lacks);
         fleet::run(&mut report, required, plan, lacking);
     }
     report
 }
 
-fn is_lab(tier: &u8) -> bool {
+pub(crate) fn is_lab(tier: &u8) -> bool {
     (3..FLEET).contains(tier)
 }
 
-/// Builds all test programs; reports a failure as a row.
-fn build(report: &mut Report) -> Option<Build> {
+/// What of the workspace runs in a virtual machine of another architecture than this machine's.
+const OF_LAB: [&str; 9] = [
+    "--package",
+    "relay",
+    "--package",
+    "relay-tests",
+    "--bins",
+    "--test",
+    "lab",
+    "--test",
+    "network",
+];
+
+/// Builds the test programs; reports a failure as a row.
+fn build(report: &mut Report, architecture: Architecture) -> Option<Build> {
     let step = Step::start("test: building");
     let started = Instant::now();
-    match Build::all() {
+    let build = match architecture {
+        Architecture::Amd64 => Build::all(),
+        Architecture::Arm64 => Build::of_target(architecture, &OF_LAB),
+    };
+    match build {
         Ok(build) => {
             step.finish("done");
             Some(build)

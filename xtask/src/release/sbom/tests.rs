@@ -9,11 +9,10 @@ const SCHEMA: &str = include_str!("bom-1.5.schema.json");
 /// Schemas that it refers to, for what no bill of ours has: single licences and signatures.
 const UNUSED: [&str; 2] = ["spdx.schema.json", "jsf-0.82.schema.json"];
 
-fn bill_of_relay() -> Value {
+fn bill_of_relay(architecture: Architecture) -> Value {
     let toolchains = Toolchains::example();
     let sum = "0123456789abcdef".repeat(4);
-    let packages = linked::packages().expect("packages");
-    bill(&packages, &toolchains, &sum, "2026-01-02T03:04:05Z").expect("a bill")
+    bill(architecture, &toolchains, &sum, "2026-01-02T03:04:05Z").expect("a bill")
 }
 
 #[test]
@@ -28,7 +27,7 @@ fn the_bill_is_as_the_schema_of_cyclonedx_says() {
     let registry = registry.prepare().expect("schemas");
     let validator = jsonschema::options().with_registry(&registry).build(&schema);
     let validator = validator.expect("a schema");
-    let bill = bill_of_relay();
+    let bill = bill_of_relay(Architecture::Arm64);
     let errors: Vec<_> = validator.iter_errors(&bill).map(|error| error.to_string()).collect();
     assert_eq!(errors, [""; 0]);
     let mut wrong = bill;
@@ -38,12 +37,12 @@ fn the_bill_is_as_the_schema_of_cyclonedx_says() {
 
 #[test]
 fn everything_that_is_linked_is_in_the_bill_once() {
-    let bill = bill_of_relay();
+    let bill = bill_of_relay(Architecture::Amd64);
     let list = bill["components"].as_array().expect("components");
     let components: Vec<_> = list.iter().map(|part| text(part, "bom-ref").expect("text")).collect();
     let set: BTreeSet<_> = components.iter().cloned().collect();
     assert_eq!(set.len(), components.len(), "{components:?}");
-    for (name, linked) in linked::packages().expect("packages") {
+    for (name, linked) in linked::packages(Architecture::Amd64).expect("packages") {
         let is_subject = name.0 == "relay";
         assert_eq!(set.contains(&reference(&name)), !is_subject, "{name:?}");
         let of_crates_io = linked.package.source.is_some();
@@ -60,8 +59,18 @@ fn everything_that_is_linked_is_in_the_bill_once() {
 }
 
 #[test]
+fn the_bill_names_the_target_of_its_binary() {
+    for architecture in Architecture::ALL {
+        let bill = bill_of_relay(architecture);
+        let properties = bill["metadata"]["component"]["properties"].as_array().expect("a list");
+        let target = json!({ "name": "relay:target", "value": architecture.target() });
+        assert!(properties.contains(&target), "{properties:?}");
+    }
+}
+
+#[test]
 fn every_component_is_reached_from_relay() {
-    let bill = bill_of_relay();
+    let bill = bill_of_relay(Architecture::Amd64);
     let edges: BTreeMap<String, Vec<String>> = bill["dependencies"]
         .as_array()
         .expect("dependencies")
