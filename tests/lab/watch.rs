@@ -134,16 +134,35 @@ impl<'a> Watch<'a> {
 
     /// The movements of a peer's own counters.
     pub(crate) fn moved(&mut self, peer: &Peer) -> Result<Counts> {
+        let (now, moved) = self.since(peer)?;
+        self.counts.insert(peer.name().to_owned(), now);
+        Ok(moved)
+    }
+
+    /// A peer's own counters, and by how much they have moved.
+    fn since(&self, peer: &Peer) -> Result<(Counts, Counts)> {
         let now = peer.counts()?;
-        let then = self.counts.insert(peer.name().to_owned(), now).context("an unknown peer")?;
-        Ok(Counts { sent: now.sent - then.sent, received: now.received - then.received })
+        let then = self.counts.get(peer.name()).context("an unknown peer")?;
+        let sent = now.sent - then.sent;
+        Ok((now, Counts { sent, received: now.received - then.received }))
     }
 
     /// Checks that what two peers sent each other was received and counted by the relay.
     pub(crate) fn passed(&mut self, from: &Peer, to: &Peer) -> Result<Passed> {
-        let (here, there) = (self.moved(from)?, self.moved(to)?);
-        ensure!(there.received == here.sent, "{here:?} became {there:?}");
-        ensure!(here.received == there.sent, "{there:?} became {here:?}");
+        let mut now = [Counts::default(); 2];
+        let (mut here, mut there) = (Counts::default(), Counts::default());
+        // The last packet may be on its way.
+        deadline::within(deadline::SETTLING, "what was sent", || {
+            let (of_from, of_to) = (self.since(from)?, self.since(to)?);
+            now = [of_from.0, of_to.0];
+            (here, there) = (of_from.1, of_to.1);
+            let is_whole = there.received == here.sent && here.received == there.sent;
+            Ok(is_whole.then_some(()))
+        })
+        .with_context(|| format!("{here:?} became {there:?}"))?;
+        for (peer, counts) in [from, to].into_iter().zip(now) {
+            self.counts.insert(peer.name().to_owned(), counts);
+        }
         let expected = Ledger::default().relayed(from.name(), to.name(), here.sent).relayed(
             to.name(),
             from.name(),

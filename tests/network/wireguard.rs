@@ -1,6 +1,10 @@
 //! WireGuard in the kernel, and the errors of a kernel without it.
 
-use std::net::UdpSocket;
+use std::{
+    net::UdpSocket,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use ipnet::IpNet;
 use relay::{
@@ -59,6 +63,56 @@ fn a_thousand_peers_are_read_back_as_they_were_set() {
     let empty = converge(&host, &key, PORT, Vec::new());
     assert_eq!(empty.len(), 999);
     assert_eq!(observed(&host).peers, []);
+}
+
+/// As many as the kernel's own test (tools/testing/selftests/wireguard/netns.sh) gives one.
+#[test]
+fn a_peer_with_130_560_prefixes_is_read_back_as_it_was_set() {
+    let Some(host) = wireguard_host("prefixes") else { return };
+    let key = PrivateKey::generate().expect("a key");
+    let mut large = peer(1);
+    large.allowed_ips = (1..=130_560).map(prefix).collect();
+    let peers = vec![large, peer(0)];
+    converge(&host, &key, PORT, peers.clone());
+    let device = observed(&host);
+    let found: Vec<usize> = device.peers.iter().map(|peer| peer.allowed_ips.len()).collect();
+    assert_eq!(found, [1, 130_560]);
+    assert_eq!(converge(&host, &key, PORT, peers), []);
+}
+
+#[test]
+fn what_is_read_while_peers_change_is_whole() {
+    let Some(host) = wireguard_host("read_meanwhile") else { return };
+    let key = PrivateKey::generate().expect("a key");
+    let peers: Vec<DesiredPeer> = (0..200).map(peer).collect();
+    converge(&host, &key, PORT, peers.clone());
+    let before = observed(&host);
+    let mut more = peers.clone();
+    more.insert(100, peer(1_000));
+    converge(&host, &key, PORT, more.clone());
+    let after = observed(&host);
+    let whole = [before.peers.clone(), after.peers];
+
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20 {
+                converge(&host, &key, PORT, peers.clone());
+                converge(&host, &key, PORT, more.clone());
+            }
+            converge(&host, &key, PORT, peers.clone());
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            match read(&host) {
+                Ok(device) => assert!(whole.contains(&device.expect("an interface").peers)),
+                Err(error) => {
+                    assert!(matches!(error, WireguardError::Unstable { .. }), "{error}");
+                }
+            }
+        }
+    });
+    assert_eq!(observed(&host), before);
 }
 
 #[test]

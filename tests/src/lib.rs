@@ -52,6 +52,7 @@ pub mod traffic;
 pub mod tun;
 #[cfg(feature = "suites")]
 pub mod tun_host;
+pub mod wireguard_go;
 
 pub use family::Family;
 pub use lab::Lab;

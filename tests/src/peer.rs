@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use ipnet::IpNet;
 
-use crate::{Family, Namespace, Tally, namespace, nat::Nat, tally};
+use crate::{Family, Namespace, Tally, namespace, nat::Nat, tally, wireguard_go::WireguardGo};
 
 /// A peer: its namespace, its NAT, its configuration.
 #[derive(Debug)]
@@ -136,12 +136,30 @@ impl Peer {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.config)?;
         file.write_all(config.as_bytes())?;
         self.wg_quick("up")?;
-        // No aggregates in either direction, so that every packet is counted.
-        self.namespace.run(
-            "ip",
-            &["link", "set", "dev", &self.name, "gso_max_segs", "1", "gro_max_size", "1"],
-        )?;
-        Ok(())
+        self.without_aggregates()
+    }
+
+    /// Takes its interface down, and has wireguard-go make one with the same configuration.
+    pub fn connect_by_wireguard_go(&self) -> Result<WireguardGo> {
+        let text = fs::read_to_string(&self.config)?;
+        let path = self.config.to_str().context("a config path in UTF-8")?;
+        let stripped = self.namespace.run("wg-quick", &["strip", path])?;
+        self.wg_quick("down")?;
+        let process = WireguardGo::start(&self.namespace, &self.name)?;
+        self.namespace.feed("wg", &["setconf", &self.name, "/proc/self/fd/0"], &stripped)?;
+        let Self { name, v4, v6, mtu, .. } = self;
+        // As WireGuard's own: no address, and no message, that nobody asked for.
+        self.namespace.ip_batch(&format!(
+            "link set {name} addrgenmode none\n\
+             address add {v4}/32 dev {name}\naddress add {v6}/128 dev {name} nodad\n\
+             link set {name} mtu {mtu} up\n"
+        ))?;
+        let lists = text.lines().filter_map(|line| line.strip_prefix("AllowedIPs = "));
+        let routes = lists.flat_map(|list| list.split(", "));
+        let routes: String = routes.map(|to| format!("route replace {to} dev {name}\n")).collect();
+        self.namespace.ip_batch(&routes)?;
+        self.without_aggregates()?;
+        Ok(process)
     }
 
     /// Adds ranges to the AllowedIPs in its configuration, as its owner can, and reconnects.
@@ -200,6 +218,13 @@ impl Peer {
         let (_key, seconds) =
             text.trim().split_once('\t').with_context(|| format!("wg show says {text:?}"))?;
         seconds.parse().with_context(|| format!("wg show says {text:?}"))
+    }
+
+    /// No aggregates in either direction, so that every packet is counted.
+    fn without_aggregates(&self) -> Result<()> {
+        let arguments =
+            ["link", "set", "dev", &self.name, "gso_max_segs", "1", "gro_max_size", "1"];
+        self.namespace.run("ip", &arguments).map(drop)
     }
 
     fn wg_quick(&self, verb: &str) -> Result<()> {

@@ -7,7 +7,8 @@ use std::{net::SocketAddr, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use relay_tests::{
-    Family, Lab, Peer, Site, deadline, scenario, skip,
+    Family, Lab, Peer, Site, deadline, scenario,
+    skip::{self, Need},
     traffic::{Echo, Streams, tcp::Connection},
 };
 
@@ -24,6 +25,9 @@ const INNER: &str = "inner0";
 
 /// Where each end of it listens.
 const INNER_PORT: u16 = 51_000;
+
+/// What a peer without WireGuard in its kernel needs.
+const USERSPACE: &[Need] = &[Need::Tun, Need::WireGuardGo];
 
 /// Datagrams that may be in flight while an endpoint moves: those of half a second.
 const IN_FLIGHT: u64 = 50;
@@ -63,43 +67,74 @@ fn fifty_connections_of_both_families_pass_at_once_and_are_counted() {
 fn a_peer_that_roams_goes_on_with_all_that_it_has_open() {
     scenario(skip::LAB, || {
         let lab = Lab::start(Site::node_to_node()?)?;
-        let [a, b] = lab.first()?;
-        let key = lab.site().private_key(a.name())?.public_key().to_string();
-        let endpoint = || -> Result<SocketAddr> {
-            let endpoints = lab.relay().wg(&lab.interface()?, "endpoints")?;
-            Ok(endpoints.get(&key).context("its endpoint")?.parse()?)
-        };
-        let dropped = lab.relay().ledger()?;
-        let (from, to) = (a.name(), b.name());
-        let streams = Streams::start(&lab, &[(from, to), (to, from)])?;
-        let connection = Connection::open(
-            a.namespace(),
-            a.address(Family::V6),
-            b.namespace(),
-            b.address(Family::V6),
-        )?;
-        streams.pass_or_not(true)?;
-        let handshake = a.latest_handshake()?;
-        let mut before = endpoint()?;
-        for (host, port) in [("198.51.100.201", 40_001), ("198.51.100.202", 40_002)] {
-            move_to(&lab, a, host, port)?;
-            deadline::until("the relay to know the new endpoint", || {
-                Ok((endpoint()? != before).then_some(()))
-            })?;
-            before = endpoint()?;
-            ensure!(before.ip().to_string() == host, "the endpoint is {before}, not at {host}");
-            streams.pass_or_not(true)?;
-        }
-        ensure!(a.latest_handshake()? == handshake, "it needed a new session");
-        connection.exchange(BYTES)?;
-        for flown in streams.stop()? {
-            let lost = flown.sent - flown.received;
-            ensure!(lost <= 2 * IN_FLIGHT && flown.repeated == 0, "{flown:?}");
-        }
-        let moved = lab.relay().ledger()?.since(&dropped)?.to_string();
-        ensure!(!moved.contains("dropped"), "moved:\n{moved}");
-        Ok(())
+        roam(&lab)
     });
+}
+
+#[test]
+fn a_peer_by_wireguard_go_is_relayed_counted_and_roams() {
+    scenario(&[skip::LAB, USERSPACE].concat(), || {
+        let lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        let _process = a.connect_by_wireguard_go()?;
+        for (from, to) in [(a, b), (b, a)] {
+            for family in Family::ALL {
+                Echo::between(from, to, family)?.reach()?;
+                let connection = Connection::open(
+                    from.namespace(),
+                    from.address(family),
+                    to.namespace(),
+                    to.address(family),
+                )?;
+                connection.exchange(BYTES)?;
+            }
+        }
+        let passed = watch.passed(a, b)?;
+        let least = (4 * BYTES) as u64;
+        ensure!(passed.there.bytes > least && passed.back.bytes > least, "{passed:?}");
+        roam(&lab)
+    });
+}
+
+/// The first peer goes on with its session and all that it has open when its endpoint changes twice.
+fn roam(lab: &Lab) -> Result<()> {
+    let [a, b] = lab.first()?;
+    let key = lab.site().private_key(a.name())?.public_key().to_string();
+    let endpoint = || -> Result<SocketAddr> {
+        let endpoints = lab.relay().wg(&lab.interface()?, "endpoints")?;
+        Ok(endpoints.get(&key).context("its endpoint")?.parse()?)
+    };
+    let dropped = lab.relay().ledger()?;
+    let (from, to) = (a.name(), b.name());
+    let streams = Streams::start(lab, &[(from, to), (to, from)])?;
+    let connection = Connection::open(
+        a.namespace(),
+        a.address(Family::V6),
+        b.namespace(),
+        b.address(Family::V6),
+    )?;
+    streams.pass_or_not(true)?;
+    let handshake = a.latest_handshake()?;
+    let mut before = endpoint()?;
+    for (host, port) in [("198.51.100.201", 40_001), ("198.51.100.202", 40_002)] {
+        move_to(lab, a, host, port)?;
+        deadline::until("the relay to know the new endpoint", || {
+            Ok((endpoint()? != before).then_some(()))
+        })?;
+        before = endpoint()?;
+        ensure!(before.ip().to_string() == host, "the endpoint is {before}, not at {host}");
+        streams.pass_or_not(true)?;
+    }
+    ensure!(a.latest_handshake()? == handshake, "it needed a new session");
+    connection.exchange(BYTES)?;
+    for flown in streams.stop()? {
+        let lost = flown.sent - flown.received;
+        ensure!(lost <= 2 * IN_FLIGHT && flown.repeated == 0, "{flown:?}");
+    }
+    let moved = lab.relay().ledger()?.since(&dropped)?.to_string();
+    ensure!(!moved.contains("dropped"), "moved:\n{moved}");
+    Ok(())
 }
 
 /// The policy sees one UDP flow between two peers.
@@ -126,11 +161,7 @@ fn wireguard_between_two_peers_passes_inside_the_tunnel() {
             }
             let from = ends[0].namespace();
             for [source, target] in [["10.77.0.1", "10.77.0.2"], ["fd77::1", "fd77::2"]] {
-                let mut echo = Echo::open(from, source.parse()?, target.parse()?)?;
-                deadline::until("an answer through both tunnels", || {
-                    echo.send(1)?;
-                    Ok((echo.answers(1, deadline::SETTLING)? > 0).then_some(()))
-                })?;
+                Echo::open(from, source.parse()?, target.parse()?)?.reach()?;
             }
             for peer in ends {
                 peer.namespace().run("ip", &["link", "delete", INNER])?;

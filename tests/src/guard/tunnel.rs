@@ -1,11 +1,8 @@
 //! WireGuard interfaces behind the guard and on the other side.
 
-use std::{
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
-};
+use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use relay::{
     datapath::GuardSettings,
     model::{PrivateKey, PublicKey},
@@ -17,35 +14,27 @@ use super::{
     bed::{Bed, UNDERLAY},
     settings,
 };
-use crate::{Namespace, deadline};
+use crate::{Namespace, deadline, wireguard_go::WireguardGo};
 
 /// A WireGuard interface, of the kernel or of wireguard-go.
 pub struct Tunnel<'a> {
     namespace: &'a Namespace,
     name: String,
-    process: Option<Child>,
+    _process: Option<WireguardGo>,
 }
 
 impl<'a> Tunnel<'a> {
     /// A kernel interface.
     pub fn kernel(namespace: &'a Namespace, name: &str) -> Result<Self> {
         namespace.run("ip", &["link", "add", name, "type", "wireguard"])?;
-        Ok(Self { namespace, name: name.to_owned(), process: None })
+        Ok(Self { namespace, name: name.to_owned(), _process: None })
     }
 
-    /// An interface of wireguard-go, named after this process as its control socket is in a global
-    /// directory.
+    /// An interface of wireguard-go, named after this process too.
     pub fn go(namespace: &'a Namespace, name: &str) -> Result<Self> {
         let name = format!("{name}{}", std::process::id());
-        let mut command = Command::new("wireguard-go");
-        command.args(["--foreground", &name]).env("LOG_LEVEL", "silent");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = namespace.enter(|| command.spawn())?.context("start wireguard-go")?;
-        let tunnel = Self { namespace, name, process: Some(process) };
-        deadline::until("wireguard-go's interface", || {
-            Ok(namespace.run("wg", &["show", &tunnel.name]).ok())
-        })?;
-        Ok(tunnel)
+        let process = WireguardGo::start(namespace, &name)?;
+        Ok(Self { namespace, name, _process: Some(process) })
     }
 
     /// Sets key, port and address, and brings it up.
@@ -73,15 +62,6 @@ impl<'a> Tunnel<'a> {
             Ok(self.namespace.run("ping", &arguments).ok())
         })
         .map(drop)
-    }
-}
-
-impl Drop for Tunnel<'_> {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ended = process.kill();
-            let _reaped = process.wait();
-        }
     }
 }
 

@@ -77,6 +77,14 @@ impl Echo {
         Ok(answers)
     }
 
+    /// Sends requests until one is answered.
+    pub fn reach(&mut self) -> Result<()> {
+        deadline::until("an echo reply", || {
+            self.send(1)?;
+            Ok((self.answers(1, deadline::SETTLING)? > 0).then_some(()))
+        })
+    }
+
     fn drain(&mut self) -> Result<u64> {
         let mut answers = 0;
         let mut buffer = [0; 2048];
