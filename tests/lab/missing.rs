@@ -94,6 +94,16 @@ fn up_without_cap_bpf_reports_that_and_changes_nothing() {
 }
 
 #[test]
+fn up_without_cap_perfmon_reports_that_and_changes_nothing() {
+    scenario(skip::LAB, || {
+        fails_naming("CAP_PERFMON", |host| {
+            // CAP_SYS_ADMIN would include it.
+            run_without(host, &[CapabilitySet::PERFMON, CapabilitySet::SYS_ADMIN])
+        })
+    });
+}
+
+#[test]
 fn up_without_a_bpffs_reports_that_and_changes_nothing() {
     scenario(skip::LAB, || {
         fails_naming("bpffs", |host| {

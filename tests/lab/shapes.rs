@@ -1,9 +1,15 @@
 //! The two main configurations: one to many, and node to node.
 
-use anyhow::{Result, ensure};
-use relay_tests::{Family, Lab, Site, scenario, skip};
+use anyhow::{Context as _, Result, ensure};
+use relay_tests::{Family, Lab, Peer, Site, scenario, skip};
 
 use crate::watch::{Watch, ordered};
+
+/// Datagrams, their payload, and what WireGuard makes of each: an IPv4 packet of 129 bytes, filled up to
+/// a multiple of 16, with a header and a tag of 16 bytes each (WireGuard paper, section 5.4.6).
+const DATAGRAMS: u64 = 20;
+const LEN: usize = 101;
+const ENVELOPED: u64 = 144 + 32;
 
 #[test]
 fn node_to_node_all_traffic_passes_both_ways_and_is_counted_exactly() {
@@ -51,6 +57,42 @@ fn one_to_many_nodes_reach_the_administrator_only() {
         }
         watch.delivers(a, b, Family::V4)
     });
+}
+
+#[test]
+fn wireguard_counts_the_same_packets_each_with_its_envelope() {
+    scenario(skip::LAB, || {
+        let lab = Lab::start(Site::node_to_node()?)?;
+        let [a, b] = lab.first()?;
+        let mut watch = Watch::start(&lab)?;
+        for (from, to) in [(a, b), (b, a)] {
+            let mut found = String::new();
+            // A handshake or a keepalive in between counts, too.
+            let equal = (0..5).try_fold(false, |equal, _| -> Result<bool> {
+                if equal {
+                    return Ok(true);
+                }
+                let before = (encrypted(&lab, from)?, encrypted(&lab, to)?);
+                watch.sends(from, to, DATAGRAMS, LEN)?;
+                let [rx, _] = encrypted(&lab, from)?;
+                let [_, tx] = encrypted(&lab, to)?;
+                let moved = [rx - before.0[0], tx - before.1[1]];
+                found = format!("{moved:?} of {DATAGRAMS} datagrams");
+                Ok(moved == [DATAGRAMS * ENVELOPED; 2])
+            })?;
+            ensure!(equal, "{} -> {}: {found}", from.name(), to.name());
+        }
+        Ok(())
+    });
+}
+
+/// Bytes that WireGuard has received from a peer and sent to it, of messages of all kinds.
+fn encrypted(lab: &Lab, peer: &Peer) -> Result<[u64; 2]> {
+    let key = lab.site().private_key(peer.name())?.public_key().to_string();
+    let transfers = lab.relay().wg(&lab.interface()?, "transfer")?;
+    let (rx, tx) =
+        transfers.get(&key).and_then(|both| both.split_once('\t')).context("its transfer")?;
+    Ok([rx.parse()?, tx.parse()?])
 }
 
 /// Checks names, endpoints and sums in `relay stats`.

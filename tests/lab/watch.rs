@@ -92,6 +92,23 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
+    /// Sends datagrams over IPv4, which must all arrive, and nothing else.
+    pub(crate) fn sends(
+        &mut self,
+        from: &Peer,
+        to: &Peer,
+        datagrams: u64,
+        len: usize,
+    ) -> Result<()> {
+        let udp = Udp::between(from, to, Family::V4)?;
+        let sent = udp.send(datagrams, len)?;
+        let received = udp.received(datagrams, deadline::PATIENCE)?;
+        ensure!(received == sent, "of {sent} came {received}");
+        let passed = self.passed(from, to)?;
+        ensure!(passed.there == sent && passed.back == Tally::default(), "{passed:?}");
+        Ok(())
+    }
+
     /// Sends pings, datagrams and a SYN, which must all be dropped for `reason`.
     pub(crate) fn drops(
         &mut self,

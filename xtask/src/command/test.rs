@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// tiers 3 and 4
     #[arg(long = "arch", value_name = "NAME", default_value = "amd64")]
     architecture: Architecture,
+    /// Add a parameter to the kernel of the virtual machine, such as `lockdown=confidentiality`
+    #[arg(long = "parameter", value_name = "PARAMETER")]
+    parameters: Vec<String>,
     /// Processors of the virtual machine
     #[arg(long, value_name = "N", default_value_t = Machine::PROCESSORS,
           value_parser = clap::value_parser!(u8).range(1..))]
@@ -60,6 +63,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         tiers,
         kernel: arguments.kernel,
         architecture,
+        parameters: arguments.parameters,
         processors: arguments.processors,
         filter: arguments.filter,
         deadline: Duration::from_secs(arguments.deadline),

@@ -85,6 +85,7 @@ pub(super) fn run(
         let prefix = if several { format!("{series}: ") } else { String::new() };
         streamed(tier, what.clone(), &prefix, |on_line| {
             let mut machine = machine(kernel.clone(), program, build)?;
+            machine.parameters.clone_from(&plan.parameters);
             let arguments = arguments(tier, plan, of_kernel(*series));
             let script = part.prepare(&mut machine, &arguments, program, tier, plan);
             machine.run(&script, plan.deadline, on_line)
@@ -435,6 +436,7 @@ mod tests {
             tiers: vec![3],
             kernel: None,
             architecture: Architecture::Amd64,
+            parameters: Vec::new(),
             processors: 1,
             filter: filter.iter().map(|&word| word.to_owned()).collect(),
             deadline: Duration::ZERO,

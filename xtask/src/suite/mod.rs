@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) kernel: Option<Series>,
     /// Architecture of the virtual machine. Not amd64: the tiers are of the lab, which runs there.
     pub(crate) architecture: Architecture,
+    /// Further parameters of its kernel.
+    pub(crate) parameters: Vec<String>,
     /// Processors of the virtual machine.
     pub(crate) processors: u8,
     /// Arguments for the test programs, such as a part of a test's name.
