@@ -27,6 +27,6 @@ pub fn begin(flows: &impl Flows, packet: &Packet, rule: u32) -> Result<Option<(u
     entry.set_state(state);
     entry.set_expires(now + state.lifetime(packet.key.protocol()));
     entry.allow(rule, flows.generation());
-    set.publish(room, tag);
+    set.publish(room, tag, |word, old, new| flows.replace(word, old, new));
     Ok(Some((number, room.way)))
 }

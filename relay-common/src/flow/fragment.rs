@@ -180,7 +180,7 @@ pub fn remember(flows: &impl Flows, key: &Key, packet: &Packet, passed: &Passed,
         entry.set_datagram(service, end);
         entry.set_expires(now + REMEMBERED);
         entry.allow(passed.rule, flows.generation());
-        set.publish(room, tag);
+        set.publish(room, tag, |word, old, new| flows.replace(word, old, new));
     }
 }
 

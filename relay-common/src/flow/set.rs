@@ -168,11 +168,17 @@ impl FlowSet {
         replace(self.tag(room.way), room.tag, CLAIMED).then(|| self.entry(room.way))
     }
 
-    /// Shows what a claimed way was filled with.
+    /// Shows what a claimed way was filled with, unless it was emptied meanwhile. An atomic replacement
+    /// of the tag is seen after the content on processors that reorder stores, too, such as arm64's:
+    /// atomic operations of BPF that return a value are fully ordered.
     #[inline(always)]
-    pub(super) fn publish(&self, room: Room, tag: u64) {
-        compiler_fence(AcqRel);
-        self.tag(room.way).set(tag);
+    pub(super) fn publish(
+        &self,
+        room: Room,
+        tag: u64,
+        replace: impl FnOnce(&Cell<u64>, u64, u64) -> bool,
+    ) {
+        replace(self.tag(room.way), CLAIMED, tag);
     }
 
     /// Empties a way.
