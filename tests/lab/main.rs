@@ -22,6 +22,7 @@ mod host;
 mod interface;
 mod learn;
 mod limits;
+mod many;
 mod mesh;
 mod missing;
 mod names;

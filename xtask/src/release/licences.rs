@@ -21,7 +21,8 @@ and musl (MIT, https://musl.libc.org, Copyright © 2005-2020 Rich Felker, et al.
 const PAGE: (&str, &str) =
     ("uPlot (https://github.com/leeoniya/uPlot)", "relay/src/serve/page/vendor/uPlot.LICENSE");
 
-/// A list of the packages that are linked for an architecture, with licence and source, followed by the licence texts, each once.
+/// A list of the packages that are linked for an architecture, with licence and source, followed by the
+/// licence texts, each once.
 ///
 /// # Errors
 /// `cargo metadata` failed, or a package states no licence.

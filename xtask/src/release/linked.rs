@@ -22,8 +22,8 @@ pub(super) struct Linked {
     pub(super) dependencies: BTreeSet<Name>,
 }
 
-/// The packages of both roots for an architecture, which are among them. Procedural macros and what builds something
-/// are not.
+/// The packages of both roots for an architecture, which are among them. Procedural macros and what
+/// builds something are not.
 ///
 /// # Errors
 /// Cargo failed.

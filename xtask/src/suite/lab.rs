@@ -238,7 +238,7 @@ fn quoted(words: &[String]) -> String {
 }
 
 /// Modules with scenarios that take minutes: run in tier 4 only.
-const LONG: [&str; 16] = [
+const LONG: [&str; 17] = [
     "atomic::",
     // What is left behind, and beside a relay; that packets arrive is of tier 3.
     "bench::a_",
@@ -246,6 +246,7 @@ const LONG: [&str; 16] = [
     "faults::",
     "full::",
     "interface::",
+    "many::",
     "mesh::across::hops",
     "mesh::failover::",
     "mesh::moves::",
