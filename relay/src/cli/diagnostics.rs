@@ -23,13 +23,11 @@ struct Warning;
 
 /// Shows what `RELAY_LOG` asks for, with times and places in the code, or else the warnings alone.
 pub(super) fn init() {
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_env_filter(WARNINGS);
+    let log =
+        tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     match env::var_os(FILTER) {
         Some(_) => log.with_env_filter(EnvFilter::from_env(FILTER)).init(),
-        None => log.event_format(Warning).init(),
+        None => log.with_env_filter(WARNINGS).event_format(Warning).init(),
     }
 }
 

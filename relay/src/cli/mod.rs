@@ -21,7 +21,6 @@ mod import;
 mod learn;
 mod lend;
 mod live;
-
 mod man;
 mod mesh;
 mod observe;
