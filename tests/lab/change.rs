@@ -115,12 +115,7 @@ fn a_removed_pair_stops_at_once_with_its_connections() {
         let [a, b] = lab.site().first()?;
         for family in Family::ALL {
             let listed = [lab.peer(&a)?.address(family)];
-            let mut connection = Connection::open(
-                lab.peer(&a)?.namespace(),
-                lab.peer(&a)?.address(family),
-                lab.peer(&b)?.namespace(),
-                lab.peer(&b)?.address(family),
-            )?;
+            let mut connection = Connection::between(lab.peer(&a)?, lab.peer(&b)?, family)?;
             connection.client.write_all(b"before")?;
             connection.server.read_exact(&mut [0; 6])?;
 

@@ -132,12 +132,7 @@ fn what_was_used_of_a_quota_outlives_down_and_a_crash_and_can_be_reset() {
 /// Sends as much as one connection can, until the relay has counted nine tenths of the rate in one
 /// span, and never more than the whole of it.
 fn transfer(lab: &Lab, [from, to]: [&Peer; 2], family: Family, rate: u64) -> Result<()> {
-    let connection = Connection::open(
-        from.namespace(),
-        from.address(family),
-        to.namespace(),
-        to.address(family),
-    )?;
+    let connection = Connection::between(from, to, family)?;
     let Connection { mut client, mut server } = connection;
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -81,10 +81,7 @@ impl<'a> Watch<'a> {
         let pinged = ping(from, to, family).with_context(names)?;
         let passed = self.passed(from, to).with_context(names)?;
         ensure!(passed.there == pinged && passed.back == pinged, "{}: {passed:?}", names());
-        let datagrams = send(from, to, family).with_context(names)?;
-        let passed = self.passed(from, to).with_context(names)?;
-        ensure!(passed.there == datagrams, "{}: {passed:?}", names());
-        ensure!(passed.back == Tally::default(), "{}: {passed:?}", names());
+        self.sends(from, to, family).with_context(names)?;
         stream(from, to, family).with_context(names)?;
         let passed = self.passed(from, to).with_context(names)?;
         let least = STREAM_LEN as u64;
@@ -92,21 +89,13 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Sends datagrams over IPv4, which must all arrive, and nothing else.
-    pub(crate) fn sends(
-        &mut self,
-        from: &Peer,
-        to: &Peer,
-        datagrams: u64,
-        len: usize,
-    ) -> Result<()> {
-        let udp = Udp::between(from, to, Family::V4)?;
-        let sent = udp.send(datagrams, len)?;
-        let received = udp.received(datagrams, deadline::PATIENCE)?;
-        ensure!(received == sent, "of {sent} came {received}");
+    /// Sends datagrams, which must all arrive, and nothing else. Their tally as IP packets.
+    pub(crate) fn sends(&mut self, from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
+        let datagrams = send(from, to, family)?;
         let passed = self.passed(from, to)?;
-        ensure!(passed.there == sent && passed.back == Tally::default(), "{passed:?}");
-        Ok(())
+        ensure!(passed.there == datagrams, "{passed:?}");
+        ensure!(passed.back == Tally::default(), "{passed:?}");
+        Ok(datagrams)
     }
 
     /// Sends pings, datagrams and a SYN, which must all be dropped for `reason`.
@@ -216,6 +205,5 @@ fn send(from: &Peer, to: &Peer, family: Family) -> Result<Tally> {
 }
 
 fn stream(from: &Peer, to: &Peer, family: Family) -> Result<()> {
-    let (source, target) = (from.address(family), to.address(family));
-    Connection::open(from.namespace(), source, to.namespace(), target)?.exchange(STREAM_LEN)
+    Connection::between(from, to, family)?.exchange(STREAM_LEN)
 }

@@ -41,12 +41,7 @@ fn fifty_connections_of_both_families_pass_at_once_and_are_counted() {
         let mut connections = Vec::new();
         for family in Family::ALL {
             for _ in 0..CONNECTIONS {
-                connections.push(Connection::open(
-                    a.namespace(),
-                    a.address(family),
-                    b.namespace(),
-                    b.address(family),
-                )?);
+                connections.push(Connection::between(a, b, family)?);
             }
         }
         let exchanges: Vec<_> = connections
@@ -81,12 +76,7 @@ fn a_peer_by_wireguard_go_is_relayed_counted_and_roams() {
         for (from, to) in [(a, b), (b, a)] {
             for family in Family::ALL {
                 Echo::between(from, to, family)?.reach()?;
-                let connection = Connection::open(
-                    from.namespace(),
-                    from.address(family),
-                    to.namespace(),
-                    to.address(family),
-                )?;
+                let connection = Connection::between(from, to, family)?;
                 connection.exchange(BYTES)?;
             }
         }
@@ -108,12 +98,7 @@ fn roam(lab: &Lab) -> Result<()> {
     let dropped = lab.relay().ledger()?;
     let (from, to) = (a.name(), b.name());
     let streams = Streams::start(lab, &[(from, to), (to, from)])?;
-    let connection = Connection::open(
-        a.namespace(),
-        a.address(Family::V6),
-        b.namespace(),
-        b.address(Family::V6),
-    )?;
+    let connection = Connection::between(a, b, Family::V6)?;
     streams.pass_or_not(true)?;
     let handshake = a.latest_handshake()?;
     let mut before = endpoint()?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use socket2::{SockAddr, Socket, Type};
 
-use crate::{Family, Namespace, deadline};
+use crate::{Family, Namespace, Peer, deadline};
 
 /// Both ends of an established connection.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ impl Connection {
     /// Connects from `source` in `from` to a free port of `target` in `to`.
     pub fn open(from: &Namespace, source: IpAddr, to: &Namespace, target: IpAddr) -> Result<Self> {
         Self::open_port(from, source, to, SocketAddr::new(target, 0))
+    }
+
+    /// The same between two peers.
+    pub fn between(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
+        Self::open(from.namespace(), from.address(family), to.namespace(), to.address(family))
     }
 
     /// The same to this port.

@@ -41,9 +41,7 @@ pub struct Transferred {
 impl Transfer {
     /// Connects and begins to send.
     pub fn start(from: &Peer, to: &Peer, family: Family) -> Result<Self> {
-        let (source, target) = (from.address(family), to.address(family));
-        let Connection { client, server } =
-            Connection::open(from.namespace(), source, to.namespace(), target)?;
+        let Connection { client, server } = Connection::between(from, to, family)?;
         let (stop, arrived) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&arrived));
         let sender = thread::spawn(move || send(client, &stopped));
